@@ -1,0 +1,45 @@
+#include "engine/base/atomic_file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <fstream>
+#include <iterator>
+#include <system_error>
+
+#include "engine/base/error.h"
+
+namespace stepdown {
+
+namespace fs = std::filesystem;
+
+std::string read_file(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) throw InputError("cannot open", path.string(), "check that the file exists and is readable");
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+void sync_to_disk(const fs::path& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const bool ok = fd >= 0 && ::fsync(fd) == 0;
+  const int error = errno;
+  if (fd >= 0) ::close(fd);
+  if (!ok) throw Error("cannot sync: " + std::generic_category().message(error), path.string());
+}
+
+void write_file_atomically(const fs::path& path, std::string_view content) {
+  fs::path temporary = path;
+  temporary += ".tmp-" + std::to_string(::getpid());
+  {
+    std::ofstream out(temporary, std::ios::binary | std::ios::trunc);
+    out.write(content.data(), static_cast<std::streamsize>(content.size()));
+    out.flush();
+    if (!out) throw Error("cannot write", temporary.string(), "check permissions and free space");
+  }
+  sync_to_disk(temporary);
+  fs::rename(temporary, path);
+  sync_to_disk(path.has_parent_path() ? path.parent_path() : fs::path("."));
+}
+
+}  // namespace stepdown

@@ -1,0 +1,72 @@
+#include "engine/base/hash.h"
+
+#include <openssl/evp.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "engine/base/error.h"
+#include "engine/base/mapped_file.h"
+
+namespace stepdown {
+
+namespace fs = std::filesystem;
+
+struct Sha256::State {
+  struct Free {
+    void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
+  };
+  std::unique_ptr<EVP_MD_CTX, Free> context{EVP_MD_CTX_new()};
+};
+
+Sha256::Sha256() : state_(std::make_unique<State>()) {
+  if (EVP_DigestInit_ex(state_->context.get(), EVP_sha256(), nullptr) != 1) throw Error("SHA-256 is unavailable");
+}
+Sha256::~Sha256() = default;
+Sha256::Sha256(Sha256&&) noexcept = default;
+Sha256& Sha256::operator=(Sha256&&) noexcept = default;
+
+Sha256& Sha256::update(std::span<const std::byte> bytes) {
+  EVP_DigestUpdate(state_->context.get(), bytes.data(), bytes.size());
+  return *this;
+}
+
+Sha256& Sha256::update(std::string_view text) { return update(std::as_bytes(std::span(text))); }
+
+std::string Sha256::hex() {
+  std::array<unsigned char, 32> digest{};
+  unsigned int length = 0;
+  EVP_DigestFinal_ex(state_->context.get(), digest.data(), &length);
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string text;
+  text.reserve(64);
+  for (const unsigned char byte : digest) {
+    text += kDigits[byte >> 4];
+    text += kDigits[byte & 15];
+  }
+  return text;
+}
+
+std::string sha256_hex(std::string_view text) { return Sha256().update(text).hex(); }
+
+std::string sha256_file(const fs::path& path) { return Sha256().update(MappedFile(path).bytes()).hex(); }
+
+std::string artifact_digest(const fs::path& path) {
+  if (!fs::is_directory(path)) return sha256_file(path);
+  std::vector<std::string> files;
+  for (auto entry = fs::recursive_directory_iterator(path); entry != fs::recursive_directory_iterator(); ++entry) {
+    if (entry->path().filename().string().starts_with('.')) {
+      if (entry->is_directory()) entry.disable_recursion_pending();
+      continue;
+    }
+    if (entry->is_regular_file()) files.push_back(fs::relative(entry->path(), path).generic_string());
+  }
+  if (files.empty()) throw InputError("no files to pin", path.string(), "give a model directory");
+  std::ranges::sort(files);
+  Sha256 all;
+  for (const std::string& file : files) all.update(sha256_file(path / file) + "  " + file + "\n");
+  return all.hex();
+}
+
+}  // namespace stepdown

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace stepdown {
+
+/// Incremental SHA-256 (FIPS 180-4, by OpenSSL).
+class Sha256 {
+ public:
+  Sha256();
+  ~Sha256();
+  Sha256(Sha256&&) noexcept;
+  Sha256& operator=(Sha256&&) noexcept;
+
+  Sha256& update(std::span<const std::byte> bytes);
+  Sha256& update(std::string_view text);
+  /// 64 lowercase hex digits; call once.
+  std::string hex();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+std::string sha256_hex(std::string_view text);
+std::string sha256_file(const std::filesystem::path& path);
+
+/// The digest by which an artifact or a base model is pinned: 64 hex digits, without the "sha256:" prefix.
+/// A file: its SHA-256. A directory: SHA-256 over "<sha256>  <relative path>\n" of every regular file whose
+/// path holds no component starting with '.', sorted by path, so that `sha256sum` can check it.
+std::string artifact_digest(const std::filesystem::path& path);
+
+}  // namespace stepdown

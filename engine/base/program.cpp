@@ -1,0 +1,81 @@
+#include "engine/base/program.h"
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "engine/base/error.h"
+#include "engine/base/log.h"
+#include "engine/base/version.h"
+
+namespace stepdown {
+namespace {
+
+void add_common_options(CLI::App& app, std::string_view name, log::Format& format) {
+  static const std::map<std::string, log::Format> kFormats = {{"text", log::Format::kText},
+                                                              {"json", log::Format::kJson}};
+  app.set_version_flag("--version", std::string(name) + " " + std::string(kVersion));
+  app.add_option("--log-format", format, "Log lines as text or as JSON")
+      ->transform(CLI::CheckedTransformer(kFormats, CLI::ignore_case))
+      ->type_name("text|json")
+      ->default_str("text");
+}
+
+int report(std::string_view program, const std::exception& error, int status) {
+  std::fprintf(stderr, "%s: %s\n", std::string(program).c_str(), error.what());
+  return status;
+}
+
+int run_guarded(std::string_view program, const std::function<int()>& body) {
+  try {
+    return body();
+  } catch (const InputError& error) {
+    return report(program, error, kBadInput);
+  } catch (const std::exception& error) {
+    return report(program, error, kFailed);
+  }
+}
+
+int parse_and_run(CLI::App& app, int argc, char** argv, std::string_view name, const log::Format& format,
+                  const std::function<std::function<int()>()>& chosen) {
+  std::signal(SIGPIPE, SIG_IGN);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kDone : kBadInput;
+  }
+  log::configure(format, log::Level::kInfo);
+  return run_guarded(name, chosen());
+}
+
+}  // namespace
+
+int run_program(int argc, char** argv, std::string_view name, std::string_view summary,
+                std::span<const Command> commands) {
+  CLI::App app{std::string(summary), std::string(name)};
+  log::Format format = log::Format::kText;
+  add_common_options(app, name, format);
+  app.require_subcommand(1);
+  app.fallthrough();
+  std::function<int()> chosen;
+  for (const Command& command : commands) {
+    CLI::App* sub = app.add_subcommand(std::string(command.name), std::string(command.summary));
+    auto body = command.configure(*sub);
+    sub->callback([&chosen, body = std::move(body)] { chosen = body; });
+  }
+  return parse_and_run(app, argc, argv, name, format, [&chosen] { return chosen; });
+}
+
+int run_program(int argc, char** argv, const Command& only) {
+  CLI::App app{std::string(only.summary), std::string(only.name)};
+  log::Format format = log::Format::kText;
+  add_common_options(app, only.name, format);
+  const auto body = only.configure(app);
+  return parse_and_run(app, argc, argv, only.name, format, [&body] { return body; });
+}
+
+}  // namespace stepdown

@@ -1,0 +1,72 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/base/tensor.h"
+
+namespace stepdown::formats {
+
+/// What a decoder needs to know, whatever file it came from. Lengths in elements.
+struct ModelConfig {
+  std::string architecture;  ///< GGUF's name: "llama", "qwen2", …
+  std::string name;
+  std::int64_t vocab = 0;
+  std::int64_t layers = 0;
+  std::int64_t hidden = 0;
+  std::int64_t feed_forward = 0;
+  std::int64_t heads = 0;
+  std::int64_t kv_heads = 0;
+  std::int64_t head_dim = 0;
+  std::int64_t rope_dim = 0;
+  std::int64_t context_length = 0;
+  float rope_theta = 10000.0f;
+  float rms_eps = 1e-5f;
+  bool tied_embeddings = false;
+};
+
+/// The tokenizer as the file states it; engine/tokenizer makes it work.
+struct TokenizerData {
+  enum class Model { kBpe, kSentencePiece };
+  enum class TokenType : std::uint8_t { kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kUnused = 5, kByte = 6 };
+  Model model = Model::kBpe;
+  std::string pre;                        ///< GGUF's pre-tokenizer name: "default", "smollm", "llama-bpe", …
+  std::vector<std::string> tokens;        ///< as stored: byte-level BPE's visible alphabet, or SPM pieces
+  std::vector<TokenType> types;
+  std::vector<float> scores;              ///< SentencePiece only
+  std::vector<std::string> merges;        ///< "left right", by rank; BPE only
+  std::optional<std::int32_t> bos, eos, unknown, padding;
+  std::vector<std::int32_t> end_of_turn;  ///< further ids that end generation
+  bool add_bos = false;
+  bool add_space_prefix = false;
+  std::string chat_template;              ///< Jinja source; empty when the model has none
+};
+
+/// An opened model: header facts plus tensor views into mapped files, which live as long as this object.
+/// Tensor names and layouts are GGUF's whatever the file: "blk.0.attn_q.weight", q and k rows permuted for
+/// interleaved RoPE as GGUF's converters do for llama ("output.weight" is absent when embeddings are tied).
+class ModelFile {
+ public:
+  virtual ~ModelFile() = default;
+  virtual const ModelConfig& config() const = 0;
+  virtual const TokenizerData& tokenizer() const = 0;
+  virtual std::span<const TensorView> tensors() const = 0;
+  /// "gguf", "safetensors", …
+  virtual std::string_view format() const = 0;
+
+  /// The named tensor, or nullptr.
+  const TensorView* find(std::string_view name) const;
+};
+
+/// Opens a GGUF file, or a directory holding one *.gguf or Hugging Face's config.json with safetensors.
+/// Every length is checked before use; throws InputError that names the file, the place and the mend.
+std::unique_ptr<ModelFile> open_model(const std::filesystem::path& path);
+
+}  // namespace stepdown::formats

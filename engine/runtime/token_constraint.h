@@ -1,0 +1,36 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "engine/schema/schema.h"
+#include "engine/tokenizer/tokenizer.h"
+
+namespace stepdown::runtime {
+
+/// Which tokens may come next in one sequence. Used by one sequence at a time; state is a value.
+class TokenConstraint {
+ public:
+  virtual ~TokenConstraint() = default;
+  /// One bit a token, bit i%32 of word i/32: allowed. End tokens are allowed exactly when the text is complete.
+  virtual void fill_mask(std::span<std::uint32_t> mask) = 0;
+  /// Takes the sampled token; false when it was not allowed.
+  virtual bool accept(tokenizer::TokenId token) = 0;
+  /// The text so far is a whole valid document.
+  virtual bool complete() const = 0;
+};
+
+/// Token masks of a schema for one vocabulary, with caches shared by all its requests. Thread-safe.
+class ConstraintFactory {
+ public:
+  explicit ConstraintFactory(std::shared_ptr<const tokenizer::Tokenizer> tokenizer);
+  ~ConstraintFactory();
+  std::unique_ptr<TokenConstraint> make(std::shared_ptr<const schema::Schema> schema);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace stepdown::runtime

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace stepdown::schema {
+
+struct Violation {
+  std::string path;  ///< JSON pointer into the document
+  std::string what;
+};
+
+struct Grammar;  // the compiled automaton, private to the room
+
+/// A JSON Schema (draft 2020-12 subset, as OpenAI's strict mode accepts) compiled to a byte-level pushdown
+/// automaton over JSON texts. Immutable, shared between requests. Objects are matched with their properties in
+/// the schema's order, as OpenAI's strict mode and vLLM emit them.
+class Schema {
+ public:
+  /// Throws InputError naming the JSON path of a keyword that is unknown or unsupported: refused, never ignored.
+  static std::shared_ptr<const Schema> compile(const nlohmann::json& schema);
+  /// response_format {"type": "json_object"}: any JSON object, nesting bounded.
+  static std::shared_ptr<const Schema> any_object();
+
+  /// All violations of a whole document; property order does not matter here. Empty means valid.
+  std::vector<Violation> validate(const nlohmann::json& document) const;
+  /// The same on text; text that is no JSON is one violation.
+  std::vector<Violation> validate_text(std::string_view text) const;
+
+  const Grammar& grammar() const { return *grammar_; }
+
+ private:
+  explicit Schema(std::shared_ptr<const Grammar> grammar, std::shared_ptr<const nlohmann::json> source);
+  std::shared_ptr<const Grammar> grammar_;
+  std::shared_ptr<const nlohmann::json> source_;
+};
+
+/// Follows one text byte by byte and says whether it is still a prefix of some valid document. A value: copying
+/// it is how callers look ahead. Never throws.
+class PrefixMatcher {
+ public:
+  explicit PrefixMatcher(std::shared_ptr<const Schema> schema);
+  PrefixMatcher(const PrefixMatcher&);
+  PrefixMatcher& operator=(const PrefixMatcher&);
+  PrefixMatcher(PrefixMatcher&&) noexcept;
+  PrefixMatcher& operator=(PrefixMatcher&&) noexcept;
+  ~PrefixMatcher();
+
+  /// False when the byte leaves the language; the state is then unchanged.
+  bool accept(unsigned char byte);
+  /// How many bytes of `text` were accepted; stops before the first that leaves the language.
+  std::size_t accept(std::string_view text);
+  /// The text so far is a whole valid document.
+  bool complete() const;
+  /// Nothing but the end may follow.
+  bool finished() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace stepdown::schema

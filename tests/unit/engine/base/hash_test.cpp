@@ -1,0 +1,39 @@
+#include "engine/base/hash.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "engine/base/atomic_file.h"
+#include "engine/base/error.h"
+
+namespace stepdown {
+namespace {
+
+namespace fs = std::filesystem;
+
+class HashTest : public testing::Test {
+ protected:
+  void SetUp() override { fs::create_directories(folder_); }
+  void TearDown() override { fs::remove_all(folder_); }
+  fs::path folder_ = fs::path(testing::TempDir()) / "hash_test";
+};
+
+TEST_F(HashTest, KnownVectorOfFips180) {
+  EXPECT_EQ(sha256_hex("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
+TEST_F(HashTest, DirectoryDigestSeesNamesAndContentButNoHiddenFiles) {
+  write_file_atomically(folder_ / "a", "1");
+  const std::string before = artifact_digest(folder_);
+  EXPECT_EQ(before, sha256_hex(sha256_hex("1") + "  a\n"));
+  write_file_atomically(folder_ / ".ignored", "x");
+  EXPECT_EQ(artifact_digest(folder_), before);
+  fs::rename(folder_ / "a", folder_ / "b");
+  EXPECT_NE(artifact_digest(folder_), before);
+}
+
+TEST_F(HashTest, AnEmptyDirectoryIsRefused) { EXPECT_THROW(artifact_digest(folder_), InputError); }
+
+}  // namespace
+}  // namespace stepdown
