@@ -8,8 +8,8 @@ namespace stepdown {
 
 std::string read_file(const std::filesystem::path& path);
 
-/// Writes to a temporary name beside `path`, fsyncs, renames, fsyncs the directory: readers see the old file or
-/// the whole new one, whatever is killed when.
+/// Writes to a temporary name beside `path`, fsyncs, renames, fsyncs the directory: readers see the old file
+/// or the whole new one, whatever is killed when.
 void write_file_atomically(const std::filesystem::path& path, std::string_view content);
 
 /// fsync of a file or a directory. Throws Error.

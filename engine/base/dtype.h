@@ -36,9 +36,9 @@ enum class DType : std::uint8_t {
 
 struct DTypeInfo {
   DType type;
-  std::string_view name;          ///< ggml's or safetensors' own spelling, e.g. "Q4_K", "F16"
-  std::uint32_t block_elements;   ///< elements that share one block; 1 for plain types
-  std::uint32_t block_bytes;      ///< bytes of one block
+  std::string_view name;         ///< ggml's or safetensors' own spelling, e.g. "Q4_K", "F16"
+  std::uint32_t block_elements;  ///< elements that share one block; 1 for plain types
+  std::uint32_t block_bytes;     ///< bytes of one block
   bool quantized;
 };
 

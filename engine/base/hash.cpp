@@ -1,10 +1,10 @@
 #include "engine/base/hash.h"
 
-#include <openssl/evp.h>
-
 #include <algorithm>
 #include <string>
 #include <vector>
+
+#include <openssl/evp.h>
 
 #include "engine/base/error.h"
 #include "engine/base/mapped_file.h"
@@ -21,7 +21,8 @@ struct Sha256::State {
 };
 
 Sha256::Sha256() : state_(std::make_unique<State>()) {
-  if (EVP_DigestInit_ex(state_->context.get(), EVP_sha256(), nullptr) != 1) throw Error("SHA-256 is unavailable");
+  if (EVP_DigestInit_ex(state_->context.get(), EVP_sha256(), nullptr) != 1)
+    throw Error("SHA-256 is unavailable");
 }
 Sha256::~Sha256() = default;
 Sha256::Sha256(Sha256&&) noexcept = default;
@@ -32,7 +33,9 @@ Sha256& Sha256::update(std::span<const std::byte> bytes) {
   return *this;
 }
 
-Sha256& Sha256::update(std::string_view text) { return update(std::as_bytes(std::span(text))); }
+Sha256& Sha256::update(std::string_view text) {
+  return update(std::as_bytes(std::span(text)));
+}
 
 std::string Sha256::hex() {
   std::array<unsigned char, 32> digest{};
@@ -48,14 +51,19 @@ std::string Sha256::hex() {
   return text;
 }
 
-std::string sha256_hex(std::string_view text) { return Sha256().update(text).hex(); }
+std::string sha256_hex(std::string_view text) {
+  return Sha256().update(text).hex();
+}
 
-std::string sha256_file(const fs::path& path) { return Sha256().update(MappedFile(path).bytes()).hex(); }
+std::string sha256_file(const fs::path& path) {
+  return Sha256().update(MappedFile(path).bytes()).hex();
+}
 
 std::string artifact_digest(const fs::path& path) {
   if (!fs::is_directory(path)) return sha256_file(path);
   std::vector<std::string> files;
-  for (auto entry = fs::recursive_directory_iterator(path); entry != fs::recursive_directory_iterator(); ++entry) {
+  for (auto entry = fs::recursive_directory_iterator(path); entry != fs::recursive_directory_iterator();
+       ++entry) {
     if (entry->path().filename().string().starts_with('.')) {
       if (entry->is_directory()) entry.disable_recursion_pending();
       continue;

@@ -1,13 +1,13 @@
 #include "engine/base/log.h"
 
-#include <unistd.h>
-
 #include <array>
 #include <atomic>
 #include <chrono>
 #include <ctime>
-#include <nlohmann/json.hpp>
 #include <string>
+
+#include <nlohmann/json.hpp>
+#include <unistd.h>
 
 namespace stepdown::log {
 namespace {
@@ -27,7 +27,8 @@ constexpr std::array<std::string_view, 4> kNames = {"debug", "info", "warn", "er
 std::string timestamp() {
   const auto now = std::chrono::system_clock::now();
   const std::time_t seconds = std::chrono::system_clock::to_time_t(now);
-  const auto millis = std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() % 1000;
+  const auto millis =
+      std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() % 1000;
   std::tm utc{};
   gmtime_r(&seconds, &utc);
   std::array<char, 40> text{};
@@ -67,11 +68,23 @@ void write(Level level, std::string_view message, const nlohmann::json& fields) 
   [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line.data(), line.size());
 }
 
-void info(std::string_view message, const nlohmann::json& fields) { write(Level::kInfo, message, fields); }
-void warn(std::string_view message, const nlohmann::json& fields) { write(Level::kWarn, message, fields); }
-void error(std::string_view message, const nlohmann::json& fields) { write(Level::kError, message, fields); }
-void info(std::string_view message) { write(Level::kInfo, message, nullptr); }
-void warn(std::string_view message) { write(Level::kWarn, message, nullptr); }
-void error(std::string_view message) { write(Level::kError, message, nullptr); }
+void info(std::string_view message, const nlohmann::json& fields) {
+  write(Level::kInfo, message, fields);
+}
+void warn(std::string_view message, const nlohmann::json& fields) {
+  write(Level::kWarn, message, fields);
+}
+void error(std::string_view message, const nlohmann::json& fields) {
+  write(Level::kError, message, fields);
+}
+void info(std::string_view message) {
+  write(Level::kInfo, message, nullptr);
+}
+void warn(std::string_view message) {
+  write(Level::kWarn, message, nullptr);
+}
+void error(std::string_view message) {
+  write(Level::kError, message, nullptr);
+}
 
 }  // namespace stepdown::log

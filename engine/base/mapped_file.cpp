@@ -1,13 +1,13 @@
 #include "engine/base/mapped_file.h"
 
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <cerrno>
-#include <system_error>
-#include <utility>
 
 #include "engine/base/error.h"
 
@@ -15,8 +15,8 @@ namespace stepdown {
 namespace {
 
 [[noreturn]] void fail(const std::filesystem::path& path, const char* action) {
-  throw InputError(std::string("cannot ") + action + ": " + std::generic_category().message(errno), path.string(),
-                   "check that the file exists and is readable");
+  throw InputError(std::string("cannot ") + action + ": " + std::generic_category().message(errno),
+                   path.string(), "check that the file exists and is readable");
 }
 
 }  // namespace

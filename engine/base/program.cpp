@@ -1,12 +1,13 @@
 #include "engine/base/program.h"
 
-#include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
 #include <exception>
 #include <map>
 #include <memory>
 #include <string>
+
+#include <CLI/CLI.hpp>
 
 #include "engine/base/error.h"
 #include "engine/base/log.h"

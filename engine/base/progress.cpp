@@ -1,17 +1,20 @@
 #include "engine/base/progress.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdio>
+
 #include <nlohmann/json.hpp>
+#include <unistd.h>
 
 namespace stepdown {
 
 using Clock = std::chrono::steady_clock;
 
 Progress::Progress(std::string label, std::uint64_t total, std::string_view unit)
-    : label_(std::move(label)), unit_(unit), total_(std::max<std::uint64_t>(total, 1)), terminal_(::isatty(STDERR_FILENO) == 1) {}
+    : label_(std::move(label)),
+      unit_(unit),
+      total_(std::max<std::uint64_t>(total, 1)),
+      terminal_(::isatty(STDERR_FILENO) == 1) {}
 
 Progress::~Progress() {
   show(true);
@@ -27,16 +30,21 @@ void Progress::advance(std::uint64_t count) {
 void Progress::show(bool last) {
   shown_ = Clock::now();
   const double elapsed = std::chrono::duration<double>(shown_ - start_).count();
-  const double eta = done_ == 0 ? 0 : elapsed * static_cast<double>(total_ - done_) / static_cast<double>(done_);
+  const double eta =
+      done_ == 0 ? 0 : elapsed * static_cast<double>(total_ - done_) / static_cast<double>(done_);
   if (!terminal_) {
-    nlohmann::json line = {{"progress", label_}, {"done", done_}, {"total", total_}, {last ? "elapsed_s" : "eta_s", last ? elapsed : eta}};
+    nlohmann::json line = {{"progress", label_},
+                           {"done", done_},
+                           {"total", total_},
+                           {last ? "elapsed_s" : "eta_s", last ? elapsed : eta}};
     if (!note_.empty()) line["note"] = note_;
     std::fprintf(stderr, "%s\n", line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
     return;
   }
   constexpr int kWidth = 30;
   const int filled = static_cast<int>(kWidth * done_ / total_);
-  const std::string bar = std::string(static_cast<std::size_t>(filled), '#') + std::string(static_cast<std::size_t>(kWidth - filled), '.');
+  const std::string bar = std::string(static_cast<std::size_t>(filled), '#') +
+                          std::string(static_cast<std::size_t>(kWidth - filled), '.');
   std::fprintf(stderr, "\r\x1b[K%s [%s] %llu/%llu%s %s %.0fs  %s", label_.c_str(), bar.c_str(),
                static_cast<unsigned long long>(done_), static_cast<unsigned long long>(total_), unit_.c_str(),
                last ? "took" : "ETA", last ? elapsed : eta, note_.c_str());

@@ -1,9 +1,8 @@
 #include "engine/base/shutdown.h"
 
+#include <condition_variable>
 #include <csignal>
 #include <ctime>
-
-#include <condition_variable>
 #include <mutex>
 #include <thread>
 #include <utility>

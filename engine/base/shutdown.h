@@ -5,8 +5,8 @@
 
 namespace stepdown {
 
-/// Turns SIGTERM and SIGINT into a flag and a call. Make one at the start of a server's main, before any thread:
-/// it blocks the signals and waits for them on a thread of its own, which the destructor joins.
+/// Turns SIGTERM and SIGINT into a flag and a call. Make one at the start of a server's main, before any
+/// thread: it blocks the signals and waits for them on a thread of its own, which the destructor joins.
 class Shutdown {
  public:
   Shutdown();

@@ -35,18 +35,25 @@ struct ModelConfig {
 /// The tokenizer as the file states it; engine/tokenizer makes it work.
 struct TokenizerData {
   enum class Model { kBpe, kSentencePiece };
-  enum class TokenType : std::uint8_t { kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kUnused = 5, kByte = 6 };
+  enum class TokenType : std::uint8_t {
+    kNormal = 1,
+    kUnknown = 2,
+    kControl = 3,
+    kUserDefined = 4,
+    kUnused = 5,
+    kByte = 6
+  };
   Model model = Model::kBpe;
-  std::string pre;                        ///< GGUF's pre-tokenizer name: "default", "smollm", "llama-bpe", …
-  std::vector<std::string> tokens;        ///< as stored: byte-level BPE's visible alphabet, or SPM pieces
+  std::string pre;                  ///< GGUF's pre-tokenizer name: "default", "smollm", "llama-bpe", …
+  std::vector<std::string> tokens;  ///< as stored: byte-level BPE's visible alphabet, or SPM pieces
   std::vector<TokenType> types;
-  std::vector<float> scores;              ///< SentencePiece only
-  std::vector<std::string> merges;        ///< "left right", by rank; BPE only
+  std::vector<float> scores;        ///< SentencePiece only
+  std::vector<std::string> merges;  ///< "left right", by rank; BPE only
   std::optional<std::int32_t> bos, eos, unknown, padding;
   std::vector<std::int32_t> end_of_turn;  ///< further ids that end generation
   bool add_bos = false;
   bool add_space_prefix = false;
-  std::string chat_template;              ///< Jinja source; empty when the model has none
+  std::string chat_template;  ///< Jinja source; empty when the model has none
 };
 
 /// An opened model: header facts plus tensor views into mapped files, which live as long as this object.

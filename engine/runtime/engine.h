@@ -23,12 +23,12 @@ using tokenizer::TokenId;
 enum class KvType { kF16, kInt8 };
 
 struct EngineOptions {
-  std::int64_t context = 0;         ///< tokens a sequence may hold; 0: the model's own, at most 8192
-  std::int64_t max_sequences = 4;   ///< decoded together; KV memory is context × this
+  std::int64_t context = 0;        ///< tokens a sequence may hold; 0: the model's own, at most 8192
+  std::int64_t max_sequences = 4;  ///< decoded together; KV memory is context × this
   KvType kv_type = KvType::kF16;
-  int threads = 0;                  ///< 0: all cores this process may use
+  int threads = 0;                   ///< 0: all cores this process may use
   std::int64_t prefill_chunk = 256;  ///< prompt tokens a step
-  std::size_t max_queue = 256;      ///< waiting requests; beyond it submit() refuses
+  std::size_t max_queue = 256;       ///< waiting requests; beyond it submit() refuses
 };
 
 struct Sampling {
@@ -47,8 +47,8 @@ enum class FinishReason { kStop, kLength, kCancelled, kNonFinite };
 /// One generated token, or the end of the sequence (token −1, finish set).
 struct TokenEvent {
   TokenId token = -1;
-  float logprob = 0.0f;                                ///< of the token under the unmasked distribution
-  float entropy = 0.0f;                                ///< nats, of the same distribution
+  float logprob = 0.0f;                                 ///< of the token under the unmasked distribution
+  float entropy = 0.0f;                                 ///< nats, of the same distribution
   std::vector<std::pair<TokenId, float>> top_logprobs;  ///< as many as asked for
   std::optional<FinishReason> finish;
 };
@@ -72,8 +72,8 @@ struct EngineStats {
   std::chrono::steady_clock::time_point last_step{};
 };
 
-/// A loaded model with its scheduler: continuous batching over a paged KV cache, one thread that steps, owned and
-/// joined here. submit, cancel and stats are safe from any thread.
+/// A loaded model with its scheduler: continuous batching over a paged KV cache, one thread that steps, owned
+/// and joined here. submit, cancel and stats are safe from any thread.
 class Engine {
  public:
   /// Throws InputError when the architecture is unknown, a tensor is missing or has a wrong shape.
@@ -91,8 +91,8 @@ class Engine {
   Submitted submit(GenerateRequest request);
   void cancel(RequestId id);
 
-  /// Natural-log probability of each token given those before it: size tokens−1. Runs in the scheduler between
-  /// other work; blocks. At most `context` tokens. Non-finite values are passed on as they are.
+  /// Natural-log probability of each token given those before it: size tokens−1. Runs in the scheduler
+  /// between other work; blocks. At most `context` tokens. Non-finite values are passed on as they are.
   std::vector<float> score(std::span<const TokenId> tokens);
 
   EngineStats stats() const;

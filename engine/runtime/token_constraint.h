@@ -13,7 +13,8 @@ namespace stepdown::runtime {
 class TokenConstraint {
  public:
   virtual ~TokenConstraint() = default;
-  /// One bit a token, bit i%32 of word i/32: allowed. End tokens are allowed exactly when the text is complete.
+  /// One bit a token, bit i%32 of word i/32: allowed. End tokens are allowed exactly when the text is
+  /// complete.
   virtual void fill_mask(std::span<std::uint32_t> mask) = 0;
   /// Takes the sampled token; false when it was not allowed.
   virtual bool accept(tokenizer::TokenId token) = 0;

@@ -1,10 +1,11 @@
 #pragma once
 
 #include <memory>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <nlohmann/json_fwd.hpp>
 
 namespace stepdown::schema {
 
@@ -16,11 +17,12 @@ struct Violation {
 struct Grammar;  // the compiled automaton, private to the room
 
 /// A JSON Schema (draft 2020-12 subset, as OpenAI's strict mode accepts) compiled to a byte-level pushdown
-/// automaton over JSON texts. Immutable, shared between requests. Objects are matched with their properties in
-/// the schema's order, as OpenAI's strict mode and vLLM emit them.
+/// automaton over JSON texts. Immutable, shared between requests. Objects are matched with their properties
+/// in the schema's order, as OpenAI's strict mode and vLLM emit them.
 class Schema {
  public:
-  /// Throws InputError naming the JSON path of a keyword that is unknown or unsupported: refused, never ignored.
+  /// Throws InputError naming the JSON path of a keyword that is unknown or unsupported: refused, never
+  /// ignored.
   static std::shared_ptr<const Schema> compile(const nlohmann::json& schema);
   /// response_format {"type": "json_object"}: any JSON object, nesting bounded.
   static std::shared_ptr<const Schema> any_object();
@@ -38,8 +40,8 @@ class Schema {
   std::shared_ptr<const nlohmann::json> source_;
 };
 
-/// Follows one text byte by byte and says whether it is still a prefix of some valid document. A value: copying
-/// it is how callers look ahead. Never throws.
+/// Follows one text byte by byte and says whether it is still a prefix of some valid document. A value:
+/// copying it is how callers look ahead. Never throws.
 class PrefixMatcher {
  public:
   explicit PrefixMatcher(std::shared_ptr<const Schema> schema);

@@ -22,8 +22,8 @@ class Tokenizer {
   Tokenizer(const Tokenizer&) = delete;
   Tokenizer& operator=(const Tokenizer&) = delete;
 
-  /// `special`: control tokens written out in the text ("<|im_start|>") become their ids; otherwise plain text.
-  /// BOS is not added here. Invalid UTF-8 is encoded byte by byte.
+  /// `special`: control tokens written out in the text ("<|im_start|>") become their ids; otherwise plain
+  /// text. BOS is not added here. Invalid UTF-8 is encoded byte by byte.
   std::vector<TokenId> encode(std::string_view text, bool special) const;
   /// The raw bytes of the ids; may end inside a UTF-8 sequence. Control tokens give nothing unless `special`.
   std::string decode(std::span<const TokenId> ids, bool special = false) const;

@@ -1,6 +1,7 @@
 // A small deterministic driver for fuzz targets written for libFuzzer's entry point: replays seed files and
-// random mutations of them. Usage: TARGET [--runs N] [--seed S] [FILE|DIR ...]; without files the target's own
-// corpus, tests/fuzz/corpus/<target name>, is used. Build with clang and -fsanitize=fuzzer for coverage guidance.
+// random mutations of them. Usage: TARGET [--runs N] [--seed S] [FILE|DIR ...]; without files the target's
+// own corpus, tests/fuzz/corpus/<target name>, is used. Build with clang and -fsanitize=fuzzer for coverage
+// guidance.
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
@@ -35,20 +36,30 @@ Bytes mutate(const std::vector<Bytes>& seeds, std::mt19937_64& random) {
   const auto at = [&](std::size_t extra) { return random() % (bytes.size() + extra); };
   for (std::uint64_t edits = 1 + random() % 6; edits > 0; --edits) {
     switch (bytes.empty() ? 0 : random() % 7) {
-      case 0: bytes.insert(bytes.begin() + static_cast<std::ptrdiff_t>(at(1)), static_cast<std::uint8_t>(random())); break;
-      case 1: bytes[at(0)] = static_cast<std::uint8_t>(random()); break;
-      case 2: bytes[at(0)] ^= static_cast<std::uint8_t>(1u << (random() % 8)); break;
-      case 3: bytes.resize(at(1)); break;
+      case 0:
+        bytes.insert(bytes.begin() + static_cast<std::ptrdiff_t>(at(1)), static_cast<std::uint8_t>(random()));
+        break;
+      case 1:
+        bytes[at(0)] = static_cast<std::uint8_t>(random());
+        break;
+      case 2:
+        bytes[at(0)] ^= static_cast<std::uint8_t>(1u << (random() % 8));
+        break;
+      case 3:
+        bytes.resize(at(1));
+        break;
       case 4: {  // extreme lengths and counts are what parsers trust too easily
         const std::uint64_t extremes[] = {0, 1, 0x7f, 0xff, 0x7fffffff, 0xffffffff, ~0ULL, 1ULL << 63};
         const std::uint64_t value = extremes[random() % 8];
-        for (std::size_t i = at(0), k = 0; i < bytes.size() && k < 8; ++i, ++k) bytes[i] = static_cast<std::uint8_t>(value >> (8 * k));
+        for (std::size_t i = at(0), k = 0; i < bytes.size() && k < 8; ++i, ++k)
+          bytes[i] = static_cast<std::uint8_t>(value >> (8 * k));
         break;
       }
       case 5: {
         const std::size_t from = at(0);
-        bytes.erase(bytes.begin() + static_cast<std::ptrdiff_t>(from),
-                    bytes.begin() + static_cast<std::ptrdiff_t>(std::min(bytes.size(), from + 1 + random() % 16)));
+        bytes.erase(
+            bytes.begin() + static_cast<std::ptrdiff_t>(from),
+            bytes.begin() + static_cast<std::ptrdiff_t>(std::min(bytes.size(), from + 1 + random() % 16)));
         break;
       }
       default: {
@@ -56,7 +67,8 @@ Bytes mutate(const std::vector<Bytes>& seeds, std::mt19937_64& random) {
         if (other.empty()) break;
         const std::size_t from = random() % other.size();
         const std::size_t count = std::min<std::size_t>(other.size() - from, 1 + random() % 64);
-        bytes.insert(bytes.begin() + static_cast<std::ptrdiff_t>(at(1)), other.begin() + static_cast<std::ptrdiff_t>(from),
+        bytes.insert(bytes.begin() + static_cast<std::ptrdiff_t>(at(1)),
+                     other.begin() + static_cast<std::ptrdiff_t>(from),
                      other.begin() + static_cast<std::ptrdiff_t>(from + count));
       }
     }
@@ -81,7 +93,8 @@ int main(int argc, char** argv) {
     }
   }
   if (seeds.empty()) {
-    const fs::path corpus = fs::path(STEPDOWN_SOURCE_DIR) / "tests/fuzz/corpus" / fs::path(argv[0]).filename();
+    const fs::path corpus =
+        fs::path(STEPDOWN_SOURCE_DIR) / "tests/fuzz/corpus" / fs::path(argv[0]).filename();
     if (fs::exists(corpus)) collect(corpus, seeds);
   }
   if (seeds.empty()) {
@@ -94,6 +107,7 @@ int main(int argc, char** argv) {
     const Bytes bytes = mutate(seeds, random);
     LLVMFuzzerTestOneInput(bytes.data(), bytes.size());
   }
-  std::printf("%s: %zu seeds, %llu mutations, no fault\n", argv[0], seeds.size(), static_cast<unsigned long long>(runs));
+  std::printf("%s: %zu seeds, %llu mutations, no fault\n", argv[0], seeds.size(),
+              static_cast<unsigned long long>(runs));
   return 0;
 }

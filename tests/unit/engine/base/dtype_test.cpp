@@ -1,8 +1,8 @@
 #include "engine/base/dtype.h"
 
-#include <gtest/gtest.h>
-
 #include <limits>
+
+#include <gtest/gtest.h>
 
 namespace stepdown {
 namespace {

@@ -1,9 +1,9 @@
 #include "engine/base/half.h"
 
-#include <gtest/gtest.h>
-
 #include <cmath>
 #include <limits>
+
+#include <gtest/gtest.h>
 
 namespace stepdown {
 namespace {

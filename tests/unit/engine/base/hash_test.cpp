@@ -1,8 +1,8 @@
 #include "engine/base/hash.h"
 
-#include <gtest/gtest.h>
-
 #include <filesystem>
+
+#include <gtest/gtest.h>
 
 #include "engine/base/atomic_file.h"
 #include "engine/base/error.h"
@@ -33,7 +33,9 @@ TEST_F(HashTest, DirectoryDigestSeesNamesAndContentButNoHiddenFiles) {
   EXPECT_NE(artifact_digest(folder_), before);
 }
 
-TEST_F(HashTest, AnEmptyDirectoryIsRefused) { EXPECT_THROW(artifact_digest(folder_), InputError); }
+TEST_F(HashTest, AnEmptyDirectoryIsRefused) {
+  EXPECT_THROW(artifact_digest(folder_), InputError);
+}
 
 }  // namespace
 }  // namespace stepdown

@@ -1,0 +1,36 @@
+#include "engine/base/system_facts.h"
+
+#include <fstream>
+
+#include "engine/base/error.h"
+
+namespace stepdown {
+namespace {
+
+/// What follows `key` and its colon in a /proc file of "key : value" lines; empty when absent.
+std::string proc_value(const char* file, std::string_view key) {
+  std::ifstream in(file);
+  for (std::string line; std::getline(in, line);) {
+    if (!line.starts_with(key)) continue;
+    const std::size_t colon = line.find(':');
+    if (colon == std::string::npos) continue;
+    const std::size_t begin = line.find_first_not_of(" \t", colon + 1);
+    return begin == std::string::npos ? "" : line.substr(begin);
+  }
+  return {};
+}
+
+}  // namespace
+
+std::uint64_t peak_memory_bytes() {
+  const std::string value = proc_value("/proc/self/status", "VmHWM");
+  if (value.empty()) throw Error("no VmHWM", "/proc/self/status");
+  return std::stoull(value) * 1024;
+}
+
+std::string cpu_name() {
+  const std::string name = proc_value("/proc/cpuinfo", "model name");
+  return name.empty() ? "unknown" : name;
+}
+
+}  // namespace stepdown

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace stepdown {
+
+/// Largest resident set of this process so far (VmHWM, touched file pages included), in bytes.
+std::uint64_t peak_memory_bytes();
+
+/// The processor's model name, e.g. "AMD EPYC"; part of what a measured figure is valid for.
+std::string cpu_name();
+
+}  // namespace stepdown
