@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/base/tensor.h"
+#include "engine/formats/gguf_metadata.h"
 
 namespace stepdown::formats {
 
@@ -67,6 +68,8 @@ class ModelFile {
   virtual std::span<const TensorView> tensors() const = 0;
   /// "gguf", "safetensors", …
   virtual std::string_view format() const = 0;
+  /// All facts as metadata of a GGUF file: a GGUF's own, verbatim, or made from config and tokenizer.
+  virtual GgufMetadata gguf_metadata() const = 0;
 
   /// The named tensor, or nullptr.
   const TensorView* find(std::string_view name) const;
