@@ -200,7 +200,9 @@ TokenizerData tokenizer_from_gguf(const GgufMetadata& metadata, const std::strin
     if (const auto id = token_id(keys, key, count)) data.end_of_turn.push_back(*id);
   }
   complete_end_of_turn(data);
-  data.add_bos = keys.flag("tokenizer.ggml.add_bos_token").value_or(sentence_piece);
+  // Llama 3's files leave the flag out and mean true.
+  data.add_bos =
+      keys.flag("tokenizer.ggml.add_bos_token").value_or(sentence_piece || data.pre == "llama-bpe");
   data.add_space_prefix = keys.flag("tokenizer.ggml.add_space_prefix").value_or(sentence_piece);
   data.chat_template = keys.text("tokenizer.chat_template").value_or("");
   return data;
