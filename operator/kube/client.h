@@ -59,6 +59,9 @@ class Client {
   explicit Client(std::shared_ptr<Transport> transport) : transport_(std::move(transport)) {}
   explicit Client(Config config);
 
+  /// The same client, giving up (TransportError) when the server is silent for `timeout`; 60 s otherwise.
+  Client with_timeout(std::chrono::milliseconds timeout) const;
+
   Result<nlohmann::json> get(const GroupVersionResource& gvr, const ObjectKey& key) const;
 
   /// Lists page by page: `each` gets one object at a time, with kind and apiVersion filled in. A continue
@@ -99,9 +102,10 @@ class Client {
   Result<std::string> raw(std::string path) const;
 
  private:
-  Result<nlohmann::json> call(const HttpRequest& request) const;
+  Result<nlohmann::json> call(HttpRequest request) const;
 
   std::shared_ptr<Transport> transport_;
+  std::chrono::milliseconds timeout_{60'000};
 };
 
 }  // namespace stepdown::kube

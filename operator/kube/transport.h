@@ -18,6 +18,8 @@ struct HttpRequest {
   std::string path;  ///< with query, percent-encoded: "/api/v1/pods?limit=500"
   std::string content_type;
   std::string body;
+  std::chrono::milliseconds timeout{
+      60'000};  ///< between bytes of the answer; also the longest wait for a connection
 };
 
 struct HttpResponse {

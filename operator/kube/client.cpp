@@ -1,0 +1,156 @@
+#include "operator/kube/client.h"
+
+#include <nlohmann/json.hpp>
+
+#include "operator/kube/config.h"
+#include "operator/kube/request.h"
+#include "operator/kube/watch.h"
+
+namespace stepdown::kube {
+namespace {
+
+using nlohmann::json;
+
+json parse_body(const HttpRequest& request, const HttpResponse& response) {
+  json body = json::parse(response.body, nullptr, false);
+  if (body.is_discarded()) {
+    throw TransportError("the answer is no JSON", request.method + " " + request.path,
+                         "check that the server of the kubeconfig is a Kubernetes API");
+  }
+  return body;
+}
+
+/// "PodList" and "v1" belong to each item too, but lists leave them out.
+void fill_type(json& item, const std::string& list_kind, const std::string& api_version) {
+  if (!item.is_object()) return;
+  if (!item.contains("kind") && list_kind.ends_with("List"))
+    item["kind"] = list_kind.substr(0, list_kind.size() - 4);
+  if (!item.contains("apiVersion")) item["apiVersion"] = api_version;
+}
+
+}  // namespace
+
+Client::Client(Config config) : transport_(make_https_transport(std::move(config))) {}
+
+Client Client::with_timeout(std::chrono::milliseconds timeout) const {
+  Client copy = *this;
+  copy.timeout_ = timeout;
+  return copy;
+}
+
+Result<json> Client::call(HttpRequest request) const {
+  request.timeout = timeout_;
+  const HttpResponse response = transport_->send(request);
+  if (response.status < 200 || response.status > 299) return request::parse_error(response);
+  return parse_body(request, response);
+}
+
+Result<json> Client::get(const GroupVersionResource& gvr, const ObjectKey& key) const {
+  return call(request::get(gvr, key));
+}
+
+Result<std::string> Client::list(const GroupVersionResource& gvr, const ListOptions& options,
+                                 const std::function<void(json&&)>& each) const {
+  std::string continue_token;
+  for (;;) {
+    Result<json> page = call(request::list(gvr, options, continue_token));
+    if (!page) return page.error();
+    const std::string kind = text_at(*page, "/kind");
+    const std::string api_version = text_at(*page, "/apiVersion");
+    if (page->contains("items") && (*page)["items"].is_array()) {
+      for (json& item : (*page)["items"]) {
+        fill_type(item, kind, api_version);
+        each(std::move(item));
+      }
+    }
+    continue_token = text_at(*page, "/metadata/continue");
+    if (continue_token.empty()) return text_at(*page, "/metadata/resourceVersion");
+  }
+}
+
+Result<std::vector<json>> Client::list_all(const GroupVersionResource& gvr,
+                                           const ListOptions& options) const {
+  std::vector<json> items;
+  const auto listed = list(gvr, options, [&items](json&& item) { items.push_back(std::move(item)); });
+  if (!listed) return listed.error();
+  return items;
+}
+
+Result<json> Client::create(const GroupVersionResource& gvr, const json& object) const {
+  return call(request::create(gvr, object));
+}
+
+Result<json> Client::replace(const GroupVersionResource& gvr, const json& object,
+                             std::string_view subresource) const {
+  return call(request::replace(gvr, object, subresource));
+}
+
+Result<json> Client::patch_merge(const GroupVersionResource& gvr, const ObjectKey& key, const json& patch,
+                                 std::string_view subresource) const {
+  return call(request::patch_merge(gvr, key, patch, subresource));
+}
+
+Result<json> Client::apply(const GroupVersionResource& gvr, const json& object, const ApplyOptions& options,
+                           std::string_view subresource) const {
+  return call(request::apply(gvr, object, options, subresource));
+}
+
+Result<json> Client::apply_status(const GroupVersionResource& gvr, const json& object,
+                                  const ApplyOptions& options) const {
+  return apply(gvr, object, options, "status");
+}
+
+Result<json> Client::remove(const GroupVersionResource& gvr, const ObjectKey& key,
+                            const DeleteOptions& options) const {
+  return call(request::remove(gvr, key, options));
+}
+
+Result<std::string> Client::watch(const GroupVersionResource& gvr, const WatchOptions& options,
+                                  const std::function<bool(WatchEvent&&)>& on_event,
+                                  std::stop_token stop) const {
+  // Bookmarks come once a minute at the least: silence for longer than the watch may last is a dead
+  // connection.
+  const auto idle = std::chrono::milliseconds(options.timeout) + std::chrono::seconds(15);
+  std::string resource_version = options.resource_version;
+  std::optional<ApiError> refusal;
+  WatchDecoder decoder;
+  const auto on_chunk = [&](std::string_view bytes) {
+    return decoder.feed(bytes, [&](WatchEvent&& event) {
+      if (event.type == WatchEventType::kError) {
+        refusal = request::parse_status(event.object);
+        return false;
+      }
+      const std::string seen = resource_version_of(event.object);
+      if (!seen.empty()) resource_version = seen;
+      return on_event(std::move(event));
+    });
+  };
+  const HttpRequest request = request::watch(gvr, options);
+  const HttpResponse response = transport_->stream(request, idle, on_chunk, std::move(stop));
+  if (response.status != 200) return request::parse_error(response);
+  if (refusal) return *refusal;
+  if (!decoder.error().empty()) throw TransportError(decoder.error(), request.path);
+  return resource_version;
+}
+
+Result<std::vector<ApiResource>> Client::discover(std::string_view group, std::string_view version) const {
+  const GroupVersionResource gv{std::string(group), std::string(version), {}};
+  Result<json> found = call(request::get_path((group.empty() ? "/api/" : "/apis/") + gv.api_version()));
+  if (!found) return found.error();
+  std::vector<ApiResource> resources;
+  for (const json& entry : value_at(*found, "/resources")) {
+    const std::string name = text_at(entry, "/name");
+    if (name.empty() || name.find('/') != std::string::npos) continue;
+    resources.push_back(
+        {{gv.group, gv.version, name}, text_at(entry, "/kind"), value_at(entry, "/namespaced") == true});
+  }
+  return resources;
+}
+
+Result<std::string> Client::raw(std::string path) const {
+  const HttpResponse response = transport_->send(request::get_path(std::move(path)));
+  if (response.status < 200 || response.status > 299) return request::parse_error(response);
+  return response.body;
+}
+
+}  // namespace stepdown::kube
