@@ -1,0 +1,1 @@
+"""Harbor Analytics: warehouse incident reports in, strict JSON out."""
