@@ -1,0 +1,55 @@
+#pragma once
+
+#include "operator/api/describe_status.h"
+
+/// One row a field of the specs of QuantRevision and EngineProfile. Private to this room and its tests.
+namespace stepdown::api {
+
+constexpr auto describe(BaseModel*) {
+  return std::tuple{required("digest", &BaseModel::digest), optional("uri", &BaseModel::uri),
+                    optional("tokenizerDigest", &BaseModel::tokenizer_digest),
+                    optional("templateDigest", &BaseModel::template_digest)};
+}
+
+constexpr auto describe(MergedAdapter*) {
+  return std::tuple{required("digest", &MergedAdapter::digest), optional("weight", &MergedAdapter::weight)};
+}
+
+constexpr auto describe(Artifact*) {
+  return std::tuple{required("uri", &Artifact::uri), required("digest", &Artifact::digest),
+                    optional("size", &Artifact::size)};
+}
+
+constexpr auto describe(EvaluationRecord*) {
+  return std::tuple{optional("dataset", &EvaluationRecord::dataset),
+                    optional("toolVersion", &EvaluationRecord::tool_version),
+                    optional("kvType", &EvaluationRecord::kv_type),
+                    optional("contextLength", &EvaluationRecord::context_length),
+                    optional("report", &EvaluationRecord::report)};
+}
+
+constexpr auto describe(QuantRevisionSpec*) {
+  return std::tuple{optional("model", &QuantRevisionSpec::model),
+                    required("base", &QuantRevisionSpec::base),
+                    optional("adapters", &QuantRevisionSpec::adapters),
+                    required("method", &QuantRevisionSpec::method),
+                    optional("preset", &QuantRevisionSpec::preset),
+                    optional("bits", &QuantRevisionSpec::bits),
+                    optional("groupSize", &QuantRevisionSpec::group_size),
+                    optional("calibration", &QuantRevisionSpec::calibration),
+                    optional("toolVersion", &QuantRevisionSpec::tool_version),
+                    required("artifact", &QuantRevisionSpec::artifact),
+                    optional("evaluation", &QuantRevisionSpec::evaluation),
+                    optional("scores", &QuantRevisionSpec::scores)};
+}
+
+constexpr auto describe(EngineProfileSpec*) {
+  return std::tuple{optional("version", &EngineProfileSpec::version),
+                    required("image", &EngineProfileSpec::image),
+                    optional("args", &EngineProfileSpec::args),
+                    required("formats", &EngineProfileSpec::formats),
+                    optional("kvTypes", &EngineProfileSpec::kv_types),
+                    optional("readinessPath", &EngineProfileSpec::readiness_path)};
+}
+
+}  // namespace stepdown::api
