@@ -67,9 +67,11 @@ class [[nodiscard]] Result {
   /// Throws ApiException when the server refused.
   T& value() & { return ok() ? std::get<0>(content_) : fail(); }
   const T& value() const& { return ok() ? std::get<0>(content_) : fail(); }
-  T&& value() && { return std::move(ok() ? std::get<0>(content_) : fail()); }
+  /// By value, so that a loop over a temporary's value does not outlive it.
+  T value() && { return std::move(ok() ? std::get<0>(content_) : fail()); }
   T& operator*() & { return value(); }
   const T& operator*() const& { return value(); }
+  T operator*() && { return std::move(*this).value(); }
   T* operator->() { return &value(); }
   const T* operator->() const { return &value(); }
   /// Only when !ok().
