@@ -1,0 +1,85 @@
+#include "operator/gateway/route/agreement.h"
+
+#include <algorithm>
+#include <cctype>
+#include <map>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+namespace stepdown::gateway {
+namespace {
+
+using nlohmann::json;
+
+// Words in lower case without punctuation, in order, one space between.
+std::string normalized(std::string_view text) {
+  std::string out;
+  bool gap = false;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (std::isalnum(byte) == 0 && byte < 0x80) {
+      gap = true;
+      continue;
+    }
+    if (gap && !out.empty()) out += ' ';
+    gap = false;
+    out += static_cast<char>(std::tolower(byte));
+  }
+  return out;
+}
+
+std::string leaf(const json& value) {
+  if (value.is_string()) return normalized(value.get_ref<const std::string&>());
+  if (value.is_number()) return json(value.get<double>()).dump();  // 1 and 1.0 are the same number
+  return value.dump();
+}
+
+double json_disagreement(const json& a, const json& b) {
+  const json left = a.flatten();
+  const json right = b.flatten();
+  std::size_t paths = 0;
+  std::size_t equal = 0;
+  for (const auto& [path, value] : left.items()) {
+    ++paths;
+    const auto other = right.find(path);
+    equal += other != right.end() && leaf(value) == leaf(*other) ? 1 : 0;
+  }
+  for (const auto& [path, value] : right.items()) paths += left.contains(path) ? 0 : 1;
+  return paths == 0 ? 0 : 1 - static_cast<double>(equal) / static_cast<double>(paths);
+}
+
+std::map<std::string, int> word_counts(const std::string& text, std::size_t& total) {
+  std::map<std::string, int> counts;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find(' ', begin), text.size());
+    ++counts[text.substr(begin, end - begin)];
+    ++total;
+    begin = end + 1;
+  }
+  return counts;
+}
+
+double text_disagreement(std::string_view a, std::string_view b) {
+  std::size_t total = 0;
+  const auto left = word_counts(normalized(a), total);
+  const auto right = word_counts(normalized(b), total);
+  if (total == 0) return a == b ? 0 : 1;
+  std::size_t shared = 0;
+  for (const auto& [word, count] : left) {
+    const auto found = right.find(word);
+    if (found != right.end()) shared += static_cast<std::size_t>(std::min(count, found->second));
+  }
+  return 1 - 2 * static_cast<double>(shared) / static_cast<double>(total);
+}
+
+}  // namespace
+
+double disagreement(std::string_view a, std::string_view b) {
+  const json left = json::parse(a, nullptr, false);
+  const json right = json::parse(b, nullptr, false);
+  if (left.is_structured() && right.is_structured()) return json_disagreement(left, right);
+  return text_disagreement(a, b);
+}
+
+}  // namespace stepdown::gateway

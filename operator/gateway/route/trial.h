@@ -1,0 +1,66 @@
+#pragma once
+
+#include <array>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "operator/gateway/judge/fault.h"
+#include "operator/gateway/route/retry_budget.h"
+#include "operator/gateway/route/seen.h"
+#include "operator/gateway/route/trips.h"
+#include "operator/gateway/verdict/tests.h"
+
+namespace stepdown::gateway {
+
+/// One quantized revision under watch: what this gateway saw of it, what its peers saw, and the moment that
+/// is enough. Belongs to one rollout: another salt or other limits are another trial.
+class Trial {
+ public:
+  Trial(std::string digest, std::string salt, const Limits& limits);
+
+  const std::string& digest() const { return digest_; }
+  const std::string& salt() const { return salt_; }
+  const Limits& limits() const { return tests_.limits(); }
+
+  /// An answer of the revision, judged. `session`: empty, or an id that counts one error at most. `w`: its
+  /// share against control when the request arrived. `at`: now.
+  struct Answer {
+    Fault fault = Fault::kNone;
+    bool fp16_passed = false;
+    double w = 0;
+    std::string session;
+    WallTime at{};
+  };
+  void answered(const Answer& answer);
+  void control_answered(bool failed, double w, const std::string& session);
+  /// A pair that differs by more than the limit is a bad answer of the revision.
+  void shadow_compared(double disagreement, WallTime at);
+  /// False when the budget of retries is exhausted.
+  bool retry() { return budget_.spend(); }
+
+  /// Replaces what the peer `id` told before; evidence of other limits is left aside.
+  void hear(const std::string& id, const Evidence& evidence);
+
+  const Evidence& own() const { return own_; }
+  Evidence combined() const;
+  std::optional<Detector> decide() const;
+  /// The record of its end.
+  Trip trip(Detector detected_by, std::uint64_t epoch, WallTime now) const;
+  double budget() const { return budget_.tokens(); }
+
+ private:
+  std::string digest_;
+  std::string salt_;
+  Tests tests_;
+  Evidence own_;
+  std::map<std::string, Evidence> peers_;
+  RetryBudget budget_;
+  Seen failed_sessions_{10'000};
+  Seen failed_control_sessions_{10'000};
+  std::map<Fault, std::uint64_t> faults_;
+  std::uint64_t wrong_pairs_ = 0;
+  std::optional<WallTime> first_bad_at_;
+};
+
+}  // namespace stepdown::gateway

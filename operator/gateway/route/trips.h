@@ -1,0 +1,66 @@
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "operator/gateway/route/rollout.h"
+#include "operator/gateway/verdict/tests.h"
+
+namespace stepdown::gateway {
+
+using WallTime = std::chrono::system_clock::time_point;
+
+/// The end of a revision, as its gateway saw it.
+struct Trip {
+  std::string digest;
+  std::string salt;  ///< of the rollout it tripped in: another rollout of the digest is another try
+  std::uint64_t epoch = 0;
+  Detector detected_by = Detector::kEProcess;
+  std::string reason;  ///< the fault seen most, e.g. "looping"
+  std::uint64_t bad_answers = 0;
+  Evidence evidence;
+  WallTime first_bad_at{};
+  WallTime at{};
+  std::optional<WallTime> fp16_at;  ///< when the next request that was the revision's went to FP16
+};
+
+/// Tripped revisions, by digest. A trip is remembered over restarts (file), at the peers and in status, and
+/// ends only when the operator begins another rollout of the digest, that is with another salt and a later
+/// epoch, while status.blocked does not list it: the command `retry` does that, applying the same YAML again
+/// does not.
+///
+/// Until one of the three memories was read, nothing is known and no quantized revision may be routed.
+class Trips {
+ public:
+  bool known() const { return known_; }
+  void set_known() { known_ = true; }
+
+  /// True when it is news.
+  bool add(const Trip& trip);
+  /// Forgets what `rollout` retries; the digests that were.
+  std::vector<std::string> clear_retried(const Rollout& rollout);
+  bool routable(const Rollout& rollout, const std::string& digest) const;
+  void set_fp16_at(const std::string& digest, WallTime at);
+
+  const Trip* find(const std::string& digest) const;
+  const std::map<std::string, Trip>& all() const { return trips_; }
+
+ private:
+  std::map<std::string, Trip> trips_;
+  bool known_ = false;
+};
+
+nlohmann::json to_json(const Trip& trip);
+/// Empty when the value is no trip.
+std::optional<Trip> trip_from_json(const nlohmann::json& value);
+
+/// [trip, …]; what is no trip is skipped.
+nlohmann::json to_json(const Trips& trips);
+std::vector<Trip> trips_from_json(const nlohmann::json& value);
+
+}  // namespace stepdown::gateway

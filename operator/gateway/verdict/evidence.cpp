@@ -1,0 +1,75 @@
+#include "operator/gateway/verdict/evidence.h"
+
+#include <cmath>
+
+#include <nlohmann/json.hpp>
+
+namespace stepdown::gateway {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t kLongestGrid = 64;
+
+struct Counter {
+  const char* name;
+  std::uint64_t Evidence::*field;
+};
+constexpr Counter kCounters[] = {
+    {"candidateAnswers", &Evidence::candidate_answers},
+    {"controlAnswers", &Evidence::control_answers},
+    {"candidateErrors", &Evidence::candidate_errors},
+    {"controlErrors", &Evidence::control_errors},
+    {"failedWhereFp16Passed", &Evidence::failed_where_fp16_passed},
+    {"shadowPairs", &Evidence::shadow_pairs},
+};
+
+struct Vector {
+  const char* name;
+  LogVector Evidence::*field;
+};
+constexpr Vector kVectors[] = {
+    {"arm", &Evidence::arm}, {"ceiling", &Evidence::ceiling}, {"shadow", &Evidence::shadow}};
+
+bool read_logs(const json& value, LogVector& logs) {
+  if (!value.is_array() || value.size() > kLongestGrid) return false;
+  for (const json& item : value) {
+    if (!item.is_number() || !std::isfinite(item.get<double>())) return false;
+    logs.push_back(item.get<double>());
+  }
+  return true;
+}
+
+}  // namespace
+
+void Evidence::add(const Evidence& other) {
+  for (const Vector& vector : kVectors) gateway::add(this->*vector.field, other.*vector.field);
+  for (const Counter& counter : kCounters) this->*counter.field += other.*counter.field;
+  disagreement += other.disagreement;
+}
+
+json to_json(const Evidence& evidence) {
+  json value = {{"disagreement", evidence.disagreement}};
+  for (const Vector& vector : kVectors) value[vector.name] = evidence.*vector.field;
+  for (const Counter& counter : kCounters) value[counter.name] = evidence.*counter.field;
+  return value;
+}
+
+std::optional<Evidence> evidence_from_json(const json& value) {
+  if (!value.is_object()) return std::nullopt;
+  Evidence evidence;
+  for (const Vector& vector : kVectors) {
+    if (!value.contains(vector.name) || !read_logs(value[vector.name], evidence.*vector.field))
+      return std::nullopt;
+  }
+  for (const Counter& counter : kCounters) {
+    if (!value.contains(counter.name) || !value[counter.name].is_number_unsigned()) return std::nullopt;
+    evidence.*counter.field = value[counter.name].get<std::uint64_t>();
+  }
+  const auto disagreement = value.find("disagreement");
+  if (disagreement == value.end() || !disagreement->is_number()) return std::nullopt;
+  evidence.disagreement = disagreement->get<double>();
+  return evidence;
+}
+
+}  // namespace stepdown::gateway

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "operator/gateway/verdict/grid.h"
+
+namespace stepdown::gateway {
+
+/// What was seen of one quantized revision and its FP16 control. All of it adds across gateways.
+struct Evidence {
+  LogVector arm;
+  LogVector ceiling;
+  LogVector shadow;
+  std::uint64_t candidate_answers = 0;
+  std::uint64_t control_answers = 0;
+  std::uint64_t candidate_errors = 0;
+  std::uint64_t control_errors = 0;
+  std::uint64_t failed_where_fp16_passed = 0;
+  std::uint64_t shadow_pairs = 0;
+  double disagreement = 0;  ///< sum over the pairs
+
+  void add(const Evidence& other);
+};
+
+nlohmann::json to_json(const Evidence& evidence);
+/// Empty when the value is not the evidence of a gateway: peers may run another version.
+std::optional<Evidence> evidence_from_json(const nlohmann::json& value);
+
+}  // namespace stepdown::gateway

@@ -1,0 +1,78 @@
+#include "operator/gateway/verdict/tests.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace stepdown::gateway {
+namespace {
+
+struct Name {
+  Detector detector;
+  std::string_view text;
+};
+constexpr Name kNames[] = {{Detector::kEProcess, "eProcess"},
+                           {Detector::kCeiling, "ceiling"},
+                           {Detector::kShadow, "shadow"},
+                           {Detector::kRetryBudget, "retryBudget"}};
+
+}  // namespace
+
+std::string_view name(Detector detector) {
+  for (const Name& entry : kNames) {
+    if (entry.detector == detector) return entry.text;
+  }
+  return "unknown";
+}
+
+std::optional<Detector> detector_named(std::string_view text) {
+  for (const Name& entry : kNames) {
+    if (entry.text == text) return entry.detector;
+  }
+  return std::nullopt;
+}
+
+Tests::Tests(const Limits& limits)
+    : limits_(limits), arm_(limits.ratio), ceiling_(limits.max_error_rate), shadow_(limits.max_disagreement) {
+  limits_.alpha = std::clamp(limits.alpha, 1e-9, 0.5);
+}
+
+Evidence Tests::start() const {
+  Evidence evidence;
+  evidence.arm = arm_.start();
+  evidence.ceiling = ceiling_.start();
+  evidence.shadow = shadow_.start();
+  return evidence;
+}
+
+void Tests::candidate_answered(Evidence& evidence, Answer answer, double w) const {
+  ++evidence.candidate_answers;
+  const bool only_here = answer.failed && answer.fp16_passed;
+  ceiling_.observe(evidence.ceiling, only_here ? 1 : 0);
+  if (!answer.failed) return;
+  ++evidence.candidate_errors;
+  if (only_here) ++evidence.failed_where_fp16_passed;
+  arm_.observe(evidence.arm, true, w);
+}
+
+void Tests::control_answered(Evidence& evidence, bool failed, double w) const {
+  ++evidence.control_answers;
+  if (!failed) return;
+  ++evidence.control_errors;
+  arm_.observe(evidence.arm, false, w);
+}
+
+void Tests::shadow_compared(Evidence& evidence, double disagreement) const {
+  ++evidence.shadow_pairs;
+  evidence.disagreement += disagreement;
+  shadow_.observe(evidence.shadow, disagreement);
+}
+
+std::optional<Detector> Tests::decide(const Evidence& evidence) const {
+  const double errors_need = std::log(2 / limits_.alpha);
+  if (log_mixture(evidence.arm) >= errors_need) return Detector::kEProcess;
+  if (log_mixture(evidence.ceiling) >= errors_need) return Detector::kCeiling;
+  if (log_mixture(evidence.shadow) >= std::log(1 / limits_.alpha)) return Detector::kShadow;
+  return std::nullopt;
+}
+
+}  // namespace stepdown::gateway

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "operator/gateway/verdict/arm_test.h"
+#include "operator/gateway/verdict/evidence.h"
+#include "operator/gateway/verdict/mean_test.h"
+
+namespace stepdown::gateway {
+
+/// spec.rollout.rollback and .shadow.
+struct Limits {
+  double alpha = 0.01;             ///< probability of ever rolling back a healthy candidate
+  double ratio = 1.5;              ///< times the control's error rate that a healthy candidate may show
+  double max_error_rate = 0.02;    ///< of "failed here, passed on FP16"
+  double max_disagreement = 0.20;  ///< mean paired disagreement with FP16
+  bool operator==(const Limits&) const = default;
+};
+
+enum class Detector { kEProcess, kCeiling, kShadow, kRetryBudget };
+/// As in status.verdict.detectedBy.
+std::string_view name(Detector detector);
+std::optional<Detector> detector_named(std::string_view name);
+
+/// The tests of one revision with their limits: each turns an observation into evidence; `decide` looks at
+/// all of it. Stateless, so evidence can be added, sent and replayed.
+class Tests {
+ public:
+  explicit Tests(const Limits& limits);
+
+  const Limits& limits() const { return limits_; }
+  Evidence start() const;
+
+  struct Answer {
+    bool failed = false;
+    bool fp16_passed = false;  ///< the FP16 retry of the same request passed; matters only when it failed
+  };
+  /// A judged answer of the candidate that arrived while it had share `w` of candidate + control.
+  void candidate_answered(Evidence& evidence, Answer answer, double w) const;
+  void control_answered(Evidence& evidence, bool failed, double w) const;
+  /// `disagreement` in [0, 1] of one candidate answer with FP16's for the same request.
+  void shadow_compared(Evidence& evidence, double disagreement) const;
+
+  /// The test that has seen enough, if one has. The error tests take α/2 each; the shadow test has an α of
+  /// its own.
+  std::optional<Detector> decide(const Evidence& evidence) const;
+
+ private:
+  Limits limits_;
+  ArmTest arm_;
+  MeanTest ceiling_;
+  MeanTest shadow_;
+};
+
+}  // namespace stepdown::gateway

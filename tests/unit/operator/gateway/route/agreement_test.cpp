@@ -1,0 +1,35 @@
+#include "operator/gateway/route/agreement.h"
+
+#include <gtest/gtest.h>
+
+namespace stepdown::gateway {
+namespace {
+
+TEST(AgreementTest, JsonByLeavesAndTextByWords) {
+  struct Case {
+    const char* a;
+    const char* b;
+    double differ;
+  };
+  const Case cases[] = {
+      {R"({"a": 1, "b": "x"})", R"({"b": " X. ", "a": 1.0})", 0},
+      {R"({"a": 1, "b": "x"})", R"({"a": 1, "b": "y"})", 0.5},
+      {R"({"a": 1})", R"({"b": 1})", 1},
+      {R"({"a": [1, 2, 3, 4]})", R"({"a": [1, 2, 3, 5]})", 0.25},
+      {R"({"a": []})", R"({"a": {}})", 0},
+      {"The pump failed.", "the PUMP failed", 0},
+      {"the pump failed", "the valve failed", 1.0 / 3},
+      {"alpha beta", "gamma", 1},
+      {"", "", 0},
+      {"", "word", 1},
+      {R"({"a": 1})", "no JSON at all", 1},
+      {"\xff\xfe{", "{\xff\xfe", 0},
+  };
+  for (const Case& c : cases) {
+    EXPECT_NEAR(disagreement(c.a, c.b), c.differ, 1e-9) << c.a << " | " << c.b;
+    EXPECT_NEAR(disagreement(c.b, c.a), c.differ, 1e-9) << "symmetric: " << c.a << " | " << c.b;
+  }
+}
+
+}  // namespace
+}  // namespace stepdown::gateway

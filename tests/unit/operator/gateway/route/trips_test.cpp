@@ -1,0 +1,113 @@
+#include "operator/gateway/route/trips.h"
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "operator/gateway/route/trial.h"
+
+namespace stepdown::gateway {
+namespace {
+
+Trip trip(const std::string& digest, const std::string& salt, std::uint64_t epoch) {
+  Trip trip;
+  trip.digest = digest;
+  trip.salt = salt;
+  trip.epoch = epoch;
+  trip.reason = "looping";
+  trip.evidence = Tests(Limits{}).start();
+  return trip;
+}
+
+Rollout rollout(const std::string& digest, const std::string& salt, std::uint64_t epoch) {
+  Rollout rollout;
+  rollout.candidate = digest;
+  rollout.salt = salt;
+  rollout.epoch = epoch;
+  return rollout;
+}
+
+TEST(TripsTest, NothingQuantizedIsRoutableWhileNothingIsKnown) {
+  Trips trips;
+  EXPECT_FALSE(trips.routable(rollout("c", "s", 1), "c"));
+  trips.set_known();
+  EXPECT_TRUE(trips.routable(rollout("c", "s", 1), "c"));
+}
+
+TEST(TripsTest, OnlyAnotherRolloutThatIsNotBlockedEndsATrip) {
+  struct Case {
+    const char* what;
+    Rollout rollout;
+    bool blocked;
+    bool routable;
+  };
+  const Case cases[] = {
+      {"the same rollout", rollout("c", "s1", 7), false, false},
+      {"its next step, the operator has not seen the trip", rollout("c", "s1", 8), false, false},
+      {"blocked", rollout("c", "s1", 8), true, false},
+      {"another salt, still blocked", rollout("c", "s2", 9), true, false},
+      {"an older object from a stale cache", rollout("c", "s0", 6), false, false},
+      {"no rollout at all", rollout("", "", 9), false, false},
+      {"another digest is on", rollout("d", "s2", 9), false, false},
+      {"retry: another salt, later, no longer blocked", rollout("c", "s2", 9), false, true},
+  };
+  for (Case c : cases) {
+    if (c.blocked) c.rollout.blocked.insert("c");
+    Trips trips;
+    trips.set_known();
+    trips.add(trip("c", "s1", 7));
+    trips.clear_retried(c.rollout);
+    EXPECT_EQ(trips.routable(c.rollout, "c"), c.routable) << c.what;
+  }
+}
+
+TEST(TripsTest, SurviveAWriteAndARead) {
+  Trips trips;
+  Trip one = trip("c", "s1", 7);
+  one.at = WallTime(std::chrono::milliseconds(1'700'000'000'123));
+  one.fp16_at = one.at + std::chrono::milliseconds(4);
+  one.detected_by = Detector::kCeiling;
+  trips.add(one);
+  const auto read = trips_from_json(nlohmann::json::parse(to_json(trips).dump()));
+  ASSERT_EQ(read.size(), 1U);
+  EXPECT_EQ(read[0].digest, "c");
+  EXPECT_EQ(read[0].salt, "s1");
+  EXPECT_EQ(read[0].epoch, 7U);
+  EXPECT_EQ(read[0].detected_by, Detector::kCeiling);
+  EXPECT_EQ(read[0].at, one.at);
+  EXPECT_EQ(read[0].fp16_at, one.fp16_at);
+  EXPECT_TRUE(trips_from_json(nlohmann::json::parse(R"([{"digest": 3}, null, {}])")).empty());
+}
+
+TEST(TrialTest, ASessionCountsAtMostOneError) {
+  Trial trial("c", "s", Limits{});
+  for (int i = 0; i < 50; ++i) trial.answered({Fault::kEmpty, true, 0.1, "one session", {}});
+  EXPECT_EQ(trial.own().candidate_errors, 1U);
+  EXPECT_FALSE(trial.decide());
+  for (int i = 0; i < 9; ++i) trial.answered({Fault::kEmpty, true, 0.1, "session " + std::to_string(i), {}});
+  ASSERT_TRUE(trial.decide());
+  EXPECT_EQ(trial.trip(*trial.decide(), 3, WallTime{}).reason, "empty");
+}
+
+TEST(TrialTest, PeersErrorsCountAndAreNeverCountedTwice) {
+  Trial one("c", "s", Limits{});
+  Trial two("c", "s", Limits{});
+  for (int i = 0; i < 2; ++i) one.answered({Fault::kLooping, true, 0.1, "", {}});
+  two.answered({Fault::kLooping, true, 0.1, "", {}});
+  EXPECT_FALSE(two.decide());
+  for (int i = 0; i < 5; ++i) two.hear("one", one.own());
+  EXPECT_EQ(two.combined().candidate_errors, 3U);
+  EXPECT_TRUE(two.decide());
+}
+
+TEST(TrialTest, TheRetryBudgetRunsOutUnlessAnswersEarnItBack) {
+  Trial trial("c", "s", Limits{});
+  int retries = 0;
+  while (trial.retry()) ++retries;
+  EXPECT_EQ(retries, 100);
+  for (int i = 0; i < 10; ++i) trial.answered({});
+  EXPECT_TRUE(trial.retry());
+  EXPECT_FALSE(trial.retry());
+}
+
+}  // namespace
+}  // namespace stepdown::gateway
