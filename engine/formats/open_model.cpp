@@ -4,6 +4,7 @@
 
 #include "engine/base/error.h"
 #include "engine/formats/gguf_file.h"
+#include "engine/formats/hf_model.h"
 #include "engine/formats/model_file.h"
 
 namespace stepdown::formats {
@@ -38,7 +39,10 @@ std::unique_ptr<ModelFile> open_model(const fs::path& path) {
     throw InputError("holds " + std::to_string(files.size()) + " .gguf files", path.string(),
                      "name one of them, such as " + files.front().string());
   }
-  throw InputError("no model here", path.string(), "give a directory with one .gguf file");
+  if (fs::exists(path / "config.json")) return open_hf(path);
+  throw InputError(
+      "no model here", path.string(),
+      "give a directory with one .gguf file, or with config.json, tokenizer.json and safetensors");
 }
 
 }  // namespace stepdown::formats
