@@ -18,8 +18,9 @@ class ChatTemplate {
   ChatTemplate& operator=(ChatTemplate&&) noexcept;
 
   /// `variables` as transformers passes them: {"messages": […], "tools": […], "add_generation_prompt": true,
-  /// "bos_token": "…", "eos_token": "…"}. Throws InputError, also for the template's own raise_exception().
-  std::string render(const nlohmann::json& variables) const;
+  /// "bos_token": "…", "eos_token": "…"}; keys keep their order, which `tojson` shows. Throws InputError,
+  /// also for the template's own raise_exception().
+  std::string render(const nlohmann::ordered_json& variables) const;
 
  private:
   struct State;
