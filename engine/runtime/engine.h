@@ -13,6 +13,7 @@
 
 #include "engine/base/dtype.h"
 #include "engine/formats/model_file.h"
+#include "engine/model/kv_type.h"
 #include "engine/runtime/token_constraint.h"
 #include "engine/tokenizer/tokenizer.h"
 
@@ -20,7 +21,7 @@ namespace stepdown::runtime {
 
 using tokenizer::TokenId;
 
-enum class KvType { kF16, kInt8 };
+using model::KvType;
 
 struct EngineOptions {
   std::int64_t context = 0;        ///< tokens a sequence may hold; 0: the model's own, at most 8192
@@ -76,7 +77,8 @@ struct EngineStats {
 /// and joined here. submit, cancel and stats are safe from any thread.
 class Engine {
  public:
-  /// Throws InputError when the architecture is unknown, a tensor is missing or has a wrong shape.
+  /// Throws InputError when the architecture is unknown, a tensor is missing or has a wrong shape, or the
+  /// context asked for is beyond the model's.
   Engine(std::unique_ptr<formats::ModelFile> file, const EngineOptions& options);
   ~Engine();
   Engine(const Engine&) = delete;
@@ -88,11 +90,14 @@ class Engine {
     RequestId id = 0;
     std::optional<Refusal> refusal;
   };
+  /// Throws InputError for an empty prompt (unless the model has a BOS, which it then becomes) or an id
+  /// outside the vocabulary.
   Submitted submit(GenerateRequest request);
   void cancel(RequestId id);
 
   /// Natural-log probability of each token given those before it: size tokens−1. Runs in the scheduler
-  /// between other work; blocks. At most `context` tokens. Non-finite values are passed on as they are.
+  /// between other work; blocks. At most `context` tokens; throws InputError beyond, and Error when the
+  /// engine stops. Where logits are not finite the value is NaN.
   std::vector<float> score(std::span<const TokenId> tokens);
 
   EngineStats stats() const;

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <utility>
+
+#include "engine/kernels/cpu/row_kernels.h"
+#include "engine/kernels/cpu/tile_kernels.h"
+
+namespace stepdown::kernels {
+
+template <class V, std::size_t... kIndex>
+constexpr std::array<CodesTile, kPackings.size()> codes_tiles(std::index_sequence<kIndex...> /*indices*/) {
+  return {codes_tile<V, kPackings[kIndex]>...};
+}
+
+/// The whole table row of one instruction set.
+template <class V>
+constexpr Operations operations_of(std::string_view name, bool (*supported)()) {
+  return {
+      .name = name,
+      .supported = supported,
+      .codes_tile = codes_tiles<V>(std::make_index_sequence<kPackings.size()>()),
+      .f32_tile = plain_tile<V, F32Element>,
+      .f16_tile = plain_tile<V, F16Element>,
+      .bf16_tile = plain_tile<V, BF16Element>,
+      .i8_tile = plain_tile<V, I8Element>,
+      .encode_row = encode_row<V>,
+      .rms_norm = rms_norm<V>,
+      .silu_multiply = silu_multiply<V>,
+      .softmax = softmax<V>,
+      .summarize = summarize<V>,
+  };
+}
+
+}  // namespace stepdown::kernels

@@ -1,0 +1,132 @@
+#pragma once
+
+#include <bit>
+
+#include "engine/kernels/operations.h"
+
+// Kernels over one row of floats, for any vector type V; see tile_kernels.h.
+namespace stepdown::kernels {
+
+// Calls step(index, lanes) over whole vectors, then once with what is left.
+template <class V, class Step>
+void each_vector(std::int64_t count, const Step& step) {
+  std::int64_t i = 0;
+  for (; i + V::kLanes <= count; i += V::kLanes) step(i, V::kLanes);
+  if (i < count) step(i, static_cast<int>(count - i));
+}
+
+// A vector's worth of values whose lanes beyond `lanes` are `fill`.
+template <class V>
+typename V::Floats load_some(const float* at, int lanes, float fill) {
+  if (lanes == V::kLanes) return V::load(at);
+  float values[V::kLanes];
+  for (int i = 0; i < V::kLanes; ++i) values[i] = i < lanes ? at[i] : fill;
+  return V::load(values);
+}
+
+template <class V>
+void store_some(float* at, int lanes, typename V::Floats vector) {
+  if (lanes == V::kLanes) return V::store(at, vector);
+  float values[V::kLanes];
+  V::store(values, vector);
+  for (int i = 0; i < lanes; ++i) at[i] = values[i];
+}
+
+template <class V>
+void encode_row(const float* row, std::int64_t count, std::int8_t* codes, BlockScale* scales) {
+  constexpr std::uint32_t kInfinity = 0x7f800000u;
+  for (std::int64_t i = 0; i < count; i += kBlock, row += kBlock, codes += kBlock, ++scales) {
+    const std::uint32_t magnitude = V::max_magnitude_bits(row);
+    const float largest = std::bit_cast<float>(magnitude);
+    const bool finite = magnitude < kInfinity;
+    const bool tiny = largest < 1e-30f;  // 127 / largest would overflow
+    int low = 0;
+    int high = 0;
+    V::round_block(row, finite && !tiny ? 127.0f / largest : 0.0f, codes, low, high);
+    if (!finite) {
+      for (int k = 0; k < kBlock; ++k) codes[k] = 0;
+      low = high = 0;
+    }
+    const float scale = finite ? (tiny ? 0.0f : largest / 127.0f) : std::bit_cast<float>(0x7fc00000u);
+    *scales = {scale, scale * static_cast<float>(low + high), scale * static_cast<float>(low),
+               scale * static_cast<float>(high)};
+  }
+}
+
+template <class V>
+void rms_norm(const float* row, const float* weight, float epsilon, std::int64_t count, float* out) {
+  auto squares = V::zero();
+  each_vector<V>(count, [&](std::int64_t i, int lanes) {
+    const auto x = load_some<V>(row + i, lanes, 0.0f);
+    squares = V::multiply_add(x, x, squares);
+  });
+  const float mean = V::sum(squares) / static_cast<float>(count);
+  const auto inverse = V::broadcast(1.0f / __builtin_sqrtf(mean + epsilon));
+  each_vector<V>(count, [&](std::int64_t i, int lanes) {
+    const auto x = V::multiply(load_some<V>(row + i, lanes, 0.0f), inverse);
+    store_some<V>(out + i, lanes, V::multiply(x, load_some<V>(weight + i, lanes, 0.0f)));
+  });
+}
+
+template <class V>
+void silu_multiply(float* gate, const float* up, std::int64_t count) {
+  each_vector<V>(count, [&](std::int64_t i, int lanes) {
+    const auto x = load_some<V>(gate + i, lanes, 0.0f);
+    const auto denominator = V::add(V::broadcast(1.0f), V::exp(V::multiply(x, V::broadcast(-1.0f))));
+    const auto silu = V::divide(x, denominator);
+    store_some<V>(gate + i, lanes, V::multiply(silu, load_some<V>(up + i, lanes, 0.0f)));
+  });
+}
+
+template <class V>
+float largest_of(const float* row, std::int64_t count) {
+  auto largest = V::broadcast(row[0]);
+  each_vector<V>(count, [&](std::int64_t i, int lanes) {
+    largest = V::maximum(largest, load_some<V>(row + i, lanes, row[0]));
+  });
+  return V::largest(largest);
+}
+
+template <class V>
+void softmax(float* row, std::int64_t count) {
+  const auto maximum = V::broadcast(-largest_of<V>(row, count));
+  auto total = V::zero();
+  each_vector<V>(count, [&](std::int64_t i, int lanes) {
+    const auto weight = V::exp(V::add(load_some<V>(row + i, lanes, -1e30f), maximum));
+    store_some<V>(row + i, lanes, weight);
+    total = V::add(total, weight);
+  });
+  const auto inverse = V::broadcast(1.0f / V::sum(total));
+  each_vector<V>(count, [&](std::int64_t i, int lanes) {
+    store_some<V>(row + i, lanes, V::multiply(load_some<V>(row + i, lanes, 0.0f), inverse));
+  });
+}
+
+template <class V>
+Distribution summarize(const float* logits, std::int64_t count) {
+  // x·0 is NaN for NaN and both infinities, so one sum tells whether all are finite.
+  auto largest = V::broadcast(logits[0]);
+  auto zeros = V::zero();
+  each_vector<V>(count, [&](std::int64_t i, int lanes) {
+    const auto x = load_some<V>(logits + i, lanes, logits[0]);
+    largest = V::maximum(largest, x);
+    zeros = V::multiply_add(x, V::zero(), zeros);
+  });
+  const float maximum = V::largest(largest);
+  const bool finite = V::sum(zeros) == 0.0f;
+  const auto shift = V::broadcast(-maximum);
+  auto total = V::zero();
+  auto weighted = V::zero();
+  each_vector<V>(count, [&](std::int64_t i, int lanes) {
+    // The filler's weight underflows to nothing and its product stays small.
+    const auto x = V::add(load_some<V>(logits + i, lanes, maximum - 100.0f), shift);
+    const auto weight = V::exp(x);
+    total = V::add(total, weight);
+    weighted = V::multiply_add(weight, x, weighted);
+  });
+  const float sum = V::sum(total);
+  const float log_sum = __builtin_logf(sum);
+  return {finite, maximum, maximum + log_sum, log_sum - V::sum(weighted) / sum};
+}
+
+}  // namespace stepdown::kernels

@@ -1,0 +1,126 @@
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+
+#include "engine/base/half.h"
+#include "engine/kernels/cpu/instruction_sets.h"
+#include "engine/kernels/cpu/operations_of.h"
+
+namespace stepdown::kernels {
+namespace {
+
+// Sixteen lanes as plain loops: what a compiler can make of them on any processor.
+struct Scalar {
+  static constexpr int kLanes = 16;
+  static constexpr int kRegisters = 16;
+  static constexpr int kEightBitOffset = 128;
+  using Bytes = std::array<std::uint8_t, 64>;
+  using Ints = std::array<std::int32_t, 16>;
+  using Floats = std::array<float, 16>;
+
+  template <class Make>
+  static Floats each(const Make& make) {
+    Floats out;
+    for (std::size_t i = 0; i < 16; ++i) out[i] = make(i);
+    return out;
+  }
+
+  static Bytes load_bytes(const std::byte* at) {
+    Bytes out;
+    std::memcpy(out.data(), at, sizeof out);
+    return out;
+  }
+  template <int kShift, int kMask>
+  static Bytes field(const Bytes& word) {
+    Bytes out;
+    for (std::size_t i = 0; i < 64; ++i) {
+      out[i] = static_cast<std::uint8_t>(
+          (kShift >= 0 ? word[i] >> std::max(kShift, 0) : word[i] << std::max(-kShift, 0)) & kMask);
+    }
+    return out;
+  }
+  static Bytes either(Bytes a, const Bytes& b) {
+    for (std::size_t i = 0; i < 64; ++i) a[i] |= b[i];
+    return a;
+  }
+  static Ints int_zero() { return {}; }
+  template <int kBits>
+  static Ints dot4(Ints sum, const Bytes& weight, const std::int8_t* codes) {
+    for (std::size_t i = 0; i < 64; ++i) sum[i / 4] += weight[i] * codes[i % 4];
+    return sum;
+  }
+  static Floats to_float(const Ints& a) {
+    return each([&](std::size_t i) { return static_cast<float>(a[i]); });
+  }
+
+  static Floats zero() { return {}; }
+  static Floats broadcast(float value) {
+    return each([&](std::size_t) { return value; });
+  }
+  static Floats load(const float* at) {
+    return each([&](std::size_t i) { return at[i]; });
+  }
+  static void store(float* at, const Floats& a) { std::memcpy(at, a.data(), sizeof a); }
+  static Floats load_f16(const std::byte* at) {
+    std::array<std::uint16_t, 16> bits;
+    std::memcpy(bits.data(), at, sizeof bits);
+    return each([&](std::size_t i) { return f16_to_f32(bits[i]); });
+  }
+  static Floats load_bf16(const std::byte* at) {
+    std::array<std::uint16_t, 16> bits;
+    std::memcpy(bits.data(), at, sizeof bits);
+    return each([&](std::size_t i) { return bf16_to_f32(bits[i]); });
+  }
+  static Floats load_i8(const std::byte* at) {
+    return each([&](std::size_t i) { return static_cast<float>(static_cast<std::int8_t>(at[i])); });
+  }
+  static Floats add(const Floats& a, const Floats& b) {
+    return each([&](std::size_t i) { return a[i] + b[i]; });
+  }
+  static Floats multiply(const Floats& a, const Floats& b) {
+    return each([&](std::size_t i) { return a[i] * b[i]; });
+  }
+  static Floats divide(const Floats& a, const Floats& b) {
+    return each([&](std::size_t i) { return a[i] / b[i]; });
+  }
+  static Floats multiply_add(const Floats& a, const Floats& b, const Floats& c) {
+    return each([&](std::size_t i) { return a[i] * b[i] + c[i]; });
+  }
+  static Floats maximum(const Floats& a, const Floats& b) {
+    return each([&](std::size_t i) { return a[i] > b[i] ? a[i] : b[i]; });
+  }
+  static Floats exp(const Floats& a) {
+    return each([&](std::size_t i) { return std::exp(a[i]); });
+  }
+  static float sum(const Floats& a) {
+    float total = 0.0f;
+    for (const float value : a) total += value;
+    return total;
+  }
+  static float largest(const Floats& a) { return *std::max_element(a.begin(), a.end()); }
+
+  static std::uint32_t max_magnitude_bits(const float* x) {
+    std::uint32_t largest = 0;
+    for (int i = 0; i < kBlock; ++i)
+      largest = std::max(largest, std::bit_cast<std::uint32_t>(x[i]) & 0x7fffffffu);
+    return largest;
+  }
+  static void round_block(const float* x, float inverse, std::int8_t* codes, int& low, int& high) {
+    for (int i = 0; i < kBlock; ++i) {
+      const float scaled = std::nearbyint(x[i] * inverse);
+      codes[i] =
+          static_cast<std::int8_t>(std::abs(scaled) <= 127.0f ? scaled : 0.0f);  // NaN: cleared by the caller
+      (i < kBlock / 2 ? low : high) += codes[i];
+    }
+  }
+};
+
+}  // namespace
+
+const Operations* scalar_operations() {
+  static constexpr Operations kRow = operations_of<Scalar>("scalar", [] { return true; });
+  return &kRow;
+}
+
+}  // namespace stepdown::kernels

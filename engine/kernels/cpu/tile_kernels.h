@@ -1,0 +1,238 @@
+#pragma once
+
+#include "engine/kernels/operations.h"
+
+// Tile products for any vector type V (cpu/avx512.h, avx2.h, scalar.h). V has 8 or 16 lanes of 32 bits; a
+// lane is an output row. Each translation unit instantiates them with its own V, compiled for its own
+// instruction set.
+namespace stepdown::kernels {
+
+// The eight operands of a block of 32 columns, four columns each.
+template <class V, int kBits>
+struct BlockCodes {
+  typename V::Bytes step[8];
+
+  explicit BlockCodes(const std::byte* words) {
+    if constexpr (kBits == 8) {
+      for (int j = 0; j < 8; ++j) step[j] = V::load_bytes(words + j * 64);
+    } else if constexpr (kBits == 4) {
+      nibbles(words);
+    } else if constexpr (kBits == 2) {
+      crumbs<0>(words);
+    } else if constexpr (kBits == 3) {
+      crumbs<0>(words);
+      bits<2>(words + 128);
+    } else if constexpr (kBits == 5) {
+      nibbles(words);
+      bits<4>(words + 256);
+    } else {
+      static_assert(kBits == 6);
+      nibbles(words);
+      crumbs<4>(words + 256);
+    }
+  }
+
+  void nibbles(const std::byte* words) {
+    for (int i = 0; i < 4; ++i) {
+      const auto word = V::load_bytes(words + i * 64);
+      step[2 * i] = V::template field<0, 15>(word);
+      step[2 * i + 1] = V::template field<4, 15>(word);
+    }
+  }
+
+  // Two-bit fields, moved up to bit kAt; joined to what is there unless kAt is 0.
+  template <int kAt>
+  void crumbs(const std::byte* words) {
+    for (int i = 0; i < 2; ++i) {
+      const auto word = V::load_bytes(words + i * 64);
+      put<kAt>(4 * i, V::template field<0 - kAt, 3 << kAt>(word));
+      put<kAt>(4 * i + 1, V::template field<2 - kAt, 3 << kAt>(word));
+      put<kAt>(4 * i + 2, V::template field<4 - kAt, 3 << kAt>(word));
+      put<kAt>(4 * i + 3, V::template field<6 - kAt, 3 << kAt>(word));
+    }
+  }
+
+  template <int kAt>
+  void bits(const std::byte* words) {
+    const auto word = V::load_bytes(words);
+    put<kAt>(0, V::template field<0 - kAt, 1 << kAt>(word));
+    put<kAt>(1, V::template field<1 - kAt, 1 << kAt>(word));
+    put<kAt>(2, V::template field<2 - kAt, 1 << kAt>(word));
+    put<kAt>(3, V::template field<3 - kAt, 1 << kAt>(word));
+    put<kAt>(4, V::template field<4 - kAt, 1 << kAt>(word));
+    put<kAt>(5, V::template field<5 - kAt, 1 << kAt>(word));
+    put<kAt>(6, V::template field<6 - kAt, 1 << kAt>(word));
+    put<kAt>(7, V::template field<7 - kAt, 1 << kAt>(word));
+  }
+
+  template <int kAt>
+  void put(int j, typename V::Bytes field) {
+    if constexpr (kAt == 0) {
+      step[j] = field;
+    } else {
+      step[j] = V::either(step[j], field);
+    }
+  }
+};
+
+// Scales and minima of one block, a lane a row. Symmetric types get their minimum from the offset, so that
+// the correction for unsigned codes and the affine types' minimum are the same multiply-add.
+template <class V, Packing kPacking>
+struct BlockScales {
+  static constexpr int kGroups = static_cast<int>(kPacking.groups());
+  typename V::Floats scale[kGroups];
+  typename V::Floats minimum[kGroups];
+
+  BlockScales(const std::byte* tile, std::int64_t columns, std::int64_t block, int lane) {
+    const std::byte* at = tile + kPacking.scales_offset(columns) + block * kPacking.scale_bytes();
+    const std::byte* super = tile + kPacking.supers_offset(columns) +
+                             block / (kSuperBlock / kBlock) * kPacking.super_bytes() + lane * 2;
+    for (int group = 0; group < kGroups; ++group) {
+      if constexpr (kPacking.two_level) {
+        scale[group] = V::multiply(V::load_f16(super), V::load_i8(at + lane));
+        at += kTileRows;
+        if constexpr (kPacking.minima) {
+          minimum[group] = V::multiply(V::load_f16(super + kTileRows * 2), V::load_i8(at + lane));
+          at += kTileRows;
+        }
+      } else {
+        scale[group] = V::load_f16(at + lane * 2);
+        at += kTileRows * 2;
+        if constexpr (kPacking.minima) {
+          minimum[group] = V::load_f16(at + lane * 2);
+          at += kTileRows * 2;
+        }
+      }
+      if constexpr (!kPacking.minima) {
+        constexpr int kAway = kPacking.bits == 8 ? V::kEightBitOffset : kPacking.offset;
+        minimum[group] = V::multiply(scale[group], V::broadcast(static_cast<float>(-kAway)));
+      }
+    }
+  }
+};
+
+template <class V, Packing kPacking, int kCount>
+void codes_tile_rows(const std::byte* tile, const CodedRows& input, std::int64_t first, float* out,
+                     std::int64_t out_stride, bool accumulate) {
+  constexpr int kGroups = static_cast<int>(kPacking.groups());
+  constexpr int kSteps = 8 / kGroups;
+  const std::int64_t blocks = input.columns / kBlock;
+  const std::int8_t* codes = input.codes + first * input.columns;
+  const BlockScale* scales = input.scales + first * blocks;
+  for (int lane = 0; lane < kTileRows; lane += V::kLanes) {
+    typename V::Floats sum[kCount];
+    for (int row = 0; row < kCount; ++row) sum[row] = V::zero();
+    for (std::int64_t block = 0; block < blocks; ++block) {
+      const BlockCodes<V, kPacking.bits> weight(tile + block * kPacking.plane_bytes() + lane * 4);
+      const BlockScales<V, kPacking> factor(tile, input.columns, block, lane);
+      for (int row = 0; row < kCount; ++row) {
+        const std::int8_t* code = codes + row * input.columns + block * kBlock;
+        const BlockScale& scale = scales[row * blocks + block];
+        for (int group = 0; group < kGroups; ++group) {
+          auto dot = V::int_zero();
+          for (int step = group * kSteps; step < (group + 1) * kSteps; ++step) {
+            dot = V::template dot4<kPacking.bits>(dot, weight.step[step], code + step * 4);
+          }
+          const float total = kGroups == 1 ? scale.sum : group == 0 ? scale.low_sum : scale.high_sum;
+          sum[row] = V::multiply_add(V::multiply(factor.scale[group], V::broadcast(scale.scale)),
+                                     V::to_float(dot), sum[row]);
+          if constexpr (kPacking.minima || kPacking.bits != 8 || V::kEightBitOffset != 0) {
+            sum[row] = V::multiply_add(factor.minimum[group], V::broadcast(total), sum[row]);
+          }
+        }
+      }
+    }
+    for (int row = 0; row < kCount; ++row) {
+      float* at = out + row * out_stride + lane;
+      V::store(at, accumulate ? V::add(V::load(at), sum[row]) : sum[row]);
+    }
+  }
+}
+
+template <class V, Packing kPacking>
+void codes_tile(const std::byte* tile, const CodedRows& input, std::int64_t first, std::int64_t count,
+                float* out, std::int64_t out_stride, bool accumulate) {
+  const auto take = [&]<int kCount>() {
+    for (; count >= kCount; count -= kCount, first += kCount, out += kCount * out_stride) {
+      codes_tile_rows<V, kPacking, kCount>(tile, input, first, out, out_stride, accumulate);
+    }
+  };
+  if constexpr (V::kRegisters >= 32) take.template operator()<8>();
+  take.template operator()<4>();
+  take.template operator()<2>();
+  take.template operator()<1>();
+}
+
+// Element loaders of plain tiles: 16 (or 8) consecutive rows of one column.
+template <class V>
+struct F32Element {
+  static constexpr int kBytes = 4;
+  static typename V::Floats load(const std::byte* at) { return V::load(reinterpret_cast<const float*>(at)); }
+};
+template <class V>
+struct F16Element {
+  static constexpr int kBytes = 2;
+  static typename V::Floats load(const std::byte* at) { return V::load_f16(at); }
+};
+template <class V>
+struct BF16Element {
+  static constexpr int kBytes = 2;
+  static typename V::Floats load(const std::byte* at) { return V::load_bf16(at); }
+};
+template <class V>
+struct I8Element {
+  static constexpr int kBytes = 1;
+  static typename V::Floats load(const std::byte* at) { return V::load_i8(at); }
+};
+
+template <class V, class Element, int kCount>
+void plain_tile_rows(const std::byte* tile, std::int64_t columns, const float* input,
+                     std::int64_t input_stride, float* out, std::int64_t out_stride, bool accumulate) {
+  // Few rows give few independent chains of multiply-adds: split the columns to hide their latency.
+  constexpr int kChains = kCount >= 4 ? 1 : 4 / kCount;
+  for (int lane = 0; lane < kTileRows; lane += V::kLanes) {
+    typename V::Floats sum[kCount][kChains];
+    for (int row = 0; row < kCount; ++row) {
+      for (int chain = 0; chain < kChains; ++chain) sum[row][chain] = V::zero();
+    }
+    std::int64_t column = 0;
+    for (; column + kChains <= columns; column += kChains) {
+      for (int chain = 0; chain < kChains; ++chain) {
+        const auto weight = Element::load(tile + ((column + chain) * kTileRows + lane) * Element::kBytes);
+        for (int row = 0; row < kCount; ++row) {
+          const float value = input[row * input_stride + column + chain];
+          sum[row][chain] = V::multiply_add(weight, V::broadcast(value), sum[row][chain]);
+        }
+      }
+    }
+    for (; column < columns; ++column) {
+      const auto weight = Element::load(tile + (column * kTileRows + lane) * Element::kBytes);
+      for (int row = 0; row < kCount; ++row) {
+        sum[row][0] = V::multiply_add(weight, V::broadcast(input[row * input_stride + column]), sum[row][0]);
+      }
+    }
+    for (int row = 0; row < kCount; ++row) {
+      float* at = out + row * out_stride + lane;
+      auto total = sum[row][0];
+      for (int chain = 1; chain < kChains; ++chain) total = V::add(total, sum[row][chain]);
+      V::store(at, accumulate ? V::add(V::load(at), total) : total);
+    }
+  }
+}
+
+template <class V, template <class> class Element>
+void plain_tile(const std::byte* tile, std::int64_t columns, const float* input, std::int64_t input_stride,
+                std::int64_t count, float* out, std::int64_t out_stride, bool accumulate) {
+  const auto take = [&]<int kCount>() {
+    for (; count >= kCount; count -= kCount, input += kCount * input_stride, out += kCount * out_stride) {
+      plain_tile_rows<V, Element<V>, kCount>(tile, columns, input, input_stride, out, out_stride, accumulate);
+    }
+  };
+  if constexpr (V::kRegisters >= 32) take.template operator()<16>();
+  take.template operator()<8>();
+  take.template operator()<4>();
+  take.template operator()<2>();
+  take.template operator()<1>();
+}
+
+}  // namespace stepdown::kernels

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "engine/kernels/packing.h"
+
+namespace stepdown::kernels {
+
+/// Activations of one block of 32 columns: value ≈ scale · code. The sums weigh a weight block's minimum.
+/// A block with a NaN or an infinity has codes 0 and scale NaN, so that it shows in every product.
+struct BlockScale {
+  float scale;
+  float sum;       ///< scale · Σ codes
+  float low_sum;   ///< the same over the first 16 columns
+  float high_sum;  ///< and over the last 16
+};
+
+/// Rows of activations quantized to int8 (−127…127), row-major.
+struct CodedRows {
+  const std::int8_t* codes;  ///< [row][columns]
+  const BlockScale* scales;  ///< [row][columns / 32]
+  std::int64_t columns;
+};
+
+/// What is asked of the next-token distribution.
+struct Distribution {
+  bool finite;
+  float maximum;
+  float log_sum;  ///< log Σ exp(logit)
+  float entropy;  ///< nats
+};
+
+/// out[row · out_stride + 0…15] (+)= input row · the 16 weight rows of `tile`.
+using CodesTile = void (*)(const std::byte* tile, const CodedRows& input, std::int64_t first,
+                           std::int64_t count, float* out, std::int64_t out_stride, bool accumulate);
+/// The same for tiles of plain elements [column][16]; `input` is [row][input_stride] floats.
+using PlainTile = void (*)(const std::byte* tile, std::int64_t columns, const float* input,
+                           std::int64_t input_stride, std::int64_t count, float* out, std::int64_t out_stride,
+                           bool accumulate);
+
+/// One row per instruction set; the best that the machine has is chosen once.
+struct Operations {
+  std::string_view name;
+  bool (*supported)();
+  std::array<CodesTile, kPackings.size()> codes_tile;
+  PlainTile f32_tile;
+  PlainTile f16_tile;
+  PlainTile bf16_tile;
+  PlainTile i8_tile;  ///< int8 elements as they are: the INT8 KV cache
+  /// Quantizes one row; `count` is a multiple of 32.
+  void (*encode_row)(const float* row, std::int64_t count, std::int8_t* codes, BlockScale* scales);
+  /// out = row / rms(row) · weight.
+  void (*rms_norm)(const float* row, const float* weight, float epsilon, std::int64_t count, float* out);
+  /// gate = silu(gate) · up.
+  void (*silu_multiply)(float* gate, const float* up, std::int64_t count);
+  /// In place; the maximum is subtracted first.
+  void (*softmax)(float* row, std::int64_t count);
+  Distribution (*summarize)(const float* logits, std::int64_t count);
+};
+
+/// Every compiled row, best first; the scalar one is last and always supported.
+std::span<const Operations* const> all_operations();
+/// The best row this machine supports.
+const Operations& operations();
+
+}  // namespace stepdown::kernels

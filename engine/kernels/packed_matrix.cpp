@@ -1,0 +1,147 @@
+#include "engine/kernels/packed_matrix.h"
+
+#include <cstring>
+#include <string>
+
+#include "engine/base/error.h"
+#include "engine/kernels/unpack_block.h"
+
+namespace stepdown::kernels {
+namespace {
+
+constexpr std::int64_t kWord = 64;
+
+std::int64_t element_bytes(TileKind kind) {
+  return kind == TileKind::kF32 ? 4 : 2;
+}
+
+// Writes one code into the planes of its block of 32 columns.
+void put_code(const Planes& planes, std::byte* block, std::int64_t row, std::int64_t column, unsigned code) {
+  const std::int64_t step = column / 4;
+  for (int i = 0; i < planes.count; ++i) {
+    const Plane& plane = planes.plane[static_cast<std::size_t>(i)];
+    const std::int64_t fields = 8 / plane.width;
+    std::byte& target = block[step / fields * kWord + row * 4 + column % 4];
+    const unsigned field = (code >> plane.low) & ((1u << plane.width) - 1u);
+    target |= static_cast<std::byte>(field << (step % fields * plane.width));
+    block += plane.width * kWord;
+  }
+}
+
+// Where the scales of one row go within a tile.
+struct ScaleWriter {
+  const Packing& packing;
+  std::byte* tile;
+  std::int64_t columns;
+  std::int64_t row;
+
+  void put_half(std::int64_t offset, std::uint16_t bits) const {
+    std::memcpy(tile + offset + row * 2, &bits, sizeof bits);
+  }
+
+  void one_level(std::int64_t block, const UnpackedBlock& from) const {
+    const std::int64_t offset = packing.scales_offset(columns) + block * packing.scale_bytes();
+    put_half(offset, from.scale);
+    if (packing.minima) put_half(offset + kTileRows * 2, from.minimum);
+  }
+
+  void two_level(std::int64_t super, const UnpackedBlock& from) const {
+    const std::int64_t offset = packing.supers_offset(columns) + super * packing.super_bytes();
+    put_half(offset, from.scale);
+    if (packing.minima) put_half(offset + kTileRows * 2, from.minimum);
+    const std::int64_t groups = kSuperBlock / packing.group;
+    const std::int64_t group_bytes = packing.scales_per_group() * kTileRows;
+    std::byte* scales = tile + packing.scales_offset(columns) + super * groups * group_bytes + row;
+    for (std::int64_t group = 0; group < groups; ++group, scales += group_bytes) {
+      const auto index = static_cast<std::size_t>(group);
+      scales[0] = static_cast<std::byte>(from.scales[index]);
+      if (packing.minima) scales[kTileRows] = static_cast<std::byte>(from.minima[index]);
+    }
+  }
+};
+
+void pack_codes(std::size_t index, const TensorView& tensor, std::int64_t row, std::byte* tile) {
+  const Packing& packing = kPackings[index];
+  const Planes planes = planes_of(packing.bits);
+  const DTypeInfo& info = dtype_info(tensor.type);
+  const std::int64_t columns = tensor.columns();
+  const std::int64_t elements = info.block_elements;
+  const std::int64_t blocks = columns / elements;
+  const std::byte* source = tensor.data.data() + row * blocks * info.block_bytes;
+  const UnpackBlock unpack = unpack_block(index);
+  const ScaleWriter scales{packing, tile, columns, row % kTileRows};
+  UnpackedBlock block;
+  for (std::int64_t i = 0; i < blocks; ++i) {
+    unpack(source + i * info.block_bytes, block);
+    for (std::int64_t column = 0; column < elements; ++column) {
+      std::byte* target = tile + (i * elements + column) / kBlock * packing.plane_bytes();
+      put_code(planes, target, row % kTileRows, column % kBlock,
+               block.codes[static_cast<std::size_t>(column)]);
+    }
+    packing.two_level ? scales.two_level(i, block) : scales.one_level(i, block);
+  }
+}
+
+void pack_row(std::span<const std::byte> row, std::int64_t lane, std::int64_t size, std::byte* tile) {
+  const auto count = static_cast<std::int64_t>(row.size()) / size;
+  for (std::int64_t column = 0; column < count; ++column) {
+    std::memcpy(tile + (column * kTileRows + lane) * size, row.data() + column * size,
+                static_cast<std::size_t>(size));
+  }
+}
+
+}  // namespace
+
+PackedMatrix::PackedMatrix(const TensorView& tensor) : rows_(tensor.rows()), columns_(tensor.columns()) {
+  const auto bytes = row_bytes(tensor.type, static_cast<std::size_t>(columns_));
+  if (tensor.shape.size() != 2 || rows_ <= 0 || !bytes ||
+      tensor.data.size() != *bytes * static_cast<std::size_t>(rows_)) {
+    throw InputError("a weight matrix has a shape that its bytes do not fill", "tensor " + tensor.name,
+                     "convert the model again");
+  }
+  if (const auto index = packing_index(tensor.type)) {
+    kind_ = TileKind::kCodes;
+    packing_ = *index;
+    tile_bytes_ = kPackings[packing_].tile_bytes(columns_);
+  } else {
+    switch (tensor.type) {
+      case DType::kF32:
+        kind_ = TileKind::kF32;
+        break;
+      case DType::kBF16:
+        kind_ = TileKind::kBF16;
+        break;
+      case DType::kF16:
+        kind_ = TileKind::kF16;
+        break;
+      default:
+        throw InputError("no kernel multiplies weights of type " + std::string(dtype_info(tensor.type).name),
+                         "tensor " + tensor.name, "quantize the model to a GGUF type such as Q8_0 or Q4_K_M");
+    }
+    tile_bytes_ = columns_ * kTileRows * element_bytes(kind_);
+  }
+  tile_bytes_ = (tile_bytes_ + kWord - 1) / kWord * kWord;
+}
+
+std::size_t PackedMatrix::packed_bytes(const TensorView& tensor) {
+  return PackedMatrix(tensor).bytes();
+}
+
+PackedMatrix::PackedMatrix(const TensorView& tensor, std::span<std::byte> memory) : PackedMatrix(tensor) {
+  if (memory.size() < bytes())
+    throw Error("too little memory for the packed matrix", "tensor " + tensor.name);
+  data_ = memory.data();
+  std::memset(data_, 0, bytes());
+  const std::size_t stored = tensor.data.size() / static_cast<std::size_t>(rows_);
+  for (std::int64_t row = 0; row < rows_; ++row) {
+    std::byte* target = data_ + row / kTileRows * tile_bytes_;
+    const auto source = tensor.data.subspan(static_cast<std::size_t>(row) * stored, stored);
+    if (kind_ == TileKind::kCodes) {
+      pack_codes(packing_, tensor, row, target);
+    } else {
+      pack_row(source, row % kTileRows, element_bytes(kind_), target);
+    }
+  }
+}
+
+}  // namespace stepdown::kernels

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "engine/base/tensor.h"
+#include "engine/kernels/packing.h"
+
+namespace stepdown::kernels {
+
+/// Element layouts of a tile: codes as kPackings says, or plain floats as [column][16 rows].
+enum class TileKind { kCodes, kF32, kF16, kBF16 };
+
+/// A weight matrix repacked into tiles of 16 interleaved rows; the last tile is padded with zero rows. A
+/// view: the memory belongs to the model.
+class PackedMatrix {
+ public:
+  PackedMatrix() = default;
+  /// Bytes to give the constructor. Throws InputError for a type or shape that no kernel can multiply.
+  static std::size_t packed_bytes(const TensorView& tensor);
+  /// Repacks into `memory` (64-byte aligned).
+  PackedMatrix(const TensorView& tensor, std::span<std::byte> memory);
+
+  std::int64_t rows() const { return rows_; }
+  std::int64_t columns() const { return columns_; }
+  std::int64_t tiles() const { return (rows_ + kTileRows - 1) / kTileRows; }
+  std::size_t bytes() const { return static_cast<std::size_t>(tiles() * tile_bytes_); }
+  const std::byte* tile(std::int64_t index) const { return data_ + index * tile_bytes_; }
+  TileKind kind() const { return kind_; }
+  /// Of kPackings; only for TileKind::kCodes.
+  std::size_t packing() const { return packing_; }
+
+ private:
+  explicit PackedMatrix(const TensorView& tensor);
+
+  std::int64_t rows_ = 0;
+  std::int64_t columns_ = 0;
+  std::int64_t tile_bytes_ = 0;
+  TileKind kind_ = TileKind::kF32;
+  std::size_t packing_ = 0;
+  std::byte* data_ = nullptr;
+};
+
+}  // namespace stepdown::kernels

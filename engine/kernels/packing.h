@@ -1,0 +1,95 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+#include "engine/base/dtype.h"
+
+namespace stepdown::kernels {
+
+/// Output rows that one tile interleaves: a 512-bit register holds one 32-bit lane of each.
+inline constexpr std::int64_t kTileRows = 16;
+/// Elements of a row that share one activation scale.
+inline constexpr std::int64_t kBlock = 32;
+/// Elements under one top-level scale of the K types.
+inline constexpr std::int64_t kSuperBlock = 256;
+
+/// How a quantized type lies in memory for the kernels. Every type becomes value = scale · code + minimum
+/// with `bits`-wide unsigned codes, so that one kernel template serves them all and 4-bit weights stay 4-bit.
+///
+/// A tile holds 16 rows:
+///   planes   per block of 32 columns, bits × 64 bytes: codes split into planes of 8, 4, 2 or 1 bits. A plane
+///   is a
+///            run of 64-byte words; byte row·4 + c of a word holds columns 4j + c for the steps j it covers,
+///            a field each, so that (word >> shift) & mask is the operand of a four-way int8 dot product
+///   supers   two-level types alone: per 256 columns, binary16 scale of 16 rows, then minima if any
+///   scales   per block and group: 16 scales, then 16 minima if any; binary16, or int8 multiples of the super
+struct Packing {
+  DType type;
+  int bits;
+  int group;       ///< columns that share a scale: 16 or 32
+  int offset;      ///< symmetric types: value = scale · (code − offset)
+  bool minima;     ///< affine types: a minimum stored beside each scale
+  bool two_level;  ///< K types
+
+  constexpr std::int64_t groups() const { return kBlock / group; }
+  constexpr std::int64_t scales_per_group() const { return minima ? 2 : 1; }
+  constexpr std::int64_t plane_bytes() const { return bits * 64; }
+  constexpr std::int64_t super_bytes() const { return two_level ? scales_per_group() * kTileRows * 2 : 0; }
+  constexpr std::int64_t scale_bytes() const {
+    return groups() * scales_per_group() * kTileRows * (two_level ? 1 : 2);
+  }
+  constexpr std::int64_t supers_offset(std::int64_t columns) const {
+    return columns / kBlock * plane_bytes();
+  }
+  constexpr std::int64_t scales_offset(std::int64_t columns) const {
+    return supers_offset(columns) + columns / kSuperBlock * super_bytes();
+  }
+  constexpr std::int64_t tile_bytes(std::int64_t columns) const {
+    return scales_offset(columns) + columns / kBlock * scale_bytes();
+  }
+};
+
+inline constexpr std::array<Packing, 12> kPackings = {{
+    {DType::kQ4_0, 4, 32, 8, false, false},
+    {DType::kQ4_1, 4, 32, 0, true, false},
+    {DType::kQ5_0, 5, 32, 16, false, false},
+    {DType::kQ5_1, 5, 32, 0, true, false},
+    {DType::kQ8_0, 8, 32, 128, false, false},
+    {DType::kQ2_K, 2, 16, 0, true, true},
+    {DType::kQ3_K, 3, 16, 4, false, true},
+    {DType::kQ4_K, 4, 32, 0, true, true},
+    {DType::kQ5_K, 5, 32, 0, true, true},
+    {DType::kQ6_K, 6, 16, 32, false, true},
+    {DType::kIQ4_NL, 8, 32, 128, false, false},  // the non-linear levels themselves as codes
+    {DType::kIQ4_XS, 8, 32, 128, false, true},
+}};
+
+/// Index into kPackings, or nullopt for types that are not repacked as codes.
+std::optional<std::size_t> packing_index(DType type);
+
+/// Low bit and width of each plane of a code.
+struct Plane {
+  int low;
+  int width;
+};
+struct Planes {
+  int count;
+  std::array<Plane, 2> plane;
+};
+constexpr Planes planes_of(int bits) {
+  switch (bits) {
+    case 3:
+      return {2, {{{0, 2}, {2, 1}}}};
+    case 5:
+      return {2, {{{0, 4}, {4, 1}}}};
+    case 6:
+      return {2, {{{0, 4}, {4, 2}}}};
+    default:
+      return {1, {{{0, bits}, {0, 0}}}};
+  }
+}
+
+}  // namespace stepdown::kernels

@@ -1,0 +1,120 @@
+#include "engine/kernels/thread_pool.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <fstream>
+#include <string>
+
+#include <sched.h>
+
+namespace stepdown::kernels {
+namespace {
+
+// Long enough to bridge the serial work between two loops of a step, short enough to cost nothing when idle.
+constexpr std::chrono::microseconds kSpin{50};
+constexpr int kPausesPerLook = 64;
+
+void pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#else
+  std::this_thread::yield();
+#endif
+}
+
+// Spins until ready() or the time is up; says whether it is ready.
+template <class Ready>
+bool spin(const Ready& ready) {
+  const auto until = std::chrono::steady_clock::now() + kSpin;
+  do {
+    for (int i = 0; i < kPausesPerLook; ++i) {
+      if (ready()) return true;
+      pause();
+    }
+  } while (std::chrono::steady_clock::now() < until);
+  return false;
+}
+
+}  // namespace
+
+ThreadPool::ThreadPool(int threads) {
+  for (int worker = 1; worker < threads; ++worker) {
+    workers_.emplace_back([this, worker] { work(worker); });
+  }
+}
+
+ThreadPool::~ThreadPool() {
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  wake_.notify_all();
+  for (std::thread& worker : workers_) worker.join();
+}
+
+void ThreadPool::run(std::int64_t count, Job job) {
+  if (count <= 1 || workers_.empty()) {
+    for (std::int64_t i = 0; i < count; ++i) job.call(job.context, i, 0);
+    return;
+  }
+  job_ = job;
+  count_ = count;
+  next_.store(0, std::memory_order_relaxed);
+  busy_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
+  bool asleep = false;
+  {
+    const std::lock_guard lock(mutex_);  // a worker that is about to sleep sees the round or is counted
+    round_.fetch_add(1, std::memory_order_release);
+    asleep = sleeping_ > 0;
+  }
+  if (asleep) wake_.notify_all();
+  take_all(0);
+  const auto done = [this] { return busy_.load(std::memory_order_acquire) == 0; };
+  while (!spin(done)) std::this_thread::yield();
+}
+
+void ThreadPool::take_all(int worker) {
+  for (;;) {
+    const std::int64_t index = next_.fetch_add(1, std::memory_order_relaxed);
+    if (index >= count_) return;
+    job_.call(job_.context, index, worker);
+  }
+}
+
+std::uint64_t ThreadPool::await_round(std::uint64_t seen) {
+  const auto changed = [&] { return round_.load(std::memory_order_acquire) != seen || stop_.load(); };
+  if (!spin(changed)) {
+    std::unique_lock lock(mutex_);
+    ++sleeping_;
+    wake_.wait(lock, changed);
+    --sleeping_;
+  }
+  return stop_.load() ? 0 : round_.load(std::memory_order_acquire);
+}
+
+void ThreadPool::work(int worker) {
+  std::uint64_t seen = 0;
+  for (;;) {
+    seen = await_round(seen);
+    if (seen == 0) return;
+    take_all(worker);
+    busy_.fetch_sub(1, std::memory_order_release);
+  }
+}
+
+int usable_processors() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  int count = static_cast<int>(std::thread::hardware_concurrency());
+  if (::sched_getaffinity(0, sizeof set, &set) == 0) count = CPU_COUNT(&set);
+  std::ifstream limit("/sys/fs/cgroup/cpu.max");  // "quota period" or "max period"
+  std::string quota;
+  double period = 0;
+  if (limit >> quota >> period && quota != "max" && period > 0) {
+    count = std::min(count, static_cast<int>(std::ceil(std::stod(quota) / period)));
+  }
+  return std::max(count, 1);
+}
+
+}  // namespace stepdown::kernels

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "engine/kernels/thread_pool.h"
+#include "engine/model/kv_cache.h"
+
+namespace stepdown::model {
+
+/// Consecutive tokens of one sequence that a step runs: a prompt's chunk, or the one token just sampled.
+struct SequenceSlice {
+  std::span<const std::int32_t> tokens;
+  std::int64_t position = 0;            ///< of the first of them
+  std::span<const std::int32_t> pages;  ///< the sequence's pages, in order, up to its last token
+};
+
+/// Causal grouped-query attention over a paged cache: softmax(q·k / √head_dim)·v, in float.
+/// The paper's name for the layout is PagedAttention (Kwon et al. 2023).
+class Attention {
+ public:
+  Attention(const KvCache& cache, std::int64_t heads, std::int64_t context, int threads);
+
+  /// One layer: queries and out are [row][out_stride or query_stride]; rows follow the slices' tokens.
+  void run(kernels::ThreadPool& pool, const kernels::Operations& operations, std::int64_t layer,
+           std::span<const SequenceSlice> slices, const float* queries, std::int64_t query_stride, float* out,
+           std::int64_t out_stride);
+
+ private:
+  // A block of consecutive query tokens of one slice for one key-value head.
+  struct Item {
+    const SequenceSlice* slice;
+    std::int64_t row;    ///< of the first token in queries and out
+    std::int64_t token;  ///< within the slice
+    std::int64_t count;  ///< tokens
+    std::int64_t head;
+  };
+  struct Scratch {
+    std::vector<float> queries;
+    std::vector<float> scores;
+    std::vector<float> out;
+    std::vector<float> scales;
+  };
+  struct Call;
+  void plan(std::span<const SequenceSlice> slices);
+  void attend(const Call& call, const Item& item, Scratch& scratch) const;
+  std::int64_t score(const Call& call, const Item& item, Scratch& scratch) const;
+  void weigh(const Call& call, const Item& item, std::int64_t visible, Scratch& scratch) const;
+
+  const KvCache& cache_;
+  std::int64_t group_;         ///< query heads per key-value head
+  std::int64_t block_tokens_;  ///< query tokens an item takes together
+  std::int64_t padded_dim_;
+  std::int64_t score_stride_;
+  std::vector<Item> items_;
+  std::vector<Scratch> scratch_;
+};
+
+}  // namespace stepdown::model

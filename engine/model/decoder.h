@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "engine/formats/model_file.h"
+#include "engine/kernels/thread_pool.h"
+#include "engine/model/attention.h"
+#include "engine/model/kv_cache.h"
+
+namespace stepdown::model {
+
+struct DecoderOptions {
+  std::int64_t context = 0;   ///< longest sequence
+  std::int64_t max_rows = 0;  ///< tokens of one step, over all sequences
+  std::int64_t kv_pages = 0;  ///< of KvCache::kPageTokens tokens
+  KvType kv_type = KvType::kF16;
+};
+
+/// A decoder-only transformer with its weights repacked for the kernels, and its key-value cache.
+/// One thread at a time; it spreads the work over the pool.
+class Decoder {
+ public:
+  virtual ~Decoder() = default;
+  /// Runs all layers over the slices' tokens, which together are at most max_rows, writing their keys and
+  /// values.
+  virtual void forward(std::span<const SequenceSlice> slices) = 0;
+  /// Logits of rows of the last forward(), numbered over its slices' tokens: out is [rows.size()][vocab].
+  virtual void logits(std::span<const std::int64_t> rows, float* out) = 0;
+  /// Bytes of repacked weights.
+  virtual std::size_t weight_bytes() const = 0;
+};
+
+/// The decoder of the file's architecture. `file` and `pool` must outlive it.
+/// Throws InputError when the architecture is unknown, or a tensor is missing or has a wrong shape or type.
+std::unique_ptr<Decoder> make_decoder(const formats::ModelFile& file, const DecoderOptions& options,
+                                      kernels::ThreadPool& pool);
+
+}  // namespace stepdown::model

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/kernels/operations.h"
+#include "engine/kernels/page_buffer.h"
+#include "engine/model/kv_type.h"
+
+namespace stepdown::model {
+
+/// Dimensions of the cache; elements.
+struct KvShape {
+  std::int64_t layers;
+  std::int64_t kv_heads;
+  std::int64_t head_dim;
+};
+
+/// Keys and values of all sequences in pages of 64 tokens; who owns a page is the scheduler's business.
+/// Within a page, each layer and head holds its keys as tiles [head_dim][16 tokens] and its values as tiles
+/// [64 tokens][16 dimensions]: both products of attention are then the tile products that weights use.
+class KvCache {
+ public:
+  static constexpr std::int64_t kPageTokens = 64;
+
+  KvCache(const KvShape& shape, KvType type, std::int64_t pages);
+
+  std::int64_t pages() const { return pages_; }
+  KvType type() const { return type_; }
+  const KvShape& shape() const { return shape_; }
+  /// Bytes of one page, over all layers.
+  static std::size_t page_bytes(const KvShape& shape, KvType type);
+
+  /// One token's keys and values of one layer, each [kv_heads][head_dim].
+  void store(std::int64_t layer, std::int64_t page, std::int64_t slot, const float* keys,
+             const float* values);
+
+  /// Tile of 16 tokens' keys, and their 16 scales (binary16; null for F16).
+  const std::byte* key_tile(std::int64_t layer, std::int64_t page, std::int64_t head,
+                            std::int64_t tile) const;
+  const std::uint16_t* key_scales(std::int64_t layer, std::int64_t page, std::int64_t head) const;
+  /// Tile of 16 dimensions of the page's values; scales per token.
+  const std::byte* value_tile(std::int64_t layer, std::int64_t page, std::int64_t head,
+                              std::int64_t tile) const;
+  const std::uint16_t* value_scales(std::int64_t layer, std::int64_t page, std::int64_t head) const;
+  kernels::PlainTile tile_product(const kernels::Operations& operations) const;
+
+ private:
+  std::byte* head_at(std::int64_t layer, std::int64_t page, std::int64_t head) const;
+
+  KvShape shape_;
+  KvType type_;
+  std::int64_t pages_;
+  std::int64_t element_bytes_;
+  std::int64_t values_offset_;  ///< of the values within a head's part of a page
+  std::int64_t scales_offset_;
+  std::int64_t head_bytes_;
+  kernels::PageBuffer memory_;
+};
+
+}  // namespace stepdown::model

@@ -1,0 +1,67 @@
+#include "engine/model/weights.h"
+
+#include "engine/base/error.h"
+#include "engine/kernels/dequantize.h"
+
+namespace stepdown::model {
+namespace {
+
+std::string shape_text(std::int64_t rows, std::int64_t columns) {
+  return "[" + std::to_string(rows) + ", " + std::to_string(columns) + "]";
+}
+
+}  // namespace
+
+const TensorView& WeightLoader::tensor(const std::string& name, std::int64_t rows,
+                                       std::int64_t columns) const {
+  const TensorView* found = file_.find(name);
+  if (found == nullptr) throw InputError("a tensor is missing", "tensor " + name, "convert the model again");
+  if (found->rows() != rows || found->columns() != columns) {
+    throw InputError("has shape " + shape_text(found->rows(), found->columns()) + ", expected " +
+                         shape_text(rows, columns),
+                     "tensor " + name,
+                     "the header's dimensions and the tensors disagree: convert the model again");
+  }
+  const auto bytes = row_bytes(found->type, static_cast<std::size_t>(columns));
+  if (!bytes || found->data.size() != *bytes * static_cast<std::size_t>(rows)) {
+    throw InputError("its bytes do not fill its shape " + shape_text(rows, columns), "tensor " + name,
+                     "convert the model again");
+  }
+  return *found;
+}
+
+void WeightLoader::matrix(const std::string& name, std::int64_t rows, std::int64_t columns,
+                          kernels::PackedMatrix& target) {
+  pending_.push_back({&tensor(name, rows, columns), &target});
+}
+
+std::vector<float> WeightLoader::vector(const std::string& name, std::int64_t count) const {
+  const TensorView& found = tensor(name, 1, count);
+  std::vector<float> values(static_cast<std::size_t>(count));
+  kernels::dequantize_row(found.type, found.data, values);
+  return values;
+}
+
+std::vector<float> WeightLoader::optional_vector(const std::string& name, std::int64_t count) const {
+  return has(name) ? vector(name, count) : std::vector<float>{};
+}
+
+kernels::PageBuffer WeightLoader::pack(kernels::ThreadPool& pool) {
+  std::vector<std::size_t> offsets;
+  std::size_t total = 0;
+  for (const Pending& item : pending_) {
+    offsets.push_back(total);
+    total += kernels::PackedMatrix::packed_bytes(*item.tensor);
+  }
+  kernels::PageBuffer buffer(total, kernels::PageBuffer::Pages::kHuge);
+  const std::span<std::byte> memory(buffer.data(), buffer.size());
+  pool.each(static_cast<std::int64_t>(pending_.size()), [&](std::int64_t index, int /*worker*/) {
+    const auto at = static_cast<std::size_t>(index);
+    const Pending& item = pending_[at];
+    *item.target = kernels::PackedMatrix(*item.tensor, memory.subspan(offsets[at]));
+    kernels::release_file_pages(item.tensor->data);
+  });
+  return buffer;
+}
+
+}  // namespace stepdown::model

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/formats/model_file.h"
+#include "engine/kernels/packed_matrix.h"
+#include "engine/kernels/page_buffer.h"
+#include "engine/kernels/thread_pool.h"
+
+namespace stepdown::model {
+
+/// Loads an architecture's tensors: asks for matrices by name and shape, then repacks all of them at once
+/// into one buffer, giving back each one's file pages as it goes, so that weights are not in memory twice.
+class WeightLoader {
+ public:
+  explicit WeightLoader(const formats::ModelFile& file) : file_(file) {}
+
+  /// `target` is filled by pack(). Throws InputError when the tensor is missing or has another shape.
+  void matrix(const std::string& name, std::int64_t rows, std::int64_t columns,
+              kernels::PackedMatrix& target);
+  /// A vector of floats, at once.
+  std::vector<float> vector(const std::string& name, std::int64_t count) const;
+  /// The named vector, or an empty one.
+  std::vector<float> optional_vector(const std::string& name, std::int64_t count) const;
+  const TensorView& tensor(const std::string& name, std::int64_t rows, std::int64_t columns) const;
+  bool has(const std::string& name) const { return file_.find(name) != nullptr; }
+
+  /// Repacks all matrices; the buffer must outlive them.
+  kernels::PageBuffer pack(kernels::ThreadPool& pool);
+
+ private:
+  struct Pending {
+    const TensorView* tensor;
+    kernels::PackedMatrix* target;
+  };
+  const formats::ModelFile& file_;
+  std::vector<Pending> pending_;
+};
+
+}  // namespace stepdown::model

@@ -1,0 +1,111 @@
+#include "engine/runtime/engine.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "engine/base/error.h"
+#include "engine/runtime/scheduler.h"
+
+namespace stepdown::runtime {
+namespace {
+
+constexpr std::int64_t kDefaultContext = 8192;
+
+EngineOptions resolved(EngineOptions options, const formats::ModelConfig& config) {
+  const std::int64_t longest = config.context_length > 0 ? config.context_length : kDefaultContext;
+  if (options.context == 0) options.context = std::min(longest, kDefaultContext);
+  if (options.context < 2 || options.context > longest) {
+    throw InputError("a context of " + std::to_string(options.context) + " tokens does not fit this model",
+                     "context", "give 2 to " + std::to_string(longest));
+  }
+  if (options.max_sequences < 1) throw InputError("no sequence may run", "max sequences", "give at least 1");
+  if (options.threads <= 0) options.threads = kernels::usable_processors();
+  options.prefill_chunk = std::clamp<std::int64_t>(options.prefill_chunk, 1, options.context);
+  return options;
+}
+
+std::int64_t pages_for(const EngineOptions& options) {
+  constexpr std::int64_t kPage = model::KvCache::kPageTokens;
+  return (options.context + kPage - 1) / kPage * options.max_sequences;
+}
+
+}  // namespace
+
+struct Engine::State {
+  State(std::unique_ptr<formats::ModelFile> opened, const EngineOptions& wanted)
+      : file(std::move(opened)),
+        options(resolved(wanted, file->config())),
+        tokenizer(std::make_shared<const tokenizer::Tokenizer>(file->tokenizer())),
+        constraints(tokenizer),
+        pool(options.threads),
+        decoder(model::make_decoder(*file,
+                                    {.context = options.context,
+                                     .max_rows = options.prefill_chunk + options.max_sequences,
+                                     .kv_pages = pages_for(options),
+                                     .kv_type = options.kv_type},
+                                    pool)),
+        scheduler(options, file->config().vocab, *decoder, pool, *tokenizer, pages_for(options)) {}
+
+  void check(std::span<const TokenId> tokens) const {
+    const auto valid = [&](TokenId token) { return token >= 0 && token < file->config().vocab; };
+    const auto wrong = std::ranges::find_if_not(tokens, valid);
+    if (wrong == tokens.end()) return;
+    throw InputError("token " + std::to_string(*wrong) + " is outside the vocabulary of " +
+                         std::to_string(file->config().vocab),
+                     "prompt token " + std::to_string(wrong - tokens.begin()),
+                     "encode with this model's tokenizer");
+  }
+
+  std::unique_ptr<formats::ModelFile> file;
+  EngineOptions options;
+  std::shared_ptr<const tokenizer::Tokenizer> tokenizer;
+  ConstraintFactory constraints;
+  kernels::ThreadPool pool;
+  std::unique_ptr<model::Decoder> decoder;
+  Scheduler scheduler;
+};
+
+Engine::Engine(std::unique_ptr<formats::ModelFile> file, const EngineOptions& options)
+    : state_(std::make_unique<State>(std::move(file), options)) {}
+
+Engine::~Engine() = default;
+
+Engine::Submitted Engine::submit(GenerateRequest request) {
+  state_->check(request.prompt);
+  if (request.prompt.empty() && state_->tokenizer->bos() >= 0) request.prompt = {state_->tokenizer->bos()};
+  if (request.prompt.empty()) throw InputError("the prompt is empty", "prompt", "give at least one token");
+  return state_->scheduler.submit(std::move(request));
+}
+
+void Engine::cancel(RequestId id) {
+  state_->scheduler.cancel(id);
+}
+
+std::vector<float> Engine::score(std::span<const TokenId> tokens) {
+  state_->check(tokens);
+  if (static_cast<std::int64_t>(tokens.size()) > state_->options.context) {
+    throw InputError("cannot score " + std::to_string(tokens.size()) + " tokens at once", "score",
+                     "give at most the context, " + std::to_string(state_->options.context));
+  }
+  if (tokens.size() < 2) return {};
+  return state_->scheduler.score(tokens).get();
+}
+
+EngineStats Engine::stats() const {
+  return state_->scheduler.stats();
+}
+const formats::ModelConfig& Engine::config() const {
+  return state_->file->config();
+}
+const EngineOptions& Engine::options() const {
+  return state_->options;
+}
+std::shared_ptr<const tokenizer::Tokenizer> Engine::tokenizer() const {
+  return state_->tokenizer;
+}
+ConstraintFactory& Engine::constraints() {
+  return state_->constraints;
+}
+
+}  // namespace stepdown::runtime

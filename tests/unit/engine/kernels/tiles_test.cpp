@@ -1,0 +1,250 @@
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "engine/base/error.h"
+#include "engine/base/half.h"
+#include "engine/kernels/dequantize.h"
+#include "engine/kernels/matmul.h"
+
+namespace stepdown::kernels {
+namespace {
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+// A stored matrix of random bytes whose binary16 scales are made harmless, or of chosen bytes.
+struct Stored {
+  std::vector<std::byte> bytes;
+  TensorView view;
+
+  Stored(DType type, std::int64_t rows, std::int64_t columns) {
+    view = {"weights", type, {rows, columns}, {}};
+    bytes.resize(*row_bytes(type, static_cast<std::size_t>(columns)) * static_cast<std::size_t>(rows));
+    view.data = bytes;
+  }
+  void put_half(std::size_t at, float value) {
+    const std::uint16_t bits = f32_to_f16(value);
+    std::memcpy(bytes.data() + at, &bits, 2);
+  }
+  std::vector<float> values() const {
+    std::vector<float> out(static_cast<std::size_t>(view.rows() * view.columns()));
+    const std::size_t stored = bytes.size() / static_cast<std::size_t>(view.rows());
+    for (std::int64_t row = 0; row < view.rows(); ++row) {
+      dequantize_row(view.type, view.data.subspan(static_cast<std::size_t>(row) * stored, stored),
+                     std::span(out).subspan(static_cast<std::size_t>(row * view.columns()),
+                                            static_cast<std::size_t>(view.columns())));
+    }
+    return out;
+  }
+};
+
+// Offsets of the binary16 scales within a stored block.
+std::vector<std::size_t> half_offsets(DType type) {
+  switch (type) {
+    case DType::kQ4_1:
+    case DType::kQ5_1:
+    case DType::kQ4_K:
+    case DType::kQ5_K:
+      return {0, 2};
+    case DType::kQ2_K:
+      return {80, 82};
+    case DType::kQ3_K:
+      return {108};
+    case DType::kQ6_K:
+      return {208};
+    case DType::kIQ4_NL:
+    case DType::kIQ4_XS:
+    case DType::kQ4_0:
+    case DType::kQ5_0:
+    case DType::kQ8_0:
+      return {0};
+    default:
+      return {};
+  }
+}
+
+Stored random_matrix(DType type, std::int64_t rows, std::int64_t columns, unsigned seed) {
+  Stored stored(type, rows, columns);
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal;
+  if (!dtype_info(type).quantized) {
+    for (std::int64_t i = 0; i < rows * columns; ++i) {
+      const float value = normal(random);
+      const auto at = static_cast<std::size_t>(i);
+      if (type == DType::kF32) {
+        std::memcpy(stored.bytes.data() + at * 4, &value, 4);
+      } else if (type == DType::kF16) {
+        stored.put_half(at * 2, value);
+      } else {
+        const std::uint16_t bits = f32_to_bf16(value);
+        std::memcpy(stored.bytes.data() + at * 2, &bits, 2);
+      }
+    }
+    return stored;
+  }
+  for (std::byte& byte : stored.bytes) byte = static_cast<std::byte>(random() & 255u);
+  const std::size_t block = dtype_info(type).block_bytes;
+  for (std::size_t at = 0; at < stored.bytes.size(); at += block) {
+    for (const std::size_t offset : half_offsets(type)) stored.put_half(at + offset, normal(random) * 0.01f);
+  }
+  return stored;
+}
+
+struct Packed {
+  std::vector<std::byte> memory;
+  PackedMatrix matrix;
+  explicit Packed(const TensorView& view) : memory(PackedMatrix::packed_bytes(view)), matrix(view, memory) {}
+};
+
+Activations random_inputs(const Operations& operations, std::int64_t rows, std::int64_t columns,
+                          unsigned seed) {
+  Activations input(rows, columns);
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal;
+  for (std::int64_t row = 0; row < rows; ++row) {
+    for (std::int64_t i = 0; i < columns; ++i) input.row(row)[i] = normal(random);
+    input.encode(operations, row);
+  }
+  return input;
+}
+
+// Every product in double precision from the codec's own values; codes of the input for quantized weights.
+void expect_products(const Operations& operations, const Stored& stored, const Activations& input,
+                     std::int64_t count) {
+  ThreadPool pool(2);
+  const Packed packed(stored.view);
+  const std::int64_t rows = stored.view.rows();
+  const std::int64_t columns = stored.view.columns();
+  std::vector<float> out(static_cast<std::size_t>(count * rows), 0.5f);
+  const std::vector<Product> products = {{&packed.matrix, out.data(), rows, true}};
+  multiply(pool, operations, input, 0, count, products);
+  const std::vector<float> weights = stored.values();
+  const CodedRows coded = input.coded();
+  for (std::int64_t row = 0; row < count; ++row) {
+    for (std::int64_t j = 0; j < rows; ++j) {
+      double sum = 0.5;
+      double magnitude = 1.0;
+      for (std::int64_t i = 0; i < columns; ++i) {
+        const std::int64_t at = row * columns + i;
+        const double x = packed.matrix.kind() == TileKind::kCodes
+                             ? static_cast<double>(coded.codes[at]) * coded.scales[at / kBlock].scale
+                             : input.row(row)[i];
+        const double term = x * weights[static_cast<std::size_t>(j * columns + i)];
+        sum += term;
+        magnitude += std::abs(term);
+      }
+      const double got = out[static_cast<std::size_t>(row * rows + j)];
+      if (std::isnan(sum) || std::isinf(sum)) {
+        ASSERT_FALSE(std::isfinite(got)) << operations.name << " row " << row << " output " << j;
+      } else {
+        ASSERT_NEAR(got, sum, 3e-6 * magnitude) << operations.name << " row " << row << " output " << j;
+      }
+    }
+  }
+}
+
+std::vector<const Operations*> supported_operations() {
+  std::vector<const Operations*> found;
+  for (const Operations* row : all_operations()) {
+    if (row->supported()) found.push_back(row);
+  }
+  return found;
+}
+
+class EveryType : public testing::TestWithParam<DType> {};
+
+TEST_P(EveryType, ProductsAgreeWithTheReferenceDecoder) {
+  for (const Operations* operations : supported_operations()) {
+    for (const std::int64_t rows : {1, 15, 16, 40}) {
+      const Stored stored = random_matrix(GetParam(), rows, 512, static_cast<unsigned>(rows));
+      const Activations input = random_inputs(*operations, 23, 512, 7);
+      for (const std::int64_t count : {1, 2, 3, 23}) expect_products(*operations, stored, input, count);
+    }
+  }
+}
+
+TEST_P(EveryType, ExtremeCodesDoNotSaturate) {
+  for (const Operations* operations : supported_operations()) {
+    for (const unsigned fill : {0x00u, 0xffu, 0x80u, 0x7fu}) {
+      if (!dtype_info(GetParam()).quantized) continue;
+      Stored stored(GetParam(), 16, 256);
+      for (std::byte& byte : stored.bytes) byte = static_cast<std::byte>(fill);
+      for (std::size_t at = 0; at < stored.bytes.size(); at += dtype_info(GetParam()).block_bytes) {
+        for (const std::size_t offset : half_offsets(GetParam())) stored.put_half(at + offset, 1.0f);
+      }
+      for (const float sign : {1.0f, -1.0f}) {
+        Activations input(2, 256);
+        for (std::int64_t i = 0; i < 512; ++i)
+          input.row(0)[i] = i % 2 == 0 || i < 256 ? sign * 127.0f : -127.0f;
+        input.encode(*operations, 0);
+        input.encode(*operations, 1);
+        expect_products(*operations, stored, input, 2);
+      }
+    }
+  }
+}
+
+TEST_P(EveryType, NonFiniteWeightsAndInputsShow) {
+  for (const Operations* operations : supported_operations()) {
+    for (const float poison : {kNan, kInfinity, -kInfinity}) {
+      Stored stored = random_matrix(GetParam(), 32, 256, 3);
+      const Activations clean = random_inputs(*operations, 2, 256, 5);
+      if (dtype_info(GetParam()).quantized) {
+        stored.put_half(half_offsets(GetParam()).back(), poison);
+        expect_products(*operations, stored, clean, 2);
+      }
+      Activations poisoned = random_inputs(*operations, 2, 256, 5);
+      poisoned.row(1)[200] = poison;
+      poisoned.encode(*operations, 1);
+      ThreadPool pool(1);
+      const Packed packed(random_matrix(GetParam(), 32, 256, 4).view);
+      std::vector<float> out(64);
+      const std::vector<Product> products = {{&packed.matrix, out.data(), 32}};
+      multiply(pool, *operations, poisoned, 0, 2, products);
+      for (std::size_t j = 0; j < 32; ++j) {
+        EXPECT_TRUE(std::isfinite(out[j]));
+        EXPECT_FALSE(std::isfinite(out[32 + j])) << operations->name << " output " << j;
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, EveryType,
+                         testing::Values(DType::kF32, DType::kF16, DType::kBF16, DType::kQ4_0, DType::kQ4_1,
+                                         DType::kQ5_0, DType::kQ5_1, DType::kQ8_0, DType::kQ2_K, DType::kQ3_K,
+                                         DType::kQ4_K, DType::kQ5_K, DType::kQ6_K, DType::kIQ4_NL,
+                                         DType::kIQ4_XS),
+                         [](const auto& info) { return std::string(dtype_info(info.param).name); });
+
+TEST(PlainTiles, OddColumnCountsAndBf16) {
+  for (const Operations* operations : supported_operations()) {
+    for (const std::int64_t columns : {1, 3, 31, 33}) {
+      for (const DType type : {DType::kF32, DType::kF16, DType::kBF16}) {
+        const Activations input = random_inputs(*operations, 19, columns, 9);
+        for (const std::int64_t count : {1, 2, 19})
+          expect_products(*operations, random_matrix(type, 17, columns, 2), input, count);
+      }
+    }
+  }
+}
+
+TEST(PackedMatrix, RefusesWhatNoKernelMultiplies) {
+  const Stored integers(DType::kI32, 16, 32);
+  EXPECT_THROW(PackedMatrix::packed_bytes(integers.view), InputError);
+  Stored cut(DType::kQ4_0, 16, 32);
+  cut.view.data = cut.view.data.first(17);
+  EXPECT_THROW(PackedMatrix::packed_bytes(cut.view), InputError);
+}
+
+TEST(PackedMatrix, FourBitWeightsStayFourBit) {
+  EXPECT_EQ(Packed(Stored(DType::kQ4_0, 64, 512).view).matrix.bytes(), 64u * 512 * 9 / 16);
+  EXPECT_EQ(Packed(Stored(DType::kQ6_K, 64, 512).view).matrix.bytes(), 64u * 512 * 105 / 128);
+}
+
+}  // namespace
+}  // namespace stepdown::kernels
