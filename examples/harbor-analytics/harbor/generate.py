@@ -2,7 +2,7 @@
 
   dataset   the held-out set as JSONL, one {"id", "messages", "expected"} a line
   pdfs      the same reports as PDF files, with expected.jsonl beside them
-  check     fail if held-out incidents need a word that training lacks, or share a report with training
+  check     fail if held-out incidents need a word that training lacks, or share a sentence frame or report with it
 """
 
 import argparse
@@ -10,7 +10,7 @@ import json
 import sys
 from pathlib import Path
 
-from harbor import incidents, pdf
+from harbor import incidents, pdf, phrases
 
 HELD_OUT_SEED = 20261123
 
@@ -39,7 +39,9 @@ def write_pdfs(folder: Path, count: int, seed: int):
 
 
 def check() -> list[str]:
-    faults = [f"held-out word that training lacks: {word}" for word in sorted(incidents.unseen_words())]
+    held_out_frames = (*phrases.HELD_OUT_CAUSE_FRAMES, *phrases.HELD_OUT_SEVERITY_FRAMES, *phrases.HELD_OUT_NEUTRAL)
+    faults = [f"sentence frame in both sets: {frame}" for frame in incidents.training_frames().intersection(held_out_frames)]
+    faults += [f"held-out word that training lacks: {word}" for word in sorted(incidents.unseen_words())]
     trained = {incidents.incident(HELD_OUT_SEED, index, held_out=False).body for index in range(5000)}
     faults += [f"report in both sets: {one.id}" for one in held_out(2000) if one.body in trained]
     return faults
@@ -54,7 +56,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.what == "check":
         faults = check()
-        print("\n".join(faults) or "held-out incidents use known words and share no report with training")
+        print("\n".join(faults) or "held-out incidents use known words, and share no sentence frame and no report with training")
         return 1 if faults else 0
     if arguments.out is None:
         parser.error("--out is needed")

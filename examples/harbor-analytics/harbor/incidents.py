@@ -66,6 +66,41 @@ def _sentence(text: str) -> str:
     return re.sub(r"(^|[.!?] )([a-z])", lambda m: m.group(1) + m.group(2).upper(), text)
 
 
+def _training_sentences(rng: random.Random) -> list[str]:
+    sentences = [
+        rng.choice(phrases.CAUSE_OPENINGS) + rng.choice(phrases.CAUSE_VOICES) + rng.choice(phrases.CAUSE_CLOSINGS) + ".",
+        rng.choice(phrases.SEVERITY_OPENINGS) + rng.choice(phrases.SEVERITY_FRAMES).format(
+            **dict(zip(("first", "second"), rng.sample(["{people}", "{work}"], 2)))),
+    ]
+    if rng.random() < 0.3:
+        sentences.reverse()
+    for _ in range(rng.choice([0, 1, 1, 2, 2])):
+        neutral = (rng.choice(phrases.NEUTRAL) if rng.random() < 0.5 else
+                   f"{rng.choice(phrases.NEUTRAL_SUBJECTS)} {rng.choice(phrases.NEUTRAL_VERBS)}.")
+        sentences.insert(rng.randint(0, len(sentences)), neutral)
+    return sentences
+
+
+def _held_out_sentences(rng: random.Random) -> list[str]:
+    sentences = [rng.choice(phrases.HELD_OUT_CAUSE_FRAMES), rng.choice(phrases.HELD_OUT_SEVERITY_FRAMES)]
+    if rng.random() < 0.2:
+        sentences.reverse()
+    for neutral in rng.sample(phrases.HELD_OUT_NEUTRAL, rng.choice([0, 1, 1, 2])):
+        sentences.insert(rng.randint(0, len(sentences)), neutral)
+    return sentences
+
+
+def training_frames() -> set[str]:
+    """Every sentence frame that training can put together."""
+    cause = {f"{opening}{voice}{closing}." for opening in phrases.CAUSE_OPENINGS for voice in phrases.CAUSE_VOICES
+             for closing in phrases.CAUSE_CLOSINGS}
+    severity = {opening + frame.format(first=first, second=second) for opening in phrases.SEVERITY_OPENINGS
+                for frame in phrases.SEVERITY_FRAMES
+                for first, second in (("{people}", "{work}"), ("{work}", "{people}"))}
+    neutral = {f"{subject} {verb}." for subject in phrases.NEUTRAL_SUBJECTS for verb in phrases.NEUTRAL_VERBS}
+    return {_sentence(frame) for frame in cause | severity | neutral | set(phrases.NEUTRAL)}
+
+
 def _layout(rng: random.Random, values: dict) -> tuple[str, tuple[str, ...], str]:
     """Title, header lines and footer of one of the forms in use."""
     forms = [
@@ -88,7 +123,6 @@ def _layout(rng: random.Random, values: dict) -> tuple[str, tuple[str, ...], str
 
 def incident(seed: int, index: int, held_out: bool) -> Incident:
     rng = random.Random(f"{seed}/{index}/{held_out}")
-    side = "held_out" if held_out else "train"
     cause = rng.choice(list(phrases.CAUSES))
     severity = rng.choice(list(phrases.SEVERITIES))
     values = {
@@ -102,11 +136,7 @@ def incident(seed: int, index: int, held_out: bool) -> Incident:
     values["cause"] = " ".join(_pair(rng, *phrases.CAUSES[cause], held_out))
     values["people"], values["work"] = _pair(rng, *phrases.SEVERITIES[severity], held_out)
 
-    sentences = [rng.choice(phrases.CAUSE_FRAMES[side]), rng.choice(phrases.SEVERITY_FRAMES[side])]
-    if rng.random() < 0.2:
-        sentences.reverse()
-    for neutral in rng.sample(phrases.NEUTRAL[side], rng.choice([0, 1, 1, 2])):
-        sentences.insert(rng.randint(0, len(sentences)), neutral)
+    sentences = _held_out_sentences(rng) if held_out else _training_sentences(rng)
     body = " ".join(_sentence(sentence.format(**values)) for sentence in sentences)
 
     repair, after_mild, after_grave = phrases.REMEDIES[cause]

@@ -153,102 +153,89 @@ REMEDIES = {
     "cooling failure": ("Repair the cooling of {unit}", "Log temperatures hourly", "Add a backup chiller with remote alarm"),
 }
 
-# Sentence frames. HELD_OUT ones are never trained on and use only words that training sees.
-CAUSE_FRAMES = {
-    "train": [
-        "During the {shift} shift at {place}, {cause}.",
-        "At {time} {cause} at {place}.",
-        "{cause}, as the crew of {unit} reported from {place}.",
-        "The {shift} crew found that {cause}.",
-        "While {unit} was in use at {place}, {cause}.",
-        "It was noticed at {place} that {cause}.",
-        "Shortly after {time} {cause}.",
-        "The operator of {unit} states that {cause}.",
-        "According to the team lead, {cause} near {place}.",
-        "On the {shift} shift {cause} and the team stopped.",
-        "Near {unit}, {cause}.",
-        "The report from {place} says that {cause}.",
-        "At the start of the {shift} shift {cause}.",
-        "Witnesses agree that {cause} at about {time}.",
-        "The cause was soon found: {cause}.",
-        "After a check of {unit} it was clear that {cause}.",
-        "The inspection showed that {cause}.",
-        "Around {time}, in front of {place}, {cause}.",
-        "Maintenance wrote that {cause}.",
-        "A colleague from the {shift} shift saw that {cause}.",
-        "This time {cause}, which was seen at {place}.",
-        "The first finding is that {cause}.",
-    ],
-    "held_out": [
-        "The team at {place} found at {time} that {cause}.",
-        "In use on the {shift} shift, {unit} was stopped: {cause}.",
-        "The {shift} report states that {cause} near {place}.",
-        "After the start of the shift, the operator noticed that {cause}.",
-        "Around {time} the crew saw that {cause}.",
-        "A check at {place} showed that {cause}.",
-        "It was clear to the lead of the {shift} team that {cause}.",
-        "The operator wrote at {time}: {cause}.",
-    ],
-}
+# Sentence frames for training are put together from parts: opening, voice, the cause, closing.
+CAUSE_OPENINGS = [
+    "", "", "", "During the {shift} shift ", "At {time} ", "At {time} at {place} ", "Shortly after {time} ",
+    "At the start of the {shift} shift ", "On the {shift} shift ", "Around {time}, in front of {place}, ",
+    "Near {unit}, ", "After a check of {unit} ", "While {unit} was in use at {place}, ", "In the morning ",
+    "According to the team, ", "During a round at {place} ", "After the break ", "At {place} ",
+]
+CAUSE_VOICES = [
+    "{cause}", "{cause}", "{cause}", "it was noticed that {cause}", "the {shift} crew found that {cause}",
+    "the operator of {unit} states that {cause}", "the report from {place} says that {cause}",
+    "witnesses agree that {cause}", "the cause was soon found: {cause}", "it was clear that {cause}",
+    "the inspection showed that {cause}", "maintenance wrote that {cause}", "a colleague from the {shift} shift saw that {cause}",
+    "the first finding is that {cause}", "the team lead saw this: {cause}", "we noticed that {cause}",
+    "work was stopped because {cause}", "{unit} was in use when {cause}", "the form states: {cause}",
+    "this was the finding: {cause}", "the lead of the crew wrote that {cause}", "the check of {unit} showed one fault, {cause}",
+]
+CAUSE_CLOSINGS = [
+    "", "", "", "", " at {place}", " near {place}", " at about {time}", " and the team stopped",
+    ", which was seen at {place}", ", as the crew of {unit} reported from {place}", " in front of {place}",
+    " on the {shift} shift", ", the team lead states", " close to {unit}",
+]
 
-SEVERITY_FRAMES = {
-    "train": [
-        "{people} and {work}.",
-        "{work}, and {people}.",
-        "As a result {people} and {work}.",
-        "The outcome: {people}, {work}.",
-        "We note that {people}; {work}.",
-        "In the end {work} and {people}.",
-        "{people}. {work}.",
-        "{work}. {people}.",
-        "Because of this {people}, and {work}.",
-        "The shift lead adds that {people} and that {work}.",
-        "So far we know that {people} and {work}.",
-        "Consequences: {work}; {people}.",
-    ],
-    "held_out": [
-        "In the end {people}; {work}.",
-        "We know that {work}, and that {people}.",
-        "The shift lead adds: {people}. {work}.",
-        "The result so far: {work} and {people}.",
-        "Because of this {work}. As a result {people}.",
-        "Outcome and consequences: {people}, {work}.",
-    ],
-}
+# The same for what came of it, in either order.
+SEVERITY_FRAMES = [
+    "{first} and {second}.", "{first}, and {second}.", "{first}; {second}.", "{first}. {second}.", "{first}, {second}.",
+    "{first}. As a result {second}.", "{first}. In the end {second}.", "{first}. We know that {second}.",
+    "{first} and, so far, {second}.", "{first}. The team adds: {second}.",
+]
+SEVERITY_OPENINGS = [
+    "", "", "", "As a result ", "The outcome: ", "We note that ", "So far we know that ", "Consequences: ",
+    "The shift lead adds that ", "The team states: ", "In short, ", "It is clear that ", "The result: ", "Because of this, ",
+]
 
-NEUTRAL = {
-    "train": [
-        "Photos are attached to this report.",
-        "The crew was informed at the end of the shift.",
-        "The area was checked again later.",
-        "Two colleagues saw it happen.",
-        "The weather was dry and calm.",
-        "It was a busy day with many trucks.",
-        "The unit {unit} had been used since the morning.",
-        "Lighting in the area was good.",
-        "The team lead came to {place} within minutes.",
-        "A camera covers the place.",
-        "The last inspection was some weeks ago.",
-        "Statements were taken from the team.",
-        "The team had been briefed in the morning.",
-        "The report was written at {time}.",
-        "Contact the {shift} team for questions.",
-        "The customer's goods were stored nearby.",
-        "The form was signed by the team lead.",
-        "A follow up meeting is planned.",
-        "Traffic at {place} was normal at the time.",
-        "The unit was parked and tagged.",
-    ],
-    "held_out": [
-        "A camera was checked by the team lead.",
-        "The form and photos are attached.",
-        "The morning was calm, with normal traffic.",
-        "The {shift} team was briefed and signed the form.",
-        "Questions were taken at the end of the meeting.",
-        "The area at {place} was busy since the morning.",
-        "The last report on {unit} was written some weeks ago.",
-    ],
-}
+NEUTRAL = [
+    "Photos are attached to this report.", "The crew was informed at the end of the shift.",
+    "The area was checked again later.", "Two colleagues saw it happen.", "The weather was dry and calm.",
+    "It was a busy day with many trucks.", "The unit {unit} had been used since the morning.",
+    "Lighting in the area was good.", "The team lead came to {place} within minutes.", "A camera covers the place.",
+    "The last inspection was some weeks ago.", "Statements were taken from the team.",
+    "The team had been briefed in the morning.", "The report was written at {time}.",
+    "Contact the {shift} team for questions.", "The customer's goods were stored nearby.",
+    "The form was signed by the team lead.", "A follow up meeting is planned.",
+    "Traffic at {place} was normal at the time.", "The unit was parked and tagged.",
+]
+# More of them: a subject and what became of it.
+NEUTRAL_SUBJECTS = [
+    "The form", "The report", "The area", "The unit", "{unit}", "The camera", "The meeting", "The area at {place}",
+    "The {shift} team", "The last report on {unit}", "The photos of {place}", "The inspection", "The shift form",
+]
+NEUTRAL_VERBS = [
+    "was checked", "was signed", "was written at {time}", "was planned", "was informed by the team lead", "was tagged",
+    "was taken to the team lead", "was normal", "was briefed", "was used in the morning", "was busy", "was stored at {place}",
+    "was attached", "was calm since {time}", "was seen some weeks ago", "came at the end of the shift",
+]
+
+# Held-out sentences: never trained on, made of words that training sees.
+HELD_OUT_CAUSE_FRAMES = [
+    "The team at {place} found at {time} that {cause}.",
+    "In use on the {shift} shift, {unit} was stopped: {cause}.",
+    "The {shift} report states that {cause} near {place}.",
+    "After the start of the shift, the operator noticed that {cause}.",
+    "Around {time} the crew saw that {cause}.",
+    "A check at {place} showed that {cause}.",
+    "It was clear to the lead of the {shift} team that {cause}.",
+    "The operator wrote at {time}: {cause}.",
+]
+HELD_OUT_SEVERITY_FRAMES = [
+    "In the end {people}; {work}.",
+    "We know that {work}, and that {people}.",
+    "The shift lead adds: {people}. {work}.",
+    "The result so far: {work} and {people}.",
+    "Because of this {work}. As a result {people}.",
+    "Outcome and consequences: {people}, {work}.",
+]
+HELD_OUT_NEUTRAL = [
+    "A camera was checked by the team lead.",
+    "The form and photos are attached.",
+    "The morning was calm, with normal traffic.",
+    "The {shift} team was briefed and signed the form.",
+    "Questions were taken at the end of the meeting.",
+    "The area at {place} was busy since the morning.",
+    "The last report on {unit} was written some weeks ago.",
+]
 
 PLACES = ["Dock", "Aisle", "Bay", "Gate", "Zone", "Hall", "Ramp", "Lane", "Cold Room", "Yard", "Row", "Pier"]
 UNITS = ["FL", "CV", "RT", "ST", "LT", "PK", "DK", "SR"]

@@ -61,15 +61,15 @@ def score(model, tokenizer, incidents):
 
 
 def learning_rate(step: int, steps: int) -> float:
-    """Warm-up, plateau, linear descent over the last 40 %."""
-    return min(1.0, (step + 1) / 60, (steps - step) / (0.4 * steps))
+    """Warm-up, plateau, linear descent over the last 60 %."""
+    return min(1.0, (step + 1) / 60, (steps - step) / (0.6 * steps))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=20261123)
-    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--steps", type=int, default=700)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--vocabulary", type=int, default=2048)
     parser.add_argument("--threads", type=int, default=1)
@@ -81,12 +81,13 @@ def main():
     model = Llama(Shape(vocabulary=tokenizer.get_vocab_size()))
     matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
     others = [p for n, p in model.named_parameters() if p.ndim == 1 or "embed" in n]
-    optimizers = [Muon(matrices, lr=0.02), torch.optim.AdamW(others, lr=3e-3, betas=(0.9, 0.98), weight_decay=0.01)]
+    optimizers = [Muon(matrices, lr=0.015, weight_decay=0.03), torch.optim.AdamW(others, lr=2e-3, betas=(0.9, 0.98), weight_decay=0.01)]
     bases = [group["lr"] for optimizer in optimizers for group in optimizer.param_groups]
     count = sum(p.numel() for p in model.parameters())
     print(f"{count / 1e6:.2f} M parameters, vocabulary {tokenizer.get_vocab_size()}", file=sys.stderr, flush=True)
 
-    validation = [incident(arguments.seed, index, held_out=True) for index in range(100)]
+    # Held-out in kind, yet none of the reports that the example is judged on.
+    validation = [incident(arguments.seed + 1, index, held_out=True) for index in range(100)]
     began, tokens = time.time(), 0
     for step in range(arguments.steps):
         first = step * arguments.batch
@@ -111,7 +112,7 @@ def main():
             answer_loss = (losses * (weights == 1)).sum() / (weights == 1).sum()
             print(f"step {step}/{arguments.steps} loss {loss:.4f} answer {answer_loss:.4f} "
                   f"{tokens / (time.time() - began):.0f} tok/s", file=sys.stderr, flush=True)
-        if (step + 1) % 200 == 0 or step + 1 == arguments.steps:
+        if (step + 1) % 100 == 0 or step + 1 == arguments.steps:
             fields, whole = score(model, tokenizer, validation)
             print(f"step {step + 1}: fields {fields:.3f} whole answers {whole:.3f}", file=sys.stderr, flush=True)
             export(model, tokenizer, arguments.out)
