@@ -1,0 +1,119 @@
+#include "operator/rollout/children/common.h"
+
+#include "engine/base/hash.h"
+
+namespace stepdown::rollout::children {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::int64_t kUser = 65532;  // "nonroot" of distroless images
+
+}  // namespace
+
+json labels(const api::QuantizedModel& model, const std::string& part) {
+  return {{"app.kubernetes.io/managed-by", "stepdown"},
+          {"app.kubernetes.io/name", part},
+          {"app.kubernetes.io/instance", model.metadata.name},
+          {kModelLabel, model.metadata.name}};
+}
+
+json object(const std::string& api_version, const std::string& kind, const api::QuantizedModel& model,
+            const std::string& name, const std::string& part, Owned owned) {
+  json out = {
+      {"apiVersion", api_version},
+      {"kind", kind},
+      {"metadata", {{"name", name}, {"namespace", model.metadata.ns}, {"labels", labels(model, part)}}}};
+  if (owned == Owned::kYes) {
+    out["metadata"]["ownerReferences"] = json::array({{{"apiVersion", api::kApiVersion},
+                                                       {"kind", "QuantizedModel"},
+                                                       {"name", model.metadata.name},
+                                                       {"uid", model.metadata.uid},
+                                                       {"controller", true},
+                                                       {"blockOwnerDeletion", true}}});
+  }
+  return out;
+}
+
+json stamped(json object) {
+  object["metadata"]["annotations"][kAppliedHash] = sha256_hex(object.dump()).substr(0, 16);
+  return object;
+}
+
+void Mounts::add_source(const std::string& name, const std::string& source, const std::string& path) {
+  constexpr std::string_view kFile = "file://", kClaim = "pvc://";
+  json mount = {{"name", name}, {"mountPath", path}, {"readOnly", true}};
+  if (source.starts_with(kClaim)) {
+    const std::string rest = source.substr(kClaim.size());
+    const auto slash = rest.find('/');
+    const std::string sub_path = slash == std::string::npos ? "" : rest.substr(slash + 1);
+    if (!sub_path.empty()) mount["subPath"] = sub_path;
+    volumes.push_back({{"name", name}, {"persistentVolumeClaim", {{"claimName", rest.substr(0, slash)}}}});
+  } else {
+    const std::string file = source.starts_with(kFile) ? source.substr(kFile.size()) : source;
+    volumes.push_back({{"name", name}, {"hostPath", {{"path", file}}}});
+  }
+  mounts.push_back(std::move(mount));
+}
+
+void Mounts::add_claim(const std::string& name, const std::string& claim, const std::string& path,
+                       bool read_only) {
+  volumes.push_back({{"name", name}, {"persistentVolumeClaim", {{"claimName", claim}}}});
+  json mount = {{"name", name}, {"mountPath", path}};
+  if (read_only) mount["readOnly"] = true;
+  mounts.push_back(std::move(mount));
+}
+
+void Mounts::add_scratch(const std::string& name, const std::string& path) {
+  volumes.push_back({{"name", name}, {"emptyDir", json::object()}});
+  mounts.push_back({{"name", name}, {"mountPath", path}});
+}
+
+json pod_security() {
+  return {{"runAsNonRoot", true},
+          {"runAsUser", kUser},
+          {"runAsGroup", kUser},
+          {"fsGroup", kUser},
+          {"seccompProfile", {{"type", "RuntimeDefault"}}}};
+}
+
+json container_security() {
+  return {{"allowPrivilegeEscalation", false},
+          {"readOnlyRootFilesystem", true},
+          {"capabilities", {{"drop", {"ALL"}}}}};
+}
+
+json resources(const api::ServingSpec& serving, std::int64_t memory) {
+  json out = json::object();
+  if (memory > 0) out["requests"]["memory"] = std::to_string((memory + (1 << 20) - 1) >> 20) + "Mi";
+  if (serving.hardware && !serving.hardware->accelerator.empty()) {
+    out["limits"][serving.hardware->accelerator] = std::to_string(serving.hardware->count);
+  }
+  if (serving.resources) {
+    for (const auto& [name, quantity] : serving.resources->requests) out["requests"][name] = quantity.text;
+    for (const auto& [name, quantity] : serving.resources->limits) out["limits"][name] = quantity.text;
+  }
+  // A request above the limit is no valid pod: a user's memory limit caps what the estimate asks for.
+  if (serving.resources && serving.resources->limits.contains("memory") &&
+      !serving.resources->requests.contains("memory")) {
+    out["requests"]["memory"] = serving.resources->limits.at("memory").text;
+  }
+  return out;
+}
+
+std::int64_t threads(const api::ServingSpec& serving) {
+  if (!serving.resources) return 0;
+  for (const auto* list : {&serving.resources->limits, &serving.resources->requests}) {
+    const auto cpu = list->find("cpu");
+    if (cpu != list->end()) return api::parse_quantity(cpu->second.text).value_or(0);
+  }
+  return 0;
+}
+
+void place(json& pod_spec, const api::ServingSpec& serving) {
+  if (serving.hardware && !serving.hardware->node_selector.empty()) {
+    pod_spec["nodeSelector"] = serving.hardware->node_selector;
+  }
+}
+
+}  // namespace stepdown::rollout::children

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "operator/api/kinds.h"
+
+/// Parts that the children share. Builders are pure and give whole objects.
+namespace stepdown::rollout::children {
+
+inline constexpr const char* kAppliedHash = "stepdown.dev/applied-hash";
+inline constexpr const char* kModelLabel = "stepdown.dev/model";
+inline constexpr const char* kRevisionLabel = "stepdown.dev/revision";
+inline constexpr const char* kPinnedLabel = "stepdown.dev/pinned";
+
+/// `part`: engine, gateway or job.
+nlohmann::json labels(const api::QuantizedModel& model, const std::string& part);
+
+enum class Owned { kYes, kNo };
+nlohmann::json object(const std::string& api_version, const std::string& kind,
+                      const api::QuantizedModel& model, const std::string& name, const std::string& part,
+                      Owned owned = Owned::kYes);
+
+/// Adds the annotation applied-hash, of all the rest of the object.
+nlohmann::json stamped(nlohmann::json object);
+
+/// A pod's volumes and a container's mounts, filled together.
+struct Mounts {
+  nlohmann::json volumes = nlohmann::json::array();
+  nlohmann::json mounts = nlohmann::json::array();
+
+  /// `source`: file:///path or pvc://claim/path.
+  void add_source(const std::string& name, const std::string& source, const std::string& path);
+  void add_claim(const std::string& name, const std::string& claim, const std::string& path, bool read_only);
+  void add_scratch(const std::string& name, const std::string& path);
+};
+
+nlohmann::json pod_security();
+nlohmann::json container_security();
+
+/// spec.serving.resources, with `memory` bytes requested where the spec asks for none, and the accelerators.
+nlohmann::json resources(const api::ServingSpec& serving, std::int64_t memory);
+/// Threads that the CPU limit (or request) stands for; 0: the engine's own choice.
+std::int64_t threads(const api::ServingSpec& serving);
+/// Sets spec.serving.hardware.nodeSelector.
+void place(nlohmann::json& pod_spec, const api::ServingSpec& serving);
+
+}  // namespace stepdown::rollout::children

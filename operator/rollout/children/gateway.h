@@ -1,0 +1,15 @@
+#pragma once
+
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "operator/api/kinds.h"
+#include "operator/rollout/observed.h"
+
+namespace stepdown::rollout::children {
+
+/// ServiceAccount, Role, RoleBinding, Deployment, and the Service that clients use.
+std::vector<nlohmann::json> gateway(const api::QuantizedModel& model, const Settings& settings);
+
+}  // namespace stepdown::rollout::children

@@ -1,0 +1,124 @@
+#include "operator/rollout/children/jobs.h"
+
+#include "operator/compat/memory_fit.h"
+#include "operator/rollout/children/common.h"
+#include "operator/rollout/children/engine.h"
+#include "operator/rollout/names.h"
+
+namespace stepdown::rollout::children {
+namespace {
+
+using nlohmann::json;
+
+constexpr int kRetries = 2;
+constexpr std::int64_t kWorkingMemory = 256 << 20;  // beside the weights that a Job maps
+constexpr int kBadInput = 2;                        // exit status: no retry can help
+
+json job(const api::QuantizedModel& model, const Settings& settings, const std::string& name,
+         const std::string& container, json args, const Mounts& mounts, json resources) {
+  json out = object("batch/v1", "Job", model, name, "job");
+  json pod_spec = {{"restartPolicy", "Never"},
+                   {"automountServiceAccountToken", false},
+                   {"securityContext", pod_security()},
+                   {"volumes", mounts.volumes},
+                   {"containers",
+                    {{{"name", container},
+                      {"image", settings.engine_image},
+                      {"args", std::move(args)},
+                      {"terminationMessagePolicy", "FallbackToLogsOnError"},
+                      {"securityContext", container_security()},
+                      {"volumeMounts", mounts.mounts}}}}};
+  if (!resources.empty()) pod_spec["containers"][0]["resources"] = std::move(resources);
+  place(pod_spec, model.spec.serving);
+  out["spec"] = {
+      {"backoffLimit", kRetries},
+      {"podFailurePolicy",
+       {{"rules",
+         {{{"action", "FailJob"},
+           {"onExitCodes", {{"containerName", container}, {"operator", "In"}, {"values", {kBadInput}}}}},
+          {{"action", "Ignore"},
+           {"onPodConditions", {{{"type", "DisruptionTarget"}, {"status", "True"}}}}}}}}},
+      {"template", {{"metadata", {{"labels", labels(model, "job")}}}, {"spec", std::move(pod_spec)}}}};
+  return out;
+}
+
+}  // namespace
+
+json inspect_job(const api::QuantizedModel& model, const Settings& settings, const std::string& name) {
+  Mounts mounts;
+  mounts.add_source("base", model.spec.model.source, "/models/base");
+  return job(model, settings, name, "inspect", {"inspect", "--model", "/models/base", "--json"}, mounts,
+             json::object());
+}
+
+json quantize_job(const api::QuantizedModel& model, const Settings& settings, const std::string& name,
+                  const api::ModelFacts& base, const api::CandidateSpec& candidate) {
+  Mounts mounts;
+  mounts.add_source("base", model.spec.model.source, "/models/base");
+  mounts.add_claim("artifacts", names::claim(model), "/artifacts", /*read_only=*/false);
+  json args = {"quantize",   "--model",  "/models/base",  "--artifacts",
+               "/artifacts", "--method", candidate.method};
+  const auto add = [&](const char* flag, const std::string& value) {
+    args.push_back(flag);
+    args.push_back(value);
+  };
+  if (!candidate.preset.empty()) add("--preset", candidate.preset);
+  if (candidate.bits) add("--bits", std::to_string(*candidate.bits));
+  if (candidate.group_size) add("--group-size", std::to_string(*candidate.group_size));
+  if (const auto& calibration = model.spec.quantization.calibration) {
+    mounts.add_source("calibration", calibration->source, "/data/calibration");
+    add("--calibration", "/data/calibration");
+    add("--samples", std::to_string(calibration->samples));
+  }
+  add("--report", "/artifacts/reports/" + name + ".json");
+  return job(model, settings, name, "quantize", std::move(args), mounts,
+             resources(api::ServingSpec{}, base.memory.weights + kWorkingMemory));
+}
+
+json evaluate_job(const api::QuantizedModel& model, const Settings& settings, const std::string& name,
+                  const api::ModelFacts& base, const Measured& measured) {
+  Mounts mounts;
+  mounts.add_claim("artifacts", names::claim(model), "/artifacts", /*read_only=*/false);
+  if (measured.uri.empty()) {
+    mounts.add_source("model", model.spec.model.source, "/models/base");
+  } else {
+    mounts.add_source("model", measured.uri, "/models/artifact");
+  }
+  mounts.add_source("evaluation", model.spec.evaluation.dataset, "/data/evaluation");
+  std::string suites;
+  for (const api::RawJson& suite : model.spec.evaluation.suites)
+    suites += (suites.empty() ? "" : ",") + suite.text;
+  const std::string report = "/artifacts/reports/" + name;
+  json args = {"evaluate",
+               "--model",
+               measured.uri.empty() ? "/models/base" : "/models/artifact",
+               "--dataset",
+               "/data/evaluation",
+               "--suites",
+               "[" + suites + "]",
+               "--context",
+               std::to_string(compat::context_length(model.spec.serving, base)),
+               "--kv-type",
+               engine_kv_type(measured.kv_type),
+               "--report",
+               report + ".json",
+               "--html",
+               report + ".html"};
+  if (!measured.baseline.empty()) {
+    args.push_back("--baseline");
+    args.push_back("/artifacts/reports/" + measured.baseline + ".json");
+  }
+  if (const std::int64_t count = threads(model.spec.serving); count > 0) {
+    args.push_back("--threads");
+    args.push_back(std::to_string(count));
+  }
+  const compat::Footprint footprint = compat::footprint(model.spec, base, measured.bytes, measured.kv_type);
+  return job(model, settings, name, "evaluate", std::move(args), mounts,
+             resources(model.spec.serving, footprint.at(2) + kWorkingMemory));
+}
+
+std::string report_uri(const api::QuantizedModel& model, const std::string& evaluate_job) {
+  return "pvc://" + names::claim(model) + "/reports/" + evaluate_job + ".html";
+}
+
+}  // namespace stepdown::rollout::children

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <string>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "operator/api/kinds.h"
+#include "operator/rollout/observed.h"
+
+namespace stepdown::rollout::children {
+
+nlohmann::json inspect_job(const api::QuantizedModel& model, const Settings& settings,
+                           const std::string& name);
+
+nlohmann::json quantize_job(const api::QuantizedModel& model, const Settings& settings,
+                            const std::string& name, const api::ModelFacts& base,
+                            const api::CandidateSpec& candidate);
+
+struct Measured {
+  std::string uri;       ///< of the artifact that is measured; empty: the base model
+  std::string kv_type;   ///< as spec.kvCache.type names it
+  std::string baseline;  ///< evaluate Job whose report it is compared with; empty: none
+  std::int64_t bytes = 0;
+};
+nlohmann::json evaluate_job(const api::QuantizedModel& model, const Settings& settings,
+                            const std::string& name, const api::ModelFacts& base, const Measured& measured);
+
+/// Where the evaluate Job of that name leaves its report, seen from outside a pod.
+std::string report_uri(const api::QuantizedModel& model, const std::string& evaluate_job);
+
+}  // namespace stepdown::rollout::children

@@ -1,0 +1,67 @@
+#include "operator/rollout/choose.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+
+namespace stepdown::rollout {
+namespace {
+
+constexpr std::array<std::string_view, 5> kLowerIsBetter = {"perplexity", "longContext", "latencyP50Ms",
+                                                            "latencyP99Ms", "peakMemoryBytes"};
+
+std::string figure(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.6g", value);
+  return text;
+}
+
+std::string broken(const std::string& name, const api::Slo& slo, const api::Metric* metric,
+                   const api::Metric* baseline) {
+  if (metric == nullptr || !metric->value) return name + " was not measured";
+  const double value = *metric->value;
+  if (slo.min && !(value >= *slo.min))
+    return name + " " + figure(value) + " is under min " + figure(*slo.min);
+  if (slo.max && !(value <= *slo.max)) return name + " " + figure(value) + " is over max " + figure(*slo.max);
+  if (!slo.max_drop) return "";
+  const auto& fp16 = baseline != nullptr && baseline->value ? baseline->value : metric->baseline;
+  if (!fp16) return name + " of FP16 was not measured";
+  const double worse = drop(name, value, *fp16);
+  if (worse <= *slo.max_drop) return "";
+  return name + " " + figure(value) + " is " + figure(worse) + " worse than FP16's " + figure(*fp16) +
+         ", over maxDrop " + figure(*slo.max_drop);
+}
+
+const api::Metric* find(const api::Metrics& metrics, const std::string& name) {
+  const auto found = metrics.find(name);
+  return found == metrics.end() ? nullptr : &found->second;
+}
+
+}  // namespace
+
+double drop(const std::string& metric, double value, double baseline) {
+  return std::ranges::find(kLowerIsBetter, metric) != kLowerIsBetter.end() ? value - baseline
+                                                                           : baseline - value;
+}
+
+std::string broken_slo(const std::map<std::string, api::Slo>& slo, const api::Metrics& metrics,
+                       const api::Metrics& baseline) {
+  for (const auto& [name, limits] : slo) {
+    if (std::string found = broken(name, limits, find(metrics, name), find(baseline, name)); !found.empty()) {
+      return found;
+    }
+  }
+  return "";
+}
+
+std::optional<std::size_t> choose(const std::vector<api::CandidateStatus>& candidates) {
+  std::optional<std::size_t> best;
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    const std::string& state = candidates[i].state;
+    if (state != api::candidate_state::kPassed && state != api::candidate_state::kChosen) continue;
+    if (!best || candidates[i].size < candidates[*best].size) best = i;
+  }
+  return best;
+}
+
+}  // namespace stepdown::rollout

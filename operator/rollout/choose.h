@@ -1,0 +1,23 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "operator/api/kinds.h"
+
+namespace stepdown::rollout {
+
+/// The first SLO that the metrics break, as a sentence; empty when they meet all. A metric that was not
+/// measured breaks its SLO. maxDrop compares with `baseline`, FP16's metrics.
+std::string broken_slo(const std::map<std::string, api::Slo>& slo, const api::Metrics& metrics,
+                       const api::Metrics& baseline);
+
+/// How much worse than FP16 `value` is: positive is worse, whichever way the metric counts.
+double drop(const std::string& metric, double value, double baseline);
+
+/// The smallest artifact among the candidates in state Passed (or Chosen); ties go to the first.
+std::optional<std::size_t> choose(const std::vector<api::CandidateStatus>& candidates);
+
+}  // namespace stepdown::rollout

@@ -1,0 +1,64 @@
+#include "operator/rollout/engines.h"
+
+#include <algorithm>
+
+#include "operator/rollout/children/common.h"
+#include "operator/rollout/names.h"
+
+namespace stepdown::rollout {
+namespace {
+
+std::string applied_hash(const nlohmann::json& object) {
+  return object.at("metadata").at("annotations").at(children::kAppliedHash).get<std::string>();
+}
+
+}  // namespace
+
+std::int64_t Engines::fp16_replicas(const api::RolloutStatus& rollout, const std::string& target) const {
+  const std::int64_t full = observed_.model.spec.serving.replicas;
+  const bool settled = !rollout.stable.empty() && rollout.stable != base_.digest && rollout.digest.empty() &&
+                       (target.empty() || target == rollout.stable);
+  if (!settled) return full;
+  const std::int64_t control = (full * observed_.model.spec.rollout.control.percent + 99) / 100;
+  return std::max(observed_.model.spec.rollout.fallback.replicas, control);
+}
+
+std::string Engines::name(const std::string& digest) const {
+  const std::string& model = observed_.model.metadata.name;
+  return digest == base_.digest ? names::fp16_engine(model) : names::engine(model, digest);
+}
+
+const api::QuantRevision* Engines::revision(const std::string& digest) const {
+  const auto found = std::ranges::find_if(
+      made_, [&](const api::QuantRevision& each) { return each.spec.artifact.digest == digest; });
+  return found != made_.end() ? &*found : observed_.revision_of(digest);
+}
+
+std::vector<nlohmann::json> Engines::objects(const std::string& digest, std::int64_t replicas) const {
+  children::Engine engine{.name = name(digest), .digest = digest, .replicas = replicas};
+  if (digest == base_.digest) {
+    engine.source = observed_.model.spec.model.source;
+    engine.bytes = base_.size;
+    engine.fp16 = true;
+  } else if (const api::QuantRevision* found = revision(digest)) {
+    engine.source = found->spec.artifact.uri;
+    engine.bytes = found->spec.artifact.size.value_or(base_.size);
+  } else {
+    return {};
+  }
+  return children::engine(observed_.model, settings_, observed_.profile, base_, engine);
+}
+
+bool Engines::ready(const std::string& digest, std::int64_t replicas) const {
+  const Deployment* deployment = observed_.deployment(name(digest));
+  if (deployment == nullptr || !deployment->settled || deployment->available < replicas) return false;
+  const auto wanted = objects(digest, replicas);
+  return wanted.empty() || deployment->applied_hash == applied_hash(wanted.front());
+}
+
+bool Engines::failed(const std::string& digest) const {
+  const Deployment* deployment = observed_.deployment(name(digest));
+  return deployment != nullptr && deployment->deadline_exceeded;
+}
+
+}  // namespace stepdown::rollout

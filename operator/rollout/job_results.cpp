@@ -1,0 +1,107 @@
+#include "operator/rollout/job_results.h"
+
+#include <nlohmann/json.hpp>
+
+#include "engine/base/error.h"
+
+namespace stepdown::rollout {
+namespace {
+
+using nlohmann::json;
+
+json summary_of(const Job& job) {
+  json summary = json::parse(job.summary, nullptr, /*allow_exceptions=*/false);
+  if (!summary.is_object()) {
+    throw InputError("Job " + job.name + " left no JSON summary", "termination message",
+                     "check that the engine image is the operator's own version");
+  }
+  return summary;
+}
+
+const json* find(const json& summary, std::initializer_list<const char*> path) {
+  const json* at = &summary;
+  for (const char* name : path) {
+    if (!at->is_object()) return nullptr;
+    const auto found = at->find(name);
+    if (found == at->end() || found->is_null()) return nullptr;
+    at = &*found;
+  }
+  return at;
+}
+
+std::string text(const json& summary, std::initializer_list<const char*> path) {
+  const json* found = find(summary, path);
+  return found != nullptr && found->is_string() ? found->get<std::string>() : "";
+}
+
+std::int64_t integer(const json& summary, std::initializer_list<const char*> path) {
+  const json* found = find(summary, path);
+  if (found == nullptr || !found->is_number()) return 0;
+  const double value = found->get<double>();
+  return value >= 0 && value < 9e18 ? static_cast<std::int64_t>(value) : 0;
+}
+
+std::string digest_of(const json& summary, const Job& job) {
+  const std::string digest = text(summary, {"digest"});
+  constexpr std::size_t kLength = 7 + 64;
+  const bool valid = digest.size() == kLength && digest.starts_with("sha256:") &&
+                     digest.find_first_not_of("0123456789abcdef", 7) == std::string::npos;
+  if (!valid) {
+    throw InputError("Job " + job.name + " reports no digest", "digest",
+                     "check that the engine image is the operator's own version");
+  }
+  return digest;
+}
+
+}  // namespace
+
+api::ModelFacts read_inspection(const Job& job) {
+  const json summary = summary_of(job);
+  api::ModelFacts facts{
+      .inspect_job = job.name,
+      .digest = digest_of(summary, job),
+      .format = text(summary, {"format"}),
+      .architecture = text(summary, {"architecture"}),
+      .context_length = integer(summary, {"config", "contextLength"}),
+      .size = integer(summary, {"size"}),
+      .tokenizer_digest = text(summary, {"tokenizerDigest"}),
+      .template_digest = text(summary, {"templateDigest"}),
+      .memory = {integer(summary, {"memory", "weights"}), integer(summary, {"memory", "kvPerToken"}),
+                 integer(summary, {"memory", "activations"})}};
+  if (facts.memory.weights == 0) facts.memory.weights = facts.size;
+  return facts;
+}
+
+QuantizeResult read_quantization(const Job& job, const std::string& claim) {
+  const json summary = summary_of(job);
+  constexpr std::string_view kArtifacts = "/artifacts/";
+  const std::string path = text(summary, {"path"});
+  if (!path.starts_with(kArtifacts) || path.find("..") != std::string::npos) {
+    throw InputError("Job " + job.name + " reports no artifact below /artifacts", "path",
+                     "check that the engine image is the operator's own version");
+  }
+  QuantizeResult result{.digest = digest_of(summary, job),
+                        .uri = "pvc://" + claim + "/" + path.substr(kArtifacts.size()),
+                        .size = integer(summary, {"size"}),
+                        .tool_version = text(summary, {"toolVersion"})};
+  if (const json* bits = find(summary, {"bits"}); bits != nullptr && bits->is_number()) {
+    result.bits = bits->get<double>();
+  }
+  if (find(summary, {"calibration"}) != nullptr) {
+    result.calibration = api::Calibration{text(summary, {"calibration", "digest"}),
+                                          integer(summary, {"calibration", "samples"})};
+  }
+  return result;
+}
+
+EvaluateResult read_evaluation(const Job& job) {
+  const json summary = summary_of(job);
+  const json* metrics = find(summary, {"metrics"});
+  if (metrics == nullptr) {
+    throw InputError("Job " + job.name + " reports no metrics", "metrics",
+                     "check that the engine image is the operator's own version");
+  }
+  return {api::parse_metrics(*metrics, "metrics"), text(summary, {"setting", "engine"})};
+}
+
+}  // namespace stepdown::rollout

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <string>
+
+#include "operator/rollout/observed.h"
+
+/// Reads the summaries that Jobs leave as termination messages (ARCHITECTURE.md, "Models, digests,
+/// artifacts"). Each throws InputError that names the Job when the summary is not what its program should
+/// have written.
+namespace stepdown::rollout {
+
+api::ModelFacts read_inspection(const Job& job);
+
+struct QuantizeResult {
+  std::string digest;
+  std::string uri;
+  std::int64_t size = 0;
+  std::optional<double> bits;
+  std::string tool_version;
+  std::optional<api::Calibration> calibration;
+};
+QuantizeResult read_quantization(const Job& job, const std::string& claim);
+
+struct EvaluateResult {
+  api::Metrics metrics;
+  std::string engine;  ///< version that was measured
+};
+EvaluateResult read_evaluation(const Job& job);
+
+}  // namespace stepdown::rollout

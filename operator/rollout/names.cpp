@@ -1,0 +1,68 @@
+#include "operator/rollout/names.h"
+
+#include <nlohmann/json.hpp>
+
+#include "engine/base/hash.h"
+
+namespace stepdown::rollout::names {
+
+std::string digest12(const std::string& digest) {
+  constexpr std::string_view kPrefix = "sha256:";
+  return digest.substr(digest.starts_with(kPrefix) ? kPrefix.size() : 0, 12);
+}
+
+std::string hash8(std::initializer_list<std::string> parts) {
+  std::string text;
+  for (const std::string& part : parts) text += std::to_string(part.size()) + ":" + part;
+  return sha256_hex(text).substr(0, 8);
+}
+
+std::string fp16_engine(const std::string& model) {
+  return model + "-fp16";
+}
+std::string engine(const std::string& model, const std::string& digest) {
+  return model + "-" + digest12(digest);
+}
+std::string revision(const std::string& model, const std::string& digest) {
+  return engine(model, digest);
+}
+std::string gateway(const std::string& model) {
+  return model + "-gateway";
+}
+
+std::string claim(const api::QuantizedModel& model) {
+  const std::string& given = model.spec.storage.claim_name;
+  return given.empty() ? model.metadata.name + "-artifacts" : given;
+}
+
+std::string inspect_job(const api::QuantizedModel& model) {
+  return model.metadata.name + "-inspect-" + hash8({model.metadata.uid, model.spec.model.source});
+}
+
+std::string quantize_job(const api::QuantizedModel& model, const std::string& base_digest,
+                         const api::CandidateSpec& candidate) {
+  const auto number = [](const std::optional<std::int64_t>& value) {
+    return value ? std::to_string(*value) : "";
+  };
+  const auto& calibration = model.spec.quantization.calibration;
+  return model.metadata.name + "-quant-" +
+         hash8({model.metadata.uid, base_digest, claim(model), candidate.method, candidate.preset,
+                number(candidate.bits), number(candidate.group_size), calibration ? calibration->source : "",
+                calibration ? std::to_string(calibration->samples) : ""});
+}
+
+std::string evaluate_job(const api::QuantizedModel& model, const std::string& base_digest,
+                         const std::string& digest, std::int64_t context, const std::string& image) {
+  std::string suites;
+  for (const api::RawJson& suite : model.spec.evaluation.suites) suites += suite.text + "\n";
+  std::string hardware;
+  if (const auto& given = model.spec.serving.hardware) {
+    hardware = given->accelerator + "x" + std::to_string(given->count);
+    for (const auto& [label, value] : given->node_selector) hardware += "," + label + "=" + value;
+  }
+  return model.metadata.name + "-eval-" +
+         hash8({model.metadata.uid, base_digest, digest, claim(model), model.spec.evaluation.dataset, suites,
+                model.spec.kv_cache.type, std::to_string(context), image, hardware});
+}
+
+}  // namespace stepdown::rollout::names

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <string>
+
+#include "operator/api/kinds.h"
+
+/// Deterministic names: a controller that lost its memory finds its children again, and a change of anything
+/// a result depends on makes a new name.
+namespace stepdown::rollout::names {
+
+/// The first 12 hex digits of "sha256:…".
+std::string digest12(const std::string& digest);
+/// 8 hex digits over all parts.
+std::string hash8(std::initializer_list<std::string> parts);
+
+std::string fp16_engine(const std::string& model);
+std::string engine(const std::string& model, const std::string& digest);
+std::string revision(const std::string& model, const std::string& digest);
+std::string gateway(const std::string& model);
+std::string claim(const api::QuantizedModel& model);
+
+std::string inspect_job(const api::QuantizedModel& model);
+std::string quantize_job(const api::QuantizedModel& model, const std::string& base_digest,
+                         const api::CandidateSpec& candidate);
+/// `digest`: of the artifact that is measured; the base's for the baseline. `image`: the engine that
+/// measures, part of what the figures are valid for.
+std::string evaluate_job(const api::QuantizedModel& model, const std::string& base_digest,
+                         const std::string& digest, std::int64_t context, const std::string& image);
+
+}  // namespace stepdown::rollout::names

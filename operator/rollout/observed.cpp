@@ -1,0 +1,32 @@
+#include "operator/rollout/observed.h"
+
+#include <algorithm>
+
+namespace stepdown::rollout {
+namespace {
+
+template <class List, class Wanted>
+auto* find(const List& list, Wanted wanted) {
+  const auto found = std::ranges::find_if(list, wanted);
+  return found == list.end() ? nullptr : &*found;
+}
+
+}  // namespace
+
+const Job* Observed::job(const std::string& name) const {
+  return find(jobs, [&](const Job& each) { return each.name == name; });
+}
+
+const Deployment* Observed::deployment(const std::string& name) const {
+  return find(deployments, [&](const Deployment& each) { return each.name == name; });
+}
+
+const api::QuantRevision* Observed::revision(const std::string& name) const {
+  return find(revisions, [&](const api::QuantRevision& each) { return each.metadata.name == name; });
+}
+
+const api::QuantRevision* Observed::revision_of(const std::string& digest) const {
+  return find(revisions, [&](const api::QuantRevision& each) { return each.spec.artifact.digest == digest; });
+}
+
+}  // namespace stepdown::rollout

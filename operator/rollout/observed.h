@@ -1,0 +1,64 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "operator/api/kinds.h"
+#include "operator/api/time.h"
+
+/// What the controller saw of one QuantizedModel and its children, and what never changes while it runs. All
+/// that a plan is made from.
+namespace stepdown::rollout {
+
+struct Settings {
+  std::string engine_image;
+  std::string gateway_image;
+};
+
+enum class JobState { kRunning, kSucceeded, kFailed };
+
+struct Job {
+  std::string name;
+  std::string uid;
+  JobState state = JobState::kRunning;
+  std::string summary;  ///< termination message of its last finished pod
+  std::string reason;   ///< of the Job's condition Failed
+  std::optional<api::Time> finished_at;
+};
+
+struct Deployment {
+  std::string name;
+  std::string applied_hash;  ///< annotation stepdown.dev/applied-hash
+  bool settled = false;  ///< its controller has seen this generation, and only pods of it run, all available
+  bool deadline_exceeded = false;
+  std::int64_t available = 0;
+};
+
+/// Any object labelled stepdown.dev/model=NAME.
+struct Child {
+  std::string kind;
+  std::string name;
+  std::string uid;
+  bool deleting = false;
+  bool pinned = false;  ///< label stepdown.dev/pinned=true
+
+  bool operator==(const Child&) const = default;
+};
+
+struct Observed {
+  api::QuantizedModel model;
+  std::vector<Job> jobs;
+  std::vector<Deployment> deployments;
+  std::vector<api::QuantRevision>
+      revisions;  ///< of its namespace: its own, and the one that fromRevision names
+  std::optional<api::EngineProfile> profile;  ///< that spec.serving.engine names
+  std::vector<Child> children;
+
+  const Job* job(const std::string& name) const;
+  const Deployment* deployment(const std::string& name) const;
+  const api::QuantRevision* revision(const std::string& name) const;
+  const api::QuantRevision* revision_of(const std::string& digest) const;
+};
+
+}  // namespace stepdown::rollout

@@ -1,0 +1,244 @@
+#include "operator/rollout/stages.h"
+
+#include <algorithm>
+
+#include "engine/base/error.h"
+#include "operator/compat/memory_fit.h"
+#include "operator/rollout/children/jobs.h"
+#include "operator/rollout/children/records.h"
+#include "operator/rollout/choose.h"
+#include "operator/rollout/job_results.h"
+#include "operator/rollout/names.h"
+
+namespace stepdown::rollout {
+namespace {
+
+namespace state = api::candidate_state;
+
+/// How long a Job may be over while its pod's message is not seen yet.
+constexpr std::chrono::seconds kMessageDelay{30};
+
+enum class Progress { kMissing, kRunning, kDone, kFailed };
+
+struct JobView {
+  Progress progress = Progress::kMissing;
+  std::string message;
+};
+
+JobView view(const Observed& observed, const std::string& name, api::Time now) {
+  const Job* job = observed.job(name);
+  if (job == nullptr) return {};
+  if (job->state == JobState::kRunning) return {Progress::kRunning, "Job " + name + " runs"};
+  if (job->state == JobState::kFailed) {
+    const std::string why = job->summary.empty() ? job->reason : job->summary;
+    return {Progress::kFailed, "Job " + name + " failed: " + why.substr(0, 500)};
+  }
+  if (!job->summary.empty()) return {Progress::kDone, ""};
+  if (!job->finished_at || now - *job->finished_at < kMessageDelay) {
+    return {Progress::kRunning, "Job " + name + " is done; its summary is awaited"};
+  }
+  return {Progress::kFailed, "Job " + name + " is done, but its pod and summary are gone"};
+}
+
+/// The row that status remembers of that Job, if it came to an end.
+const api::CandidateStatus* remembered(const std::vector<api::CandidateStatus>& rows,
+                                       const std::string& name) {
+  const auto found =
+      std::ranges::find_if(rows, [&](const api::CandidateStatus& row) { return row.name == name; });
+  return found == rows.end() ? nullptr : &*found;
+}
+
+void take_artifact(api::CandidateStatus& row, const QuantizeResult& result) {
+  row.digest = result.digest;
+  row.uri = result.uri;
+  row.size = result.size;
+  row.bits = result.bits;
+  row.tool_version = result.tool_version;
+  row.calibration = result.calibration;
+}
+
+class Trials {
+ public:
+  Trials(const Observed& observed, const Settings& settings, const api::ModelFacts& base, api::Time now)
+      : observed_(observed), model_(observed.model), settings_(settings), base_(base), now_(now) {}
+
+  Trial run() {
+    const auto candidates = api::candidates_of(model_.spec.quantization);
+    out_.quantized = true;
+    out_.candidates.reserve(candidates.size());
+    for (const api::CandidateSpec& candidate : candidates) {
+      const api::CandidateStatus row = quantize(candidate);
+      out_.quantized = out_.quantized && (!row.digest.empty() || row.state == state::kFailed);
+      out_.candidates.push_back(row);
+    }
+    if (!out_.create.empty() && model_.spec.storage.claim_name.empty()) {
+      out_.create.insert(out_.create.begin(), children::claim(model_, base_, candidates.size()));
+    }
+    evaluate();
+    return std::move(out_);
+  }
+
+ private:
+  api::CandidateStatus quantize(const api::CandidateSpec& candidate) {
+    const std::string job = names::quantize_job(model_, base_.digest, candidate);
+    out_.jobs.push_back(job);
+    const api::CandidateStatus* before = remembered(model_.status.candidates, candidate.name());
+    if (before != nullptr && before->quantize_job == job && !before->digest.empty()) {
+      api::CandidateStatus row = *before;
+      row.state = state::kEvaluating;
+      row.message.clear();
+      return row;
+    }
+    api::CandidateStatus row{.name = candidate.name(), .state = state::kQuantizing, .quantize_job = job};
+    const JobView seen = view(observed_, job, now_);
+    row.message = seen.message;
+    if (seen.progress == Progress::kMissing) {
+      row.message = "Job " + job + " is made";
+      out_.create.push_back(children::quantize_job(model_, settings_, job, base_, candidate));
+    } else if (seen.progress == Progress::kFailed) {
+      row.state = state::kFailed;
+    } else if (seen.progress == Progress::kDone) {
+      try {
+        take_artifact(row, read_quantization(*observed_.job(job), names::claim(model_)));
+        row.state = state::kEvaluating;
+      } catch (const InputError& error) {
+        row.state = state::kFailed;
+        row.message = error.what();
+      }
+    }
+    return row;
+  }
+
+  void evaluate() {
+    if (!out_.quantized) return;
+    if (model_.spec.evaluation.dataset.empty()) {
+      for (api::CandidateStatus& row : out_.candidates) {
+        if (row.state == state::kEvaluating) row.state = state::kPassed;
+      }
+      out_.evaluated = true;
+      return;
+    }
+    out_.baseline = api::CandidateStatus{
+        .name = "fp16", .state = state::kEvaluating, .digest = base_.digest, .size = base_.size};
+    const std::optional<api::CandidateStatus>& old = model_.status.baseline;
+    measure(*out_.baseline, old ? &*old : nullptr,
+            {.uri = "", .kv_type = "fp16", .baseline = "", .bytes = base_.size});
+    if (out_.baseline->state == state::kFailed) {
+      out_.problem = StageProblem{"BaselineFailed", out_.baseline->message};
+      return;
+    }
+    bool busy = out_.baseline->metrics.empty();
+    for (api::CandidateStatus& row : out_.candidates) {
+      if (row.state == state::kFailed) continue;
+      const api::CandidateStatus* before = remembered(model_.status.candidates, row.name);
+      if (busy && !measured_before(row, before)) {
+        row.state = state::kPending;
+        row.message = "waits for another evaluation";
+        row.metrics.clear();
+        keep_job(row);
+        continue;
+      }
+      measure(row, before,
+              {.uri = row.uri,
+               .kv_type = model_.spec.kv_cache.type,
+               .baseline = out_.baseline->evaluate_job,
+               .bytes = row.size});
+      busy = busy || row.state == state::kEvaluating;
+    }
+    out_.evaluated = !busy && std::ranges::none_of(out_.candidates, [](const api::CandidateStatus& row) {
+      return row.state == state::kPending;
+    });
+  }
+
+  std::string job_of(const api::CandidateStatus& row) const {
+    return names::evaluate_job(model_, base_.digest, row.digest,
+                               compat::context_length(model_.spec.serving, base_), settings_.engine_image);
+  }
+
+  bool measured_before(const api::CandidateStatus& row, const api::CandidateStatus* before) const {
+    return before != nullptr && before->evaluate_job == job_of(row) && !before->metrics.empty();
+  }
+
+  void keep_job(const api::CandidateStatus& row) { out_.jobs.push_back(job_of(row)); }
+
+  void measure(api::CandidateStatus& row, const api::CandidateStatus* before,
+               const children::Measured& measured) {
+    const std::string job = job_of(row);
+    keep_job(row);
+    row.metrics.clear();
+    row.evaluate_job = job;
+    row.report = children::report_uri(model_, job);
+    if (measured_before(row, before)) {
+      row.metrics = before->metrics;
+      if (row.tool_version.empty()) row.tool_version = before->tool_version;
+      return judge(row);
+    }
+    const JobView seen = view(observed_, job, now_);
+    row.message = seen.message;
+    if (seen.progress == Progress::kMissing) {
+      row.message = "Job " + job + " is made";
+      if (row.name == "fp16" && model_.spec.storage.claim_name.empty()) {
+        out_.create.push_back(children::claim(model_, base_, out_.candidates.size()));
+      }
+      out_.create.push_back(children::evaluate_job(model_, settings_, job, base_, measured));
+    } else if (seen.progress == Progress::kFailed) {
+      row.state = state::kFailed;
+    } else if (seen.progress == Progress::kDone) {
+      try {
+        EvaluateResult result = read_evaluation(*observed_.job(job));
+        row.metrics = std::move(result.metrics);
+        if (row.tool_version.empty()) row.tool_version = result.engine;
+        judge(row);
+      } catch (const InputError& error) {
+        row.state = state::kFailed;
+        row.message = error.what();
+      }
+    }
+  }
+
+  void judge(api::CandidateStatus& row) const {
+    row.message =
+        row.name == "fp16" ? "" : broken_slo(model_.spec.evaluation.slo, row.metrics, out_.baseline->metrics);
+    row.state = row.message.empty() ? state::kPassed : state::kFailed;
+  }
+
+  const Observed& observed_;
+  const api::QuantizedModel& model_;
+  const Settings& settings_;
+  const api::ModelFacts& base_;
+  api::Time now_;
+  Trial out_;
+};
+
+}  // namespace
+
+Inspection inspect(const Observed& observed, const Settings& settings, api::Time now) {
+  const api::QuantizedModel& model = observed.model;
+  const std::string name = names::inspect_job(model);
+  Inspection out;
+  out.jobs.push_back(name);
+  if (model.status.model && model.status.model->inspect_job == name) {
+    out.model = model.status.model;
+    return out;
+  }
+  const JobView seen = view(observed, name, now);
+  if (seen.progress == Progress::kMissing) {
+    out.create.push_back(children::inspect_job(model, settings, name));
+  } else if (seen.progress == Progress::kFailed) {
+    out.problem = StageProblem{"InspectFailed", seen.message};
+  } else if (seen.progress == Progress::kDone) {
+    try {
+      out.model = read_inspection(*observed.job(name));
+    } catch (const InputError& error) {
+      out.problem = StageProblem{"InspectFailed", error.what()};
+    }
+  }
+  return out;
+}
+
+Trial try_candidates(const Observed& observed, const Settings& settings, const api::ModelFacts& base,
+                     api::Time now) {
+  return Trials(observed, settings, base, now).run();
+}
+
+}  // namespace stepdown::rollout

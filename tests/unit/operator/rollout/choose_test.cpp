@@ -1,0 +1,77 @@
+#include "operator/rollout/choose.h"
+
+#include <gtest/gtest.h>
+
+namespace stepdown::rollout {
+namespace {
+
+struct SloCase {
+  const char* name;
+  api::Slo slo;
+  const char* metric;
+  std::optional<double> value;
+  std::optional<double> fp16;
+  const char* broken;
+};
+
+TEST(BrokenSlo, ComparesEachLimit) {
+  const SloCase cases[] = {
+      {"met", {.min = 0.9, .max = {}, .max_drop = 0.05}, "jsonPass", 0.95, 0.99, ""},
+      {"at the limit", {.min = 0.9, .max = {}, .max_drop = {}}, "jsonPass", 0.9, 0.9, ""},
+      {"under min",
+       {.min = 0.9, .max = {}, .max_drop = {}},
+       "jsonPass",
+       0.89,
+       0.9,
+       "jsonPass 0.89 is under min 0.9"},
+      {"over max",
+       {.min = {}, .max = 200, .max_drop = {}},
+       "latencyP99Ms",
+       201,
+       100,
+       "latencyP99Ms 201 is over max 200"},
+      {"drops",
+       {.min = {}, .max = {}, .max_drop = 0.01},
+       "jsonPass",
+       0.95,
+       0.99,
+       "jsonPass 0.95 is 0.04 worse than FP16's 0.99, over maxDrop 0.01"},
+      {"better is no drop", {.min = {}, .max = {}, .max_drop = 0}, "jsonPass", 1, 0.9, ""},
+      {"lower is better",
+       {.min = {}, .max = {}, .max_drop = 0.5},
+       "perplexity",
+       8,
+       7,
+       "perplexity 8 is 1 worse than FP16's 7, over maxDrop 0.5"},
+      {"not measured",
+       {.min = 0.9, .max = {}, .max_drop = {}},
+       "jsonPass",
+       {},
+       0.9,
+       "jsonPass was not measured"},
+      {"FP16 not measured",
+       {.min = {}, .max = {}, .max_drop = 0.1},
+       "jsonPass",
+       0.9,
+       {},
+       "jsonPass of FP16 was not measured"},
+  };
+  for (const SloCase& test : cases) {
+    api::Metrics metrics, baseline;
+    if (test.value) metrics[test.metric].value = test.value;
+    if (test.fp16) baseline[test.metric].value = test.fp16;
+    EXPECT_EQ(broken_slo({{test.metric, test.slo}}, metrics, baseline), test.broken) << test.name;
+  }
+}
+
+TEST(Choose, TakesTheSmallestThatPassedAndTheFirstOfEquals) {
+  const auto row = [](const char* state, std::int64_t size) {
+    return api::CandidateStatus{.name = "c", .state = state, .size = size};
+  };
+  EXPECT_EQ(choose({row("Passed", 3), row("Passed", 2), row("Failed", 1), row("Passed", 2)}), 1u);
+  EXPECT_EQ(choose({row("Failed", 1)}), std::nullopt);
+  EXPECT_EQ(choose({}), std::nullopt);
+}
+
+}  // namespace
+}  // namespace stepdown::rollout
