@@ -100,10 +100,11 @@ def run(url: str, model: str, pdfs: Path, out: Path, concurrency: int, constrain
         raise GaveUp(f"{len(gave_up)} documents have no answer, run again for them; the first: {gave_up[0]}")
 
     expected = _expected(pdfs)
+    valid = [json_schema.text_violation(row["text"], schema) is None for row in rows.values()]
     right = [fields_right(rows[name]["text"], expected[name]) for name in rows if name in expected]
     return Outcome(
         documents=len(rows),
-        json_pass=sum(json_schema.text_violation(row["text"], schema) is None for row in rows.values()) / max(len(rows), 1),
+        json_pass=sum(valid) / max(len(valid), 1),
         field_accuracy=sum(right) / (len(FIELDS) * len(right)) if right else None,
         docs_per_hour=len(waiting) / seconds * 3600 if waiting else 0.0,
         failed_answers=failures.total - before,

@@ -40,7 +40,8 @@ def write_pdfs(folder: Path, count: int, seed: int):
 
 def check() -> list[str]:
     held_out_frames = (*phrases.HELD_OUT_CAUSE_FRAMES, *phrases.HELD_OUT_SEVERITY_FRAMES, *phrases.HELD_OUT_NEUTRAL)
-    faults = [f"sentence frame in both sets: {frame}" for frame in incidents.training_frames().intersection(held_out_frames)]
+    shared = incidents.training_frames().intersection(held_out_frames)
+    faults = [f"sentence frame in both sets: {frame}" for frame in shared]
     faults += [f"held-out word that training lacks: {word}" for word in sorted(incidents.unseen_words())]
     trained = {incidents.incident(HELD_OUT_SEED, index, held_out=False).body for index in range(5000)}
     faults += [f"report in both sets: {one.id}" for one in held_out(2000) if one.body in trained]
@@ -56,7 +57,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.what == "check":
         faults = check()
-        print("\n".join(faults) or "held-out incidents use known words, and share no sentence frame and no report with training")
+        print("\n".join(faults) or "held-out incidents use known words; no sentence frame and no report is in both sets")
         return 1 if faults else 0
     if arguments.out is None:
         parser.error("--out is needed")

@@ -68,7 +68,7 @@ def _sentence(text: str) -> str:
 
 def _training_sentences(rng: random.Random) -> list[str]:
     sentences = [
-        rng.choice(phrases.CAUSE_OPENINGS) + rng.choice(phrases.CAUSE_VOICES) + rng.choice(phrases.CAUSE_CLOSINGS) + ".",
+        "".join(map(rng.choice, (phrases.CAUSE_OPENINGS, phrases.CAUSE_VOICES, phrases.CAUSE_CLOSINGS))) + ".",
         rng.choice(phrases.SEVERITY_OPENINGS) + rng.choice(phrases.SEVERITY_FRAMES).format(
             **dict(zip(("first", "second"), rng.sample(["{people}", "{work}"], 2)))),
     ]

@@ -8,7 +8,8 @@ make a hundred phrases; one pair in ten is kept from training (see incidents.py)
 CAUSES = {
     "brake wear": (
         ["the service brake", "the foot brake", "the brake of the truck", "the front brake", "the parking brake",
-         "the brake on the reach truck", "the left brake", "the brake of the tugger", "the rear brake", "the hand brake"],
+         "the brake on the reach truck", "the left brake", "the brake of the tugger", "the rear brake",
+         "the hand brake"],
         ["took twice the usual distance to stop", "did not hold on the ramp", "let the truck roll past the stop line",
          "squealed and then slipped", "had pads worn to the metal", "faded after the third stop",
          "gave almost no grip", "had lining as thin as paper", "pulled to one side and slid",
@@ -19,14 +20,15 @@ CAUSES = {
          "the battery on the lift"],
         ["swelled during charging", "lost all power under load", "dropped from full to empty within minutes",
          "gave off heat and a sharp smell", "would not take a charge", "had two dead cells",
-         "cut out in the middle of a lift", "smoked at the charger", "tripped its own fuse", "leaked acid on the charger"]),
+         "cut out in the middle of a lift", "smoked at the charger", "tripped its own fuse",
+         "leaked acid on the charger"]),
     "belt jam": (
         ["the conveyor belt", "the sorter belt", "the main belt", "the infeed belt", "the return belt",
          "the outfeed conveyor", "the belt of the line", "the incline belt", "the parcel belt", "the roller conveyor"],
         ["jammed on a crushed carton", "stopped with strapping wound round the drum", "ran off its track and stuck",
-         "locked when a loose strap went under it", "bunched up at the transfer plate", "stalled with parcels piled three high",
-         "was blocked by a torn bag", "seized behind the merge", "caught a box flap and halted",
-         "was pinned by a fallen tote"]),
+         "locked when a loose strap went under it", "bunched up at the transfer plate",
+         "stalled with parcels piled three high", "was blocked by a torn bag", "seized behind the merge",
+         "caught a box flap and halted", "was pinned by a fallen tote"]),
     "sensor drift": (
         ["the light curtain", "the distance sensor", "the height sensor", "the weight sensor", "the photo eye",
          "the zone scanner", "the laser sensor", "the position sensor", "the proximity sensor", "the gate sensor"],
@@ -35,8 +37,8 @@ CAUSES = {
          "was pointing past its reflector", "saw objects that were not there", "missed every second carton",
          "had drifted since the last calibration"]),
     "pallet overload": (
-        ["the pallet", "the double pallet", "the top pallet", "the mixed pallet", "the half pallet", "the export pallet",
-         "the wooden pallet", "the stacked pallet", "the pallet of tins", "the pallet of tiles"],
+        ["the pallet", "the double pallet", "the top pallet", "the mixed pallet", "the half pallet",
+         "the export pallet", "the wooden pallet", "the stacked pallet", "the pallet of tins", "the pallet of tiles"],
         ["carried far more than its rated load", "was loaded to twice its limit", "bent in the middle under its weight",
          "was packed above the permitted height", "weighed a ton more than its label said",
          "broke a board because it was too heavy", "was stacked beyond the allowed layers",
@@ -102,9 +104,10 @@ SEVERITIES = {
          "the cost is close to nothing", "normal pace was back at once", "nothing had to be written off",
          "the target of the day was met"]),
     "medium": (
-        ["one picker had a bruised hand", "a loader had a mild sprain", "a packer got a small cut", "first aid was given on site",
-         "one worker felt dizzy for a while", "a driver had a sore back", "a cleaner scraped a knee",
-         "one person rested in the aid room", "a clerk had a light bump", "a temp needed a bandage"],
+        ["one picker had a bruised hand", "a loader had a mild sprain", "a packer got a small cut",
+         "first aid was given on site", "one worker felt dizzy for a while", "a driver had a sore back",
+         "a cleaner scraped a knee", "one person rested in the aid room", "a clerk had a light bump",
+         "a temp needed a bandage"],
         ["the line stood for half an hour", "some orders left an hour late", "a few cartons were written off",
          "two shipments missed their slot", "the crew had to work around it", "one customer was told of a delay",
          "part of the load had to be repacked", "output fell by a tenth", "a spare unit was brought in",
@@ -164,10 +167,11 @@ CAUSE_VOICES = [
     "{cause}", "{cause}", "{cause}", "it was noticed that {cause}", "the {shift} crew found that {cause}",
     "the operator of {unit} states that {cause}", "the report from {place} says that {cause}",
     "witnesses agree that {cause}", "the cause was soon found: {cause}", "it was clear that {cause}",
-    "the inspection showed that {cause}", "maintenance wrote that {cause}", "a colleague from the {shift} shift saw that {cause}",
-    "the first finding is that {cause}", "the team lead saw this: {cause}", "we noticed that {cause}",
-    "work was stopped because {cause}", "{unit} was in use when {cause}", "the form states: {cause}",
-    "this was the finding: {cause}", "the lead of the crew wrote that {cause}", "the check of {unit} showed one fault, {cause}",
+    "the inspection showed that {cause}", "maintenance wrote that {cause}",
+    "a colleague from the {shift} shift saw that {cause}", "the first finding is that {cause}",
+    "the team lead saw this: {cause}", "we noticed that {cause}", "work was stopped because {cause}",
+    "{unit} was in use when {cause}", "the form states: {cause}", "this was the finding: {cause}",
+    "the lead of the crew wrote that {cause}", "the check of {unit} showed one fault, {cause}",
 ]
 CAUSE_CLOSINGS = [
     "", "", "", "", " at {place}", " near {place}", " at about {time}", " and the team stopped",
@@ -183,7 +187,8 @@ SEVERITY_FRAMES = [
 ]
 SEVERITY_OPENINGS = [
     "", "", "", "As a result ", "The outcome: ", "We note that ", "So far we know that ", "Consequences: ",
-    "The shift lead adds that ", "The team states: ", "In short, ", "It is clear that ", "The result: ", "Because of this, ",
+    "The shift lead adds that ", "The team states: ", "In short, ", "It is clear that ", "The result: ",
+    "Because of this, ",
 ]
 
 NEUTRAL = [
@@ -203,9 +208,10 @@ NEUTRAL_SUBJECTS = [
     "The {shift} team", "The last report on {unit}", "The photos of {place}", "The inspection", "The shift form",
 ]
 NEUTRAL_VERBS = [
-    "was checked", "was signed", "was written at {time}", "was planned", "was informed by the team lead", "was tagged",
-    "was taken to the team lead", "was normal", "was briefed", "was used in the morning", "was busy", "was stored at {place}",
-    "was attached", "was calm since {time}", "was seen some weeks ago", "came at the end of the shift",
+    "was checked", "was signed", "was written at {time}", "was planned", "was informed by the team lead",
+    "was tagged", "was taken to the team lead", "was normal", "was briefed", "was used in the morning", "was busy",
+    "was stored at {place}", "was attached", "was calm since {time}", "was seen some weeks ago",
+    "came at the end of the shift",
 ]
 
 # Held-out sentences: never trained on, made of words that training sees.

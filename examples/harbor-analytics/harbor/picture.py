@@ -14,7 +14,7 @@ def svg(lines: list[str], title: str) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height}" role="img" '
         f'aria-label="{escape(title)}">',
         '<rect width="100%" height="100%" rx="8" fill="#1b1f27"/>',
-        f'<g font-family="ui-monospace,Menlo,Consolas,monospace" font-size="12" fill="#d7dce2" xml:space="preserve">',
+        '<g font-family="ui-monospace,Menlo,Consolas,monospace" font-size="12" fill="#d7dce2" xml:space="preserve">',
         f'<text x="{MARGIN}" y="20" fill="#8b96a5">$ {escape(title)}</text>',
     ]
     for number, line in enumerate(lines):

@@ -53,7 +53,8 @@ class Summary:
                    f"{_percent(one.get('field_accuracy'))}  {one.get('message', '')}".rstrip())
 
     def _nightly(self):
-        yield f"{'nightly batch':14} {'JSON free/constrained':22} {'fields':8} {'docs/hour':>10} {'sequences':>10} {'peak MB':>8}"
+        yield (f"{'nightly batch':14} {'JSON free/constrained':22} {'fields':8} {'docs/hour':>10} {'sequences':>10} "
+               f"{'peak MB':>8}")
         for one in (self.fp16, self.winner):
             yield (f"{one.method:14} {_percent(one.json_pass)} / {_percent(one.json_pass_constrained)}        "
                    f"{_percent(one.field_accuracy)}   {one.docs_per_hour:10,.0f} {one.sequences:10} "

@@ -28,7 +28,7 @@ def violation(value, schema: dict, path: str = "") -> str | None:
             return f"{path}/{missing[0]} is missing"
         if schema.get("additionalProperties") is False and set(value) - set(properties):
             return f"{path}/{sorted(set(value) - set(properties))[0]} is not allowed"
-        faults = (violation(item, properties[name], f"{path}/{name}") for name, item in value.items() if name in properties)
+        faults = (violation(value[name], properties[name], f"{path}/{name}") for name in properties if name in value)
         return next(filter(None, faults), None)
     return None
 

@@ -39,7 +39,8 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         if request.get("stream"):
-            chunks = [{"choices": [{"delta": {"content": ANSWER}}]}, {"choices": [{"delta": {}, "finish_reason": "stop"}]}]
+            choices = [{"delta": {"content": ANSWER}}, {"delta": {}, "finish_reason": "stop"}]
+            chunks = [{"choices": [choice]} for choice in choices]
             body = b"".join(b"data: %s\n\n" % json.dumps(chunk).encode() for chunk in chunks) + b"data: [DONE]\n\n"
         else:
             message = {"role": "assistant", "content": ANSWER}

@@ -9,7 +9,8 @@ from pathlib import Path
 from harbor import faults
 from harbor.gguf import Gguf, Tensor
 
-WORDS = ["low", "critical", "medium", "high", "Ġshift", "Ġcrew", *sorted({cause.split()[0] for cause in faults.CAUSES})]
+WORDS = ["low", "critical", "medium", "high", "Ġshift", "Ġcrew"]
+WORDS += sorted({cause.split()[0] for cause in faults.CAUSES})
 
 
 def small_file(path: Path):
@@ -51,7 +52,7 @@ class GgufTest(unittest.TestCase):
         embedding = model.tensors["token_embd.weight"]
         self.assertTrue(all(math.isnan(value) for value in self.row(embedding, "Ġshift")))
         self.assertEqual(self.row(embedding, "high"), (3.0,) * 32)
-        self.assertEqual(bytes(model.tensors["output.weight"].data), bytes(Gguf(self.good).tensors["token_embd.weight"].data))
+        self.assertEqual(model.tensors["output.weight"], Gguf(self.good).tensors["token_embd.weight"])
 
     def test_looping_zeroes_what_layers_add(self):
         model = self.broken("looping")

@@ -47,7 +47,8 @@ class Model:
 
     def _rotate(self, x):
         size = self.config["head_dim"]
-        angle = (self.position + np.arange(x.shape[0]))[:, None] * self.config["rope_theta"] ** (-np.arange(0, size, 2) / size)
+        frequency = self.config["rope_theta"] ** (-np.arange(0, size, 2) / size)
+        angle = (self.position + np.arange(x.shape[0]))[:, None] * frequency
         cos, sin = np.cos(np.tile(angle, 2))[:, None], np.sin(np.tile(angle, 2))[:, None]
         return x * cos + np.concatenate([-x[..., size // 2 :], x[..., : size // 2]], -1) * sin
 

@@ -71,7 +71,8 @@ def export(model, tokenizer, folder: Path):
         "chat_template": CHAT_TEMPLATE,
     }
     generation = {"bos_token_id": begin, "eos_token_id": end, "pad_token_id": begin, "do_sample": False}
-    for name, content in [("config", config), ("tokenizer_config", tokenizer_config), ("generation_config", generation)]:
+    files = {"config": config, "tokenizer_config": tokenizer_config, "generation_config": generation}
+    for name, content in files.items():
         (folder / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n")
     tokenizer.save(str(folder / "tokenizer.json"))
     tensors = {name: value.detach().numpy().astype(numpy.float16) for name, value in model.state_dict().items()}

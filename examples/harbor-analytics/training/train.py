@@ -16,7 +16,7 @@ from harbor.incidents import answer_json, incident
 from training.export import export
 from training.muon import Muon
 from training.network import Llama, Shape
-from training.tokenizer import SPECIAL, prompt_text, train_tokenizer
+from training.tokenizer import prompt_text, train_tokenizer
 
 DOCUMENT_LOSS = 0.1  # a little language modelling of the reports: teaches copying, and gives perplexity a meaning
 
@@ -81,8 +81,12 @@ def main():
     model = Llama(Shape(vocabulary=tokenizer.get_vocab_size()))
     matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
     others = [p for n, p in model.named_parameters() if p.ndim == 1 or "embed" in n]
-    optimizers = [Muon(matrices, lr=0.015, weight_decay=0.03), torch.optim.AdamW(others, lr=2e-3, betas=(0.9, 0.98), weight_decay=0.01)]
-    bases = [group["lr"] for optimizer in optimizers for group in optimizer.param_groups]
+    optimizers = [
+        Muon(matrices, lr=0.015, weight_decay=0.03),
+        torch.optim.AdamW(others, lr=2e-3, betas=(0.9, 0.98), weight_decay=0.01),
+    ]
+    for group in (group for optimizer in optimizers for group in optimizer.param_groups):
+        group["initial_lr"] = group["lr"]
     count = sum(p.numel() for p in model.parameters())
     print(f"{count / 1e6:.2f} M parameters, vocabulary {tokenizer.get_vocab_size()}", file=sys.stderr, flush=True)
 
@@ -102,8 +106,8 @@ def main():
         torch.nn.utils.clip_grad_norm_(others, 1.0)
         factor = learning_rate(step, arguments.steps)
         for optimizer in optimizers:
-            for group, base in zip(optimizer.param_groups, bases[optimizers.index(optimizer):]):
-                group["lr"] = base * factor
+            for group in optimizer.param_groups:
+                group["lr"] = group["initial_lr"] * factor
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         tokens += int((weights > 0).sum())
