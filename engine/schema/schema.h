@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,7 +25,9 @@ class Schema {
  public:
   /// Throws InputError naming the JSON path of a keyword that is unknown or unsupported: refused, never
   /// ignored.
-  static std::shared_ptr<const Schema> compile(const nlohmann::json& schema);
+  static std::shared_ptr<const Schema> compile(const nlohmann::ordered_json& schema);
+  /// nlohmann::json sorts keys, which would lose the properties' order: parse schemas as ordered_json.
+  static std::shared_ptr<const Schema> compile(const nlohmann::json& schema) = delete;
   /// response_format {"type": "json_object"}: any JSON object, nesting bounded.
   static std::shared_ptr<const Schema> any_object();
 
@@ -33,15 +37,22 @@ class Schema {
   std::vector<Violation> validate_text(std::string_view text) const;
 
   const Grammar& grammar() const { return *grammar_; }
+  /// The schema's JSON text: equal texts have equal languages. What caches across requests are keyed by.
+  const std::string& text() const { return text_; }
 
  private:
-  explicit Schema(std::shared_ptr<const Grammar> grammar, std::shared_ptr<const nlohmann::json> source);
+  Schema(std::shared_ptr<const Grammar> grammar, std::string text);
   std::shared_ptr<const Grammar> grammar_;
-  std::shared_ptr<const nlohmann::json> source_;
+  std::string text_;
 };
 
 /// Follows one text byte by byte and says whether it is still a prefix of some valid document. A value:
 /// copying it is how callers look ahead. Never throws.
+///
+/// The language is what models are led to write, a subset of what validate() accepts: properties in the
+/// schema's order and others behind them, at most 40 bytes of whitespace between tokens and none behind the
+/// document, names and enum values without needless escapes, numbers of bounded length. Whatever it calls
+/// complete is valid.
 class PrefixMatcher {
  public:
   explicit PrefixMatcher(std::shared_ptr<const Schema> schema);
@@ -59,6 +70,12 @@ class PrefixMatcher {
   bool complete() const;
   /// Nothing but the end may follow.
   bool finished() const;
+
+  /// Matchers of one schema with equal keys accept the same continuations of up to `horizon` bytes.
+  std::string key(std::size_t horizon) const;
+  /// Inside a string of any content: how many further code points fit, as long as none is '"', '\\' or a
+  /// control character; nullopt elsewhere.
+  std::optional<std::size_t> free_text() const;
 
  private:
   struct State;

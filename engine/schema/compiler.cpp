@@ -1,0 +1,280 @@
+#include "engine/schema/compiler.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "engine/base/error.h"
+#include "engine/schema/grammar_checks.h"
+#include "engine/schema/keywords.h"
+#include "engine/schema/number_bounds.h"
+#include "engine/schema/validator.h"
+
+namespace stepdown::schema {
+namespace {
+
+using nlohmann::ordered_json;
+
+std::string escape_pointer(std::string_view key) {
+  std::string out;
+  for (const char c : key) out += c == '~' ? "~0" : c == '/' ? "~1" : std::string(1, c);
+  return out;
+}
+
+bool nests_beyond(const ordered_json& value, int levels) {
+  if (!value.is_structured()) return false;
+  return levels == 0 || std::ranges::any_of(value, [levels](const ordered_json& child) {
+           return nests_beyond(child, levels - 1);
+         });
+}
+
+class Compiler {
+ public:
+  explicit Compiler(const ordered_json& root) : root_(root) {}
+
+  std::shared_ptr<const Grammar> run() {
+    constexpr int kDeepestJson = 300;  // recursion below, and dump()'s, stay far from the stack's end
+    if (nests_beyond(root_, kDeepestJson)) throw InputError("the schema is nested too deeply", "#");
+    grammar_.root = compile(root_, "#");
+    check_grammar(grammar_);
+    return std::make_shared<const Grammar>(std::move(grammar_));
+  }
+
+  std::shared_ptr<const Grammar> run_any_object() {
+    Node object;
+    object.kind = NodeKind::kObject;
+    object.additional = any();
+    grammar_.root = add(std::move(object));
+    check_grammar(grammar_);
+    return std::make_shared<const Grammar>(std::move(grammar_));
+  }
+
+ private:
+  NodeId add(Node node) {
+    constexpr std::size_t kMostNodes = 20'000;
+    if (grammar_.nodes.size() >= kMostNodes) throw InputError("the schema is too large", "#");
+    grammar_.nodes.push_back(std::move(node));
+    return static_cast<NodeId>(grammar_.nodes.size() - 1);
+  }
+
+  NodeId any_of(std::vector<NodeId> alternatives) {
+    if (alternatives.size() == 1) return alternatives[0];
+    Node node;
+    node.alternatives = std::move(alternatives);
+    return add(std::move(node));
+  }
+
+  NodeId of_kind(NodeKind kind) {
+    Node node;
+    node.kind = kind;
+    return add(std::move(node));
+  }
+
+  NodeId literals(const std::vector<ordered_json>& values) {
+    Node node;
+    node.kind = NodeKind::kLiterals;
+    for (const ordered_json& value : values) {
+      node.literals.add(value.dump());
+      node.values.emplace_back(value);
+    }
+    return add(std::move(node));
+  }
+
+  /// Any JSON value.
+  NodeId any() {
+    if (any_ != kNoNode) return any_;
+    any_ = add({});
+    Node object;
+    object.kind = NodeKind::kObject;
+    object.additional = any_;
+    Node array;
+    array.kind = NodeKind::kArray;
+    array.items = any_;
+    std::vector<NodeId> all = {add(std::move(object)), add(std::move(array)), of_kind(NodeKind::kString),
+                               of_kind(NodeKind::kNumber),
+                               literals(std::vector<ordered_json>{true, false, nullptr})};
+    grammar_.nodes[static_cast<std::size_t>(any_)].alternatives = std::move(all);
+    return any_;
+  }
+
+  NodeId compile(const ordered_json& schema, const std::string& path) {
+    constexpr int kDeepestSchema = 100;
+    if (schema == true) return any();
+    if (schema == false) throw InputError("'false' admits no document", path);
+    if (!schema.is_object()) throw InputError("a schema must be an object", path);
+    if (++depth_ > kDeepestSchema) throw InputError("the schema is nested too deeply", path);
+    const NodeId node = compile_object(schema, path);
+    --depth_;
+    return node;
+  }
+
+  NodeId compile_object(const ordered_json& schema, const std::string& path) {
+    check_keywords(schema, path);
+    for (const std::string_view combinator : {"$ref", "anyOf", "oneOf", "allOf"}) {
+      if (!schema.contains(combinator)) continue;
+      refuse_siblings(schema, combinator, path);
+      if (combinator == "$ref") return reference(schema, path);
+      return combine(schema[std::string(combinator)], std::string(combinator),
+                     path + "/" + std::string(combinator));
+    }
+    const std::vector<std::string> types = types_of(schema, path);
+    if (schema.contains("enum") || schema.contains("const")) return enumerated(schema, types, path);
+    if (types.empty()) {
+      if (const auto keyword = first_constraint(schema)) {
+        throw InputError("'" + *keyword + "' without 'type'", path,
+                         "say which type it is about, e.g. \"type\": \"object\"");
+      }
+      return any();
+    }
+    refuse_keywords_of_other_types(schema, types, path);
+    std::vector<NodeId> alternatives;
+    for (const std::string& type : types) alternatives.push_back(of_type(schema, type, path));
+    return any_of(std::move(alternatives));
+  }
+
+  NodeId of_type(const ordered_json& schema, std::string_view type, const std::string& path) {
+    if (type == "object") return object(schema, path);
+    if (type == "array") return array(schema, path);
+    if (type == "string") return string(schema, path);
+    if (type == "integer" || type == "number") return add(number_node(schema, type == "integer", path));
+    if (type == "boolean") return literals(std::vector<ordered_json>{true, false});
+    return literals(std::vector<ordered_json>(1));
+  }
+
+  NodeId reference(const ordered_json& schema, const std::string& path) {
+    const ordered_json& target = schema["$ref"];
+    if (!target.is_string() || !target.get<std::string>().starts_with('#')) {
+      throw InputError("only references within the schema are supported", path + "/$ref",
+                       "write \"#/$defs/NAME\"");
+    }
+    const auto text = target.get<std::string>();
+    if (const auto known = references_.find(text); known != references_.end()) return known->second;
+    const ordered_json* found = nullptr;
+    try {
+      found = &root_.at(ordered_json::json_pointer(text.substr(1)));
+    } catch (const ordered_json::exception&) {
+      throw InputError("'" + text + "' names nothing", path + "/$ref");
+    }
+    // Reserved first, so that the target may refer to itself.
+    const NodeId reserved = references_.emplace(text, add({})).first->second;
+    const NodeId node = compile(*found, text);
+    grammar_.nodes[static_cast<std::size_t>(reserved)].alternatives = {node};
+    return reserved;
+  }
+
+  NodeId combine(const ordered_json& list, const std::string& keyword, const std::string& path) {
+    if (!list.is_array() || list.empty())
+      throw InputError("'" + keyword + "' must be a list of schemas", path);
+    if (keyword == "allOf" && list.size() > 1)
+      throw InputError("'allOf' of several schemas is not supported", path, "merge them into one");
+    std::vector<NodeId> alternatives;
+    for (std::size_t i = 0; i < list.size(); ++i)
+      alternatives.push_back(compile(list[i], path + "/" + std::to_string(i)));
+    return any_of(std::move(alternatives));
+  }
+
+  NodeId enumerated(const ordered_json& schema, const std::vector<std::string>& types,
+                    const std::string& path) {
+    for (const auto& [key, value] : schema.items()) {
+      if (is_constraint(key) && key != "enum" && key != "const" && key != "type") {
+        throw InputError("'" + key + "' beside 'enum' or 'const' is not supported", path,
+                         "leave out the values that it forbids");
+      }
+    }
+    std::vector<ordered_json> values;
+    if (schema.contains("const")) {
+      if (schema.contains("enum")) throw InputError("'enum' beside 'const'", path, "keep one");
+      values = {schema["const"]};
+    } else {
+      if (!schema["enum"].is_array()) throw InputError("'enum' must be a list", path + "/enum");
+      values = schema["enum"].get<std::vector<ordered_json>>();
+    }
+    std::erase_if(values, [&types](const ordered_json& value) {
+      return !types.empty() && std::ranges::none_of(types, [&value](const std::string& type) {
+        return is_of_type(value, type);
+      });
+    });
+    if (values.empty()) throw InputError("no value is left that 'enum' and 'type' allow", path);
+    return literals(values);
+  }
+
+  NodeId object(const ordered_json& schema, const std::string& path) {
+    std::set<std::string> required = names_of(schema, path);
+    const ordered_json properties = schema.value("properties", ordered_json::object());
+    if (!properties.is_object()) throw InputError("'properties' must be an object", path + "/properties");
+    Node node;
+    node.kind = NodeKind::kObject;
+    for (const auto& [name, value] : properties.items()) {
+      node.properties.push_back(
+          {name, compile(value, path + "/properties/" + escape_pointer(name)), required.erase(name) > 0});
+      const std::string written = ordered_json(name).dump();
+      node.literals.add(std::string_view(written).substr(1, written.size() - 2));
+    }
+    if (!required.empty()) {
+      throw InputError("'" + *required.begin() + "' is required but no property", path + "/required",
+                       "add it to 'properties'");
+    }
+    const ordered_json additional = schema.value("additionalProperties", ordered_json(true));
+    if (additional != false) node.additional = compile(additional, path + "/additionalProperties");
+    return add(std::move(node));
+  }
+
+  NodeId array(const ordered_json& schema, const std::string& path) {
+    Node node;
+    node.kind = NodeKind::kArray;
+    const ordered_json prefix = schema.value("prefixItems", ordered_json::array());
+    if (!prefix.is_array()) throw InputError("'prefixItems' must be a list", path + "/prefixItems");
+    for (std::size_t i = 0; i < prefix.size(); ++i)
+      node.prefix.push_back(compile(prefix[i], path + "/prefixItems/" + std::to_string(i)));
+    const ordered_json items = schema.value("items", ordered_json(true));
+    if (items.is_array())
+      throw InputError("a list in 'items' is an older draft's", path + "/items", "write 'prefixItems'");
+    if (items != false) node.items = compile(items, path + "/items");
+    node.least = count_of(schema, "minItems", 0, path);
+    node.most = count_of(schema, "maxItems", kUnbounded, path);
+    if (node.items == kNoNode) node.most = std::min(node.most, static_cast<std::int64_t>(prefix.size()));
+    if (node.least > node.most) throw InputError("no list is long enough and short enough", path);
+    return add(std::move(node));
+  }
+
+  NodeId string(const ordered_json& schema, const std::string& path) {
+    Node node;
+    node.kind = NodeKind::kString;
+    node.least = count_of(schema, "minLength", 0, path);
+    node.most = count_of(schema, "maxLength", kUnbounded, path);
+    if (node.least > node.most) throw InputError("minLength is above maxLength", path);
+    const std::string regex = pattern_of(schema, path);
+    if (regex.empty()) return add(std::move(node));
+    const std::string where = path + (schema.contains("pattern") ? "/pattern" : "/format");
+    if (schema.contains("minLength") || schema.contains("maxLength")) {
+      throw InputError("minLength and maxLength beside a pattern are not supported", path,
+                       "write the bounds into the pattern: {m,n}");
+    }
+    try {
+      node.written = std::make_shared<const StringPattern>(regex, true);
+      node.meant = std::make_shared<const StringPattern>(regex, false);
+    } catch (const InputError& error) {
+      throw InputError(error.what(), where);
+    }
+    return add(std::move(node));
+  }
+
+  const ordered_json& root_;
+  Grammar grammar_;
+  std::map<std::string, NodeId> references_;
+  NodeId any_ = kNoNode;
+  int depth_ = 0;
+};
+
+}  // namespace
+
+std::shared_ptr<const Grammar> compile_grammar(const ordered_json& schema) {
+  return Compiler(schema).run();
+}
+
+std::shared_ptr<const Grammar> object_grammar() {
+  const ordered_json none;
+  return Compiler(none).run_any_object();
+}
+
+}  // namespace stepdown::schema

@@ -1,0 +1,164 @@
+#include <algorithm>
+
+#include "engine/schema/match_state.h"
+
+namespace stepdown::schema {
+namespace {
+
+using namespace phase;
+
+/// The first required property at or behind `from`, or the last property.
+std::int32_t last_candidate(const Node& node, std::int32_t from) {
+  const auto count = static_cast<std::int32_t>(node.properties.size());
+  for (std::int32_t i = from; i < count; ++i) {
+    if (node.properties[static_cast<std::size_t>(i)].required) return i;
+  }
+  return count - 1;
+}
+
+bool all_required_written(const Node& node, std::int32_t next) {
+  return std::none_of(node.properties.begin() + next, node.properties.end(),
+                      [](const Node::Property& p) { return p.required; });
+}
+
+}  // namespace
+
+// count: UTF-8 state of an undeclared name; mark: the next property that may come; aux: trie node of the name
+// being written.
+void Step::object(Frame frame, const StackPtr& below) const {
+  const Node& node = grammar[frame.node];
+  const int inner = frame.depth + 1;
+  switch (frame.phase) {
+    case kOpen:
+      if (byte != '{') return;
+      frame.phase = kAfterOpen;
+      return out.add(frame, below);
+    case kAfterOpen:
+    case kAfterComma: {
+      if (take_space(frame, byte)) return out.add(frame, below);
+      if (byte == '}' && frame.phase == kAfterOpen && all_required_written(node, 0)) return end_with(below);
+      if (byte != '"') return;
+      frame.space = 0;
+      frame.aux = 0;
+      frame.phase = kName;
+      const std::int32_t last = last_candidate(node, frame.mark);
+      bool any = false;
+      for (std::int32_t i = frame.mark; i <= last; ++i)
+        any = any || fits(node.properties[static_cast<std::size_t>(i)].value, inner);
+      if (any) out.add(frame, below);
+      if (node.additional == kNoNode || !all_required_written(node, frame.mark) ||
+          !fits(node.additional, inner))
+        return;
+      frame.phase = kOtherName;
+      frame.mark = static_cast<std::int32_t>(node.properties.size());
+      return out.add(frame, below);
+    }
+    case kName: {
+      const std::int32_t last = last_candidate(node, frame.mark);
+      if (byte == '"') {
+        const std::int32_t property = node.literals.text_at(frame.aux);
+        if (property < frame.mark || property > last ||
+            !fits(node.properties[static_cast<std::size_t>(property)].value, inner))
+          return;
+        frame.mark = property + 1;
+        frame.phase = kAfterName;
+        return out.add(frame, below);
+      }
+      frame.aux = node.literals.next(frame.aux, byte);
+      if (frame.aux == LiteralTrie::kNone) return;
+      for (std::int32_t i = frame.mark; i <= last; ++i) {  // some property below can still be completed
+        if (fits(node.properties[static_cast<std::size_t>(i)].value, inner) &&
+            node.literals.reaches(frame.aux, i, i))
+          return out.add(frame, below);
+      }
+      return;
+    }
+    case kOtherName: {
+      // A declared name may not come here, nor one that needs escapes.
+      if (byte == '"' && frame.count == 0) {
+        if (frame.aux != LiteralTrie::kNone && node.literals.text_at(frame.aux) != LiteralTrie::kNone) return;
+        frame.phase = kAfterName;
+        frame.aux = LiteralTrie::kNone;
+        return out.add(frame, below);
+      }
+      frame.count = next_utf8(static_cast<std::int32_t>(frame.count), byte);
+      if (byte < 0x20 || byte == '\\' || frame.count == kNoUtf8) return;
+      if (frame.aux != LiteralTrie::kNone) frame.aux = node.literals.next(frame.aux, byte);
+      return out.add(frame, below);
+    }
+    case kAfterName:
+      if (take_space(frame, byte)) return out.add(frame, below);
+      if (byte != ':') return;
+      frame.phase = kBeforeValue;
+      frame.space = 0;
+      return out.add(frame, below);
+    case kBeforeValue: {
+      Frame waiting = frame;
+      if (take_space(waiting, byte)) out.add(waiting, below);
+      const NodeId rule = frame.aux == LiteralTrie::kNone
+                              ? node.additional
+                              : node.properties[static_cast<std::size_t>(frame.mark - 1)].value;
+      frame.phase = kAfterValue;
+      frame.space = 0;
+      frame.aux = 0;
+      return begin(rule, frame, below, inner);
+    }
+    default:
+      if (take_space(frame, byte)) return out.add(frame, below);
+      frame.space = 0;
+      if (byte == '}' && all_required_written(node, frame.mark)) return end_with(below);
+      if (byte != ',') return;
+      const bool more = frame.mark < static_cast<std::int32_t>(node.properties.size());
+      const std::int32_t last = last_candidate(node, frame.mark);
+      bool possible = node.additional != kNoNode && all_required_written(node, frame.mark) &&
+                      fits(node.additional, inner);
+      for (std::int32_t i = frame.mark; more && i <= last; ++i)
+        possible = possible || fits(node.properties[static_cast<std::size_t>(i)].value, inner);
+      if (!possible) return;
+      frame.phase = kAfterComma;
+      return out.add(frame, below);
+  }
+}
+
+// count: items begun.
+void Step::array(Frame frame, const StackPtr& below) const {
+  const Node& node = grammar[frame.node];
+  const int inner = frame.depth + 1;
+  const auto rule = [&](std::int64_t index) {
+    return index < static_cast<std::int64_t>(node.prefix.size())
+               ? node.prefix[static_cast<std::size_t>(index)]
+               : node.items;
+  };
+  const auto may_follow = [&] {
+    return frame.count < node.most && rule(frame.count) != kNoNode && fits(rule(frame.count), inner);
+  };
+  const auto begin_item = [&] {
+    const NodeId item = rule(frame.count);
+    frame.phase = kAfterValue;
+    frame.space = 0;
+    if (frame.count < kUnbounded) ++frame.count;
+    begin(item, frame, below, inner);
+  };
+  Frame waiting = frame;
+  if (frame.phase != kOpen && take_space(waiting, byte)) return out.add(waiting, below);
+  switch (frame.phase) {
+    case kOpen:
+      if (byte != '[') return;
+      frame.phase = kAfterOpen;
+      return out.add(frame, below);
+    case kAfterOpen:
+      if (byte == ']') return node.least == 0 ? end_with(below) : void();
+      if (may_follow()) begin_item();
+      return;
+    case kAfterComma:
+      return begin_item();
+    default:
+      if (byte == ']' && frame.count >= node.least) return end_with(below);
+      if (byte != ',' || !may_follow()) return;
+      frame.phase = kAfterComma;
+      frame.space = 0;
+      return out.add(frame, below);
+  }
+}
+
+}  // namespace stepdown::schema

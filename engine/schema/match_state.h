@@ -1,0 +1,126 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "engine/schema/grammar.h"
+
+namespace stepdown::schema {
+
+/// Where a value being written stands. `count`, `mark` and `aux` mean what the phase says.
+struct Frame {
+  NodeId node = kNoNode;  ///< kNoNode: the document itself
+  std::uint8_t phase = 0;
+  std::uint8_t space = 0;  ///< whitespace since the last token
+  std::int16_t depth = 0;  ///< containers around this value
+  std::int64_t count = 0;  ///< items, code points, or digits so far
+  std::int32_t mark = 0;   ///< next property, trie node, DFA state or \u digits
+  std::int32_t aux = 0;    ///< trie node of a property's name, UTF-8 state
+  bool operator==(const Frame&) const = default;
+};
+
+/// What becomes of the values around once the innermost is done: frames as they stand after it.
+struct Stack {
+  Frame frame;
+  std::shared_ptr<const Stack> below;
+};
+using StackPtr = std::shared_ptr<const Stack>;
+
+/// One way to read the text so far. Alternatives that begin alike are several threads.
+struct Thread {
+  Frame top;
+  StackPtr below;
+};
+
+/// Threads after one more byte are gathered here. More than `kMostThreads` readings are not followed: the
+/// language shrinks, but every reading that stays can be completed.
+class Threads {
+ public:
+  static constexpr std::size_t kMostThreads = 256;
+  void add(const Frame& top, const StackPtr& below) {
+    if (list_.size() >= kMostThreads) return;
+    for (const Thread& other : list_) {
+      if (other.top == top && other.below == below) return;
+    }
+    list_.push_back({top, below});
+  }
+  std::vector<Thread>& list() { return list_; }
+  const std::vector<Thread>& list() const { return list_; }
+
+ private:
+  std::vector<Thread> list_;
+};
+
+inline constexpr std::uint8_t kMostSpace = 40;
+
+/// Whether the byte is whitespace that still may stand here; counts it.
+inline bool take_space(Frame& frame, unsigned char byte) {
+  if ((byte != ' ' && byte != '\n' && byte != '\t' && byte != '\r') || frame.space >= kMostSpace)
+    return false;
+  ++frame.space;
+  return true;
+}
+
+/// UTF-8 in a string, byte by byte: 0 between code points, a lead byte when its second byte is due, else 1 or
+/// 2 further continuation bytes to come.
+inline constexpr std::int32_t kNoUtf8 = -1;
+std::int32_t next_utf8(std::int32_t state, unsigned char byte);
+
+/// Steps of each kind of frame. They add what the byte leads to; nothing when it leads nowhere.
+struct Step {
+  const Grammar& grammar;
+  unsigned char byte;
+  Threads& out;
+
+  void run(const Frame& frame, const StackPtr& below) const;
+  /// The value is done before this byte, which belongs to what is around it.
+  void end_before(const StackPtr& below) const;
+  /// The value is done with this byte.
+  void end_with(const StackPtr& below) const { out.add(below->frame, below->below); }
+  /// This byte begins a value of the rule; afterwards `around` stands as given.
+  void begin(NodeId rule, const Frame& around, const StackPtr& below, int depth) const;
+  bool fits(NodeId rule, int depth) const { return depth + grammar[rule].height <= kDeepest; }
+
+  void document(Frame frame) const;
+  void object(Frame frame, const StackPtr& below) const;
+  void array(Frame frame, const StackPtr& below) const;
+  void string(Frame frame, const StackPtr& below) const;
+  void number(Frame frame, const StackPtr& below) const;
+  void bounded_number(Frame frame, const StackPtr& below) const;
+  void literal(Frame frame, const StackPtr& below) const;
+};
+
+/// The value of the frame may end here though nothing said so: numbers, and literals that others continue.
+bool may_end(const Grammar& grammar, const Frame& frame);
+
+namespace phase {
+enum Document : std::uint8_t { kBefore, kDone };
+enum Container : std::uint8_t {
+  kOpen,
+  kAfterOpen,
+  kName,
+  kOtherName,
+  kAfterName,
+  kBeforeValue,
+  kAfterValue,
+  kAfterComma
+};
+enum String : std::uint8_t { kQuote, kBody, kEscape, kHex, kLowSurrogate, kLowSurrogateU, kLowHex, kUtf8 };
+enum Number : std::uint8_t {
+  kStart,
+  kSign,
+  kZero,
+  kInteger,
+  kPoint,
+  kFraction,
+  kExponent,
+  kExponentSign,
+  kExponentDigits
+};
+}  // namespace phase
+
+/// Packed state of a bounded number in a frame.
+DecimalRange::Prefix decimal_of(const Frame& frame);
+
+}  // namespace stepdown::schema

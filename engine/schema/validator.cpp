@@ -1,0 +1,150 @@
+#include "engine/schema/validator.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+namespace stepdown::schema {
+namespace {
+
+using nlohmann::json;
+
+std::string child_path(const std::string& path, std::string_view key) {
+  std::string out = path + "/";
+  for (const char c : key) out += c == '~' ? "~0" : c == '/' ? "~1" : std::string(1, c);
+  return out;
+}
+
+std::int64_t code_points(std::string_view text) {
+  return std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0u) != 0x80u; });
+}
+
+class Validator {
+ public:
+  explicit Validator(const Grammar& grammar) : grammar_(grammar) {}
+
+  std::vector<Violation> run(const json& document) {
+    check(grammar_.root, document, "", 0);
+    return std::move(violations_);
+  }
+
+ private:
+  void report(const std::string& path, std::string what) { violations_.push_back({path, std::move(what)}); }
+
+  bool expect(bool holds, const std::string& path, const char* what) {
+    if (!holds) report(path, what);
+    return holds;
+  }
+
+  void check(NodeId id, const json& value, const std::string& path, int depth) {
+    const Node& node = grammar_[id];
+    switch (node.kind) {
+      case NodeKind::kObject:
+        if (expect(value.is_object(), path, "is no object")) object(node, value, path, depth);
+        break;
+      case NodeKind::kArray:
+        if (expect(value.is_array(), path, "is no list")) array(node, value, path, depth);
+        break;
+      case NodeKind::kString:
+        if (expect(value.is_string(), path, "is no string"))
+          string(node, value.get_ref<const std::string&>(), path);
+        break;
+      case NodeKind::kNumber:
+        expect(value.is_number(), path, "is no number");
+        break;
+      case NodeKind::kBoundedNumber:
+        number(node, value, path);
+        break;
+      case NodeKind::kLiterals:
+        expect(std::ranges::find(node.values, value) != node.values.end(), path,
+               "is none of the values allowed");
+        break;
+      case NodeKind::kAnyOf:
+        any_of(node, value, path, depth);
+        break;
+    }
+  }
+
+  /// One alternative's own violations say more than "none matches".
+  void any_of(const Node& node, const json& value, const std::string& path, int depth) {
+    // Without memory, nested alternatives would be tried exponentially often.
+    if (failed_.contains({&node, &value})) return report(path, "matches no alternative");
+    std::vector<Violation> before = std::exchange(violations_, {});
+    std::vector<Violation> only;
+    bool matched = false;
+    for (const NodeId alternative : node.alternatives) {
+      violations_.clear();
+      check(alternative, value, path, depth);
+      matched = matched || violations_.empty();
+      if (matched) break;
+      only = std::move(violations_);
+    }
+    violations_ = std::move(before);
+    if (matched) return;
+    failed_.insert({&node, &value});
+    if (node.alternatives.size() == 1) {
+      std::ranges::move(only, std::back_inserter(violations_));
+    } else {
+      report(path, "matches none of " + std::to_string(node.alternatives.size()) + " alternatives");
+    }
+  }
+
+  void object(const Node& node, const json& value, const std::string& path, int depth) {
+    if (!expect(depth < kDeepest, path, "is nested too deeply")) return;
+    for (const Node::Property& property : node.properties) {
+      const auto found = value.find(property.name);
+      if (found != value.end()) {
+        check(property.value, *found, child_path(path, property.name), depth + 1);
+      } else if (property.required) {
+        report(child_path(path, property.name), "is missing");
+      }
+    }
+    for (const auto& [key, member] : value.items()) {
+      if (std::ranges::find(node.properties, key, &Node::Property::name) != node.properties.end()) continue;
+      if (node.additional != kNoNode) {
+        check(node.additional, member, child_path(path, key), depth + 1);
+      } else {
+        report(child_path(path, key), "is not allowed");
+      }
+    }
+  }
+
+  void array(const Node& node, const json& value, const std::string& path, int depth) {
+    if (!expect(depth < kDeepest, path, "is nested too deeply")) return;
+    const auto size = static_cast<std::int64_t>(value.size());
+    expect(size >= node.least, path, "has too few items");
+    expect(size <= node.most, path, "has too many items");
+    for (std::size_t i = 0; i < value.size(); ++i) {
+      const NodeId rule = i < node.prefix.size() ? node.prefix[i] : node.items;
+      if (rule != kNoNode) check(rule, value[i], path + "/" + std::to_string(i), depth + 1);
+    }
+  }
+
+  void string(const Node& node, const std::string& text, const std::string& path) {
+    const std::int64_t length = node.least > 0 || node.most != kUnbounded ? code_points(text) : 0;
+    expect(length >= node.least, path, "is too short");
+    expect(length <= node.most, path, "is too long");
+    expect(!node.meant || node.meant->matches(text), path, "does not match the pattern");
+  }
+
+  void number(const Node& node, const json& value, const std::string& path) {
+    if (!expect(is_of_type(value, node.integer ? "integer" : "number"), path,
+                node.integer ? "is no integer" : "is no number"))
+      return;
+    const auto number = value.get<double>();
+    expect(node.exclusive_minimum ? number > node.minimum : number >= node.minimum, path, "is too small");
+    expect(node.exclusive_maximum ? number < node.maximum : number <= node.maximum, path, "is too large");
+  }
+
+  const Grammar& grammar_;
+  std::vector<Violation> violations_;
+  std::set<std::pair<const Node*, const json*>> failed_;
+};
+
+}  // namespace
+
+std::vector<Violation> validate(const Grammar& grammar, const json& document) {
+  return Validator(grammar).run(document);
+}
+
+}  // namespace stepdown::schema

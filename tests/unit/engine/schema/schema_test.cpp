@@ -1,0 +1,315 @@
+#include "engine/schema/schema.h"
+
+#include <random>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "engine/base/atomic_file.h"
+#include "engine/base/error.h"
+
+namespace stepdown::schema {
+namespace {
+
+using nlohmann::json;
+using nlohmann::ordered_json;
+using testing::HasSubstr;
+
+std::shared_ptr<const Schema> compile(const char* text) {
+  return Schema::compile(ordered_json::parse(text));
+}
+
+const ordered_json& goldens() {
+  static const auto cases = ordered_json::parse(
+      read_file(std::string(STEPDOWN_SOURCE_DIR) + "/tests/unit/engine/schema/goldens/validity.json"));
+  return cases;
+}
+
+bool matches(const std::shared_ptr<const Schema>& schema, std::string_view text) {
+  PrefixMatcher matcher(schema);
+  return matcher.accept(text) == text.size() && matcher.complete();
+}
+
+TEST(Schema, FindsValidWhatPythonsJsonschemaFindsValid) {
+  std::size_t documents = 0;
+  for (const ordered_json& item : goldens()) {
+    const auto schema = Schema::compile(item["schema"]);
+    for (const ordered_json& pair : item["documents"]) {
+      EXPECT_EQ(schema->validate(json(pair[0])).empty(), pair[1].get<bool>())
+          << item["schema"] << " " << pair[0];
+      ++documents;
+    }
+  }
+  EXPECT_GT(documents, 2000U);
+}
+
+TEST(PrefixMatcher, AcceptsExactlyTheValidDocumentsWhateverTheirSpacing) {
+  for (const ordered_json& item : goldens()) {
+    const auto schema = Schema::compile(item["schema"]);
+    for (const ordered_json& pair : item["documents"]) {
+      // 1.0 is an integer to JSON Schema but is not written as one, and control characters need \u.
+      if (pair[0].is_number_float() && pair[0] == std::trunc(pair[0].get<double>())) continue;
+      const bool escaped = pair[0].is_string() && pair[0].dump().find('\\') != std::string::npos &&
+                           item["schema"].is_object() && item["schema"].contains("pattern");
+      if (escaped) continue;  // patterns are led to text that JSON need not escape
+      for (const int indent : {-1, 2}) {
+        const bool literal = item["schema"].is_object() &&
+                             (item["schema"].contains("enum") || item["schema"].contains("const"));
+        if (indent > 0 && literal) continue;
+        EXPECT_EQ(matches(schema, pair[0].dump(indent)), pair[1].get<bool>())
+            << item["schema"] << " " << pair[0];
+      }
+    }
+  }
+}
+
+/// Walks at random along bytes that the matcher accepts: whatever it calls complete must be valid, and the
+/// end must be in reach.
+TEST(PrefixMatcher, RandomWalksEndInValidDocuments) {
+  std::mt19937 random(11);
+  const std::string_view favourites = "\"}],:{[0123456789.eE+-truefalsn \\abcdxyz\xc3\xa9";
+  std::size_t finished = 0;
+  for (const ordered_json& item : goldens()) {
+    const auto schema = Schema::compile(item["schema"]);
+    for (int walk = 0; walk < 40; ++walk) {
+      PrefixMatcher matcher(schema);
+      std::string text;
+      for (int step = 0; step < 400 && !matcher.finished(); ++step) {
+        if (matcher.complete()) {
+          EXPECT_TRUE(schema->validate_text(text).empty()) << item["schema"] << " " << text;
+        }
+        const auto first = static_cast<std::size_t>(random() % favourites.size());
+        bool moved = false;
+        // After a while prefer what closes.
+        for (std::size_t i = 0; i < favourites.size() && !moved; ++i) {
+          const auto byte =
+              static_cast<unsigned char>(favourites[step > 60 ? i : (first + i) % favourites.size()]);
+          moved = matcher.accept(byte);
+          if (moved) text += static_cast<char>(byte);
+        }
+        for (int byte = 0; byte < 256 && !moved; ++byte) {
+          moved = matcher.accept(static_cast<unsigned char>(byte));
+          if (moved) text += static_cast<char>(byte);
+        }
+        ASSERT_TRUE(moved || matcher.complete()) << "dead end: " << item["schema"] << " " << text;
+        if (!moved) break;
+      }
+      if (matcher.finished()) {
+        EXPECT_TRUE(schema->validate_text(text).empty()) << item["schema"] << " " << text;
+        ++finished;
+      }
+    }
+  }
+  EXPECT_GT(finished, 500U);
+}
+
+TEST(PrefixMatcher, BoundsWhitespace) {
+  PrefixMatcher matcher(compile(R"({"type": "array", "items": {"type": "null"}})"));
+  EXPECT_EQ(matcher.accept(std::string(1000, ' ')), 40U);
+  EXPECT_EQ(matcher.accept("[" + std::string(1000, '\n')), 41U);
+  EXPECT_EQ(matcher.accept("null"), 4U);
+  EXPECT_EQ(matcher.accept("]"), 1U);
+  EXPECT_TRUE(matcher.finished());
+  EXPECT_EQ(matcher.accept("\n"), 0U);
+}
+
+TEST(PrefixMatcher, KeepsPropertiesInTheSchemasOrder) {
+  const auto schema = compile(
+      R"({"type": "object", "properties": {"b": {"type": "null"}, "a": {"type": "null"}, "c": {"type": "null"}},
+                                  "required": ["a"], "additionalProperties": false})");
+  EXPECT_TRUE(matches(schema, R"({"b":null,"a":null,"c":null})"));
+  EXPECT_TRUE(matches(schema, R"({"a":null})"));
+  EXPECT_TRUE(matches(schema, R"({ "a" : null , "c" : null })"));
+  for (const char* wrong : {R"({"a":null,"b":null})", R"({"b":null,"c":null})", R"({"a":null,"a":null})",
+                            R"({"a":null,})", R"({})", R"({"d":1})", R"({"a" null})"}) {
+    EXPECT_FALSE(matches(schema, wrong)) << wrong;
+  }
+  EXPECT_TRUE(schema->validate_text(R"({"c":null,"a":null})").empty());
+}
+
+TEST(PrefixMatcher, PutsOtherPropertiesBehindTheDeclaredOnes) {
+  const auto schema = compile(
+      R"({"type": "object", "properties": {"ab": {"type": "null"}}, "additionalProperties": {"type": "integer"}})");
+  EXPECT_TRUE(matches(schema, R"({"ab":null,"x":1,"é":2})"));
+  EXPECT_TRUE(matches(schema, R"({"abc":1,"a":2,"":3})"));
+  EXPECT_FALSE(matches(schema, R"({"x":1,"ab":null})"));
+  EXPECT_FALSE(matches(schema, R"({"ab":1})"));
+}
+
+struct Text {
+  const char* text;
+  bool valid;
+};
+
+TEST(PrefixMatcher, StringsAreValidUtf8AndJson) {
+  const auto schema = compile(R"({"type": "string", "minLength": 1, "maxLength": 2})");
+  const Text cases[] = {
+      {R"("")", false},
+      {R"("a")", true},
+      {R"("ab")", true},
+      {R"("abc")", false},
+      {"\"éé\"", true},
+      {"\"😀😀\"", true},
+      {"\"😀😀😀\"", false},
+      {"\"\xff\"", false},
+      {"\"\xc0\x80\"", false},
+      {"\"\xed\xa0\x80\"", false},
+      {"\"\xf4\x90\x80\x80\"", false},
+      {"\"\xe2\x82\"", false},
+      {R"("\n\"")", true},
+      {R"("\x")", false},
+      {R"("\u00e9\u00E9")", true},
+      {R"("\ud83d\ude00")", true},
+      {R"("\ud83d")", false},
+      {R"("\ude00")", false},
+      {R"("\ud83d\u0041")", false},
+      {"\"\n\"", false},
+      {R"("\u12")", false},
+      {"\"a", false},
+  };
+  for (const Text& item : cases) {
+    EXPECT_EQ(matches(schema, item.text), item.valid) << item.text;
+    EXPECT_EQ(schema->validate_text(item.text).empty(), item.valid) << item.text;
+  }
+}
+
+TEST(PrefixMatcher, NumbersStayWithinTheirBounds) {
+  struct {
+    const char* schema;
+    std::vector<const char*> in, out;
+  } const cases[] = {
+      {R"({"type": "integer", "minimum": 95, "maximum": 1203})",
+       {"95", "99", "100", "1203", "1000"},
+       {"94", "9", "1204", "2000", "0", "-95", "095"}},
+      {R"({"type": "integer", "minimum": -20, "maximum": -5})",
+       {"-5", "-20", "-12"},
+       {"-4", "-21", "5", "-0", "0", "-1"}},
+      {R"({"type": "integer", "minimum": -3, "maximum": 3})", {"-3", "0", "3"}, {"-0", "4", "-4", "10"}},
+      {R"({"type": "number", "minimum": 0, "maximum": 1})",
+       {"0", "1", "0.5", "1.0", "0.00000001"},
+       {"1.1", "-0.1", "2", "1e-1", ".5", "0.", "01"}},
+      {R"({"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1})",
+       {"0.1", "0.99999999"},
+       {"0", "1", "0.0", "1.0"}},
+      {R"({"type": "number", "minimum": -273.15})",
+       {"-273.15", "0", "12345.678", "-273.1"},
+       {"-273.16", "-300"}},
+      {R"({"type": "number"})",
+       {"1e5", "-0", "0.5E+10", "1.25", "12345678901234567890"},
+       {"1e", "+1", "1.", "--1", "1e999", "00"}},
+      {R"({"type": "integer"})",
+       {"0", "-1", "999999999999999999"},
+       {"1.0", "1e3", "-0", "1000000000000000000"}},
+  };
+  for (const auto& item : cases) {
+    const auto schema = compile(item.schema);
+    for (const char* text : item.in) EXPECT_TRUE(matches(schema, text)) << item.schema << " " << text;
+    for (const char* text : item.out) EXPECT_FALSE(matches(schema, text)) << item.schema << " " << text;
+  }
+}
+
+TEST(PrefixMatcher, KeysTellStatesApartOnlyWithinTheHorizon) {
+  const auto schema = compile(R"({"type": "string", "maxLength": 100})");
+  PrefixMatcher one(schema);
+  one.accept("\"abc");
+  PrefixMatcher other(schema);
+  other.accept("\"abcdefgh");
+  EXPECT_EQ(one.key(20), other.key(20));
+  EXPECT_NE(one.key(95), other.key(95));
+  EXPECT_EQ(one.free_text(), 97U);
+  other.accept("\"");
+  EXPECT_FALSE(other.free_text());
+}
+
+TEST(PrefixMatcher, BoundsNestingAndAlwaysLeavesAWayOut) {
+  const auto schema = Schema::any_object();
+  PrefixMatcher matcher(schema);
+  std::string text;
+  while (matcher.accept("{\"a\":") == 5) text += "{\"a\":";
+  EXPECT_LT(text.size(), 64U * 5 + 1);
+  matcher = PrefixMatcher(schema);
+  ASSERT_EQ(matcher.accept(text), text.size());
+  text += "1" + std::string(text.size() / 5, '}');
+  EXPECT_TRUE(matches(schema, text));
+  EXPECT_TRUE(schema->validate_text(text).empty());
+}
+
+TEST(Schema, SurvivesAlternativesThatMultiply) {
+  const auto schema =
+      compile(R"({"$defs": {"t": {"anyOf": [{"type": "array", "items": {"$ref": "#/$defs/t"}, "minItems": 1},
+                                 {"type": "array", "items": {"$ref": "#/$defs/t"}, "maxItems": 9}, {"type": "null"}]}}, "$ref": "#/$defs/t"})");
+  const std::string deep = std::string(60, '[') + "1" + std::string(60, ']');
+  EXPECT_FALSE(schema->validate_text(deep).empty());
+  EXPECT_TRUE(schema->validate_text(std::string(60, '[') + "null" + std::string(60, ']')).empty());
+  PrefixMatcher matcher(schema);
+  EXPECT_EQ(matcher.accept(deep), 60U);
+}
+
+TEST(Schema, TellsEveryViolationWithItsPath) {
+  const auto schema = compile(
+      R"({"type": "object", "properties": {"a": {"type": "array", "items": {"type": "integer", "maximum": 3}}, "b~/": {"type": "null"}},
+                                  "required": ["a", "b~/"], "additionalProperties": false})");
+  const auto violations = schema->validate_text(R"({"a": [1, 9, "x"], "c": 1})");
+  std::vector<std::string> told;
+  for (const Violation& violation : violations) told.push_back(violation.path + " " + violation.what);
+  EXPECT_THAT(told, testing::ElementsAre("/a/1 is too large", "/a/2 is no integer", "/b~0~1 is missing",
+                                         "/c is not allowed"));
+  EXPECT_EQ(schema->validate_text("{")[0].what, "is no JSON");
+}
+
+struct Refused {
+  const char* schema;
+  const char* says;
+};
+
+TEST(Schema, RefusesWhatItCannotEnforce) {
+  const Refused cases[] = {
+      {R"({"type": "object", "properties": {"a": {"type": "array", "uniqueItems": true}}})",
+       "#/properties/a: keyword 'uniqueItems' is not supported"},
+      {R"({"type": "string", "format": "hostname"})", "#/format: this format is not supported"},
+      {R"({"type": "integer", "multipleOf": 3})", "'multipleOf' is not supported"},
+      {R"({"type": "text"})", "#/type: unknown type \"text\""},
+      {R"({"type": "integer", "minLength": 3})", "'minLength' has no effect on type integer"},
+      {R"({"properties": {}})", "'properties' without 'type'"},
+      {R"({"type": "object", "required": ["x"]})", "'x' is required but no property"},
+      {R"({"$ref": "https://example.org/x"})", "only references within the schema"},
+      {R"({"$ref": "#/$defs/none"})", "names nothing"},
+      {R"({"$ref": "#"})", "leads back to itself"},
+      {R"({"anyOf": [{"$ref": "#"}, {"type": "null"}]})", "leads back to itself"},
+      {R"({"type": "object", "properties": {"a": {"$ref": "#"}}, "required": ["a"]})",
+       "no document within 64 levels"},
+      {R"({"type": "string", "minLength": 3, "maxLength": 2})", "minLength is above maxLength"},
+      {R"({"type": "string", "minLength": -1})", "must be a count"},
+      {R"x({"type": "string", "pattern": "^(?=a)"})x", "#/pattern: pattern is not supported"},
+      {R"x({"type": "string", "pattern": "(a"})x", "not closed"},
+      {R"({"type": "string", "pattern": "^[a-z]{2000}$"})", "above 1000"},
+      {R"({"type": "string", "pattern": "^((a{900}){900}){900}$"})", "too large"},
+      {R"({"type": "string", "pattern": "^\\\\$"})", "no string matches"},
+      {R"({"type": "integer", "minimum": 3.2, "maximum": 3.8})", "no number lies between"},
+      {R"({"type": "number", "minimum": 1e30})", "too large to be enforced"},
+      {R"({"type": "array", "prefixItems": [true], "items": false, "minItems": 2})",
+       "no list is long enough"},
+      {R"({"enum": [1], "type": "string"})", "no value is left"},
+      {R"({"anyOf": [{"type": "null"}], "type": "object"})", "'type' beside 'anyOf'"},
+      {R"({"allOf": [{"type": "null"}, {"type": "null"}]})", "'allOf' of several"},
+      {R"({"not": {}})", "'not' is not supported"},
+      {R"(false)", "'false' admits no document"},
+      {R"(3)", "a schema must be an object"},
+  };
+  for (const Refused& refused : cases) {
+    try {
+      compile(refused.schema);
+      ADD_FAILURE() << refused.schema;
+    } catch (const InputError& error) {
+      EXPECT_THAT(error.what(), HasSubstr(refused.says)) << refused.schema;
+    }
+  }
+  ordered_json deep;
+  for (int i = 0; i < 500; ++i)
+    deep = {{"type", "array"}, {"items", deep.is_null() ? ordered_json(true) : deep}};
+  EXPECT_THROW(Schema::compile(deep), InputError);
+}
+
+}  // namespace
+}  // namespace stepdown::schema
