@@ -80,6 +80,11 @@ Result<json> Client::create(const GroupVersionResource& gvr, const json& object)
   return call(request::create(gvr, object));
 }
 
+Result<json> Client::create_subresource(const GroupVersionResource& gvr, const ObjectKey& key,
+                                        std::string_view subresource, const json& body) const {
+  return call(request::create_subresource(gvr, key, subresource, body));
+}
+
 Result<json> Client::replace(const GroupVersionResource& gvr, const json& object,
                              std::string_view subresource) const {
   return call(request::replace(gvr, object, subresource));

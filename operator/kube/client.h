@@ -75,6 +75,9 @@ class Client {
 
   /// `object.metadata` gives namespace and name (or generateName).
   Result<nlohmann::json> create(const GroupVersionResource& gvr, const nlohmann::json& object) const;
+  /// POST to a subresource: pods/x/binding, serviceaccounts/x/token.
+  Result<nlohmann::json> create_subresource(const GroupVersionResource& gvr, const ObjectKey& key,
+                                            std::string_view subresource, const nlohmann::json& body) const;
   /// PUT: fails with a conflict when metadata.resourceVersion is set and stale.
   Result<nlohmann::json> replace(const GroupVersionResource& gvr, const nlohmann::json& object,
                                  std::string_view subresource = {}) const;

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+namespace stepdown::local {
+
+/// A memory cgroup (v2, or v1's memory controller) that holds the calling process and its future children.
+/// Where none can be made the limit is not enforced: applied() is false, and the node says so once.
+class MemoryLimit {
+ public:
+  /// `bytes` 0: no limit, nothing is made.
+  MemoryLimit(const std::string& name, std::int64_t bytes);
+  ~MemoryLimit();
+  MemoryLimit(const MemoryLimit&) = delete;
+  MemoryLimit& operator=(const MemoryLimit&) = delete;
+
+  bool applied() const { return !group_.empty(); }
+  /// The kernel killed a process of the group for memory.
+  bool killed() const;
+
+ private:
+  std::filesystem::path group_;
+};
+
+}  // namespace stepdown::local

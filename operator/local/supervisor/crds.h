@@ -1,0 +1,16 @@
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "operator/kube/client.h"
+
+namespace stepdown::local {
+
+/// The files of crds/, as they stood when this program was built.
+std::vector<std::string_view> embedded_crds();
+
+/// Applies them and waits until the API server serves them. Throws Error.
+void install_crds(const kube::Client& client);
+
+}  // namespace stepdown::local
