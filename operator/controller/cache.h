@@ -1,0 +1,41 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "operator/controller/gather.h"
+#include "operator/kube/client.h"
+
+namespace stepdown::controller {
+
+/// Informers of all watched kinds, trimmed to what plans need. Reading is safe from any thread.
+class Cache {
+ public:
+  /// `ns` empty: all namespaces. `on_change` gets the QuantizedModel whose world changed, from informers'
+  /// threads.
+  Cache(const kube::Client& client, const std::string& ns,
+        std::function<void(const kube::ObjectKey&, bool initial)> on_change);
+  ~Cache();
+
+  void start();
+  bool synced() const;
+  /// The first trouble of any informer; empty while all is well.
+  std::string trouble() const;
+
+  kube::ObjectPtr model(const kube::ObjectKey& key) const;
+  kube::ObjectPtr profile(const std::string& name) const;
+  kube::ObjectPtr get(std::string_view kind, const kube::ObjectKey& key) const;
+  /// Children and Job pods of a model, and all QuantRevisions of its namespace.
+  ObjectsByKind around(const kube::ObjectKey& model) const;
+
+ private:
+  void on_change(std::string_view kind, const kube::Informer::Change& change);
+  const kube::Informer& informer(std::string_view kind) const;
+
+  std::function<void(const kube::ObjectKey&, bool)> on_change_;
+  std::map<std::string, std::unique_ptr<kube::Informer>, std::less<>> informers_;
+};
+
+}  // namespace stepdown::controller

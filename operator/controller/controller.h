@@ -1,0 +1,25 @@
+#pragma once
+
+#include <stop_token>
+#include <string>
+
+#include "operator/kube/client.h"
+#include "operator/rollout/observed.h"
+
+namespace stepdown::controller {
+
+struct Options {
+  std::string ns;  ///< watched; empty: all
+  rollout::Settings settings;
+  std::string metrics_address = ":8080";
+  bool leader_elect = false;
+  std::string lease_namespace = "default";
+  std::string identity;
+  int workers = 2;
+};
+
+/// Reconciles until `stop` is asked. With leader election it waits for the Lease first, and again after
+/// losing it.
+void run(const kube::Client& client, const Options& options, std::stop_token stop);
+
+}  // namespace stepdown::controller

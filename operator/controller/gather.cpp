@@ -1,0 +1,137 @@
+#include "operator/controller/gather.h"
+
+#include <nlohmann/json.hpp>
+
+#include "engine/base/error.h"
+#include "engine/base/log.h"
+#include "operator/controller/resources.h"
+#include "operator/rollout/children/common.h"
+
+namespace stepdown::controller {
+namespace {
+
+using nlohmann::json;
+
+/// The condition of that type with status True; null when there is none.
+const json* true_condition(const json& object, std::string_view type) {
+  const json& conditions = kube::value_at(object, "/status/conditions");
+  if (!conditions.is_array()) return nullptr;
+  for (const json& each : conditions) {
+    if (kube::text_at(each, "/type") == type && kube::text_at(each, "/status") == "True") return &each;
+  }
+  return nullptr;
+}
+
+struct Ending {
+  std::string message;
+  std::string finished_at;
+};
+
+std::optional<Ending> ending_of(const json& pod) {
+  const json& containers = kube::value_at(pod, "/status/containerStatuses");
+  if (!containers.is_array()) return std::nullopt;
+  for (const json& container : containers) {
+    const json& terminated = kube::value_at(container, "/state/terminated");
+    if (!terminated.is_object()) continue;
+    Ending ending{kube::text_at(terminated, "/message"), kube::text_at(terminated, "/finishedAt")};
+    if (ending.message.empty()) {
+      ending.message =
+          kube::integer_at(terminated, "/exitCode", 0) == 0 ? "" : kube::text_at(terminated, "/reason");
+    }
+    return ending;
+  }
+  return std::nullopt;
+}
+
+rollout::Child read_child(std::string_view kind, const json& object) {
+  return {.kind = std::string(kind),
+          .name = kube::key_of(object).name,
+          .uid = kube::uid_of(object),
+          .deleting = kube::is_being_deleted(object),
+          .pinned = kube::label_of(object, rollout::children::kPinnedLabel) == "true"};
+}
+
+}  // namespace
+
+rollout::Job read_job(const json& job, const std::vector<kube::ObjectPtr>& pods) {
+  rollout::Job out{.name = kube::key_of(job).name, .uid = kube::uid_of(job)};
+  if (const json* failed = true_condition(job, "Failed")) {
+    out.state = rollout::JobState::kFailed;
+    out.reason = kube::text_at(*failed, "/reason") + ": " + kube::text_at(*failed, "/message");
+    out.finished_at = api::parse_time(kube::text_at(*failed, "/lastTransitionTime"));
+  } else if (true_condition(job, "Complete") != nullptr) {
+    out.state = rollout::JobState::kSucceeded;
+    out.finished_at = api::parse_time(kube::text_at(job, "/status/completionTime"));
+  }
+  if (out.state == rollout::JobState::kRunning) return out;
+  std::string last;
+  for (const kube::ObjectPtr& pod : pods) {
+    if (kube::controller_uid_of(*pod) != out.uid) continue;
+    const bool succeeded = kube::text_at(*pod, "/status/phase") == "Succeeded";
+    if (succeeded != (out.state == rollout::JobState::kSucceeded)) continue;
+    const auto ending = ending_of(*pod);
+    if (!ending || ending->finished_at < last) continue;
+    last = ending->finished_at;
+    out.summary = ending->message;
+  }
+  return out;
+}
+
+rollout::Deployment read_deployment(const json& deployment) {
+  const auto count = [&](const char* field) {
+    return kube::integer_at(deployment, std::string("/status/") + field, 0);
+  };
+  const std::int64_t wanted = kube::integer_at(deployment, "/spec/replicas", 1);
+  const bool seen = count("observedGeneration") >= kube::integer_at(deployment, "/metadata/generation", 0) &&
+                    count("observedGeneration") > 0;
+  rollout::Deployment out{.name = kube::key_of(deployment).name,
+                          .applied_hash = kube::annotation_of(deployment, rollout::children::kAppliedHash),
+                          .settled = seen && count("updatedReplicas") == wanted &&
+                                     count("replicas") == wanted && count("availableReplicas") >= wanted,
+                          .available = count("availableReplicas")};
+  const json& conditions = kube::value_at(deployment, "/status/conditions");
+  if (seen && conditions.is_array()) {
+    for (const json& each : conditions) {
+      out.deadline_exceeded = out.deadline_exceeded || (kube::text_at(each, "/type") == "Progressing" &&
+                                                        kube::text_at(each, "/status") == "False");
+    }
+  }
+  return out;
+}
+
+rollout::Observed gather(api::QuantizedModel model, const ObjectsByKind& objects,
+                         std::optional<api::EngineProfile> profile) {
+  rollout::Observed out{.model = std::move(model), .profile = std::move(profile)};
+  const auto pods = objects.find("Pod");
+  static const std::vector<kube::ObjectPtr> kNone;
+  const std::string& name = out.model.metadata.name;
+  for (const auto& [kind, list] : objects) {
+    for (const kube::ObjectPtr& object : list) {
+      if (kind == "Job") out.jobs.push_back(read_job(*object, pods == objects.end() ? kNone : pods->second));
+      if (kind == "Deployment") out.deployments.push_back(read_deployment(*object));
+      if (kind == "QuantRevision") {
+        try {
+          out.revisions.push_back(api::parse_quant_revision(*object, api::UnknownFields::kIgnore));
+        } catch (const Error& error) {
+          log::warn("a QuantRevision is ignored",
+                    {{"name", kube::key_of(*object).text()}, {"error", error.what()}});
+          continue;
+        }
+      }
+      const bool labelled = kube::label_of(*object, rollout::children::kModelLabel) == name &&
+                            kube::label_of(*object, "app.kubernetes.io/managed-by") == "stepdown";
+      if (labelled && kind != "Pod") out.children.push_back(read_child(kind, *object));
+    }
+  }
+  return out;
+}
+
+std::optional<kube::ObjectKey> model_of(std::string_view kind, const json& object) {
+  kube::ObjectKey key = kube::key_of(object);
+  if (kind == "QuantizedModel") return key;
+  key.name = kube::label_of(object, rollout::children::kModelLabel);
+  if (key.name.empty()) return std::nullopt;
+  return key;
+}
+
+}  // namespace stepdown::controller

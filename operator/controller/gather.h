@@ -1,0 +1,29 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "operator/kube/informer.h"
+#include "operator/rollout/observed.h"
+
+/// From objects as they stand on the wire to what a plan is made from. Pure; strange objects never throw.
+namespace stepdown::controller {
+
+using ObjectsByKind = std::map<std::string, std::vector<kube::ObjectPtr>, std::less<>>;
+
+/// `pods`: of any Job; the one that ended last and belongs to this Job gives the summary.
+rollout::Job read_job(const nlohmann::json& job, const std::vector<kube::ObjectPtr>& pods);
+rollout::Deployment read_deployment(const nlohmann::json& deployment);
+
+/// `objects`: those labelled with the model, and all QuantRevisions of its namespace.
+rollout::Observed gather(api::QuantizedModel model, const ObjectsByKind& objects,
+                         std::optional<api::EngineProfile> profile);
+
+/// The QuantizedModel that an object of that kind belongs to or speaks about; nullopt when none.
+std::optional<kube::ObjectKey> model_of(std::string_view kind, const nlohmann::json& object);
+
+}  // namespace stepdown::controller

@@ -1,0 +1,154 @@
+#include "operator/controller/reconciler.h"
+
+#include <nlohmann/json.hpp>
+
+#include "engine/base/log.h"
+#include "operator/controller/difference.h"
+#include "operator/controller/resources.h"
+
+namespace stepdown::controller {
+namespace {
+
+using nlohmann::json;
+
+const kube::ApplyOptions kApply{.field_manager = kFieldManager, .force = true};
+
+std::string kind_of(const json& object) {
+  return kube::text_at(object, "/kind");
+}
+
+}  // namespace
+
+struct Reconciler::Subject {
+  kube::ObjectKey key;
+  kube::ObjectPtr object;
+};
+
+Reconciler::Reconciler(kube::Client client, const Cache& cache, kube::EventRecorder& events,
+                       rollout::Settings settings, std::function<api::Time()> now)
+    : client_(std::move(client)),
+      cache_(cache),
+      events_(events),
+      settings_(std::move(settings)),
+      now_(std::move(now)) {}
+
+Reconciler::Outcome Reconciler::reconcile(const kube::ObjectKey& key) const {
+  const Subject subject{key, cache_.model(key)};
+  if (!subject.object) return {};
+  api::QuantizedModel model = api::parse_quantized_model(*subject.object, api::UnknownFields::kIgnore);
+  std::optional<api::EngineProfile> profile;
+  if (const kube::ObjectPtr found = cache_.profile(model.spec.serving.engine)) {
+    profile = api::parse_engine_profile(*found, api::UnknownFields::kIgnore);
+  }
+  const rollout::Observed observed = gather(std::move(model), cache_.around(key), std::move(profile));
+  const rollout::Plan plan = rollout::make_plan(observed, settings_, now_());
+
+  Outcome outcome{.writes = 0, .look_again = plan.look_again};
+  const bool deleting = observed.model.metadata.deleting;
+  if (!deleting) outcome.writes += write_finalizers(subject, plan);
+  outcome.writes += apply(subject, plan);
+  outcome.writes += create(subject, plan);
+  outcome.writes += write_status(subject, plan);
+  outcome.writes += remove(subject, plan);
+  if (deleting) outcome.writes += write_finalizers(subject, plan);
+  return outcome;
+}
+
+int Reconciler::write_finalizers(const Subject& subject, const rollout::Plan& plan) const {
+  if (!plan.finalizers) return 0;
+  // With the resourceVersion, so that a finalizer which another controller adds at this moment is not lost.
+  const json patch = {
+      {"metadata",
+       {{"finalizers", *plan.finalizers}, {"resourceVersion", kube::resource_version_of(*subject.object)}}}};
+  const auto done = client_.patch_merge(kQuantizedModels, subject.key, patch);
+  if (!done && !done.error().not_found()) throw kube::ApiException(done.error());
+  return 1;
+}
+
+int Reconciler::apply(const Subject& subject, const rollout::Plan& plan) const {
+  int writes = 0;
+  for (const json& object : plan.apply) {
+    const WatchedKind& kind = watched_kind(kind_of(object));
+    const kube::ObjectPtr found = cache_.get(kind.kind, kube::key_of(object));
+    if (found && !must_apply(object, *found)) continue;
+    client_.apply(kind.gvr, object, kApply).value();
+    log::info("applied",
+              {{"model", subject.key.text()}, {"kind", kind.kind}, {"name", kube::key_of(object).name}});
+    ++writes;
+  }
+  return writes;
+}
+
+int Reconciler::create(const Subject& subject, const rollout::Plan& plan) const {
+  int writes = 0;
+  for (const json& object : plan.create) {
+    const WatchedKind& kind = watched_kind(kind_of(object));
+    const auto made = client_.create(kind.gvr, object);
+    if (!made && !made.error().already_exists()) throw kube::ApiException(made.error());
+    if (!made) continue;
+    log::info("created",
+              {{"model", subject.key.text()}, {"kind", kind.kind}, {"name", kube::key_of(object).name}});
+    ++writes;
+  }
+  return writes;
+}
+
+int Reconciler::write_status(const Subject& subject, const rollout::Plan& plan) const {
+  const json& observed = kube::value_at(*subject.object, "/status");
+  json status = own_status(api::print(plan.status));
+  if (observed.is_object() && status == own_status(observed)) return 0;
+  // With the resourceVersion: a decision made on a stale view, by a second leader too, is refused as a
+  // conflict. After this operator's own finalizer patch the view is stale as well, and the next pass writes
+  // the status.
+  const json object = {{"apiVersion", api::kApiVersion},
+                       {"kind", "QuantizedModel"},
+                       {"metadata",
+                        {{"name", subject.key.name},
+                         {"namespace", subject.key.ns},
+                         {"resourceVersion", kube::resource_version_of(*subject.object)}}},
+                       {"status", std::move(status)}};
+  client_.apply_status(kQuantizedModels, object, kApply).value();
+  tell(subject, plan);
+  return 1;
+}
+
+void Reconciler::tell(const Subject& subject, const rollout::Plan& plan) const {
+  for (const rollout::Event& event : plan.events) {
+    log::info(event.note, {{"model", subject.key.text()}, {"reason", event.reason}});
+    if (event.warning) {
+      events_.warning(*subject.object, event.action, event.reason, event.note);
+    } else {
+      events_.normal(*subject.object, event.action, event.reason, event.note);
+    }
+  }
+}
+
+/// A live read, which no lagging watch cache answers: what a stale view thinks superfluous may be what serves
+/// now.
+bool Reconciler::view_is_current(const Subject& subject, const rollout::Plan& plan) const {
+  const auto live = client_.get(kQuantizedModels, subject.key);
+  if (!live && live.error().not_found()) return false;
+  const json& object = live.value();
+  const std::int64_t epoch = plan.status.rollout ? plan.status.rollout->epoch : 0;
+  return kube::uid_of(object) == kube::uid_of(*subject.object) &&
+         kube::integer_at(object, "/metadata/generation", 0) ==
+             kube::integer_at(*subject.object, "/metadata/generation", 0) &&
+         kube::integer_at(object, "/status/rollout/epoch", 0) == epoch;
+}
+
+int Reconciler::remove(const Subject& subject, const rollout::Plan& plan) const {
+  if (plan.remove.empty() || !view_is_current(subject, plan)) return 0;
+  int writes = 0;
+  for (const rollout::Child& child : plan.remove) {
+    const auto removed = client_.remove(watched_kind(child.kind).gvr, {subject.key.ns, child.name},
+                                        {.propagation = kube::Propagation::kBackground, .uid = child.uid});
+    if (!removed && !removed.error().not_found() && !removed.error().conflict()) {
+      throw kube::ApiException(removed.error());
+    }
+    log::info("removed", {{"model", subject.key.text()}, {"kind", child.kind}, {"name", child.name}});
+    ++writes;
+  }
+  return writes;
+}
+
+}  // namespace stepdown::controller

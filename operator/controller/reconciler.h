@@ -1,0 +1,53 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <optional>
+
+#include "operator/controller/cache.h"
+#include "operator/kube/client.h"
+#include "operator/kube/events.h"
+#include "operator/rollout/plan.h"
+
+namespace stepdown::controller {
+
+inline constexpr const char* kFieldManager = "stepdown-operator";
+
+/// One QuantizedModel at a time: gathers what the cache holds, makes a plan, carries it out. Level-triggered:
+/// it keeps no memory between passes. Safe from several threads for different keys.
+class Reconciler {
+ public:
+  Reconciler(
+      kube::Client client, const Cache& cache, kube::EventRecorder& events, rollout::Settings settings,
+      std::function<api::Time()> now = [] {
+        return std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
+      });
+
+  struct Outcome {
+    int writes = 0;
+    std::optional<std::chrono::milliseconds> look_again;
+  };
+
+  /// Throws kube::ApiException or kube::TransportError where the server refused or was not there: try again
+  /// later.
+  Outcome reconcile(const kube::ObjectKey& key) const;
+
+ private:
+  struct Subject;
+
+  int write_finalizers(const Subject& subject, const rollout::Plan& plan) const;
+  int apply(const Subject& subject, const rollout::Plan& plan) const;
+  int create(const Subject& subject, const rollout::Plan& plan) const;
+  int write_status(const Subject& subject, const rollout::Plan& plan) const;
+  int remove(const Subject& subject, const rollout::Plan& plan) const;
+  bool view_is_current(const Subject& subject, const rollout::Plan& plan) const;
+  void tell(const Subject& subject, const rollout::Plan& plan) const;
+
+  kube::Client client_;
+  const Cache& cache_;
+  kube::EventRecorder& events_;
+  rollout::Settings settings_;
+  std::function<api::Time()> now_;
+};
+
+}  // namespace stepdown::controller

@@ -1,0 +1,85 @@
+#include "operator/controller/resources.h"
+
+#include <algorithm>
+
+#include <nlohmann/json.hpp>
+
+#include "engine/base/error.h"
+#include "operator/kube/resources.h"
+
+namespace stepdown::controller {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::string_view kOurs = "app.kubernetes.io/managed-by=stepdown";
+constexpr std::string_view kOurJobPods = "app.kubernetes.io/managed-by=stepdown,app.kubernetes.io/name=job";
+
+void drop_bookkeeping(json& object) {
+  if (const auto metadata = object.find("metadata"); metadata != object.end() && metadata->is_object()) {
+    metadata->erase("managedFields");
+    if (const auto annotations = metadata->find("annotations");
+        annotations != metadata->end() && annotations->is_object()) {
+      annotations->erase("kubectl.kubernetes.io/last-applied-configuration");
+    }
+  }
+}
+
+void drop_spec(json& object) {
+  drop_bookkeeping(object);
+  object.erase("spec");
+}
+
+void drop_status(json& object) {
+  drop_bookkeeping(object);
+  object.erase("status");
+}
+
+void drop_spec_and_status(json& object) {
+  drop_spec(object);
+  object.erase("status");
+}
+
+/// Of a Job's pod only how its containers ended matters.
+void keep_endings(json& pod) {
+  drop_spec(pod);
+  const auto status = pod.find("status");
+  if (status == pod.end() || !status->is_object()) return;
+  json kept = json::object();
+  for (const char* field : {"phase", "containerStatuses"}) {
+    if (const auto found = status->find(field); found != status->end()) kept[field] = std::move(*found);
+  }
+  *status = std::move(kept);
+}
+
+const std::vector<WatchedKind>& table() {
+  namespace builtin = kube::resources;
+  static const std::vector<WatchedKind> kTable = {
+      {"QuantizedModel", kQuantizedModels, "", drop_bookkeeping, false},
+      {"EngineProfile", kEngineProfiles, "", drop_bookkeeping, false},
+      {"Pod", builtin::kPods, kOurJobPods, keep_endings, false},
+      {"QuantRevision", kQuantRevisions, "", drop_bookkeeping, true},
+      {"Job", builtin::kJobs, kOurs, drop_spec, true},
+      {"Deployment", builtin::kDeployments, kOurs, drop_bookkeeping, true},
+      {"Service", builtin::kServices, kOurs, drop_status, true},
+      {"ServiceAccount", builtin::kServiceAccounts, kOurs, drop_bookkeeping, true},
+      {"Role", builtin::kRoles, kOurs, drop_bookkeeping, true},
+      {"RoleBinding", builtin::kRoleBindings, kOurs, drop_bookkeeping, true},
+      {"PersistentVolumeClaim", builtin::kPersistentVolumeClaims, kOurs, drop_spec_and_status, true},
+  };
+  return kTable;
+}
+
+}  // namespace
+
+std::span<const WatchedKind> watched_kinds() {
+  return table();
+}
+
+const WatchedKind& watched_kind(std::string_view kind) {
+  const auto found = std::ranges::find(table(), kind, &WatchedKind::kind);
+  if (found == table().end()) throw Error("kind " + std::string(kind) + " is not watched", "controller");
+  return *found;
+}
+
+}  // namespace stepdown::controller

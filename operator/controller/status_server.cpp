@@ -1,0 +1,64 @@
+#include "operator/controller/status_server.h"
+
+#include <thread>
+
+#include <httplib.h>
+
+#include "engine/base/error.h"
+
+namespace stepdown::controller {
+namespace {
+
+struct Address {
+  std::string host;
+  int port = 0;
+};
+
+Address parse_address(const std::string& text) {
+  const auto colon = text.rfind(':');
+  const std::string port = colon == std::string::npos ? "" : text.substr(colon + 1);
+  const bool digits =
+      !port.empty() && port.size() <= 5 && port.find_first_not_of("0123456789") == std::string::npos;
+  const int number = digits ? std::stoi(port) : -1;
+  if (number < 0 || number > 65535)
+    throw InputError("not an address: " + text, "--metrics-addr", "give host:port, such as :8080");
+  const std::string host = text.substr(0, colon);
+  return {host.empty() ? "0.0.0.0" : host, number};
+}
+
+}  // namespace
+
+struct StatusServer::State {
+  httplib::Server server;
+  std::jthread thread;
+};
+
+StatusServer::StatusServer(const std::string& address, Pages pages) : state_(std::make_unique<State>()) {
+  httplib::Server& server = state_->server;
+  server.new_task_queue = [] { return new httplib::ThreadPool(2); };
+  server.set_keep_alive_max_count(1);
+  server.Get("/healthz", [](const httplib::Request&, httplib::Response& response) {
+    response.set_content("ok\n", "text/plain");
+  });
+  server.Get("/readyz", [pages](const httplib::Request&, httplib::Response& response) {
+    const std::string why = pages.not_ready();
+    if (!why.empty()) response.status = 503;
+    response.set_content(why.empty() ? "ok\n" : why + "\n", "text/plain");
+  });
+  server.Get("/metrics", [pages](const httplib::Request&, httplib::Response& response) {
+    response.set_content(pages.metrics(), "text/plain; version=0.0.4");
+  });
+  const Address at = parse_address(address);
+  if (!server.bind_to_port(at.host.c_str(), at.port)) {
+    throw Error("cannot listen on " + address, "--metrics-addr", "give an address that is free");
+  }
+  state_->thread = std::jthread([&server] { server.listen_after_bind(); });
+}
+
+StatusServer::~StatusServer() {
+  // stop() before listen_after_bind() has begun would be lost.
+  while (!state_->server.is_running()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  state_->server.stop();
+}
+
+}  // namespace stepdown::controller
