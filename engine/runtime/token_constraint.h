@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string_view>
 
 #include "engine/schema/schema.h"
 #include "engine/tokenizer/tokenizer.h"
@@ -27,7 +28,10 @@ class ConstraintFactory {
  public:
   explicit ConstraintFactory(std::shared_ptr<const tokenizer::Tokenizer> tokenizer);
   ~ConstraintFactory();
-  std::unique_ptr<TokenConstraint> make(std::shared_ptr<const schema::Schema> schema);
+  /// `written`: the beginning of the document that already stands in the prompt. nullptr when no valid
+  /// document begins so. Constraints must not outlive the factory.
+  std::unique_ptr<TokenConstraint> make(std::shared_ptr<const schema::Schema> schema,
+                                        std::string_view written = {});
 
  private:
   struct State;

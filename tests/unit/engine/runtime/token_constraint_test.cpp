@@ -1,0 +1,154 @@
+#include "engine/runtime/token_constraint.h"
+
+#include <chrono>
+#include <cstdlib>
+#include <random>
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "engine/base/atomic_file.h"
+#include "engine/runtime/token_index.h"
+
+namespace stepdown::runtime {
+namespace {
+
+using nlohmann::json;
+using nlohmann::ordered_json;
+using tokenizer::TokenId;
+using tokenizer::Tokenizer;
+
+constexpr const char* kIncident =
+    R"({"type": "object", "additionalProperties": false, "required": ["severity", "cause", "steps"],
+  "properties": {"severity": {"enum": ["low", "high", "highest"]}, "cause": {"type": "string", "minLength": 2, "maxLength": 12},
+  "score": {"type": "number", "minimum": 0, "maximum": 1}, "steps": {"type": "array", "items": {"type": "string", "maxLength": 9}, "minItems": 3, "maxItems": 3}}})";
+
+std::shared_ptr<const Tokenizer> load(const std::string& path) {
+  const json golden = json::parse(read_file(path));
+  formats::TokenizerData data;
+  data.pre = golden["pre"];
+  data.tokens = golden["tokens"].get<std::vector<std::string>>();
+  for (const int type : golden["types"])
+    data.types.push_back(static_cast<formats::TokenizerData::TokenType>(type));
+  data.merges = golden["merges"].get<std::vector<std::string>>();
+  return std::make_shared<const Tokenizer>(data);
+}
+
+std::shared_ptr<const Tokenizer> small() {
+  return load(std::string(STEPDOWN_SOURCE_DIR) + "/tests/unit/engine/tokenizer/goldens/smollm.json");
+}
+
+std::shared_ptr<const schema::Schema> compile(const char* text) {
+  return schema::Schema::compile(ordered_json::parse(text));
+}
+
+bool allowed(const std::vector<std::uint32_t>& mask, TokenId id) {
+  return (mask[static_cast<std::size_t>(id) / 32] >> (static_cast<std::size_t>(id) % 32)) & 1U;
+}
+
+std::vector<std::uint32_t> empty_mask(const Tokenizer& tokenizer) {
+  return std::vector<std::uint32_t>((static_cast<std::size_t>(tokenizer.vocab_size()) + 31) / 32 + 1, ~0U);
+}
+
+/// Masks must say for every token what the matcher says when fed the token's bytes.
+TEST(TokenConstraint, MasksAgreeWithTheMatcherOnEveryToken) {
+  const auto tokenizer = small();
+  ConstraintFactory factory(tokenizer);
+  std::mt19937 random(5);
+  const char* schemas[] = {kIncident,
+                           R"({"type": "string", "maxLength": 5})",
+                           R"({"type": "object"})",
+                           R"({"anyOf": [{"type": "string", "maxLength": 2}, {"enum": ["abcdef", "the "]}]})",
+                           R"({"type": "string", "pattern": "^[a-f]+( the)*$"})",
+                           R"({"type": "integer", "minimum": 17, "maximum": 1234})"};
+  for (const char* text : schemas) {
+    const auto schema = compile(text);
+    for (int walk = 0; walk < 8; ++walk) {
+      const auto constraint = factory.make(schema);
+      schema::PrefixMatcher matcher(schema);
+      std::vector<std::uint32_t> mask = empty_mask(*tokenizer);
+      for (int step = 0; step < 25; ++step) {
+        constraint->fill_mask(mask);
+        std::vector<TokenId> choices;
+        for (TokenId id = 0; id < tokenizer->vocab_size(); ++id) {
+          schema::PrefixMatcher ahead = matcher;
+          const std::string_view bytes = tokenizer->bytes(id);
+          const bool right = tokenizer->is_end(id) ? matcher.complete()
+                                                   : !bytes.empty() && ahead.accept(bytes) == bytes.size();
+          ASSERT_EQ(allowed(mask, id), right) << text << " token " << id << " '" << bytes << "'";
+          if (right) choices.push_back(id);
+        }
+        ASSERT_FALSE(choices.empty());
+        const TokenId chosen = choices[random() % choices.size()];
+        ASSERT_TRUE(constraint->accept(chosen));
+        ASSERT_EQ(constraint->complete(), [&] {
+          matcher.accept(tokenizer->bytes(chosen));
+          return matcher.complete();
+        }());
+        if (tokenizer->is_end(chosen)) break;
+      }
+    }
+  }
+}
+
+TEST(TokenConstraint, AllowsEndTokensAloneWhenFinished) {
+  const auto tokenizer = small();
+  ConstraintFactory factory(tokenizer);
+  const auto constraint = factory.make(compile(R"({"enum": ["a"]})"));
+  for (const TokenId id : tokenizer->encode("\"a\"", false)) ASSERT_TRUE(constraint->accept(id));
+  EXPECT_TRUE(constraint->complete());
+  std::vector<std::uint32_t> mask = empty_mask(*tokenizer);
+  constraint->fill_mask(mask);
+  for (TokenId id = 0; id < tokenizer->vocab_size(); ++id)
+    EXPECT_EQ(allowed(mask, id), tokenizer->is_end(id));
+  EXPECT_EQ(mask.back(), 0U);  // ids beyond the vocabulary are never allowed
+  EXPECT_FALSE(constraint->accept(tokenizer->encode(" ", false)[0]));
+  EXPECT_TRUE(constraint->accept(tokenizer->end_tokens()[0]));
+}
+
+TEST(TokenConstraint, ContinuesADocumentThatThePromptBegan) {
+  const auto tokenizer = small();
+  ConstraintFactory factory(tokenizer);
+  const auto schema = compile(kIncident);
+  const auto constraint = factory.make(schema, R"({"severity": "hi)");
+  ASSERT_NE(constraint, nullptr);
+  for (const TokenId id : tokenizer->encode("gh\",", false)) EXPECT_TRUE(constraint->accept(id));
+  EXPECT_EQ(factory.make(schema, R"({"severity": "none)"), nullptr);
+}
+
+/// STEPDOWN_TOKENIZER_GOLDEN names a real vocabulary
+/// (tests/unit/engine/tokenizer/goldens/make_tokenizer_goldens.py).
+TEST(TokenConstraint, MasksOfARealVocabularyAreQuick) {
+  const char* path = std::getenv("STEPDOWN_TOKENIZER_GOLDEN");
+  if (path == nullptr) GTEST_SKIP() << "STEPDOWN_TOKENIZER_GOLDEN names none";
+  const auto tokenizer = load(path);
+  ConstraintFactory factory(tokenizer);
+  const auto schema = compile(kIncident);
+  const auto ids = tokenizer->encode(
+      R"({"severity": "high", "cause": "worn seal", "score": 0.25, "steps": ["replace", "test it", "report"]})",
+      false);
+  std::vector<std::uint32_t> mask = empty_mask(*tokenizer);
+  for (int round = 0; round < 3; ++round) {
+    const auto constraint = factory.make(schema);
+    double total = 0;
+    double slowest = 0;
+    for (const TokenId id : ids) {
+      const auto start = std::chrono::steady_clock::now();
+      constraint->fill_mask(mask);
+      const double micros =
+          std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
+      total += micros;
+      slowest = std::max(slowest, micros);
+      ASSERT_TRUE(allowed(mask, id));
+      ASSERT_TRUE(constraint->accept(id));
+    }
+    std::printf("round %d: mean %.1f us, slowest %.1f us over %zu masks\n", round,
+                total / static_cast<double>(ids.size()), slowest, ids.size());
+    if (round > 0) {
+      EXPECT_LT(total / static_cast<double>(ids.size()), 100.0);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace stepdown::runtime
