@@ -1,13 +1,14 @@
 #include "engine/base/hash.h"
 
 #include <algorithm>
+#include <array>
+#include <fstream>
 #include <string>
 #include <vector>
 
 #include <openssl/evp.h>
 
 #include "engine/base/error.h"
-#include "engine/base/mapped_file.h"
 
 namespace stepdown {
 
@@ -56,7 +57,16 @@ std::string sha256_hex(std::string_view text) {
 }
 
 std::string sha256_file(const fs::path& path) {
-  return Sha256().update(MappedFile(path).bytes()).hex();
+  // Read in pieces: a map of the whole file would count as this process's memory.
+  std::ifstream in(path, std::ios::binary);
+  if (!in) throw InputError("cannot open", path.string(), "check that the file exists and is readable");
+  Sha256 hash;
+  std::vector<char> piece(1 << 20);
+  while (in.read(piece.data(), static_cast<std::streamsize>(piece.size())) || in.gcount() > 0) {
+    hash.update(std::string_view(piece.data(), static_cast<std::size_t>(in.gcount())));
+  }
+  if (in.bad()) throw Error("cannot read", path.string(), "check the disk");
+  return hash.hex();
 }
 
 std::string artifact_digest(const fs::path& path) {
@@ -71,6 +81,7 @@ std::string artifact_digest(const fs::path& path) {
     if (entry->is_regular_file()) files.push_back(fs::relative(entry->path(), path).generic_string());
   }
   if (files.empty()) throw InputError("no files to pin", path.string(), "give a model directory");
+  if (files.size() == 1 && files[0].ends_with(".gguf")) return sha256_file(path / files[0]);
   std::ranges::sort(files);
   Sha256 all;
   for (const std::string& file : files) all.update(sha256_file(path / file) + "  " + file + "\n");

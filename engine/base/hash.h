@@ -32,7 +32,8 @@ std::string sha256_file(const std::filesystem::path& path);
 
 /// The digest by which an artifact or a base model is pinned: 64 hex digits, without the "sha256:" prefix.
 /// A file: its SHA-256. A directory: SHA-256 over "<sha256>  <relative path>\n" of every regular file whose
-/// path holds no component starting with '.', sorted by path, so that `sha256sum` can check it.
+/// path holds no component starting with '.', sorted by path, so that `sha256sum` can check it. A directory
+/// that holds one .gguf file alone has that file's digest, so that an artifact's folder and its file agree.
 std::string artifact_digest(const std::filesystem::path& path);
 
 }  // namespace stepdown

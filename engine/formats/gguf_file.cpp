@@ -3,6 +3,7 @@
 #include "engine/base/mapped_file.h"
 #include "engine/formats/gguf_header.h"
 #include "engine/formats/gguf_model.h"
+#include "engine/formats/release_pages.h"
 
 namespace stepdown::formats {
 namespace {
@@ -20,6 +21,7 @@ class GgufFile final : public ModelFile {
   std::span<const TensorView> tensors() const override { return header_.tensors; }
   std::string_view format() const override { return "gguf"; }
   GgufMetadata gguf_metadata() const override { return header_.metadata; }
+  void release(const TensorView& tensor) const override { release_pages(tensor.data); }
 
  private:
   MappedFile file_;

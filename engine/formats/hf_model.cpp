@@ -1,5 +1,6 @@
 #include "engine/formats/hf_model.h"
 
+#include <algorithm>
 #include <cstring>
 #include <map>
 #include <set>
@@ -12,6 +13,7 @@
 #include "engine/formats/hf_config.h"
 #include "engine/formats/hf_tensors.h"
 #include "engine/formats/hf_tokenizer.h"
+#include "engine/formats/release_pages.h"
 #include "engine/formats/safetensors.h"
 
 namespace stepdown::formats {
@@ -89,6 +91,14 @@ class HfModel final : public ModelFile {
   std::span<const TensorView> tensors() const override { return tensors_; }
   std::string_view format() const override { return "safetensors"; }
   GgufMetadata gguf_metadata() const override { return gguf_from_model(config_, tokenizer_); }
+  void release(const TensorView& tensor) const override {
+    // Only pages of a file come back by themselves; own memory would read as zeros.
+    const auto holds = [&](const MappedFile& file) {
+      const auto bytes = file.bytes();
+      return tensor.data.data() >= bytes.data() && tensor.data.data() < bytes.data() + bytes.size();
+    };
+    if (std::ranges::any_of(files_, holds)) release_pages(tensor.data);
+  }
 
  private:
   Checkpoint read_checkpoint(const fs::path& folder) {

@@ -70,6 +70,8 @@ class ModelFile {
   virtual std::string_view format() const = 0;
   /// All facts as metadata of a GGUF file: a GGUF's own, verbatim, or made from config and tokenizer.
   virtual GgufMetadata gguf_metadata() const = 0;
+  /// A hint that the tensor's bytes are not needed soon: streaming readers stay small by it.
+  virtual void release(const TensorView& tensor) const = 0;
 
   /// The named tensor, or nullptr.
   const TensorView* find(std::string_view name) const;

@@ -33,6 +33,13 @@ TEST_F(HashTest, DirectoryDigestSeesNamesAndContentButNoHiddenFiles) {
   EXPECT_NE(artifact_digest(folder_), before);
 }
 
+TEST_F(HashTest, AFolderWithOneGgufHasThatFilesDigest) {
+  write_file_atomically(folder_ / "model.gguf", "1");
+  EXPECT_EQ(artifact_digest(folder_), sha256_hex("1"));
+  write_file_atomically(folder_ / "config.json", "{}");
+  EXPECT_NE(artifact_digest(folder_), sha256_hex("1"));
+}
+
 TEST_F(HashTest, AnEmptyDirectoryIsRefused) {
   EXPECT_THROW(artifact_digest(folder_), InputError);
 }

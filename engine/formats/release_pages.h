@@ -1,0 +1,12 @@
+#pragma once
+
+#include <cstddef>
+#include <span>
+
+namespace stepdown::formats {
+
+/// Gives back the whole pages of a read-only file mapping; they are read anew when touched. Never for heap
+/// memory.
+void release_pages(std::span<const std::byte> mapped);
+
+}  // namespace stepdown::formats

@@ -1,0 +1,85 @@
+#include "engine/formats/staging_folder.h"
+
+#include <cerrno>
+#include <cstdlib>
+#include <string>
+#include <system_error>
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "engine/base/atomic_file.h"
+#include "engine/base/error.h"
+
+namespace stepdown::formats {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kPrefix = ".tmp-";
+
+void remove_when_abandoned(const fs::path& folder) {
+  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return;
+  std::error_code ignored;  // another cleaner may be faster
+  if (::flock(fd, LOCK_EX | LOCK_NB) == 0) fs::remove_all(folder, ignored);
+  ::close(fd);
+}
+
+void remove_abandoned(const fs::path& parent) {
+  for (const auto& entry : fs::directory_iterator(parent)) {
+    if (entry.is_directory() && entry.path().filename().string().starts_with(kPrefix)) {
+      remove_when_abandoned(entry.path());
+    }
+  }
+}
+
+[[noreturn]] void fail(const fs::path& path, const char* action) {
+  throw Error(std::string("cannot ") + action + ": " + std::generic_category().message(errno), path.string(),
+              "check permissions and free space");
+}
+
+}  // namespace
+
+StagingFolder::StagingFolder(const fs::path& parent) {
+  std::error_code error;
+  fs::create_directories(parent, error);
+  if (error)
+    throw Error("cannot create: " + error.message(), parent.string(), "check permissions and free space");
+  // Between making and locking, a cleaner may take the new folder for an abandoned one: then make another.
+  for (;;) {
+    std::string pattern = (parent / (std::string(kPrefix) + "XXXXXX")).string();
+    if (::mkdtemp(pattern.data()) == nullptr) fail(parent, "create a folder");
+    path_ = pattern;
+    lock_ = ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (lock_ >= 0 && ::flock(lock_, LOCK_EX) == 0 && fs::exists(path_)) break;
+    if (lock_ >= 0) ::close(lock_);
+  }
+  ::chmod(path_.c_str(), 0755);  // mkdtemp's 0700 would hide the result from servers that run as another user
+  remove_abandoned(parent);
+}
+
+StagingFolder::~StagingFolder() {
+  std::error_code ignored;  // nothing to do about it here; the next run cleans up
+  if (!path_.empty()) fs::remove_all(path_, ignored);
+  if (lock_ >= 0) ::close(lock_);
+}
+
+void StagingFolder::publish_file(const std::string& name, const fs::path& target) {
+  fs::rename(path_ / name, target);
+  sync_to_disk(target.has_parent_path() ? target.parent_path() : fs::path("."));
+}
+
+void StagingFolder::publish_folder(const fs::path& target) {
+  sync_to_disk(path_);
+  if (::rename(path_.c_str(), target.c_str()) == 0) {
+    path_.clear();
+  } else if (errno != EEXIST && errno != ENOTEMPTY) {
+    fail(target, "rename to");
+  }
+  sync_to_disk(target.parent_path());
+}
+
+}  // namespace stepdown::formats

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <filesystem>
+
+namespace stepdown::formats {
+
+/// A hidden folder ".tmp-XXXXXX" beside a result under construction, so that nobody ever sees half of it. It
+/// is locked (flock) while its process lives and removed at the end; folders that dead processes left are
+/// removed when a new one is made.
+class StagingFolder {
+ public:
+  explicit StagingFolder(const std::filesystem::path& parent);
+  ~StagingFolder();
+  StagingFolder(const StagingFolder&) = delete;
+  StagingFolder& operator=(const StagingFolder&) = delete;
+
+  const std::filesystem::path& path() const { return path_; }
+
+  /// Renames the file `name` of this folder to `target` (same file system), durably; replaces an old one.
+  void publish_file(const std::string& name, const std::filesystem::path& target);
+  /// Renames this folder to `target`, durably. Does nothing when `target` exists: content-addressed results
+  /// are equal.
+  void publish_folder(const std::filesystem::path& target);
+
+ private:
+  std::filesystem::path path_;
+  int lock_ = -1;
+};
+
+}  // namespace stepdown::formats

@@ -1,0 +1,15 @@
+#pragma once
+
+#include <filesystem>
+
+#include <nlohmann/json_fwd.hpp>
+
+namespace stepdown::formats {
+
+inline constexpr const char* kTerminationLog = "/dev/termination-log";
+
+/// Writes a Job's summary where the kubelet collects it (at most 4096 bytes). The file is made by the kubelet
+/// and mounted: it is written in place, and skipped when absent and the path is the default. Throws Error.
+void write_termination_log(const std::filesystem::path& path, const nlohmann::json& summary);
+
+}  // namespace stepdown::formats

@@ -1,0 +1,159 @@
+#include "engine/quant/gguf_quantizer.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "engine/base/error.h"
+#include "engine/base/progress.h"
+#include "engine/formats/gguf_writer.h"
+#include "engine/kernels/dequantize.h"
+#include "engine/quant/encoder.h"
+#include "engine/quant/preset.h"
+#include "engine/quant/worker_pool.h"
+
+namespace stepdown::quant {
+namespace {
+
+constexpr std::size_t kSlabBytes = 8 << 20;        // of output, encoded while the one before is written
+constexpr std::size_t kChunkElements = 64 * 1024;  // that one thread takes at a time
+
+std::vector<const TensorView*> in_quantization_order(const formats::ModelFile& model) {
+  std::vector<const TensorView*> order;
+  for (const TensorView& tensor : model.tensors()) order.push_back(&tensor);
+  std::ranges::sort(order,
+                    [](const auto* left, const auto* right) { return quantization_order(*left, *right); });
+  return order;
+}
+
+/// Vectors are stored as F32: GGUF's readers expect norms so.
+DType vector_type(const TensorView& tensor) {
+  const bool narrow = tensor.type == DType::kF16 || tensor.type == DType::kBF16;
+  return narrow ? DType::kF32 : tensor.type;
+}
+
+/// Rows of one tensor, some MiB of output each.
+struct Slab {
+  const TensorPlan* plan = nullptr;
+  std::size_t first_row = 0;
+  std::size_t rows = 0;
+};
+
+std::size_t stored_row_bytes(const TensorView& tensor, DType type) {
+  return row_bytes(type, static_cast<std::size_t>(tensor.columns())).value();
+}
+
+std::vector<Slab> cut(const GgufPlan& plan) {
+  std::vector<Slab> slabs;
+  for (const TensorPlan& tensor : plan.tensors) {
+    const auto rows = static_cast<std::size_t>(tensor.source->rows());
+    const std::size_t step =
+        std::max<std::size_t>(1, kSlabBytes / stored_row_bytes(*tensor.source, tensor.type));
+    for (std::size_t row = 0; row < rows; row += step)
+      slabs.push_back({&tensor, row, std::min(step, rows - row)});
+  }
+  return slabs;
+}
+
+void encode_rows(const TensorPlan& plan, std::size_t first, std::size_t count, std::span<std::byte> out) {
+  const TensorView& tensor = *plan.source;
+  const std::size_t from = stored_row_bytes(tensor, tensor.type);
+  const std::size_t to = stored_row_bytes(tensor, plan.type);
+  if (plan.type == tensor.type) {
+    std::ranges::copy(tensor.data.subspan(first * from, count * from), out.begin());
+    return;
+  }
+  std::vector<float> weights(static_cast<std::size_t>(tensor.columns()));
+  for (std::size_t row = 0; row < count; ++row) {
+    kernels::dequantize_row(tensor.type, tensor.data.subspan((first + row) * from, from), weights);
+    if (plan.type != DType::kF32 && !encodable(weights)) {
+      throw InputError(
+          "row " + std::to_string(first + row) + " holds weights that are not finite or beyond ±65504",
+          "tensor '" + tensor.name + "'", "the checkpoint is damaged; give a sound one");
+    }
+    encode_row(plan.type, weights, out.subspan(row * to, to));
+  }
+}
+
+/// Starts encoding `slab` into `out` on the pool.
+void start(WorkerPool& pool, const Slab& slab, std::vector<std::byte>& out) {
+  const std::size_t row = stored_row_bytes(*slab.plan->source, slab.plan->type);
+  out.resize(slab.rows * row);
+  const auto columns = static_cast<std::size_t>(slab.plan->source->columns());
+  const std::size_t step = std::max<std::size_t>(1, kChunkElements / columns);
+  pool.start((slab.rows + step - 1) / step, [slab, row, step, &out](std::size_t chunk) {
+    const std::size_t first = chunk * step;
+    const std::size_t count = std::min(step, slab.rows - first);
+    encode_rows(*slab.plan, slab.first_row + first, count, std::span(out).subspan(first * row, count * row));
+  });
+}
+
+}  // namespace
+
+GgufPlan plan_preset(const formats::ModelFile& model, std::string_view preset_name) {
+  const Preset& preset = find_preset(preset_name);
+  if (model.config().architecture != "llama") {
+    throw InputError("architecture \"" + model.config().architecture + "\" cannot be quantized", "--model",
+                     "supported is llama (with mistral and smollm)");
+  }
+  const auto order = in_quantization_order(model);
+  std::vector<TensorView> views;
+  for (const TensorView* tensor : order) views.push_back(*tensor);
+  const std::vector<DType> types = choose_types(preset, model.config(), views);
+  GgufPlan plan;
+  plan.file_type = preset.file_type;
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    const TensorView& tensor = *order[i];
+    if (dtype_info(tensor.type).quantized) {
+      throw InputError(
+          "tensor '" + tensor.name + "' is " + std::string(dtype_info(tensor.type).name) + " already",
+          "--model", "give the F16, BF16 or F32 model");
+    }
+    plan.tensors.push_back({&tensor, may_quantize(tensor) ? types[i] : vector_type(tensor)});
+  }
+  return plan;
+}
+
+GgufPlan plan_f16(const formats::ModelFile& model) {
+  GgufPlan plan;
+  plan.file_type = 1;
+  for (const TensorView* tensor : in_quantization_order(model)) {
+    plan.tensors.push_back({tensor, may_quantize(*tensor) ? DType::kF16 : vector_type(*tensor)});
+  }
+  return plan;
+}
+
+WrittenGguf write_gguf(const formats::ModelFile& model, const GgufPlan& plan,
+                       const std::filesystem::path& path, int threads, const std::string& label) {
+  formats::GgufMetadata metadata = model.gguf_metadata();
+  metadata["general.file_type"] = formats::GgufValue::of(plan.file_type);
+  metadata["general.quantization_version"] = formats::GgufValue::of(std::uint32_t{2});
+  metadata.erase("general.alignment");  // what follows is laid out at the default
+  WrittenGguf written;
+  std::vector<formats::GgufTensor> tensors;
+  for (const TensorPlan& tensor : plan.tensors) {
+    tensors.push_back({tensor.source->name, tensor.type, tensor.source->shape});
+    ++written.tensors[std::string(dtype_info(tensor.type).name)];
+  }
+  formats::GgufWriter writer(path, metadata, std::move(tensors));
+  Progress progress(label, plan.tensors.size(), " tensors");
+  std::array<std::vector<std::byte>, 2> buffers;  // before the pool: its threads write into them to the end
+  WorkerPool pool(threads);
+  const std::vector<Slab> slabs = cut(plan);
+  if (!slabs.empty()) start(pool, slabs[0], buffers[0]);
+  for (std::size_t i = 0; i < slabs.size(); ++i) {
+    pool.wait();
+    if (i + 1 < slabs.size()) start(pool, slabs[i + 1], buffers[(i + 1) % 2]);
+    writer.write(buffers[i % 2]);
+    const bool last_of_tensor = i + 1 == slabs.size() || slabs[i + 1].plan != slabs[i].plan;
+    if (!last_of_tensor) continue;
+    model.release(*slabs[i].plan->source);
+    progress.note(slabs[i].plan->source->name);
+    progress.advance();
+  }
+  written.digest = writer.finish();
+  written.size = std::filesystem::file_size(path);
+  return written;
+}
+
+}  // namespace stepdown::quant

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "engine/base/dtype.h"
+#include "engine/formats/model_file.h"
+
+namespace stepdown::quant {
+
+/// What each tensor of a new GGUF file becomes, in file order.
+struct TensorPlan {
+  const TensorView* source;
+  DType type;
+};
+struct GgufPlan {
+  std::vector<TensorPlan> tensors;
+  std::uint32_t file_type = 0;  ///< GGUF's general.file_type
+};
+
+/// By preset ("Q4_K_M"). Throws InputError for unknown presets, architectures other than llama, and weights
+/// that are quantized already.
+GgufPlan plan_preset(const formats::ModelFile& model, std::string_view preset);
+/// All matrices as F16, all vectors as F32.
+GgufPlan plan_f16(const formats::ModelFile& model);
+
+struct WrittenGguf {
+  std::string digest;  ///< SHA-256 of the file, 64 hex digits
+  std::uint64_t size = 0;
+  std::map<std::string, int> tensors;  ///< how many by type
+};
+
+/// Streams the model into `path`, some MiB at a time, encoded on `threads` threads (0: all cores); the bytes
+/// do not depend on their number. Throws InputError for weights that are not finite or beyond binary16's
+/// range.
+WrittenGguf write_gguf(const formats::ModelFile& model, const GgufPlan& plan,
+                       const std::filesystem::path& path, int threads, const std::string& label);
+
+}  // namespace stepdown::quant

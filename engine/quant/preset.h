@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/base/dtype.h"
+#include "engine/base/tensor.h"
+#include "engine/formats/model_file.h"
+
+namespace stepdown::quant {
+
+/// A GGUF mix as llama.cpp names it: which type each tensor gets.
+struct Preset {
+  std::string_view name;
+  std::uint32_t file_type;  ///< GGUF's general.file_type
+  int bits;                 ///< nominal, of `base`
+  DType base;               ///< of all tensors that no rule raises
+};
+
+std::span<const Preset> presets();
+/// Case counts not. Throws InputError naming all presets.
+const Preset& find_preset(std::string_view name);
+
+/// The type of each tensor under `preset`, in the given order: llama.cpp's rules (llama-quant.cpp) for models
+/// without experts and without an importance matrix. Tensors must be in file order of llama-quantize
+/// (quantization_order), since some rules count them.
+std::vector<DType> choose_types(const Preset& preset, const formats::ModelConfig& config,
+                                std::span<const TensorView> tensors);
+
+/// Whether a GGUF quantizer may touch the tensor at all: matrices whose name ends with "weight", norms apart.
+bool may_quantize(const TensorView& tensor);
+
+/// llama-quantize's order of tensors: by layer, then by name; those without a layer first.
+bool quantization_order(const TensorView& left, const TensorView& right);
+
+}  // namespace stepdown::quant

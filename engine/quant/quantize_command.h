@@ -1,0 +1,10 @@
+#pragma once
+
+#include "engine/base/program.h"
+
+namespace stepdown::quant {
+
+/// `stepdown-engine quantize`; its contract stands in ARCHITECTURE.md.
+Command quantize_command();
+
+}  // namespace stepdown::quant

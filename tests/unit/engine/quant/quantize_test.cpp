@@ -1,0 +1,143 @@
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <thread>
+
+#include "tests/unit/engine/formats/hf_folder.h"
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "engine/base/atomic_file.h"
+#include "engine/base/error.h"
+#include "engine/base/hash.h"
+#include "engine/formats/model_file.h"
+#include "engine/formats/staging_folder.h"
+#include "engine/quant/gguf_quantizer.h"
+#include "engine/quant/method.h"
+
+namespace stepdown::quant {
+namespace {
+
+namespace fs = std::filesystem;
+using formats::HfFolder;
+using formats::TempFolder;
+
+/// HfFolder with rows of 32 columns, so that blocks fit.
+HfFolder& widened(HfFolder& hf) {
+  hf.config["hidden_size"] = 32;
+  hf.config["intermediate_size"] = 64;
+  const auto fill = [&](const std::string& name, std::vector<std::int64_t> shape) {
+    std::int64_t count = 1;
+    for (const std::int64_t length : shape) count *= length;
+    std::string bytes;
+    for (std::int64_t i = 0; i < count; ++i) {
+      bytes += static_cast<char>(i * 37);
+      bytes += static_cast<char>(0x28 + i % 7 + (i % 3 == 0 ? 0x80 : 0));
+    }
+    hf.tensors[name] = {"F16", std::move(shape), bytes};
+  };
+  const std::string layer = "model.layers.0.";
+  fill("model.embed_tokens.weight", {6, 32});
+  fill("model.norm.weight", {32});
+  fill(layer + "input_layernorm.weight", {32});
+  fill(layer + "post_attention_layernorm.weight", {32});
+  fill(layer + "self_attn.q_proj.weight", {16, 32});
+  fill(layer + "self_attn.k_proj.weight", {8, 32});
+  fill(layer + "self_attn.v_proj.weight", {8, 32});
+  fill(layer + "self_attn.o_proj.weight", {32, 16});
+  fill(layer + "mlp.gate_proj.weight", {64, 32});
+  fill(layer + "mlp.up_proj.weight", {64, 32});
+  fill(layer + "mlp.down_proj.weight", {32, 64});
+  hf.write();
+  return hf;
+}
+
+TEST(Quantize, FolderBecomesLoadableGgufWhoseBytesDoNotDependOnThreads) {
+  HfFolder hf;
+  const auto model = formats::open_model(widened(hf).folder.path());
+  const TempFolder out;
+  const GgufPlan plan = plan_preset(*model, "Q8_0");
+  const WrittenGguf one = write_gguf(*model, plan, out / "1.gguf", 1, "test");
+  const WrittenGguf seven = write_gguf(*model, plan, out / "7.gguf", 7, "test");
+  EXPECT_EQ(one.digest, seven.digest);
+  EXPECT_EQ(one.digest, sha256_file(out / "1.gguf"));
+  EXPECT_EQ(read_file(out / "1.gguf"), read_file(out / "7.gguf"));
+  const auto written = formats::open_model(out / "1.gguf");
+  EXPECT_EQ(written->config().hidden, 32);
+  EXPECT_EQ(written->tokenizer().tokens, model->tokenizer().tokens);
+  EXPECT_EQ(written->find("blk.0.attn_q.weight")->type, DType::kQ8_0);
+  EXPECT_EQ(written->find("blk.0.attn_output.weight")->type, DType::kF16) << "16 columns fill no block";
+  EXPECT_EQ(written->find("blk.0.attn_norm.weight")->type, DType::kF32);
+  EXPECT_EQ(one.tensors.at("Q8_0"), 7);
+}
+
+TEST(Quantize, ConvertingToF16KeepsEveryWeight) {
+  HfFolder hf;
+  const auto model = formats::open_model(widened(hf).folder.path());
+  const TempFolder out;
+  write_gguf(*model, plan_f16(*model), out / "f16.gguf", 2, "test");
+  const auto written = formats::open_model(out / "f16.gguf");
+  ASSERT_EQ(written->tensors().size(), model->tensors().size());
+  for (const TensorView& tensor : model->tensors()) {
+    const TensorView* copy = written->find(tensor.name);
+    ASSERT_NE(copy, nullptr) << tensor.name;
+    EXPECT_EQ(copy->shape, tensor.shape);
+    EXPECT_TRUE(std::ranges::equal(copy->data, tensor.data)) << tensor.name;
+  }
+}
+
+TEST(Quantize, RefusesWhatItCannotHonour) {
+  HfFolder hf;
+  widened(hf);
+  hf.tensors["model.layers.0.mlp.up_proj.weight"].bytes.replace(64, 2, "\x00\x7e", 2);  // NaN
+  hf.write();
+  const auto model = formats::open_model(hf.folder.path());
+  const TempFolder out;
+  EXPECT_THROW(plan_preset(*model, "Q9"), InputError);
+  EXPECT_THROW(find_method("int8"), InputError);
+  const Method& gguf = find_method("gguf");
+  EXPECT_THROW(gguf.run(*model, {"Q8_0", 4, 0, ""}, out.path(), 1), InputError) << "bits";
+  EXPECT_THROW(gguf.run(*model, {"Q8_0", 0, 128, ""}, out.path(), 1), InputError) << "group size";
+  try {
+    gguf.run(*model, {"Q8_0", 0, 0, ""}, out.path(), 2);
+    FAIL() << "NaN went through";
+  } catch (const InputError& error) {
+    EXPECT_NE(std::string(error.what()).find("blk.0.ffn_up.weight"), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find("row 1"), std::string::npos) << error.what();
+  }
+}
+
+TEST(Quantize, QuantizedInputIsRefused) {
+  HfFolder hf;
+  const auto model = formats::open_model(widened(hf).folder.path());
+  const TempFolder out;
+  write_gguf(*model, plan_preset(*model, "Q4_0"), out / "q.gguf", 1, "test");
+  EXPECT_THROW(plan_preset(*formats::open_model(out / "q.gguf"), "Q8_0"), InputError);
+}
+
+TEST(StagingFolder, AbandonedOnesAreCleanedAndLivingOnesKept) {
+  const TempFolder parent;
+  fs::create_directories(parent / ".tmp-dead");
+  write_file_atomically(parent / ".tmp-dead" / "model.gguf", "half");
+  const formats::StagingFolder living(parent.path());
+  EXPECT_FALSE(fs::exists(parent / ".tmp-dead"));
+  {
+    formats::StagingFolder second(parent.path());
+    EXPECT_TRUE(fs::exists(living.path()));
+    write_file_atomically(second.path() / "x", "1");
+    second.publish_folder(parent / "result");
+  }
+  EXPECT_EQ(read_file(parent / "result" / "x"), "1");
+  {
+    formats::StagingFolder again(parent.path());
+    write_file_atomically(again.path() / "x", "1");
+    again.publish_folder(parent / "result");
+  }
+  EXPECT_EQ(std::distance(fs::directory_iterator(parent.path()), fs::directory_iterator()), 2)
+      << "result and living";
+}
+
+}  // namespace
+}  // namespace stepdown::quant
