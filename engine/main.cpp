@@ -3,12 +3,14 @@
 #include "engine/base/program.h"
 #include "engine/quant/convert_command.h"
 #include "engine/quant/quantize_command.h"
+#include "engine/runtime/bench_command.h"
 
 // The subcommands of stepdown-engine: one row each.
 int main(int argc, char** argv) {
   const std::array commands = {
       stepdown::quant::quantize_command(),
       stepdown::quant::convert_command(),
+      stepdown::runtime::bench_command(),
   };
   return stepdown::run_program(argc, argv, "stepdown-engine",
                                "Serve, quantize, evaluate and inspect language models", commands);

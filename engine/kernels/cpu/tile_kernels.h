@@ -111,6 +111,15 @@ struct BlockScales {
   }
 };
 
+// With few input rows the weights come from memory, and tiles are too short for the processor's own
+// prefetchers, which start anew in every 4 KiB page.
+inline constexpr std::int64_t kPrefetchBytes = 8192;
+template <Packing kPacking>
+void prefetch_block(const std::byte* words) {
+  for (std::int64_t at = 0; at < kPacking.plane_bytes(); at += 64)
+    __builtin_prefetch(words + kPrefetchBytes + at);
+}
+
 template <class V, Packing kPacking, int kCount>
 void codes_tile_rows(const std::byte* tile, const CodedRows& input, std::int64_t first, float* out,
                      std::int64_t out_stride, bool accumulate) {
@@ -123,6 +132,7 @@ void codes_tile_rows(const std::byte* tile, const CodedRows& input, std::int64_t
     typename V::Floats sum[kCount];
     for (int row = 0; row < kCount; ++row) sum[row] = V::zero();
     for (std::int64_t block = 0; block < blocks; ++block) {
+      if constexpr (kCount <= 4) prefetch_block<kPacking>(tile + block * kPacking.plane_bytes());
       const BlockCodes<V, kPacking.bits> weight(tile + block * kPacking.plane_bytes() + lane * 4);
       const BlockScales<V, kPacking> factor(tile, input.columns, block, lane);
       for (int row = 0; row < kCount; ++row) {

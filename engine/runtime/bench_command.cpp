@@ -1,0 +1,225 @@
+#include "engine/runtime/bench_command.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <future>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "engine/base/atomic_file.h"
+#include "engine/base/error.h"
+#include "engine/base/progress.h"
+#include "engine/base/system_facts.h"
+#include "engine/kernels/operations.h"
+#include "engine/runtime/engine.h"
+#include "engine/runtime/machine_limits.h"
+
+namespace stepdown::runtime {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct BenchOptions {
+  std::string model;
+  std::string json;
+  int threads = 0;
+  int repeats = 5;
+  std::int64_t prompt = 512;
+  std::int64_t generate = 128;
+  std::vector<std::int64_t> batches = {2, 4, 8};
+  std::string kv_type = "f16";
+};
+
+struct Measured {
+  std::string test;
+  std::int64_t sequences;
+  double tokens_per_second;
+};
+
+// When the first token of a request came, and when its last one did.
+struct Timing {
+  Clock::time_point first, last;
+};
+
+std::future<Timing> start(Engine& engine, std::int64_t prompt, std::int64_t generate) {
+  GenerateRequest request;
+  for (std::int64_t i = 0; i < prompt; ++i) {
+    request.prompt.push_back(static_cast<TokenId>((i * 7919 + 13) % engine.config().vocab));
+  }
+  request.max_tokens = generate;
+  request.ignore_end = true;
+  struct Record {
+    Timing timing;
+    bool begun = false;
+    std::promise<Timing> done;
+  };
+  const auto record = std::make_shared<Record>();
+  auto done = record->done.get_future();
+  request.on_event = [record](const TokenEvent& event) {
+    const auto now = Clock::now();
+    if (event.finish) return record->done.set_value(record->timing);
+    if (!record->begun) record->timing.first = now;
+    record->begun = true;
+    record->timing.last = now;
+  };
+  if (engine.submit(std::move(request)).refusal) {
+    throw InputError("the prompt does not fit the context", "--prompt", "give fewer tokens");
+  }
+  return done;
+}
+
+double prompt_rate(Engine& engine, std::int64_t prompt) {
+  const auto begun = Clock::now();
+  const Timing timing = start(engine, prompt, 1).get();
+  return static_cast<double>(prompt) / std::chrono::duration<double>(timing.first - begun).count();
+}
+
+double decode_rate(Engine& engine, std::int64_t sequences, std::int64_t generate) {
+  std::vector<std::future<Timing>> running;
+  for (std::int64_t i = 0; i < sequences; ++i) running.push_back(start(engine, 1, generate));
+  Clock::time_point first = Clock::time_point::max();
+  Clock::time_point last{};
+  for (auto& each : running) {
+    const Timing timing = each.get();
+    first = std::min(first, timing.first);
+    last = std::max(last, timing.last);
+  }
+  return static_cast<double>((generate - 1) * sequences) /
+         std::chrono::duration<double>(last - first).count();
+}
+
+template <class Measure>
+double median_of(int repeats, Progress& progress, const Measure& measure) {
+  std::vector<double> values;
+  for (int i = 0; i < repeats; ++i) {
+    values.push_back(measure());
+    progress.advance();
+  }
+  std::nth_element(values.begin(), values.begin() + repeats / 2, values.end());
+  return values[static_cast<std::size_t>(repeats / 2)];
+}
+
+// The type that most weight bytes have: what one calls the file.
+DType main_type(const formats::ModelFile& file, std::size_t& bytes) {
+  std::map<DType, std::size_t> by_type;
+  bytes = 0;
+  for (const TensorView& tensor : file.tensors()) {
+    by_type[tensor.type] += tensor.data.size();
+    bytes += tensor.data.size();
+  }
+  return std::max_element(by_type.begin(), by_type.end(),
+                          [](const auto& a, const auto& b) { return a.second < b.second; })
+      ->first;
+}
+
+std::vector<Measured> measure_all(Engine& engine, const BenchOptions& options) {
+  const auto tests = static_cast<std::uint64_t>(2 + options.batches.size());
+  Progress progress("bench", tests * static_cast<std::uint64_t>(options.repeats), "runs");
+  prompt_rate(engine, std::min<std::int64_t>(options.prompt, 64));  // touches every page once
+  std::vector<Measured> results;
+  progress.note("prompt");
+  results.push_back({"pp" + std::to_string(options.prompt), 1, median_of(options.repeats, progress, [&] {
+                       return prompt_rate(engine, options.prompt);
+                     })});
+  std::vector<std::int64_t> batches = {1};
+  batches.insert(batches.end(), options.batches.begin(), options.batches.end());
+  for (const std::int64_t batch : batches) {
+    progress.note(std::to_string(batch) + " sequences");
+    const std::string name = "tg" + std::to_string(options.generate);
+    results.push_back(
+        {batch == 1 ? name : name + "x" + std::to_string(batch), batch,
+         median_of(options.repeats, progress, [&] { return decode_rate(engine, batch, options.generate); })});
+  }
+  return results;
+}
+
+int bench(const BenchOptions& options) {
+  auto file = formats::open_model(options.model);
+  std::size_t weight_bytes = 0;
+  const DType type = main_type(*file, weight_bytes);
+  EngineOptions engine_options;
+  engine_options.threads = options.threads;
+  engine_options.context = std::max(options.prompt, options.generate) + 2;
+  engine_options.max_sequences = std::max<std::int64_t>(
+      1, options.batches.empty() ? 1 : *std::max_element(options.batches.begin(), options.batches.end()));
+  engine_options.kv_type = options.kv_type == "int8" ? KvType::kInt8 : KvType::kF16;
+  Engine engine(std::move(file), engine_options);
+  MachineLimits limits{};
+  {
+    kernels::ThreadPool pool(engine.options().threads);
+    limits = measure_limits(pool);
+  }
+  const std::vector<Measured> results = measure_all(engine, options);
+
+  const auto& name = dtype_info(type).name;
+  nlohmann::json report = {
+      {"model", options.model},
+      {"type", name},
+      {"weightBytes", weight_bytes},
+      {"threads", engine.options().threads},
+      {"kvType", options.kv_type},
+      {"instructionSet", kernels::operations().name},
+      {"cpu", cpu_name()},
+      {"limits", {{"readGBPerS", limits.read_gb_per_s}, {"int8GopPerS", limits.int8_gop_per_s}}},
+      {"peakMemoryBytes", peak_memory_bytes()},
+      {"results", nlohmann::json::array()}};
+  std::printf("%s, %s, %.1f MB, %d threads, %s\nlimits: read %.1f GB/s, int8 %.0f GOP/s\n",
+              options.model.c_str(), std::string(name).c_str(), static_cast<double>(weight_bytes) / 1e6,
+              engine.options().threads, std::string(kernels::operations().name).c_str(), limits.read_gb_per_s,
+              limits.int8_gop_per_s);
+  std::printf("%-10s %12s %22s\n", "test", "tok/s", "weights read, GB/s");
+  for (const Measured& result : results) {
+    const bool decode = result.test.starts_with("tg");
+    const double steps = result.tokens_per_second / static_cast<double>(result.sequences);
+    const double read = steps * static_cast<double>(weight_bytes) / 1e9;
+    nlohmann::json row = {{"test", result.test},
+                          {"sequences", result.sequences},
+                          {"tokensPerSecond", result.tokens_per_second}};
+    if (decode) row["readGBPerS"] = read;
+    report["results"].push_back(row);
+    std::printf("%-10s %12.1f %22s\n", result.test.c_str(), result.tokens_per_second,
+                decode ? (std::to_string(read).substr(0, 5) + " (" +
+                          std::to_string(static_cast<int>(100 * read / limits.read_gb_per_s)) + " %)")
+                             .c_str()
+                       : "");
+  }
+  if (!options.json.empty()) write_file_atomically(options.json, report.dump(2) + "\n");
+  return kDone;
+}
+
+}  // namespace
+
+Command bench_command() {
+  return {"bench", "Measure tokens per second of a model, beside this machine's limits", [](CLI::App& app) {
+            const auto options = std::make_shared<BenchOptions>();
+            app.add_option("--model", options->model, "GGUF file or model folder")->required();
+            app.add_option("--json", options->json, "Write the figures to this file");
+            app.add_option("--threads", options->threads, "Threads; 0: all this process may use")
+                ->capture_default_str();
+            app.add_option("--repeats", options->repeats, "Runs of each test; the median counts")
+                ->check(CLI::Range(1, 1000))
+                ->capture_default_str();
+            app.add_option("--prompt", options->prompt, "Prompt tokens")
+                ->check(CLI::Range(1, 1 << 20))
+                ->capture_default_str();
+            app.add_option("--generate", options->generate, "Tokens to generate")
+                ->check(CLI::Range(2, 1 << 20))
+                ->capture_default_str();
+            app.add_option("--batches", options->batches, "Sequences decoded together, besides one")
+                ->delimiter(',')
+                ->check(CLI::Range(1, 1024))
+                ->capture_default_str();
+            app.add_option("--kv-type", options->kv_type, "Key-value cache")
+                ->check(CLI::IsMember({"f16", "int8"}))
+                ->capture_default_str();
+            return [options] { return bench(*options); };
+          }};
+}
+
+}  // namespace stepdown::runtime
