@@ -1,0 +1,20 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "operator/local/api/resource.h"
+
+namespace stepdown::local::api {
+
+/// The table of built-in resources, as recorded from a real API server (builtins/record).
+struct Builtins {
+  std::vector<std::shared_ptr<const Resource>> resources;
+  Json schemas;  ///< OpenAPI components by name
+  std::shared_ptr<SchemaSet> compiled;
+  const Schema* object_meta = nullptr;
+};
+
+Builtins load_builtins();
+
+}  // namespace stepdown::local::api

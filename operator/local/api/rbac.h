@@ -1,0 +1,16 @@
+#pragma once
+
+#include "operator/local/api/cluster.h"
+#include "operator/local/api/request.h"
+
+namespace stepdown::local::api {
+
+/// Role-based access control over the stored Roles and bindings. Members of system:masters may do anything.
+/// Both throw ApiError 401 or 403.
+void authorize(Cluster& cluster, const User& user, const Target& target);
+/// Paths that are no resources: discovery and OpenAPI are open to every authenticated user.
+void authorize_path(Cluster& cluster, const Request& request);
+/// Answers a SelfSubjectAccessReview ("kubectl auth can-i").
+Json review_access(Cluster& cluster, const Request& request);
+
+}  // namespace stepdown::local::api
