@@ -1,6 +1,7 @@
 #include <array>
 
 #include "engine/base/program.h"
+#include "engine/formats/inspect_command.h"
 #include "engine/quant/convert_command.h"
 #include "engine/quant/quantize_command.h"
 #include "engine/runtime/bench_command.h"
@@ -11,6 +12,7 @@ int main(int argc, char** argv) {
       stepdown::quant::quantize_command(),
       stepdown::quant::convert_command(),
       stepdown::runtime::bench_command(),
+      stepdown::formats::inspect_command(),
   };
   return stepdown::run_program(argc, argv, "stepdown-engine",
                                "Serve, quantize, evaluate and inspect language models", commands);

@@ -13,7 +13,7 @@ constexpr std::size_t kMaxBytes = 4096;  // Kubernetes' limit for one container
 
 void write_termination_log(const std::filesystem::path& path, const nlohmann::json& summary) {
   if (path == kTerminationLog && !std::filesystem::exists(path)) return;
-  const std::string text = summary.dump();
+  const std::string text = summary.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   if (text.size() > kMaxBytes) {
     throw Error("summary of " + std::to_string(text.size()) + " bytes; at most 4096 are kept", path.string());
   }

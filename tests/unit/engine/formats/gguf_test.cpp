@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <functional>
 
+#include "tests/unit/engine/formats/temp_folder.h"
 #include <gtest/gtest.h>
 
 #include "engine/base/atomic_file.h"
@@ -48,13 +49,6 @@ TokenizerData small_tokenizer() {
 
 class GgufTest : public testing::Test {
  protected:
-  void SetUp() override {
-    folder_ = fs::path(testing::TempDir()) / ("gguf-" + std::to_string(::getpid()));
-    fs::create_directories(folder_);
-    path_ = folder_ / "model.gguf";
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
   void write_small() {
     std::vector<GgufTensor> tensors = {{"token_embd.weight", DType::kQ8_0, {4, 32}},
                                        {"output_norm.weight", DType::kF32, {32}}};
@@ -68,7 +62,7 @@ class GgufTest : public testing::Test {
 
   /// The one-line error of opening the file with `content`.
   std::string error_of(const std::string& content) {
-    write_file_atomically(path_, content);
+    write_file(path_, content);
     try {
       open_model(path_);
     } catch (const InputError& error) {
@@ -78,14 +72,15 @@ class GgufTest : public testing::Test {
     return "opened without complaint";
   }
 
-  fs::path folder_, path_;
+  TempFolder folder_;
+  fs::path path_ = folder_ / "model.gguf";
   std::string digest_;
 };
 
 TEST_F(GgufTest, WhatIsWrittenIsReadBack) {
   write_small();
   EXPECT_EQ(digest_, sha256_file(path_));
-  const auto model = open_model(folder_);
+  const auto model = open_model(folder_.path());
   const ModelConfig& config = model->config();
   EXPECT_EQ(config.architecture, "llama");
   EXPECT_EQ(config.vocab, 4);

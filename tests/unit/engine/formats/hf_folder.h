@@ -67,11 +67,11 @@ struct HfFolder {
   }
 
   void write() const {
-    write_file_atomically(folder / "config.json", config.dump());
-    write_file_atomically(folder / "tokenizer.json", tokenizer.dump());
-    write_file_atomically(folder / "tokenizer_config.json", tokenizer_config.dump());
-    write_file_atomically(folder / "generation_config.json", generation_config.dump());
-    write_file_atomically(folder / "model.safetensors", safetensors(tensors));
+    write_file(folder / "config.json", config.dump());
+    write_file(folder / "tokenizer.json", tokenizer.dump());
+    write_file(folder / "tokenizer_config.json", tokenizer_config.dump());
+    write_file(folder / "generation_config.json", generation_config.dump());
+    write_file(folder / "model.safetensors", safetensors(tensors));
   }
 
   TempFolder folder;

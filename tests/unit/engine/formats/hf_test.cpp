@@ -60,11 +60,10 @@ TEST(HuggingFace, ShardsAreJoinedByTheirIndex) {
   nlohmann::json map = {{"model.norm.weight", "a.safetensors"}};
   for (const auto& [name, tensor] : second) map[name] = "b.safetensors";
   std::filesystem::remove(hf.folder / "model.safetensors");
-  write_file_atomically(hf.folder / "a.safetensors", HfFolder::safetensors(first));
-  write_file_atomically(hf.folder / "b.safetensors", HfFolder::safetensors(second));
+  write_file(hf.folder / "a.safetensors", HfFolder::safetensors(first));
+  write_file(hf.folder / "b.safetensors", HfFolder::safetensors(second));
   const auto index = [&] {
-    write_file_atomically(hf.folder / "model.safetensors.index.json",
-                          nlohmann::json{{"weight_map", map}}.dump());
+    write_file(hf.folder / "model.safetensors.index.json", nlohmann::json{{"weight_map", map}}.dump());
   };
   index();
   EXPECT_EQ(open_model(hf.folder.path())->tensors().size(), 11u);
@@ -92,7 +91,7 @@ TEST(HuggingFace, TokenizerFactsComeFromAllItsFiles) {
   EXPECT_EQ(tokenizer.end_of_turn, std::vector<std::int32_t>{4});
   EXPECT_FALSE(tokenizer.add_bos);
   EXPECT_EQ(tokenizer.chat_template, "{{ x }}");
-  write_file_atomically(hf.folder / "chat_template.jinja", "{{ y }}");
+  write_file(hf.folder / "chat_template.jinja", "{{ y }}");
   EXPECT_EQ(open_model(hf.folder.path())->tokenizer().chat_template, "{{ y }}");
 }
 
@@ -215,7 +214,7 @@ TEST(HuggingFace, TruncatedAndLyingWeightsAreOneClearError) {
                                   std::string(8, '\xff') + "{}", whole + "x"};
   for (std::size_t size = 0; size < whole.size(); size += 37) bad.push_back(whole.substr(0, size));
   for (const std::string& content : bad) {
-    write_file_atomically(hf.folder / "model.safetensors", content);
+    write_file(hf.folder / "model.safetensors", content);
     EXPECT_THROW(open_model(hf.folder.path()), InputError) << content.size();
   }
 }

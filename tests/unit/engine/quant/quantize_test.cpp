@@ -23,6 +23,7 @@ namespace {
 namespace fs = std::filesystem;
 using formats::HfFolder;
 using formats::TempFolder;
+using formats::write_file;
 
 /// HfFolder with rows of 32 columns, so that blocks fit.
 HfFolder& widened(HfFolder& hf) {
@@ -120,19 +121,19 @@ TEST(Quantize, QuantizedInputIsRefused) {
 TEST(StagingFolder, AbandonedOnesAreCleanedAndLivingOnesKept) {
   const TempFolder parent;
   fs::create_directories(parent / ".tmp-dead");
-  write_file_atomically(parent / ".tmp-dead" / "model.gguf", "half");
+  write_file(parent / ".tmp-dead" / "model.gguf", "half");
   const formats::StagingFolder living(parent.path());
   EXPECT_FALSE(fs::exists(parent / ".tmp-dead"));
   {
     formats::StagingFolder second(parent.path());
     EXPECT_TRUE(fs::exists(living.path()));
-    write_file_atomically(second.path() / "x", "1");
+    write_file(second.path() / "x", "1");
     second.publish_folder(parent / "result");
   }
   EXPECT_EQ(read_file(parent / "result" / "x"), "1");
   {
     formats::StagingFolder again(parent.path());
-    write_file_atomically(again.path() / "x", "1");
+    write_file(again.path() / "x", "1");
     again.publish_folder(parent / "result");
   }
   EXPECT_EQ(std::distance(fs::directory_iterator(parent.path()), fs::directory_iterator()), 2)

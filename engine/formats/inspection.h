@@ -1,0 +1,24 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "engine/formats/model_file.h"
+#include "engine/memory/memory_model.h"
+
+namespace stepdown::formats {
+
+memory::Shape memory_shape(const ModelConfig& config);
+
+/// Bytes of all tensors.
+std::int64_t weight_bytes(const ModelFile& model);
+
+/// "sha256:…" over all that decides how text becomes tokens: the same for a model and its quantized GGUF.
+std::string tokenizer_digest(const TokenizerData& tokenizer);
+
+/// What `inspect --json` prints; ARCHITECTURE.md has its contract. Hashes the whole model.
+nlohmann::json inspect(const std::filesystem::path& path);
+
+}  // namespace stepdown::formats
