@@ -5,10 +5,12 @@
 #include "engine/quant/convert_command.h"
 #include "engine/quant/quantize_command.h"
 #include "engine/runtime/bench_command.h"
+#include "engine/server/serve_command.h"
 
 // The subcommands of stepdown-engine: one row each.
 int main(int argc, char** argv) {
   const std::array commands = {
+      stepdown::server::serve_command(),
       stepdown::quant::quantize_command(),
       stepdown::quant::convert_command(),
       stepdown::runtime::bench_command(),

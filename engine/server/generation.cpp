@@ -1,0 +1,144 @@
+#include "engine/server/generation.h"
+
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <utility>
+
+#include "engine/server/api_error.h"
+
+namespace stepdown::server {
+
+using Clock = std::chrono::steady_clock;
+
+/// Between the engine's thread and the request's. Callbacks share it, so that late events find it alive.
+struct Generation::Mailbox {
+  std::mutex mutex;
+  std::condition_variable arrived;
+  std::deque<std::pair<std::size_t, runtime::TokenEvent>> events;
+};
+
+namespace {
+
+[[noreturn]] void refuse(runtime::Engine::Refusal refusal, const runtime::Engine& engine) {
+  switch (refusal) {
+    case runtime::Engine::Refusal::kQueueFull:
+      throw ApiError(429, "overloaded", "the queue is full; try again after the time that Retry-After gives");
+    case runtime::Engine::Refusal::kPromptTooLong:
+      throw ApiError(400, "context_length_exceeded",
+                     "the prompt leaves no room in the context of " +
+                         std::to_string(engine.options().context) + " tokens",
+                     "messages");
+    case runtime::Engine::Refusal::kStopping:
+      break;
+  }
+  throw ApiError(503, "shutting_down", "the server is shutting down");
+}
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+}  // namespace
+
+Generation::Generation(runtime::Engine& engine, Metrics& metrics, Request request, AnswerHead head,
+                       std::vector<runtime::GenerateRequest> sequences)
+    : engine_(engine),
+      metrics_(metrics),
+      request_(std::move(request)),
+      head_(std::move(head)),
+      tokenizer_(engine.tokenizer()),
+      mailbox_(std::make_shared<Mailbox>()) {
+  for (std::size_t i = 0; i < sequences.size(); ++i) {
+    sequences[i].on_event = [mailbox = mailbox_, i](const runtime::TokenEvent& event) {
+      const std::lock_guard lock(mailbox->mutex);
+      mailbox->events.emplace_back(i, event);
+      mailbox->arrived.notify_one();
+    };
+    const auto submitted = engine_.submit(std::move(sequences[i]));
+    if (submitted.refusal) {
+      for (const auto id : ids_) engine_.cancel(id);
+      refuse(*submitted.refusal, engine_);
+    }
+    ids_.push_back(submitted.id);
+    choices_.emplace_back(request_);
+    last_token_.push_back(start_);
+  }
+  open_ = choices_.size();
+  metrics_.prompt_tokens(head_.prompt_tokens);
+}
+
+Generation::~Generation() {
+  for (std::size_t i = 0; i < choices_.size(); ++i) {
+    if (choices_[i].finish_reason) continue;
+    engine_.cancel(ids_[i]);
+    metrics_.finished("abort", seconds_since(start_));
+  }
+}
+
+std::int64_t Generation::completion_tokens() const {
+  std::int64_t total = 0;
+  for (const Choice& choice : choices_) total += choice.tokens;
+  return total;
+}
+
+std::optional<Generation::Update> Generation::next(std::chrono::milliseconds timeout) {
+  std::pair<std::size_t, runtime::TokenEvent> arrived;
+  {
+    std::unique_lock lock(mailbox_->mutex);
+    if (!mailbox_->arrived.wait_for(lock, timeout, [this] { return !mailbox_->events.empty(); }))
+      return std::nullopt;
+    arrived = std::move(mailbox_->events.front());
+    mailbox_->events.pop_front();
+  }
+  return take(arrived.first, arrived.second);
+}
+
+Generation::Update Generation::take(std::size_t index, const runtime::TokenEvent& event) {
+  Choice& choice = choices_[index];
+  if (choice.finish_reason)
+    return {index, {}};  // it stopped at a stop string; what the engine still sent is dropped
+  std::string text;
+  if (event.token >= 0) {
+    const std::string bytes(tokenizer_->bytes(event.token));
+    ++choice.tokens;
+    confidence_.add(event);
+    metrics_.token(seconds_since(last_token_[index]), choice.tokens == 1);
+    last_token_[index] = Clock::now();
+    if (request_.logprobs) {
+      TokenLogprob logprob{bytes, event.logprob, {}, choice.full.size()};
+      for (const auto& [id, value] : event.top_logprobs)
+        logprob.top.emplace_back(tokenizer_->decode({&id, 1}, true), value);
+      choice.logprobs.push_back(std::move(logprob));
+    }
+    text = choice.text.push(bytes);
+    if (choice.text.stopped()) {
+      engine_.cancel(ids_[index]);
+      close(index, "stop");
+    }
+  }
+  if (event.finish && !choice.finish_reason) {
+    switch (*event.finish) {
+      case runtime::FinishReason::kNonFinite:
+        metrics_.finished("error", seconds_since(start_));
+        choice.finish_reason = "error";
+        throw ApiError(500, "nonfinite_logits", "the model computed values that are not finite");
+      case runtime::FinishReason::kCancelled:
+        throw ApiError(503, "shutting_down", "the server is shutting down");
+      case runtime::FinishReason::kStop:
+      case runtime::FinishReason::kLength:
+        text += choice.text.finish();
+        close(index, *event.finish == runtime::FinishReason::kStop ? "stop" : "length");
+    }
+  }
+  choice.full += text;
+  return {index, std::move(text)};
+}
+
+void Generation::close(std::size_t index, std::string reason) {
+  metrics_.finished(reason, seconds_since(start_));
+  choices_[index].finish_reason = std::move(reason);
+  --open_;
+}
+
+}  // namespace stepdown::server

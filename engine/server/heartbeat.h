@@ -1,0 +1,34 @@
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "engine/runtime/engine.h"
+
+namespace stepdown::server {
+
+/// Keeps an idle engine stepping, so that readiness is a matter of fact: after two seconds without a step it
+/// asks for one token of its own.
+class Heartbeat {
+ public:
+  explicit Heartbeat(runtime::Engine& engine);
+  ~Heartbeat();
+  Heartbeat(const Heartbeat&) = delete;
+  Heartbeat& operator=(const Heartbeat&) = delete;
+
+  /// A forward step ended lately.
+  bool alive() const;
+
+ private:
+  void run();
+
+  runtime::Engine& engine_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool stop_ = false;
+  std::thread thread_;
+};
+
+}  // namespace stepdown::server

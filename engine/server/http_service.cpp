@@ -1,0 +1,326 @@
+#include "engine/server/http_service.h"
+
+#include <atomic>
+#include <random>
+#include <thread>
+
+#include <nlohmann/json.hpp>
+
+#include "engine/base/error.h"
+#include "engine/base/log.h"
+#include "engine/server/api_error.h"
+#include "engine/server/generation.h"
+#include "engine/server/heartbeat.h"
+#include "engine/server/metrics.h"
+#include "engine/server/prompt_builder.h"
+#include "engine/server/watched_server.h"
+
+namespace stepdown::server {
+namespace {
+
+using namespace std::chrono_literals;
+using nlohmann::ordered_json;
+
+constexpr const char* kJson = "application/json";
+constexpr auto kTurn = 100ms;  // how often a waiting request looks whether its client is still there
+
+std::string dump(const ordered_json& json) {
+  return json.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+}
+
+void answer(httplib::Response& out, const ApiError& error) {
+  out.status = error.status();
+  if (error.status() == 429 || error.status() == 503) out.set_header("Retry-After", "1");
+  out.set_content(dump(error.body()), kJson);
+}
+
+std::string random_id(std::mt19937_64& random) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string id;
+  for (int i = 0; i < 24; ++i) id += kDigits[random() % 16];
+  return id;
+}
+
+/// Counts a request for as long as it is open.
+class Open {
+ public:
+  explicit Open(std::atomic<int>& count) : count_(count) { ++count_; }
+  ~Open() { --count_; }
+  Open(const Open&) = delete;
+  Open& operator=(const Open&) = delete;
+
+ private:
+  std::atomic<int>& count_;
+};
+
+/// A stream on its way out: the update that was awaited before the status line, then all that follow.
+struct Stream {
+  Stream(std::unique_ptr<Generation> g, std::atomic<int>& open) : opened(open), generation(std::move(g)) {}
+  Open opened;
+  std::unique_ptr<Generation> generation;
+  std::optional<Generation::Update> first;
+  std::vector<bool> begun;
+};
+
+}  // namespace
+
+struct HttpService::State {
+  State(runtime::Engine& e, const formats::TokenizerData& tokenizer, ServiceOptions given)
+      : engine(e),
+        options(std::move(given)),
+        metrics(options.names.front(), options.revision),
+        prompts(e.tokenizer(), tokenizer),
+        heartbeat(e) {}
+
+  void install();
+  void complete(const httplib::Request& http, httplib::Response& out, bool chat);
+  std::unique_ptr<Generation> start(const httplib::Request& http, bool chat);
+  void send_stream(httplib::Response& out, std::unique_ptr<Generation> generation, Generation::Update first);
+  static bool stream_turn(Stream& stream, httplib::DataSink& sink);
+  static bool stream_update(Stream& stream, const Generation::Update& update, httplib::DataSink& sink);
+  void models(httplib::Response& out) const;
+
+  runtime::Engine& engine;
+  ServiceOptions options;
+  Metrics metrics;
+  PromptBuilder prompts;
+  Heartbeat heartbeat;
+  WatchedServer http;
+  int port = 0;
+  std::atomic<bool> stopping = false;
+  std::atomic<int> open = 0;
+  std::mutex random_mutex;
+  std::mt19937_64 random{std::random_device{}()};
+};
+
+std::unique_ptr<Generation> HttpService::State::start(const httplib::Request& http_request, bool chat) {
+  if (stopping) throw ApiError(503, "shutting_down", "the server is shutting down");
+  AnswerHead head;
+  std::uint64_t seed = 0;
+  {
+    const std::lock_guard lock(random_mutex);
+    head.id = (chat ? "chatcmpl-" : "cmpl-") + random_id(random);
+    seed = random();
+  }
+  Request request = parse_request(http_request.body, chat, seed);
+  if (std::ranges::find(options.names, request.model) == options.names.end()) {
+    throw ApiError(
+        404, "model_not_found",
+        "the model '" + request.model + "' does not exist; this server has '" + options.names.front() + "'",
+        "model");
+  }
+  head.created =
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
+          .count();
+  head.model = request.model;
+  head.revision = options.revision;
+  head.chat = chat;
+  std::vector<runtime::GenerateRequest> sequences;
+  const auto all = prompts.build(request);
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const auto length = static_cast<std::int64_t>(all[i].size());
+    if (i % static_cast<std::size_t>(request.n) == 0) head.prompt_tokens += length;
+    if (length >= engine.options().context) {
+      throw ApiError(400, "context_length_exceeded",
+                     "the prompt has " + std::to_string(length) + " tokens, the context only " +
+                         std::to_string(engine.options().context),
+                     chat ? "messages" : "prompt");
+    }
+    runtime::GenerateRequest sequence;
+    sequence.prompt = all[i];
+    sequence.max_tokens =
+        std::min(request.max_tokens.value_or(engine.options().context), engine.options().context - length);
+    sequence.sampling = request.sampling;
+    sequence.sampling.seed += i;
+    sequence.top_logprobs = request.top_logprobs;
+    sequence.ignore_end = request.ignore_end;
+    if (request.schema) {
+      const std::string written = request.continue_final_message
+                                      ? request.messages.back()["content"].get<std::string>()
+                                      : std::string();
+      sequence.constraint = engine.constraints().make(request.schema, written);
+      if (!sequence.constraint) {
+        throw ApiError(400, "invalid_value",
+                       "the last message is no beginning of a document that response_format allows",
+                       "messages");
+      }
+    }
+    sequences.push_back(std::move(sequence));
+  }
+  try {
+    return std::make_unique<Generation>(engine, metrics, std::move(request), std::move(head),
+                                        std::move(sequences));
+  } catch (const InputError& error) {  // ids outside the vocabulary, an empty prompt
+    throw ApiError(400, "invalid_value", error.what(), chat ? "messages" : "prompt");
+  }
+}
+
+void HttpService::State::complete(const httplib::Request& http_request, httplib::Response& out, bool chat) {
+  const Open opened(open);
+  std::unique_ptr<Generation> generation = start(http_request, chat);
+  const auto hung_up = [&http_request] { return !client_waits(http_request); };
+  // An error before the first token is an HTTP error, for streams too.
+  std::optional<Generation::Update> first;
+  while (!first) {
+    first = generation->next(kTurn);
+    if (!first && hung_up()) return;
+  }
+  if (generation->request().stream) return send_stream(out, std::move(generation), std::move(*first));
+  while (!generation->done()) {
+    if (!generation->next(kTurn) && hung_up()) return;
+  }
+  out.set_content(dump(answer_json(generation->head(), generation->request(), generation->choices(),
+                                   generation->confidence())),
+                  kJson);
+}
+
+bool HttpService::State::stream_update(Stream& stream, const Generation::Update& update,
+                                       httplib::DataSink& sink) {
+  Generation& generation = *stream.generation;
+  Choice& choice = generation.choices()[update.choice];
+  const bool begin = !stream.begun[update.choice];
+  if (update.text.empty() && !choice.finish_reason && !begin) return true;
+  stream.begun[update.choice] = true;
+  ordered_json chunk =
+      chunk_json(generation.head(), generation.request(), update.choice, choice, update.text, begin);
+  if (generation.done()) chunk["stepdown"] = confidence_json(generation.head(), generation.confidence());
+  std::string text = sse(chunk);
+  if (generation.done()) {
+    if (generation.request().include_usage) {
+      ordered_json usage = usage_chunk_json(generation.head(), generation.completion_tokens());
+      usage["stepdown"] = confidence_json(generation.head(), generation.confidence());
+      text += sse(usage);
+    }
+    text += "data: [DONE]\n\n";
+  }
+  if (!sink.write(text.data(), text.size())) return false;
+  if (generation.done()) sink.done();
+  return true;
+}
+
+bool HttpService::State::stream_turn(Stream& stream, httplib::DataSink& sink) {
+  try {
+    const auto update =
+        stream.first ? std::exchange(stream.first, std::nullopt) : stream.generation->next(kTurn);
+    if (!update) return sink.is_writable();
+    return stream_update(stream, *update, sink);
+  } catch (const ApiError& error) {
+    const std::string text = sse(error.body());
+    if (sink.write(text.data(), text.size())) sink.done();
+    return true;
+  }
+}
+
+void HttpService::State::send_stream(httplib::Response& out, std::unique_ptr<Generation> generation,
+                                     Generation::Update first) {
+  auto stream = std::make_shared<Stream>(std::move(generation), open);
+  stream->first = std::move(first);
+  stream->begun.resize(stream->generation->choices().size());
+  out.set_header("Cache-Control", "no-cache");
+  out.set_chunked_content_provider(
+      "text/event-stream",
+      [stream](std::size_t /*offset*/, httplib::DataSink& sink) { return stream_turn(*stream, sink); });
+}
+
+void HttpService::State::models(httplib::Response& out) const {
+  ordered_json list = ordered_json::array();
+  for (const std::string& name : options.names) {
+    list.push_back({{"id", name},
+                    {"object", "model"},
+                    {"created", 0},
+                    {"owned_by", "stepdown"},
+                    {"root", options.revision},
+                    {"max_model_len", engine.options().context}});
+  }
+  out.set_content(dump({{"object", "list"}, {"data", std::move(list)}}), kJson);
+}
+
+void HttpService::State::install() {
+  http.new_task_queue = [this] {
+    return new httplib::ThreadPool(options.max_connections);
+  };  // NOLINT: cpp-httplib owns it
+  http.set_payload_max_length(options.max_body_bytes);
+  http.set_keep_alive_max_count(1'000'000);
+  http.set_tcp_nodelay(true);
+  const auto completions = [this](bool chat) {
+    return [this, chat](const httplib::Request& request, httplib::Response& out) {
+      try {
+        complete(request, out, chat);
+      } catch (const ApiError& error) {
+        answer(out, error);
+      }
+    };
+  };
+  http.Post("/v1/chat/completions", completions(true));
+  http.Post("/v1/completions", completions(false));
+  http.Get("/v1/models", [this](const httplib::Request&, httplib::Response& out) { models(out); });
+  http.Get("/healthz",
+           [](const httplib::Request&, httplib::Response& out) { out.set_content("ok\n", "text/plain"); });
+  http.Get("/readyz", [this](const httplib::Request&, httplib::Response& out) {
+    const char* reason = stopping            ? "shutting down\n"
+                         : heartbeat.alive() ? "ok\n"
+                                             : "no step was decoded lately\n";
+    if (stopping || !heartbeat.alive()) out.status = 503;
+    out.set_content(reason, "text/plain");
+  });
+  http.Get("/metrics", [this](const httplib::Request&, httplib::Response& out) {
+    out.set_content(metrics.expose(engine.stats()), "text/plain; version=0.0.4; charset=utf-8");
+  });
+  http.set_exception_handler([](const httplib::Request&, httplib::Response& out, std::exception_ptr thrown) {
+    try {
+      std::rethrow_exception(thrown);
+    } catch (const std::exception& error) {
+      log::error("request failed", {{"error", error.what()}});
+      answer(out, ApiError(500, "internal_error", error.what()));
+    }
+  });
+  // What cpp-httplib answers by itself has no body: unknown paths, bodies too large, malformed HTTP.
+  http.set_error_handler([](const httplib::Request& request, httplib::Response& out) {
+    if (!out.body.empty()) return;
+    const char* what = out.status == 404   ? "there is nothing at this path"
+                       : out.status == 413 ? "the body is too large"
+                                           : "the request is malformed";
+    answer(out, ApiError(out.status, out.status == 404 ? "not_found" : "invalid_request",
+                         request.path.empty() ? what : request.path.substr(0, 200) + ": " + what));
+  });
+  http.set_post_routing_handler([this](const httplib::Request& request, httplib::Response& out) {
+    out.set_header("x-stepdown-revision", options.revision);
+    const std::string id = request.get_header_value("x-request-id");
+    if (!id.empty() && id.size() <= 256) out.set_header("x-request-id", id);
+    const bool known = out.status != 404;
+    metrics.answered(known ? request.path : "other", out.status);
+  });
+}
+
+HttpService::HttpService(runtime::Engine& engine, const formats::TokenizerData& tokenizer,
+                         ServiceOptions options)
+    : state_(std::make_unique<State>(engine, tokenizer, std::move(options))) {
+  state_->install();
+  const ServiceOptions& o = state_->options;
+  const bool bound = o.port == 0 ? (state_->port = state_->http.bind_to_any_port(o.host)) > 0
+                                 : state_->http.bind_to_port(o.host, o.port);
+  if (o.port != 0) state_->port = o.port;
+  if (!bound)
+    throw InputError("cannot listen on port " + std::to_string(o.port), o.host,
+                     "is the address this machine's and the port free?");
+}
+
+HttpService::~HttpService() = default;
+
+int HttpService::port() const {
+  return state_->port;
+}
+
+void HttpService::run() {
+  state_->http.listen_after_bind();
+}
+
+void HttpService::stop() {
+  state_->stopping = true;
+  const auto deadline = std::chrono::steady_clock::now() + state_->options.grace;
+  while (state_->open > 0 && std::chrono::steady_clock::now() < deadline) std::this_thread::sleep_for(20ms);
+  if (state_->open > 0) log::warn("the grace period is over", {{"open_requests", state_->open.load()}});
+  state_->http.stop();
+}
+
+}  // namespace stepdown::server

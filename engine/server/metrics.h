@@ -1,0 +1,33 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "engine/runtime/engine.h"
+
+namespace stepdown::server {
+
+/// What /metrics shows, under the names that vLLM's dashboards chart. Thread-safe.
+class Metrics {
+ public:
+  Metrics(const std::string& model, const std::string& revision);
+  ~Metrics();
+  Metrics(const Metrics&) = delete;
+  Metrics& operator=(const Metrics&) = delete;
+
+  void prompt_tokens(std::int64_t count);
+  /// A token came `seconds` after the one before, or after the request when it is the first.
+  void token(double seconds, bool first);
+  /// A choice ended: "stop", "length", "abort" or "error".
+  void finished(const std::string& reason, double seconds);
+  void answered(const std::string& path, int status);
+
+  /// Prometheus text format 0.0.4.
+  std::string expose(const runtime::EngineStats& stats);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace stepdown::server

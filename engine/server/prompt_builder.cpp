@@ -1,0 +1,80 @@
+#include "engine/server/prompt_builder.h"
+
+#include <algorithm>
+
+#include <nlohmann/json.hpp>
+
+#include "engine/server/api_error.h"
+
+namespace stepdown::server {
+namespace {
+
+std::string token_text(const formats::TokenizerData& data, const std::optional<std::int32_t>& id) {
+  return id && *id >= 0 && static_cast<std::size_t>(*id) < data.tokens.size()
+             ? data.tokens[static_cast<std::size_t>(*id)]
+             : std::string();
+}
+
+/// Cuts the rendered chat where the last message's text ends, as transformers does.
+std::string up_to_final_message(std::string text, const std::string& content) {
+  const std::size_t last = content.find_last_not_of(" \t\n\r");
+  const std::size_t first = std::min(content.find_first_not_of(" \t\n\r"), content.size());
+  const std::string trimmed =
+      last == std::string::npos ? std::string() : content.substr(first, last + 1 - first);
+  for (const std::string& written : {content, trimmed}) {  // templates may trim
+    const std::size_t at = written.empty() ? std::string::npos : text.rfind(written);
+    if (at == std::string::npos) continue;
+    text.resize(at + written.size());
+    return text;
+  }
+  throw ApiError(400, "invalid_value", "the last message is empty, or the chat template does not show it",
+                 "continue_final_message");
+}
+
+}  // namespace
+
+PromptBuilder::PromptBuilder(std::shared_ptr<const tokenizer::Tokenizer> tokenizer,
+                             const formats::TokenizerData& data)
+    : tokenizer_(std::move(tokenizer)), bos_(token_text(data, data.bos)), eos_(token_text(data, data.eos)) {
+  if (!data.chat_template.empty()) template_.emplace(data.chat_template);
+}
+
+std::string PromptBuilder::render(const Request& request) const {
+  if (!template_)
+    throw ApiError(400, "no_chat_template", "the model has no chat template; use /v1/completions",
+                   "messages");
+  nlohmann::ordered_json variables =
+      request.template_extras.is_object() ? request.template_extras : nlohmann::ordered_json::object();
+  variables["messages"] = request.messages;
+  variables["add_generation_prompt"] = !request.continue_final_message;
+  variables["bos_token"] = bos_;
+  variables["eos_token"] = eos_;
+  try {
+    std::string text = template_->render(variables);
+    if (!request.continue_final_message) return text;
+    return up_to_final_message(std::move(text), request.messages.back()["content"].get<std::string>());
+  } catch (const InputError& error) {
+    throw ApiError(400, "invalid_messages", error.what(), "messages");
+  }
+}
+
+std::vector<std::vector<runtime::TokenId>> PromptBuilder::build(const Request& request) const {
+  std::vector<std::vector<runtime::TokenId>> distinct;
+  if (request.chat) {
+    distinct.push_back(tokenizer_->encode(render(request), true));
+  }
+  for (const Request::Prompt& prompt : request.prompts) {
+    if (const auto* ids = std::get_if<std::vector<runtime::TokenId>>(&prompt)) {
+      distinct.push_back(*ids);
+      continue;
+    }
+    std::vector<runtime::TokenId> ids = tokenizer_->encode(std::get<std::string>(prompt), true);
+    if (tokenizer_->bos() >= 0) ids.insert(ids.begin(), tokenizer_->bos());
+    distinct.push_back(std::move(ids));
+  }
+  std::vector<std::vector<runtime::TokenId>> all;
+  for (const auto& prompt : distinct) all.insert(all.end(), static_cast<std::size_t>(request.n), prompt);
+  return all;
+}
+
+}  // namespace stepdown::server

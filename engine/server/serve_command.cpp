@@ -1,0 +1,119 @@
+#include "engine/server/serve_command.h"
+
+#include <filesystem>
+#include <latch>
+#include <map>
+#include <memory>
+#include <string>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "engine/base/error.h"
+#include "engine/base/hash.h"
+#include "engine/base/log.h"
+#include "engine/base/shutdown.h"
+#include "engine/formats/model_file.h"
+#include "engine/runtime/engine.h"
+#include "engine/server/http_service.h"
+
+namespace stepdown::server {
+namespace {
+
+struct Options {
+  std::string model;
+  std::string verify_digest;
+  runtime::EngineOptions engine;
+  ServiceOptions service;
+  int grace_seconds = 25;
+};
+
+std::string with_prefix(const std::string& digest) {
+  return digest.starts_with("sha256:") ? digest : "sha256:" + digest;
+}
+
+/// The model's digest is also the revision that answers carry, unless another is given.
+std::string checked_revision(const Options& options) {
+  if (options.verify_digest.empty() && !options.service.revision.empty()) return options.service.revision;
+  const std::string digest = "sha256:" + artifact_digest(options.model);
+  if (!options.verify_digest.empty() && digest != with_prefix(options.verify_digest)) {
+    throw InputError("the digest is " + digest + ", not " + with_prefix(options.verify_digest), options.model,
+                     "the artifact was changed or damaged: fetch or quantize it again");
+  }
+  return options.service.revision.empty() ? digest : options.service.revision;
+}
+
+int serve(Options options) {
+  Shutdown shutdown;
+  options.service.revision = with_prefix(checked_revision(options));
+  if (options.service.names.empty())
+    options.service.names = {std::filesystem::path(options.model).stem().string()};
+  options.service.grace = std::chrono::seconds(options.grace_seconds);
+  options.service.max_connections = std::max<std::size_t>(
+      256, options.engine.max_queue + static_cast<std::size_t>(options.engine.max_sequences) + 64);
+  auto file = formats::open_model(options.model);
+  const formats::TokenizerData tokenizer = file->tokenizer();
+  runtime::Engine engine(std::move(file), options.engine);
+  HttpService service(engine, tokenizer, options.service);
+  std::latch stopped(1);
+  shutdown.on_request([&] {
+    log::info("stopping: open requests may finish");
+    service.stop();
+    stopped.count_down();
+  });
+  log::info("serving", {{"model", options.service.names.front()},
+                        {"revision", options.service.revision},
+                        {"address", options.service.host + ":" + std::to_string(service.port())},
+                        {"context", engine.options().context},
+                        {"sequences", engine.options().max_sequences},
+                        {"threads", engine.options().threads}});
+  service.run();
+  const bool asked = shutdown.requested();
+  shutdown.request();
+  stopped.wait();  // the action above uses the service
+  if (!asked) throw Error("the listener failed", options.service.host);
+  return kDone;
+}
+
+}  // namespace
+
+Command serve_command() {
+  return {"serve", "Serve a model with OpenAI's HTTP API", [](CLI::App& app) -> std::function<int()> {
+            auto options = std::make_shared<Options>();
+            static const std::map<std::string, runtime::KvType> kKvTypes = {{"f16", runtime::KvType::kF16},
+                                                                            {"int8", runtime::KvType::kInt8}};
+            app.add_option("--model", options->model, "GGUF file, or folder of a model")->required();
+            app.add_option("--verify-digest", options->verify_digest,
+                           "Refuse to serve unless the model has this digest, sha256:…");
+            app.add_option("--revision", options->service.revision,
+                           "What answers name as their revision [the digest]");
+            app.add_option("--host", options->service.host, "Address to listen on")->capture_default_str();
+            app.add_option("--port", options->service.port, "Port to listen on; 0 takes a free one")
+                ->capture_default_str()
+                ->check(CLI::Range(0, 65535));
+            app.add_option("--served-model-name", options->service.names,
+                           "Names that clients may use [the file's name]")
+                ->allow_extra_args(false);
+            app.add_option("--context", options->engine.context,
+                           "Tokens a sequence may hold; 0: the model's, at most 8192")
+                ->capture_default_str();
+            app.add_option("--max-sequences", options->engine.max_sequences, "Sequences decoded together")
+                ->capture_default_str();
+            app.add_option("--max-queue", options->engine.max_queue,
+                           "Sequences that may wait; beyond it answers are 429")
+                ->capture_default_str();
+            app.add_option("--kv-type", options->engine.kv_type, "Type of the KV cache")
+                ->transform(CLI::CheckedTransformer(kKvTypes, CLI::ignore_case))
+                ->type_name("f16|int8")
+                ->default_str("f16");
+            app.add_option("--threads", options->engine.threads, "Threads that compute; 0: all cores")
+                ->capture_default_str();
+            app.add_option("--grace-seconds", options->grace_seconds,
+                           "Time that open requests get on SIGTERM")
+                ->capture_default_str()
+                ->check(CLI::NonNegativeNumber);
+            return [options] { return serve(*options); };
+          }};
+}
+
+}  // namespace stepdown::server
