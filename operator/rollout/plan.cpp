@@ -43,10 +43,10 @@ class Pass {
   bool has_finalizer() const { return std::ranges::count(model_.metadata.finalizers, kFinalizer) > 0; }
 
   Plan remove_all() {
-    const std::vector<Child> left = all_children(observed_);
-    for (const Child& child : left) {
-      if (!child.deleting) plan_.remove.push_back(child);
-    }
+    std::vector<Child> left = all_children(observed_);
+    // One that is being deleted goes by itself, a claim once no pod uses it.
+    std::erase_if(left, [](const Child& child) { return child.deleting; });
+    plan_.remove = left;
     if (left.empty() && has_finalizer()) {
       plan_.finalizers = model_.metadata.finalizers;
       std::erase(*plan_.finalizers, kFinalizer);

@@ -1,0 +1,188 @@
+"""The operator against an API server: from YAML to promotion, rollback, kill -9, a second copy, deletion."""
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from api import Api, wait_for
+from world import World
+
+ROOT = Path(__file__).resolve().parents[3]
+OPERATOR = Path(os.environ.get("STEPDOWN_BIN", ROOT / "build/dev/bin")) / "stepdown-operator"
+CHILDREN = ["Job", "Deployment", "Service", "ServiceAccount", "Role", "RoleBinding", "PersistentVolumeClaim",
+            "QuantRevision"]
+MODEL = {
+    "apiVersion": "stepdown.dev/v1alpha1", "kind": "QuantizedModel", "metadata": {"name": "demo"},
+    "spec": {"model": {"source": "file:///models/base"},
+             "quantization": {"candidates": [{"method": "gguf", "preset": "Q8_0"},
+                                             {"method": "gguf", "preset": "Q4_K_M"}]},
+             "evaluation": {"dataset": "file:///data/eval.jsonl", "slo": {"jsonPass": {"min": 0.9, "maxDrop": 0.05}},
+                            "suites": [{"type": "jsonSchema", "schema": {"type": "object"}}]},
+             "rollout": {"steps": [{"weight": 5, "hold": "2s"}, {"weight": 100, "hold": "2s"}]}}}
+
+
+class Operator:
+    running = []
+
+    def __init__(self, namespace, log, port):
+        self.log = open(log, "a")
+        self.process = subprocess.Popen(
+            [OPERATOR, "--namespace", namespace, "--metrics-addr", f"127.0.0.1:{port}", "--leader-elect",
+             "--lease-namespace", namespace], stdout=subprocess.DEVNULL, stderr=self.log)
+        Operator.running.append(self.process)
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        self.log.close()
+
+    def stop(self):
+        self.process.terminate()
+        status = self.process.wait(timeout=20)
+        self.log.close()
+        assert status == 0, f"the operator ended with {status} on SIGTERM"
+
+    def peak_memory(self):
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) * 1024
+
+
+def told(name):
+    print(f"ok    {name}", flush=True)
+
+
+def kubectl(*args):
+    return subprocess.run(["kubectl", *args], capture_output=True, text=True, check=True).stdout
+
+
+class Suite:
+    def __init__(self, work):
+        self.namespace = f"controller-test-{os.getpid()}"
+        self.log = work / "operator.log"
+        kubectl("apply", "-f", str(ROOT / "crds"))
+        kubectl("create", "namespace", self.namespace)
+        self.api = Api(self.namespace)
+        self.api.create("ServiceAccount", {"metadata": {"name": "default"}})
+        self.world = World(self.api)
+
+    def close(self):
+        for process in Operator.running:
+            process.kill()
+        self.world.close()
+        self.api.close()
+        kubectl("delete", "namespace", self.namespace, "--wait=false")
+
+    def operator(self, port=18090):
+        return Operator(self.namespace, self.log, port)
+
+    def model(self):
+        return self.api.get("QuantizedModel", "demo")
+
+    def phase(self):
+        model = self.model()
+        return (model or {}).get("status", {}).get("phase")
+
+    def until(self, phase, seconds=60):
+        wait_for(f"phase {phase}", lambda: self.phase() == phase, seconds)
+
+    def versions(self):
+        return {(kind, item["metadata"]["name"]): item["metadata"]["resourceVersion"]
+                for kind in CHILDREN + ["QuantizedModel"] for item in self.api.list(kind)}
+
+    def left(self):
+        return [f"{kind}/{item['metadata']['name']}" for kind in CHILDREN for item in self.api.list(kind)
+                if item["metadata"].get("labels", {}).get("stepdown.dev/model") == "demo"
+                and "deletionTimestamp" not in item["metadata"]]
+
+    def run(self):
+        operator = self.operator()
+        self.api.create("QuantizedModel", MODEL)
+        self.until("Promoted")
+        status = self.model()["status"]
+        assert status["stableRevision"] == "demo-" + "4" * 12, status
+        assert status["summary"]["method"] == "gguf/Q4_K_M" and status["summary"]["memorySaved"] == "-60%", status
+        told("YAML to promotion")
+        print(kubectl("-n", self.namespace, "get", "qm"), end="")
+
+        wait_for("engines settle", lambda: self.ready() == "True")
+        time.sleep(3)
+        before = self.versions()
+        time.sleep(5)
+        assert self.versions() == before, "a settled model is written to"
+        told("a settled model is not written to")
+
+        deployment = self.api.merge("Deployment", "demo-fp16", {"spec": {"replicas": 3}})
+        wait_for("drift is mended", lambda: self.api.get("Deployment", "demo-fp16")["spec"]["replicas"] == 1)
+        assert deployment["spec"]["replicas"] == 3
+        told("what somebody else changed is put back")
+
+        reasons = {event.get("reason") for event in self.api.list("Event")}
+        assert {"Quantizing", "Evaluating", "Canary", "Promoted"} <= reasons, reasons
+        told("Events tell each phase")
+
+        self.world.tripped["sha256:" + "4" * 64] = True
+        self.until("RolledBack")
+        status = self.model()["status"]
+        assert status["rollout"]["stable"] == "sha256:" + "b" * 64 and status["lastRollback"]["badAnswers"] == 6
+        conditions = {each["type"]: each["status"] for each in status["conditions"]}
+        assert (conditions["Ready"], conditions["Stalled"], conditions["Available"], conditions["CanaryHealthy"]) == (
+            "False", "True", "True", "False"), conditions
+        told("a trip rolls back")
+        print(kubectl("-n", self.namespace, "get", "qm"), end="")
+        wait_for("the engine is removed", lambda: not self.api.get("Deployment", "demo-" + "4" * 12), 60)
+        told("the engine of a rolled back revision is removed")
+
+        second = self.operator(18091)
+        time.sleep(1)
+        operator.kill()
+        self.world.tripped.clear()
+        self.api.merge("QuantizedModel", "demo",
+                       {"metadata": {"annotations": {"stepdown.dev/command": "retry//1"}}})
+        self.api.merge("QuantizedModel", "demo", {"status": {"verdict": None}}, "status")
+        self.until("Promoted", 90)
+        told("a second copy takes over by the Lease, and retry rolls out again")
+        assert second.peak_memory() < 64 << 20, second.peak_memory()
+        print(f"peak memory of the operator: {second.peak_memory() >> 20} MiB")
+        second.stop()
+
+        self.api.merge("QuantizedModel", "demo", {"spec": {"quantization": {"candidates": [
+            {"method": "gguf", "preset": "Q8_0"}]}}})
+        deadline = time.time() + 120
+        kills = 0
+        while self.model()["status"].get("stableRevision") != "demo-" + "8" * 12 and time.time() < deadline:
+            operator = self.operator()
+            time.sleep(0.3 + 0.37 * (kills % 7))
+            operator.kill()
+            kills += 1
+            kubectl("-n", self.namespace, "delete", "lease", "--all")
+        operator = self.operator()
+        self.until("Promoted")
+        assert self.model()["status"]["stableRevision"] == "demo-" + "8" * 12
+        told(f"a rollout ends the same when the operator is killed {kills} times on the way")
+
+        self.api.delete("QuantizedModel", "demo")
+        wait_for("the model is gone", lambda: self.model() is None)
+        assert self.left() == [], self.left()
+        told("deletion leaves nothing behind")
+        operator.stop()
+
+    def ready(self):
+        return {each["type"]: each["status"] for each in self.model()["status"]["conditions"]}.get("Ready")
+
+
+def main():
+    work = Path(sys.argv[1])
+    suite = Suite(work)
+    try:
+        suite.run()
+    except BaseException:
+        print(suite.log.read_text()[-4000:], file=sys.stderr)
+        raise
+    finally:
+        suite.close()
+
+
+if __name__ == "__main__":
+    main()
