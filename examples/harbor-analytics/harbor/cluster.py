@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -19,11 +20,15 @@ class Cluster:
         self._process = None
 
     def __enter__(self):
+        # What a killed run left behind goes first, pods and objects.
+        if self._folder.exists():
+            self._run("stepdown", "local", "down", "--dir", str(self._folder))
+            shutil.rmtree(self._folder)
         self._process = processes.start(["kubectl", "stepdown", "local", "up", "--dir", self._folder], self._log,
                                         env=self._environment)
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and self._process.poll() is None:
-            if (self._folder / "kubeconfig").exists() and self._run("get", "quantizedmodels").returncode == 0:
+            if (self._folder / "ready").exists():
                 return self
             time.sleep(0.1)
         processes.stop(self._process)

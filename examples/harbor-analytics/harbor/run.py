@@ -33,7 +33,7 @@ class Example:
 
     def prepare(self):
         """A fresh state; PDFs are kept when they are the ones asked for."""
-        for name in ("cluster", "bad", "results", "logs"):
+        for name in ("bad", "results", "logs"):
             shutil.rmtree(self.out / name, ignore_errors=True)
         self.logs.mkdir(parents=True)
         if len(list(self.pdfs.glob("*.pdf"))) != self.documents or not (self.pdfs / "expected.jsonl").exists():
