@@ -30,8 +30,4 @@ class PageBuffer {
   std::span<std::byte> bytes_;
 };
 
-/// Gives back the physical pages behind `bytes` where they are a read-only view of a file, which a later
-/// access reads again; any other memory is left alone.
-void release_file_pages(std::span<const std::byte> bytes);
-
 }  // namespace stepdown::kernels

@@ -59,7 +59,7 @@ kernels::PageBuffer WeightLoader::pack(kernels::ThreadPool& pool) {
     const auto at = static_cast<std::size_t>(index);
     const Pending& item = pending_[at];
     *item.target = kernels::PackedMatrix(*item.tensor, memory.subspan(offsets[at]));
-    kernels::release_file_pages(item.tensor->data);
+    file_.release(*item.tensor);
   });
   return buffer;
 }
