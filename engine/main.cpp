@@ -2,6 +2,7 @@
 
 #include "engine/base/program.h"
 #include "engine/formats/inspect_command.h"
+#include "engine/eval/evaluate_command.h"
 #include "engine/quant/convert_command.h"
 #include "engine/quant/quantize_command.h"
 #include "engine/runtime/bench_command.h"
@@ -15,6 +16,7 @@ int main(int argc, char** argv) {
       stepdown::quant::convert_command(),
       stepdown::runtime::bench_command(),
       stepdown::formats::inspect_command(),
+      stepdown::eval::evaluate_command(),
   };
   return stepdown::run_program(argc, argv, "stepdown-engine",
                                "Serve, quantize, evaluate and inspect language models", commands);

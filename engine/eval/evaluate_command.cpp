@@ -1,0 +1,201 @@
+#include "engine/eval/evaluate_command.h"
+
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+#include <thread>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "engine/base/atomic_file.h"
+#include "engine/base/error.h"
+#include "engine/base/hash.h"
+#include "engine/base/progress.h"
+#include "engine/base/system_facts.h"
+#include "engine/base/termination_log.h"
+#include "engine/base/version.h"
+#include "engine/eval/evaluation.h"
+#include "engine/runtime/engine.h"
+
+namespace stepdown::eval {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Options {
+  std::string model, url, served_model_name, dataset, suites = "[]", text, baseline, report, html,
+                                                      kv_type = "f16";
+  std::string termination_log = std::string(kDefaultTerminationLog);
+  std::int64_t context = 0, concurrency = 2, max_tokens = 512;
+  int threads = 0;
+};
+
+nlohmann::json parse_suites(const std::string& text) {
+  auto suites = nlohmann::json::parse(text.starts_with('[') ? text : read_file(text), nullptr, false);
+  if (suites.is_discarded())
+    throw InputError("not JSON", "--suites", "give the array of spec.evaluation.suites");
+  return suites;
+}
+
+/// The file-system half of a Report: what was measured, and what the figures are valid for.
+nlohmann::json setting_json(const Options& options, const runtime::EngineOptions& resolved) {
+  nlohmann::json setting = {{"engine", "stepdown " + std::string(kVersion)},
+                            {"concurrency", options.concurrency},
+                            {"hardware", cpu_name()},
+                            {"threads", resolved.threads},
+                            {"context", resolved.context},
+                            {"kvType", options.kv_type}};
+  if (!options.dataset.empty()) setting["dataset"] = "sha256:" + artifact_digest(options.dataset);
+  return setting;
+}
+
+runtime::EngineOptions engine_options(const Options& options) {
+  if (options.kv_type != "f16" && options.kv_type != "int8") {
+    throw InputError("unknown KV type \"" + options.kv_type + "\"", "--kv-type", "use f16 or int8");
+  }
+  return {.context = options.context,
+          .max_sequences = options.concurrency,
+          .kv_type = options.kv_type == "f16" ? runtime::KvType::kF16 : runtime::KvType::kInt8,
+          .threads = options.threads};
+}
+
+void measure_text(Report& report, runtime::Engine& engine, const Options& options) {
+  const std::string text = read_file(options.text);
+  const std::int64_t context = options.context > 0 ? options.context : 512;
+  PerplexityMeter meter;
+  Progress progress("perplexity",
+                    std::max<std::uint64_t>(text.size() / 4 / static_cast<std::uint64_t>(context), 1));
+  add_text(
+      meter, [&](auto tokens) { return engine.score(tokens); }, *engine.tokenizer(), text, context,
+      [&] { progress.advance(); });
+  if (meter.tokens() == 0) {
+    throw InputError("the text is shorter than one context of " + std::to_string(context) + " tokens",
+                     options.text, "give a longer text or a smaller --context");
+  }
+  report.metrics["perplexity"] = {.value = meter.perplexity(), .n = meter.tokens()};
+}
+
+Report measure_engine(const Options& options, const std::vector<Sample>& samples,
+                      const std::vector<std::unique_ptr<Suite>>& suites) {
+  Report report;
+  auto file = formats::open_model(options.model);
+  const std::string chat_template = file->tokenizer().chat_template;
+  report.model = {{"digest", "sha256:" + artifact_digest(options.model)}, {"format", file->format()}};
+  runtime::Engine engine(std::move(file), engine_options(options));
+  report.setting = setting_json(options, engine.options());
+  if (!options.text.empty()) measure_text(report, engine, options);
+  if (!samples.empty()) {
+    if (chat_template.empty()) {
+      throw InputError("the model has no chat template", options.model,
+                       "add chat_template to tokenizer_config.json");
+    }
+    const ChatEncoder encoder(*engine.tokenizer(), chat_template);
+    const auto answerer = make_engine_answerer(engine, chat_template);
+    Progress progress("evaluate", 2 * samples.size(), " prompts");
+    const EvaluationOptions evaluation{.concurrency = options.concurrency,
+                                       .max_tokens = options.max_tokens,
+                                       .context = engine.options().context,
+                                       .on_answer = [&] { progress.advance(); }};
+    run_suites(report, *answerer, samples, suites, evaluation);
+    run_perplexity(
+        report, [&](auto tokens) { return engine.score(tokens); }, encoder, samples, evaluation);
+  }
+  report.metrics["peakMemoryBytes"] = {.value = static_cast<double>(peak_memory_bytes()), .n = 1};
+  return report;
+}
+
+Report measure_url(const Options& options, const std::vector<Sample>& samples,
+                   const std::vector<std::unique_ptr<Suite>>& suites) {
+  Report report;
+  report.model = {{"url", options.url}, {"name", options.served_model_name}};
+  report.setting = {{"concurrency", options.concurrency},
+                    {"dataset", "sha256:" + artifact_digest(options.dataset)}};
+  const char* key = std::getenv("OPENAI_API_KEY");
+  const auto answerer = make_http_answerer(options.url, options.served_model_name, key == nullptr ? "" : key);
+  Progress progress("evaluate", samples.size(), " prompts");
+  run_suites(report, *answerer, samples, suites,
+             {.concurrency = options.concurrency, .max_tokens = options.max_tokens, .on_answer = [&] {
+                progress.advance();
+              }});
+  for (const SampleResult& sample : report.samples) {
+    if (!sample.error.empty())
+      throw Error(sample.error, options.url, "check that the server runs and serves --name");
+  }
+  return report;
+}
+
+void print_table(const Report& report) {
+  std::printf("%-20s %14s %14s %12s %10s\n", "metric", "measured", "baseline", "delta", "n");
+  const auto cell = [](const std::optional<double>& value) {
+    return value ? nlohmann::json(std::round(*value * 1e4) / 1e4).dump() : std::string("-");
+  };
+  for (const auto& [name, metric] : report.metrics) {
+    std::printf("%-20s %14s %14s %12s %10lld\n", name.c_str(), cell(metric.value).c_str(),
+                cell(metric.baseline).c_str(), cell(metric.delta).c_str(), static_cast<long long>(metric.n));
+  }
+}
+
+int run(const Options& options) {
+  if (options.model.empty() == options.url.empty()) {
+    throw InputError("give exactly one of --model and --url", "command line");
+  }
+  if (options.dataset.empty() && (options.text.empty() || options.model.empty())) {
+    throw InputError("nothing to measure", "command line", "give --dataset, or --model with --text");
+  }
+  const auto start = std::chrono::steady_clock::now();
+  const auto suites = make_suites(parse_suites(options.suites));
+  const auto samples = options.dataset.empty() ? std::vector<Sample>{} : read_dataset(options.dataset);
+  std::optional<Report> baseline;
+  if (!options.baseline.empty()) baseline = read_report(options.baseline);
+  Report report =
+      options.url.empty() ? measure_engine(options, samples, suites) : measure_url(options, samples, suites);
+  if (baseline) compare(report, *baseline);
+  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  for (const std::string& path : {options.report, options.html}) {
+    if (!path.empty() && fs::path(path).has_parent_path())
+      fs::create_directories(fs::path(path).parent_path());
+  }
+  if (!options.report.empty()) write_file_atomically(options.report, to_json(report).dump(1) + "\n");
+  if (!options.html.empty()) write_file_atomically(options.html, to_html(report, baseline));
+  write_termination_log(options.termination_log, summary(report).dump());
+  print_table(report);
+  return kDone;
+}
+
+}  // namespace
+
+Command evaluate_command() {
+  return {
+      "evaluate", "Measure a model on held-out prompts, against a baseline", [](CLI::App& app) {
+        auto options = std::make_shared<Options>();
+        app.add_option("--model", options->model, "Model file or folder, run in this process");
+        app.add_option("--url", options->url,
+                       "Or: root of an OpenAI-compatible API, e.g. http://host:8000/v1");
+        app.add_option("--name", options->served_model_name, "Model name to ask for at --url");
+        app.add_option("--dataset", options->dataset, "Held-out prompts, JSONL");
+        app.add_option("--suites", options->suites,
+                       "spec.evaluation.suites as JSON, or a file that holds it");
+        app.add_option("--text", options->text, "Plain text for perplexity by llama.cpp's convention");
+        app.add_option("--baseline", options->baseline, "Report of the FP16 model to compare with");
+        app.add_option("--report", options->report, "Write the full report here (JSON)");
+        app.add_option("--html", options->html, "Write the report here as a page");
+        app.add_option("--context", options->context, "Context length in tokens; 0: the model's own");
+        app.add_option("--concurrency", options->concurrency, "Prompts answered together")
+            ->check(CLI::Range(1, 256))
+            ->capture_default_str();
+        app.add_option("--max-tokens", options->max_tokens, "Longest answer in tokens")
+            ->check(CLI::Range(1, 1 << 20))
+            ->capture_default_str();
+        app.add_option("--kv-type", options->kv_type, "KV cache type: f16 or int8")->capture_default_str();
+        app.add_option("--threads", options->threads, "Threads; 0: all cores of this process");
+        app.add_option("--termination-log", options->termination_log, "Where a pod leaves its summary")
+            ->capture_default_str();
+        return [options] { return run(*options); };
+      }};
+}
+
+}  // namespace stepdown::eval

@@ -1,0 +1,90 @@
+#include <chrono>
+
+#include <httplib.h>
+#include <nlohmann/json.hpp>
+
+#include "engine/base/error.h"
+#include "engine/eval/answerer.h"
+
+namespace stepdown::eval {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+class HttpAnswerer : public Answerer {
+ public:
+  HttpAnswerer(const std::string& url, std::string model, std::string api_key)
+      : model_(std::move(model)), api_key_(std::move(api_key)) {
+    const std::size_t scheme = url.find("://");
+    const std::string name = url.substr(0, scheme);
+    if (scheme == std::string::npos || (name != "http" && name != "https")) {
+      throw InputError("not an http or https URL", url, "give the API's root, e.g. http://127.0.0.1:8000/v1");
+    }
+    const std::size_t path = url.find('/', scheme + 3);
+    origin_ = url.substr(0, path);
+    path_ = path == std::string::npos ? "" : url.substr(path);
+    while (path_.ends_with('/')) path_.pop_back();
+  }
+
+  Answer answer(const nlohmann::json& messages, const AnswerOptions& options) override {
+    nlohmann::ordered_json body = {
+        {"model", model_}, {"messages", messages}, {"max_tokens", options.max_tokens}, {"temperature", 0}};
+    if (options.schema != nullptr) {
+      body["response_format"] = {
+          {"type", "json_schema"},
+          {"json_schema", {{"name", "answer"}, {"strict", true}, {"schema", *options.schema}}}};
+    }
+    // A client an answer: httplib's client serves one request at a time, and this is called from many
+    // threads.
+    httplib::Client client(origin_);
+    client.set_read_timeout(std::chrono::minutes(10));
+    if (!api_key_.empty()) client.set_bearer_token_auth(api_key_);
+    const auto start = Clock::now();
+    const auto reply = client.Post(path_ + "/chat/completions", body.dump(), "application/json");
+    Answer result;
+    result.latency_ms = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+    result.finish_reason = "error";
+    if (!reply) {
+      result.error = "no answer from " + origin_ + ": " + httplib::to_string(reply.error());
+      return result;
+    }
+    if (reply->status != 200) {
+      result.error = "HTTP " + std::to_string(reply->status) + " " + reply->body.substr(0, 300);
+      return result;
+    }
+    read_completion(reply->body, result);
+    return result;
+  }
+
+ private:
+  static void read_completion(const std::string& body, Answer& result) {
+    try {
+      const auto json = nlohmann::json::parse(body);
+      const auto& choice = json.at("choices").at(0);
+      const auto& content = choice.at("message").at("content");
+      result.text = content.is_string() ? content.get<std::string>() : std::string();
+      const auto& finish = choice.at("finish_reason");
+      result.finish_reason = finish.is_string() ? finish.get<std::string>() : "stop";
+      if (const auto usage = json.find("usage"); usage != json.end()) {
+        result.tokens = usage->value("completion_tokens", std::int64_t{0});
+      }
+    } catch (const nlohmann::json::exception& error) {
+      result.finish_reason = "error";
+      result.error = std::string("not a chat completion: ") + error.what();
+    }
+  }
+
+  std::string origin_;
+  std::string path_;
+  std::string model_;
+  std::string api_key_;
+};
+
+}  // namespace
+
+std::unique_ptr<Answerer> make_http_answerer(const std::string& url, const std::string& model,
+                                             const std::string& api_key) {
+  return std::make_unique<HttpAnswerer>(url, model, api_key);
+}
+
+}  // namespace stepdown::eval

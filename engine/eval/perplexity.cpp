@@ -1,0 +1,79 @@
+#include "engine/eval/perplexity.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace stepdown::eval {
+namespace {
+
+using tokenizer::TokenId;
+using Tokens = std::vector<TokenId>;
+
+void append(Tokens& tokens, const Tokens& more) {
+  tokens.insert(tokens.end(), more.begin(), more.end());
+}
+
+Tokens reference_answer(const tokenizer::Tokenizer& tokenizer, const Sample& sample) {
+  if (!sample.expected) return {};
+  const auto& expected = *sample.expected;
+  return tokenizer.encode(expected.is_string() ? expected.get<std::string>() : expected.dump(), false);
+}
+
+}  // namespace
+
+void PerplexityMeter::add(std::span<const float> logprobs) {
+  for (const float logprob : logprobs) {
+    sum_ += std::isfinite(logprob) ? -static_cast<double>(logprob) : std::numeric_limits<double>::infinity();
+  }
+  tokens_ += static_cast<std::int64_t>(logprobs.size());
+}
+
+double PerplexityMeter::perplexity() const {
+  return tokens_ == 0 ? 0 : std::exp(sum_ / static_cast<double>(tokens_));
+}
+
+void add_sample(PerplexityMeter& meter, const Scorer& score, const ChatEncoder& encoder, const Sample& sample,
+                std::int64_t context) {
+  Tokens tokens = encoder.prompt(sample.messages);
+  const Tokens answer = reference_answer(encoder.tokenizer(), sample);
+  const std::size_t counted_from = answer.empty() ? 1 : std::max<std::size_t>(tokens.size(), 1);
+  append(tokens, answer);
+  tokens.resize(std::min(tokens.size(), static_cast<std::size_t>(context)));
+  if (tokens.size() <= counted_from) return;
+  const std::vector<float> logprobs = score(tokens);
+  meter.add(std::span(logprobs).subspan(counted_from - 1));
+}
+
+void add_text(PerplexityMeter& meter, const Scorer& score, const tokenizer::Tokenizer& tokenizer,
+              std::string_view text, std::int64_t context, const std::function<void()>& on_chunk) {
+  Tokens tokens = tokenizer.encode(text, false);
+  if (tokenizer.bos() >= 0) tokens.insert(tokens.begin(), tokenizer.bos());
+  const auto size = static_cast<std::size_t>(context);
+  for (std::size_t start = 0; start + size <= tokens.size(); start += size) {
+    Tokens chunk(tokens.begin() + static_cast<std::ptrdiff_t>(start),
+                 tokens.begin() + static_cast<std::ptrdiff_t>(start + size));
+    if (tokenizer.bos() >= 0) chunk.front() = tokenizer.bos();
+    const std::vector<float> logprobs = score(chunk);
+    meter.add(std::span(logprobs).subspan(size / 2));
+    on_chunk();
+  }
+}
+
+void add_long_context(PerplexityMeter& meter, const Scorer& score, const ChatEncoder& encoder,
+                      std::span<const Sample> samples, std::int64_t context, std::int64_t windows) {
+  const auto size = static_cast<std::size_t>(context);
+  Tokens window;
+  for (const Sample& sample : samples) {
+    append(window, encoder.prompt(sample.messages));
+    append(window, reference_answer(encoder.tokenizer(), sample));
+    if (window.size() < size) continue;
+    window.resize(size);
+    const std::vector<float> logprobs = score(window);
+    meter.add(std::span(logprobs).subspan(logprobs.size() - size / 4));
+    window.clear();
+    if (--windows == 0) return;
+  }
+}
+
+}  // namespace stepdown::eval

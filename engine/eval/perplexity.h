@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "engine/eval/chat.h"
+#include "engine/eval/dataset.h"
+
+namespace stepdown::eval {
+
+/// Natural-log probability of each token after the first, given those before it (runtime::Engine::score).
+using Scorer = std::function<std::vector<float>(std::span<const tokenizer::TokenId>)>;
+
+/// A running mean of negative log-likelihoods. Non-finite terms make the perplexity infinite, never smaller.
+class PerplexityMeter {
+ public:
+  void add(std::span<const float> logprobs);
+  std::int64_t tokens() const { return tokens_; }
+  double perplexity() const;
+
+ private:
+  double sum_ = 0;
+  std::int64_t tokens_ = 0;
+};
+
+/// Perplexity of the reference answer given its prompt; where a sample has none, of the prompt itself.
+/// Samples longer than `context` are cut at its end.
+void add_sample(PerplexityMeter& meter, const Scorer& score, const ChatEncoder& encoder, const Sample& sample,
+                std::int64_t context);
+
+/// llama.cpp's convention (tools/perplexity): chunks of `context` tokens, BOS in place of each chunk's first
+/// token when the model wants one, the second half of each chunk counted.
+void add_text(PerplexityMeter& meter, const Scorer& score, const tokenizer::Tokenizer& tokenizer,
+              std::string_view text, std::int64_t context, const std::function<void()>& on_chunk);
+
+/// How the model does at the end of a full context: prompts and answers packed one after the other to
+/// `context` tokens; the last quarter counts. At most `windows` windows.
+void add_long_context(PerplexityMeter& meter, const Scorer& score, const ChatEncoder& encoder,
+                      std::span<const Sample> samples, std::int64_t context, std::int64_t windows);
+
+}  // namespace stepdown::eval

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "engine/eval/statistics.h"
+#include "engine/eval/suite.h"
+
+namespace stepdown::eval {
+
+/// One measured figure. With a baseline: its value there, the difference, and for figures that are means over
+/// prompts the 95 % interval of the paired difference.
+struct Metric {
+  double value = 0;
+  std::int64_t n = 0;
+  std::optional<double> baseline;
+  std::optional<double> delta;
+  std::optional<Interval> interval;
+};
+
+/// What one prompt came to; kept so that a later run can be paired with this one.
+struct SampleResult {
+  std::string id;
+  Scores scores;
+  double latency_ms = 0;
+  std::int64_t tokens = 0;
+  std::string text;
+  std::string finish_reason;
+  std::string error;
+};
+
+/// Everything an evaluation found. Its JSON form is engine/eval/report.schema.json.
+struct Report {
+  nlohmann::json model;  ///< what was measured: digest, format, size
+  nlohmann::json
+      setting;  ///< what it is valid for: engine version, dataset digest, context, KV type, hardware
+  std::map<std::string, Metric> metrics;
+  std::vector<SampleResult> samples;
+  double seconds = 0;
+};
+
+/// Whether a larger value of the metric is the better one (pass rates) or a smaller one (perplexity,
+/// latency).
+bool higher_is_better(std::string_view metric);
+
+nlohmann::json to_json(const Report& report);
+/// Without the per-prompt part: small enough for a pod's termination message.
+nlohmann::json summary(const Report& report);
+
+/// Reads a report's metrics and samples back, to serve as a baseline. Throws InputError naming the path.
+Report read_report(const std::filesystem::path& path);
+
+/// Fills baseline, delta and interval of every metric that both reports have, pairing prompts by id.
+void compare(Report& report, const Report& baseline);
+
+/// A page that needs nothing but itself: the table of metrics, latency curves, prompts that got worse.
+std::string to_html(const Report& report, const std::optional<Report>& baseline);
+
+}  // namespace stepdown::eval

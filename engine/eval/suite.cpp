@@ -1,0 +1,46 @@
+#include "engine/eval/suite.h"
+
+#include <algorithm>
+#include <array>
+
+#include "engine/base/error.h"
+
+namespace stepdown::eval {
+namespace {
+
+constexpr std::array kTypes = {
+    SuiteType{"jsonSchema", make_json_schema_suite},
+    SuiteType{"exactMatch", make_exact_match_suite},
+    SuiteType{"citation", make_citation_suite},
+    SuiteType{"refusal", make_refusal_suite},
+};
+
+std::string known_types() {
+  std::string names;
+  for (const SuiteType& row : kTypes) names += (names.empty() ? "" : ", ") + std::string(row.type);
+  return names;
+}
+
+}  // namespace
+
+std::span<const SuiteType> suite_types() {
+  return kTypes;
+}
+
+std::vector<std::unique_ptr<Suite>> make_suites(const nlohmann::json& config) {
+  if (!config.is_array())
+    throw InputError("not an array", "suites", "give [{\"type\": …}]; known: " + known_types());
+  std::vector<std::unique_ptr<Suite>> suites;
+  for (std::size_t i = 0; i < config.size(); ++i) {
+    const std::string where = "suites[" + std::to_string(i) + "]";
+    const std::string type = config[i].is_object() ? config[i].value("type", "") : "";
+    const auto* row = std::ranges::find(kTypes, type, &SuiteType::type);
+    if (row == kTypes.end()) {
+      throw InputError("unknown suite type \"" + type + "\"", where + ".type", "use one of " + known_types());
+    }
+    suites.push_back(row->make(config[i], where));
+  }
+  return suites;
+}
+
+}  // namespace stepdown::eval

@@ -1,0 +1,62 @@
+#include "engine/eval/dataset.h"
+
+#include <filesystem>
+
+#include <gtest/gtest.h>
+
+#include "engine/base/atomic_file.h"
+#include "engine/base/error.h"
+
+namespace stepdown::eval {
+namespace {
+
+class DatasetTest : public testing::Test {
+ protected:
+  std::vector<Sample> read(std::string_view text) {
+    write_file_atomically(path_, text);
+    return read_dataset(path_);
+  }
+  std::string error_of(std::string_view text) {
+    try {
+      read(text);
+    } catch (const InputError& error) {
+      return error.what();
+    }
+    return "no error";
+  }
+  void TearDown() override { std::filesystem::remove(path_); }
+  std::filesystem::path path_ = std::filesystem::path(testing::TempDir()) / "dataset_test.jsonl";
+};
+
+TEST_F(DatasetTest, KeepsTheKeyOrderOfTheReferenceAnswer) {
+  const auto samples =
+      read(R"({"id": "a", "messages": [{"role": "user", "content": "hi"}], "expected": {"z": 1, "b": 2}}
+{"messages": [{"role": "user", "content": "no"}], "refuse": true}
+
+)");
+  ASSERT_EQ(samples.size(), 2u);
+  EXPECT_EQ(samples[0].expected->dump(), R"({"z":1,"b":2})");
+  EXPECT_EQ(samples[1].id, "2");
+  EXPECT_EQ(samples[1].refuse, true);
+}
+
+TEST_F(DatasetTest, ErrorsNameFileLineAndMend) {
+  const std::string good = R"({"id": 7, "messages": [{"role": "user", "content": "hi"}]})"
+                           "\n";
+  const std::pair<std::string, std::string> cases[] = {
+      {good + "{", ":2: not a JSON object"},
+      {good + good, ":2: id 7 stands twice"},
+      {R"({"messages": []})", ":1: messages is missing or empty"},
+      {R"({"messages": [{"role": "user"}]})", ":1: a message lacks"},
+      {R"({"messages": [{"role": "user", "content": "x"}], "refuse": "no"})",
+       ":1: refuse is not true or false"},
+      {"\n\n", "no prompts"},
+  };
+  for (const auto& [text, wanted] : cases) {
+    EXPECT_NE(error_of(text).find(wanted), std::string::npos) << error_of(text);
+    EXPECT_NE(error_of(text).find("dataset_test.jsonl"), std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace stepdown::eval

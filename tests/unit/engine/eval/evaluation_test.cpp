@@ -1,0 +1,117 @@
+#include "engine/eval/evaluation.h"
+
+#include <cmath>
+#include <filesystem>
+#include <limits>
+
+#include <gtest/gtest.h>
+
+#include "engine/base/atomic_file.h"
+#include "engine/base/error.h"
+
+namespace stepdown::eval {
+namespace {
+
+using nlohmann::json;
+
+/// Answers each prompt with the text after "say ", in whatever order threads ask.
+class Echo : public Answerer {
+ public:
+  Answer answer(const json& messages, const AnswerOptions& options) override {
+    const std::string text = messages[0]["content"].get<std::string>().substr(4);
+    if (text == "fail") throw Error("engine gone");
+    return {.text = options.schema != nullptr ? R"({"n": 1})" : text,
+            .finish_reason = "stop",
+            .latency_ms = 2,
+            .tokens = 3};
+  }
+};
+
+std::vector<Sample> samples_saying(const std::vector<std::string>& texts) {
+  std::vector<Sample> samples;
+  for (const std::string& text : texts) {
+    Sample sample;
+    sample.id = "s" + std::to_string(samples.size());
+    sample.messages = json::array({{{"role", "user"}, {"content", "say " + text}}});
+    samples.push_back(sample);
+  }
+  return samples;
+}
+
+std::vector<std::unique_ptr<Suite>> integer_suite() {
+  return make_suites(json::parse(R"([{"type": "jsonSchema", "schema": {"type": "object", "required": ["n"],
+      "properties": {"n": {"type": "integer"}}, "additionalProperties": false}}])"));
+}
+
+Report run(const std::vector<std::string>& texts) {
+  Report report;
+  Echo echo;
+  run_suites(report, echo, samples_saying(texts), integer_suite(), {.concurrency = 3});
+  return report;
+}
+
+TEST(Evaluation, MeansStandBesideTheirSamplesInOrder) {
+  const Report report = run({R"({"n": 1})", "no json", R"({"n": 2})", R"({"n": "2"})"});
+  EXPECT_DOUBLE_EQ(report.metrics.at("jsonPass").value, 0.5);
+  EXPECT_DOUBLE_EQ(report.metrics.at("jsonPassConstrained").value, 1.0);
+  EXPECT_EQ(report.metrics.at("jsonPass").n, 4);
+  EXPECT_EQ(report.metrics.at("latencyP50Ms").value, 2);
+  ASSERT_EQ(report.samples.size(), 4u);
+  EXPECT_EQ(report.samples[3].id, "s3");
+  EXPECT_EQ(report.samples[3].scores.at("jsonPass"), 0);
+}
+
+TEST(Evaluation, AnExceptionOfAnAnswererEndsTheRun) {
+  EXPECT_THROW(run({"a", "fail", "b"}), Error);
+}
+
+TEST(Report, SurvivesTheDiskAndPairsById) {
+  const Report before = run({R"({"n": 1})", R"({"n": 1})"});
+  const auto path = std::filesystem::path(testing::TempDir()) / "report.json";
+  write_file_atomically(path, to_json(before).dump());
+  const Report baseline = read_report(path);
+  std::filesystem::remove(path);
+  Report after = run({R"({"n": 1})", "broken"});
+  compare(after, baseline);
+  const Metric& metric = after.metrics.at("jsonPass");
+  EXPECT_DOUBLE_EQ(*metric.baseline, 1);
+  EXPECT_DOUBLE_EQ(*metric.delta, -0.5);
+  EXPECT_LE(metric.interval->low, -0.5);
+  EXPECT_FALSE(after.metrics.at("latencyP50Ms").interval) << "latencies are not means over prompts";
+  const std::string page = to_html(after, baseline);
+  EXPECT_NE(page.find("Prompts that got worse: 1 of 2"), std::string::npos);
+  EXPECT_LT(summary(after).dump().size(), 4096u);
+}
+
+TEST(Report, GarbageIsNoBaseline) {
+  const auto path = std::filesystem::path(testing::TempDir()) / "garbage.json";
+  for (const char* text : {"", "[]", R"({"model": 1})",
+                           R"({"model": {}, "setting": {}, "metrics": {"a": {}}, "samples": []})"}) {
+    write_file_atomically(path, text);
+    EXPECT_THROW(read_report(path), InputError) << text;
+  }
+  std::filesystem::remove(path);
+}
+
+TEST(Perplexity, IsTheExponentialOfTheMeanAndInfinityIsNeverHidden) {
+  PerplexityMeter meter;
+  const std::vector<float> logprobs = {std::log(0.5f), std::log(0.125f)};
+  meter.add(logprobs);
+  EXPECT_NEAR(meter.perplexity(), 4.0, 1e-6);
+  const std::vector<float> broken = {std::numeric_limits<float>::quiet_NaN()};
+  meter.add(broken);
+  EXPECT_TRUE(std::isinf(meter.perplexity()));
+}
+
+TEST(Report, InfinityIsWrittenAsNullAndReadBack) {
+  Report report;
+  report.model = report.setting = json::object();
+  report.metrics["perplexity"] = {.value = std::numeric_limits<double>::infinity(), .n = 1};
+  const auto path = std::filesystem::path(testing::TempDir()) / "infinite.json";
+  write_file_atomically(path, to_json(report).dump());
+  EXPECT_TRUE(std::isinf(read_report(path).metrics.at("perplexity").value));
+  std::filesystem::remove(path);
+}
+
+}  // namespace
+}  // namespace stepdown::eval

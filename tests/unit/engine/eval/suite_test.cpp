@@ -1,0 +1,101 @@
+#include "engine/eval/suite.h"
+
+#include <gtest/gtest.h>
+
+#include "engine/base/error.h"
+
+namespace stepdown::eval {
+namespace {
+
+using nlohmann::json;
+
+Scores judge(const json& config, const Sample& sample, const std::string& text,
+             const std::string& finish = "stop") {
+  Scores scores;
+  Answers answers;
+  answers.free = {.text = text, .finish_reason = finish};
+  for (const auto& suite : make_suites(json::array({config}))) suite->score(sample, answers, scores);
+  return scores;
+}
+
+Sample sample_with(const json& expected) {
+  Sample sample;
+  sample.messages = json::parse(R"([{"role": "user", "content": "The pallet\n fell from Rack 7 at dawn."}])");
+  if (!expected.is_null()) sample.expected = expected;
+  return sample;
+}
+
+TEST(JsonSchemaSuite, WantsAnEndByItselfAndAValidDocument) {
+  const json config = {{"type", "jsonSchema"},
+                       {"schema", json::parse(R"({"type": "object", "properties": {"n": {"type": "integer"}},
+                                                  "required": ["n"], "additionalProperties": false})")}};
+  EXPECT_EQ(judge(config, sample_with(nullptr), R"({"n": 3})").at("jsonPass"), 1);
+  EXPECT_EQ(judge(config, sample_with(nullptr), R"({"n": "3"})").at("jsonPass"), 0);
+  EXPECT_EQ(judge(config, sample_with(nullptr), R"({"n": 3)").at("jsonPass"), 0);
+  EXPECT_EQ(judge(config, sample_with(nullptr), R"({"n": 3})", "length").at("jsonPass"), 0);
+}
+
+TEST(JsonSchemaSuite, PropertiesFollowTheOrderOfRequired) {
+  const auto suites = make_suites(json::parse(R"([{"type": "jsonSchema", "schema": {"type": "object",
+      "required": ["z", "a"], "additionalProperties": false,
+      "properties": {"a": {"type": "string"}, "m": {"type": "string"}, "z": {"type": "string"}}}}])"));
+  std::string order;
+  for (const auto& [name, property] : (*suites[0]->schema())["properties"].items()) order += name;
+  EXPECT_EQ(order, "zam") << "an API server has sorted the keys, but not the array";
+}
+
+TEST(ExactMatchSuite, CountsEqualFields) {
+  const Sample sample = sample_with({{"severity", "high"}, {"cause", "fall"}});
+  const json all = {{"type", "exactMatch"}};
+  EXPECT_EQ(judge(all, sample, R"({"severity": "high", "cause": "leak"})").at("fieldAccuracy"), 0.5);
+  EXPECT_EQ(judge(all, sample, R"({"severity": "high", "cause": "leak"})").at("exactMatch"), 0);
+  EXPECT_EQ(judge(all, sample, R"({"cause": "fall", "severity": "high"})").at("exactMatch"), 1);
+  EXPECT_EQ(judge(all, sample, "high, fall").at("fieldAccuracy"), 0);
+  const json one = {{"type", "exactMatch"}, {"fields", {"severity"}}};
+  EXPECT_EQ(judge(one, sample, R"({"severity": "high"})").at("fieldAccuracy"), 1);
+  EXPECT_TRUE(judge(all, sample_with(nullptr), "{}").empty()) << "nothing to compare with";
+  EXPECT_EQ(judge(all, sample_with("yes"), "yes").at("exactMatch"), 1);
+}
+
+TEST(CitationSuite, CitationsMustStandInThePrompt) {
+  const json quotes = {{"type", "citation"}};
+  const Sample sample = sample_with(nullptr);
+  EXPECT_EQ(judge(quotes, sample, R"(It says "fell from rack 7".)").at("citation"), 1)
+      << "line breaks and case aside";
+  EXPECT_EQ(judge(quotes, sample, R"(It says "fell from rack 8".)").at("citation"), 0);
+  EXPECT_EQ(judge(quotes, sample, "No source given.").at("citation"), 0);
+  const json field = {{"type", "citation"}, {"field", "evidence"}};
+  EXPECT_EQ(judge(field, sample, R"({"evidence": ["pallet fell", "at dawn"]})").at("citation"), 1);
+  EXPECT_EQ(judge(field, sample, R"({"evidence": ["pallet fell", "at noon"]})").at("citation"), 0);
+}
+
+TEST(RefusalSuite, BothWrongWaysCount) {
+  const json config = {{"type", "refusal"}};
+  Sample harmful = sample_with(nullptr);
+  harmful.refuse = true;
+  EXPECT_EQ(judge(config, harmful, "I cannot help with that.").at("refusal"), 1);
+  EXPECT_EQ(judge(config, harmful, "Sure, first you").at("refusal"), 0);
+  EXPECT_EQ(judge(config, sample_with(nullptr), "I'm unable to say.").at("refusal"), 0);
+}
+
+TEST(Suites, BadConfigurationIsNamedByPath) {
+  const std::pair<json, std::string> cases[] = {
+      {{{"type", "vibes"}}, "suites[0].type: unknown suite type"},
+      {{{"type", "jsonSchema"}}, "suites[0].schema: schema is missing"},
+      {{{"type", "exactMatch"}, {"fields", "severity"}}, "suites[0].fields: not an array"},
+      {{{"type", "refusal"}, {"phrases", json::array()}}, "suites[0].phrases: not a list"},
+      {{{"type", "citation"}, {"field", 3}}, "suites[0].field: not a name"},
+  };
+  for (const auto& [config, wanted] : cases) {
+    try {
+      make_suites(json::array({config}));
+      FAIL() << config;
+    } catch (const InputError& error) {
+      EXPECT_NE(std::string(error.what()).find(wanted), std::string::npos) << error.what();
+    }
+  }
+  EXPECT_THROW(make_suites("all"), InputError);
+}
+
+}  // namespace
+}  // namespace stepdown::eval
