@@ -33,7 +33,7 @@ std::vector<Case> cases() {
   for (const char* name : {"tied_gqa", "untied_mha", "llama3_rope"}) {
     all.push_back({name, {.threads = 1}, 5e-3});
     all.push_back({name, {.threads = 2, .prefill_chunk = 7}, 5e-3});
-    all.push_back({name, {.kv_type = KvType::kInt8, .threads = 1}, 0.05});
+    all.push_back({name, {.kv_type = KvType::kInt8, .threads = 1}, 0.1});
   }
   return all;
 }
