@@ -10,6 +10,7 @@ namespace stepdown::formats {
 namespace {
 
 constexpr std::int64_t kMaxLength = 1 << 30;
+constexpr const char* kMend = "the file is truncated or damaged; copy or download it again";
 
 }  // namespace
 
@@ -19,8 +20,9 @@ JsonView JsonView::parse(std::string_view text, const std::string& file) {
     const nlohmann::json* top = root.get();
     return {std::move(root), top, file};
   } catch (const nlohmann::json::parse_error& error) {
-    throw InputError("not valid JSON", file + ": byte " + std::to_string(error.byte),
-                     "the file is truncated or damaged; copy or download it again");
+    throw InputError("not valid JSON", file + ": byte " + std::to_string(error.byte), kMend);
+  } catch (const nlohmann::json::out_of_range&) {
+    throw InputError("a number that no double holds", file, kMend);
   }
 }
 

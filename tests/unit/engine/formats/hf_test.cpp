@@ -206,6 +206,20 @@ TEST(HuggingFace, BadFoldersAreOneClearError) {
   }
 }
 
+TEST(HuggingFace, BrokenJsonNamesFileAndByte) {
+  for (const char* text : {"", "{", "{\"a\": 1e999}", "\xff"}) {
+    HfFolder hf;
+    hf.write();
+    write_file(hf.folder / "config.json", text);
+    try {
+      open_model(hf.folder.path());
+      ADD_FAILURE() << text;
+    } catch (const InputError& error) {
+      EXPECT_NE(std::string(error.what()).find("config.json"), std::string::npos) << error.what();
+    }
+  }
+}
+
 TEST(HuggingFace, TruncatedAndLyingWeightsAreOneClearError) {
   HfFolder hf;
   hf.write();

@@ -1,13 +1,8 @@
-#include <chrono>
-#include <cstdlib>
+#include <algorithm>
 #include <filesystem>
-#include <thread>
 
-#include "tests/unit/engine/formats/hf_folder.h"
+#include "tests/unit/engine/quant/quantizable_folder.h"
 #include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "engine/base/atomic_file.h"
 #include "engine/base/error.h"
@@ -21,43 +16,13 @@ namespace stepdown::quant {
 namespace {
 
 namespace fs = std::filesystem;
-using formats::HfFolder;
 using formats::TempFolder;
 using formats::write_file;
 
-/// HfFolder with rows of 32 columns, so that blocks fit.
-HfFolder& widened(HfFolder& hf) {
-  hf.config["hidden_size"] = 32;
-  hf.config["intermediate_size"] = 64;
-  const auto fill = [&](const std::string& name, std::vector<std::int64_t> shape) {
-    std::int64_t count = 1;
-    for (const std::int64_t length : shape) count *= length;
-    std::string bytes;
-    for (std::int64_t i = 0; i < count; ++i) {
-      bytes += static_cast<char>(i * 37);
-      bytes += static_cast<char>(0x28 + i % 7 + (i % 3 == 0 ? 0x80 : 0));
-    }
-    hf.tensors[name] = {"F16", std::move(shape), bytes};
-  };
-  const std::string layer = "model.layers.0.";
-  fill("model.embed_tokens.weight", {6, 32});
-  fill("model.norm.weight", {32});
-  fill(layer + "input_layernorm.weight", {32});
-  fill(layer + "post_attention_layernorm.weight", {32});
-  fill(layer + "self_attn.q_proj.weight", {16, 32});
-  fill(layer + "self_attn.k_proj.weight", {8, 32});
-  fill(layer + "self_attn.v_proj.weight", {8, 32});
-  fill(layer + "self_attn.o_proj.weight", {32, 16});
-  fill(layer + "mlp.gate_proj.weight", {64, 32});
-  fill(layer + "mlp.up_proj.weight", {64, 32});
-  fill(layer + "mlp.down_proj.weight", {32, 64});
-  hf.write();
-  return hf;
-}
-
 TEST(Quantize, FolderBecomesLoadableGgufWhoseBytesDoNotDependOnThreads) {
-  HfFolder hf;
-  const auto model = formats::open_model(widened(hf).folder.path());
+  QuantizableFolder hf;
+  hf.write();
+  const auto model = formats::open_model(hf.folder.path());
   const TempFolder out;
   const GgufPlan plan = plan_preset(*model, "Q8_0");
   const WrittenGguf one = write_gguf(*model, plan, out / "1.gguf", 1, "test");
@@ -75,8 +40,9 @@ TEST(Quantize, FolderBecomesLoadableGgufWhoseBytesDoNotDependOnThreads) {
 }
 
 TEST(Quantize, ConvertingToF16KeepsEveryWeight) {
-  HfFolder hf;
-  const auto model = formats::open_model(widened(hf).folder.path());
+  QuantizableFolder hf;
+  hf.write();
+  const auto model = formats::open_model(hf.folder.path());
   const TempFolder out;
   write_gguf(*model, plan_f16(*model), out / "f16.gguf", 2, "test");
   const auto written = formats::open_model(out / "f16.gguf");
@@ -90,8 +56,7 @@ TEST(Quantize, ConvertingToF16KeepsEveryWeight) {
 }
 
 TEST(Quantize, RefusesWhatItCannotHonour) {
-  HfFolder hf;
-  widened(hf);
+  QuantizableFolder hf;
   hf.tensors["model.layers.0.mlp.up_proj.weight"].bytes.replace(64, 2, "\x00\x7e", 2);  // NaN
   hf.write();
   const auto model = formats::open_model(hf.folder.path());
@@ -111,8 +76,9 @@ TEST(Quantize, RefusesWhatItCannotHonour) {
 }
 
 TEST(Quantize, QuantizedInputIsRefused) {
-  HfFolder hf;
-  const auto model = formats::open_model(widened(hf).folder.path());
+  QuantizableFolder hf;
+  hf.write();
+  const auto model = formats::open_model(hf.folder.path());
   const TempFolder out;
   write_gguf(*model, plan_preset(*model, "Q4_0"), out / "q.gguf", 1, "test");
   EXPECT_THROW(plan_preset(*formats::open_model(out / "q.gguf"), "Q8_0"), InputError);

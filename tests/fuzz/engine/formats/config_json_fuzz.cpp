@@ -1,0 +1,19 @@
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "engine/base/error.h"
+#include "engine/formats/hf_config.h"
+#include "engine/formats/inspection.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace stepdown;
+  try {
+    const std::string_view text(reinterpret_cast<const char*>(data), size);
+    const auto config = formats::config_from_hf(formats::JsonView::parse(text, "config.json"));
+    memory::estimate(1, formats::memory_shape(config.model), {config.model.context_length, 4, {}});
+  } catch (const InputError&) {
+    return 0;
+  }
+  return 0;
+}

@@ -1,0 +1,112 @@
+#include "engine/quant/quantize_command.h"
+
+#include <csignal>
+
+#include "tests/unit/engine/quant/quantizable_folder.h"
+#include <CLI/CLI.hpp>
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "engine/base/error.h"
+#include "engine/base/hash.h"
+#include "engine/formats/model_file.h"
+
+namespace stepdown::quant {
+namespace {
+
+namespace fs = std::filesystem;
+using formats::TempFolder;
+using Arguments = std::vector<std::string>;
+
+int run(Arguments arguments) {
+  CLI::App app;
+  const auto body = quantize_command().configure(app);
+  std::ranges::reverse(arguments);  // as CLI11 wants a vector
+  app.parse(arguments);
+  return body();
+}
+
+/// Starts the command in a child process, its output dropped.
+pid_t start(const Arguments& arguments) {
+  const pid_t child = ::fork();
+  if (child != 0) return child;
+  const int null = ::open("/dev/null", O_WRONLY);
+  ::dup2(null, STDOUT_FILENO);
+  ::dup2(null, STDERR_FILENO);
+  ::_exit(run(arguments));
+}
+
+TEST(QuantizeCommand, StoresTheArtifactUnderItsDigestAndReportsIt) {
+  QuantizableFolder hf;
+  hf.write();
+  const TempFolder out;
+  const std::string model = hf.folder.path();
+  const std::string artifacts = out / "artifacts";
+  const Arguments arguments = {"--model",           model,      "--artifacts", artifacts,
+                               "--preset",          "Q8_0",     "--report",    out / "reports/quant.json",
+                               "--termination-log", out / "log"};
+  ASSERT_EQ(run(arguments), kDone);
+  const nlohmann::json report = nlohmann::json::parse(read_file(out / "reports/quant.json"));
+  const std::string digest = report["digest"].get<std::string>().substr(7);
+  const fs::path folder = fs::path(artifacts) / digest;
+  EXPECT_EQ(report["path"], (folder / "model.gguf").string());
+  EXPECT_EQ(artifact_digest(folder), digest);
+  EXPECT_EQ(report["size"], fs::file_size(folder / "model.gguf"));
+  EXPECT_EQ(report["base"], "sha256:" + artifact_digest(model));
+  EXPECT_EQ(report["preset"], "Q8_0");
+  EXPECT_EQ(report["bits"], 8);
+  EXPECT_GT(report["peakMemoryBytes"], 0);
+  EXPECT_EQ(nlohmann::json::parse(read_file(out / "log"))["digest"], report["digest"]);
+  ASSERT_EQ(run(arguments), kDone) << "a second run finds its result there";
+  EXPECT_EQ(std::distance(fs::directory_iterator(artifacts), fs::directory_iterator()), 1);
+}
+
+TEST(QuantizeCommand, RefusesUnsupportedRequests) {
+  QuantizableFolder hf;
+  hf.write();
+  const TempFolder out;
+  const Arguments base = {"--model", hf.folder.path(), "--out", out / "q.gguf"};
+  const auto with = [&](const Arguments& more) {
+    Arguments all = base;
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  };
+  EXPECT_THROW(run(with({})), InputError) << "no preset";
+  EXPECT_THROW(run(with({"--method", "awq"})), InputError);
+  EXPECT_THROW(run(with({"--preset", "Q8_0", "--adapter", "lora"})), InputError);
+  EXPECT_THROW(run(with({"--preset", "Q8_0", "--artifacts", out / "a"})), InputError);
+  EXPECT_TRUE(fs::is_empty(out.path()));
+}
+
+TEST(QuantizeCommand, KilledAtAnyMomentLeavesNothingHalfWritten) {
+  QuantizableFolder hf;
+  hf.write();
+  const TempFolder out;
+  const Arguments arguments = {"--model", hf.folder.path(), "--artifacts", out.path(), "--preset", "Q4_0"};
+  for (int microseconds = 0; microseconds < 20000; microseconds += 1000) {
+    const pid_t child = start(arguments);
+    ::usleep(static_cast<useconds_t>(microseconds));
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+    for (const auto& entry : fs::directory_iterator(out.path())) {
+      const std::string name = entry.path().filename();
+      if (!name.starts_with(".tmp-")) {
+        EXPECT_EQ(artifact_digest(entry.path()), name);
+      }
+    }
+  }
+  int status = -1;
+  ::waitpid(start(arguments), &status, 0);
+  EXPECT_EQ(status, 0);
+  ASSERT_EQ(std::distance(fs::directory_iterator(out.path()), fs::directory_iterator()), 1)
+      << "leftovers are cleaned";
+  const fs::path folder = fs::directory_iterator(out.path())->path();
+  EXPECT_EQ(artifact_digest(folder), folder.filename());
+  EXPECT_NO_THROW(formats::open_model(folder));
+}
+
+}  // namespace
+}  // namespace stepdown::quant
