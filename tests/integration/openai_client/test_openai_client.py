@@ -1,0 +1,290 @@
+"""What clients see of `stepdown-engine serve`."""
+import concurrent.futures
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+import urllib.error
+import urllib.request
+
+import jsonschema
+import openai
+
+ENGINE = pathlib.Path(os.environ["STEPDOWN_BIN"]) / "stepdown-engine"
+HERE = pathlib.Path(__file__).parent
+INCIDENT = {
+    "type": "object", "additionalProperties": False, "required": ["severity", "root_cause", "recommendations"],
+    "properties": {
+        "severity": {"type": "string", "enum": ["low", "medium", "high"]},
+        "root_cause": {"type": "string", "minLength": 1, "maxLength": 30},
+        "confidence": {"type": "number", "minimum": 0, "maximum": 1},
+        "recommendations": {"type": "array", "items": {"type": "string", "maxLength": 12}, "minItems": 3, "maxItems": 3},
+    },
+}
+USER = [{"role": "user", "content": "Report the incident on deck two."}]
+
+
+class Server:
+    """One engine on a free port."""
+
+    def __init__(self, model, *arguments):
+        self.process = subprocess.Popen([ENGINE, "serve", "--model", model, "--port", "0", "--served-model-name", "m", "--threads", "1",
+                                         "--log-format", "json", *arguments], stderr=subprocess.PIPE, text=True)
+        for line in self.process.stderr:
+            entry = json.loads(line) if line.startswith("{") else {"message": line}
+            if entry["message"] == "serving":
+                self.port = int(entry["address"].rsplit(":", 1)[1])
+                self.revision = entry["revision"]
+                break
+        else:
+            raise RuntimeError("the server did not start")
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.client = openai.OpenAI(base_url=self.url + "/v1", api_key="none", max_retries=0, timeout=60)
+        wait(lambda: self.status("/readyz") == 200, "ready")
+
+    def status(self, path):
+        try:
+            return urllib.request.urlopen(self.url + path, timeout=5).status
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    def metric(self, name):
+        text = urllib.request.urlopen(self.url + "/metrics", timeout=5).read().decode()
+        return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if re.match(re.escape(name) + r"[{ ]", line))
+
+    def raw(self, data):
+        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+            connection.sendall(data)
+            connection.shutdown(socket.SHUT_WR) if data.startswith(b"\0") else None
+            return connection.recv(65536)
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+        status = self.process.wait(timeout=30)
+        self.process.stderr.close()
+        return status
+
+
+def wait(condition, what, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not {what} within {seconds} s")
+        time.sleep(0.05)
+
+
+def tiny_model(*arguments):
+    path = pathlib.Path(tempfile.mkdtemp()) / "tiny.gguf"
+    subprocess.run([sys.executable, HERE / "make_tiny_model.py", path, *arguments], check=True)
+    return path
+
+
+class Api(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.model = os.environ.get("STEPDOWN_MODEL") or tiny_model()
+        cls.server = Server(cls.model, "--context", "1024", "--max-sequences", "4")
+        cls.client = cls.server.client
+
+    @classmethod
+    def tearDownClass(cls):
+        assert cls.server.stop() == 0
+
+    def chat(self, **arguments):
+        return self.client.chat.completions.create(**{"model": "m", "messages": USER, "max_tokens": 24, "temperature": 0, **arguments})
+
+    def test_chat_completion(self):
+        answer = self.chat()
+        self.assertEqual(answer.object, "chat.completion")
+        self.assertEqual(answer.choices[0].message.role, "assistant")
+        self.assertIn(answer.choices[0].finish_reason, ["stop", "length"])
+        self.assertGreater(answer.usage.prompt_tokens, 0)
+        self.assertEqual(answer.usage.total_tokens, answer.usage.prompt_tokens + answer.usage.completion_tokens)
+        self.assertEqual(answer.model_extra["stepdown"]["revision"], self.server.revision)
+        self.assertLess(answer.model_extra["stepdown"]["mean_logprob"], 0)
+
+    def test_stream_says_the_same(self):
+        whole = self.chat(logprobs=True)
+        chunks = list(self.chat(stream=True, stream_options={"include_usage": True}, logprobs=True))
+        text = "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
+        self.assertEqual(text, whole.choices[0].message.content)
+        self.assertEqual([c.choices[0].finish_reason for c in chunks if c.choices][-1], whole.choices[0].finish_reason)
+        self.assertEqual(chunks[-1].usage, whole.usage)
+        self.assertEqual(chunks[-1].model_extra["stepdown"], whole.model_extra["stepdown"])
+        tokens = [t.token for c in chunks if c.choices and c.choices[0].logprobs for t in c.choices[0].logprobs.content]
+        self.assertEqual(tokens, [t.token for t in whole.choices[0].logprobs.content])
+
+    def test_headers(self):
+        raw = self.client.chat.completions.with_raw_response.create(model="m", messages=USER, max_tokens=1, extra_headers={"x-request-id": "req-7"})
+        self.assertEqual(raw.headers["x-request-id"], "req-7")
+        self.assertEqual(raw.headers["x-stepdown-revision"], self.server.revision)
+
+    def test_completions(self):
+        answer = self.client.completions.create(model="m", prompt=["one two", "three"], max_tokens=4, n=2, logprobs=2, seed=1)
+        self.assertEqual([c.index for c in answer.choices], [0, 1, 2, 3])
+        self.assertLessEqual(len(answer.choices[0].logprobs.tokens), 4)
+        tokens = self.client.completions.create(model="m", prompt=[5, 6, 7], max_tokens=1)
+        self.assertEqual(tokens.usage.prompt_tokens, 3)
+        streamed = list(self.client.completions.create(model="m", prompt="one two", max_tokens=5, temperature=0, stream=True))
+        whole = self.client.completions.create(model="m", prompt="one two", max_tokens=5, temperature=0)
+        self.assertEqual("".join(c.choices[0].text for c in streamed), whole.choices[0].text)
+
+    def test_seed_repeats_and_temperature_varies(self):
+        ask = lambda seed: self.chat(temperature=1.5, seed=seed).choices[0].message.content
+        self.assertEqual(ask(3), ask(3))
+        self.assertGreater(len({ask(seed) for seed in range(5)}), 1)
+
+    def test_stop_strings_never_appear(self):
+        whole = self.chat().choices[0].message.content
+        stop = whole[5:8]
+        answer = self.chat(stop=stop)
+        self.assertEqual(answer.choices[0].message.content, whole[:whole.index(stop)])
+        self.assertEqual(answer.choices[0].finish_reason, "stop")
+        text = "".join(c.choices[0].delta.content or "" for c in self.chat(stop=stop, stream=True))
+        self.assertEqual(text, answer.choices[0].message.content)
+
+    def test_schema_holds_whenever_an_answer_stops(self):
+        format = {"type": "json_schema", "json_schema": {"name": "incident", "strict": True, "schema": INCIDENT}}
+        stopped = 0
+        for seed in range(20):
+            answer = self.chat(response_format=format, max_tokens=400, temperature=1.0, seed=seed)
+            if answer.choices[0].finish_reason == "stop":
+                jsonschema.validate(json.loads(answer.choices[0].message.content), INCIDENT)
+                stopped += 1
+        self.assertEqual(stopped, 20, "bounded strings let every answer end")
+
+    def test_json_object(self):
+        answer = self.chat(response_format={"type": "json_object"}, max_tokens=120, temperature=1.0, seed=4)
+        if answer.choices[0].finish_reason == "stop":
+            self.assertIsInstance(json.loads(answer.choices[0].message.content), dict)
+        else:
+            self.assertTrue(answer.choices[0].message.content.lstrip().startswith("{"))
+
+    def test_continue_final_message(self):
+        format = {"type": "json_schema", "json_schema": {"name": "incident", "schema": INCIDENT}}
+        begun = '{"severity": "hi'
+        answer = self.chat(messages=USER + [{"role": "assistant", "content": begun}], response_format=format, max_tokens=400,
+                           extra_body={"continue_final_message": True})
+        self.assertEqual(answer.choices[0].finish_reason, "stop")
+        document = json.loads(begun + answer.choices[0].message.content)
+        jsonschema.validate(document, INCIDENT)
+        self.assertEqual(document["severity"], "high")
+        with self.assertRaises(openai.BadRequestError):
+            self.chat(messages=USER + [{"role": "assistant", "content": "Sure!"}], response_format=format, extra_body={"continue_final_message": True})
+
+    def test_many_at_once(self):
+        alone = self.chat(max_tokens=16).choices[0].message.content
+        with concurrent.futures.ThreadPoolExecutor(12) as pool:
+            answers = list(pool.map(lambda _: self.chat(max_tokens=16).choices[0].message.content, range(24)))
+        self.assertEqual(set(answers), {alone})
+
+    def test_errors_name_what_is_wrong(self):
+        with self.assertRaises(openai.NotFoundError) as caught:
+            self.chat(model="other")
+        self.assertEqual((caught.exception.code, caught.exception.param), ("model_not_found", "model"))
+        with self.assertRaises(openai.BadRequestError) as caught:
+            self.chat(messages=[{"role": "user", "content": "word " * 3000}])
+        self.assertEqual(caught.exception.code, "context_length_exceeded")
+        with self.assertRaises(openai.BadRequestError) as caught:
+            self.chat(response_format={"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "array", "uniqueItems": True}}})
+        self.assertIn("uniqueItems", caught.exception.message)
+        with self.assertRaises(openai.BadRequestError) as caught:
+            self.chat(temperature=9)
+        self.assertEqual(caught.exception.param, "temperature")
+        with self.assertRaises(openai.BadRequestError):
+            self.client.completions.create(model="m", prompt=[10**8], max_tokens=1)
+
+    def test_malformed_http_and_json(self):
+        post = lambda body: self.server.raw(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        for body in [b"", b"{", b"[1]", b"\xff\xfe", b"null", b"[" * 100000]:
+            self.assertIn(b" 400 ", post(body).split(b"\r\n")[0], body[:10])
+        for request in [b"\r\n\r\n", b"GARBAGE\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\0" * 100 + b"\r\n\r\n", b"POST /v1/completions HTTP/1.1\r\nContent-Length: -5\r\n\r\n"]:
+            self.server.raw(request + (b"" if request.endswith(b"\r\n\r\n") else b"\r\n\r\n"))
+        with self.assertRaises(openai.APIStatusError) as caught:
+            self.chat(messages=[{"role": "user", "content": "x" * (9 << 20)}])
+        self.assertEqual(caught.exception.status_code, 413)
+        self.assertEqual(self.server.status("/healthz"), 200)
+        self.assertEqual(self.server.status("/nowhere"), 404)
+
+    def test_hanging_up_cancels(self):
+        for stream in [b"true", b"false"]:
+            body = b'{"model":"m","messages":[{"role":"user","content":"go"}],"max_tokens":900,"ignore_eos":true,"stream":%s}' % stream
+            aborted = self.server.metric('vllm:request_success_total')
+            connection = socket.create_connection(("127.0.0.1", self.server.port))
+            connection.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+            wait(lambda: self.server.metric("vllm:num_requests_running") >= 1 or self.server.metric("vllm:request_success_total") > aborted, "running")
+            connection.close()
+            wait(lambda: self.server.metric("vllm:num_requests_running") == 0, "cancelled")
+
+    def test_models_and_metrics(self):
+        self.assertEqual([m.id for m in self.client.models.list()], ["m"])
+        self.chat()
+        for name in ["vllm:prompt_tokens_total", "vllm:generation_tokens_total", "vllm:request_success_total",
+                     "vllm:time_to_first_token_seconds_count", "vllm:e2e_request_latency_seconds_count"]:
+            self.assertGreater(self.server.metric(name), 0, name)
+
+
+class Lifecycle(unittest.TestCase):
+    def test_overload_is_429(self):
+        server = Server(tiny_model(), "--max-sequences", "1", "--max-queue", "1")
+        try:
+            def ask(_):
+                try:
+                    server.client.chat.completions.create(model="m", messages=USER, max_tokens=300, extra_body={"ignore_eos": True})
+                    return 200, None
+                except openai.APIStatusError as error:
+                    return error.status_code, error.response.headers.get("retry-after")
+            with concurrent.futures.ThreadPoolExecutor(10) as pool:
+                answers = list(pool.map(ask, range(10)))
+            self.assertIn((200, None), answers)
+            self.assertIn((429, "1"), answers)
+            self.assertTrue(all(status in (200, 429) for status, _ in answers), answers)
+        finally:
+            self.assertEqual(server.stop(), 0)
+
+    def test_sigterm_drains(self):
+        server = Server(tiny_model())
+        stream = server.client.chat.completions.create(model="m", messages=USER, max_tokens=1500, stream=True, extra_body={"ignore_eos": True})
+        next(stream)
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.1)
+        if server.process.poll() is None and not stream.response.is_closed:
+            try:
+                self.assertEqual(server.status("/readyz"), 503)
+            except (urllib.error.URLError, ConnectionError):
+                pass  # it drained already
+        reasons = [c.choices[0].finish_reason for c in stream]
+        self.assertEqual(reasons[-1], "length", "an open stream ends as it should")
+        self.assertEqual(server.stop(), 0)
+
+    def test_nonfinite_logits_are_an_error(self):
+        server = Server(tiny_model("nan"))
+        try:
+            for stream in [False, True]:
+                with self.assertRaises(openai.InternalServerError) as caught:
+                    server.client.chat.completions.create(model="m", messages=USER, max_tokens=5, stream=stream)
+                self.assertEqual(caught.exception.code, "nonfinite_logits")
+        finally:
+            self.assertEqual(server.stop(), 0)
+
+    def test_digest_is_verified(self):
+        model = tiny_model()
+        digest = subprocess.run(["sha256sum", model], capture_output=True, text=True, check=True).stdout.split()[0]
+        server = Server(model, "--verify-digest", "sha256:" + digest)
+        self.assertEqual(server.revision, "sha256:" + digest)
+        self.assertEqual(server.stop(), 0)
+        refused = subprocess.run([ENGINE, "serve", "--model", model, "--verify-digest", "sha256:" + "0" * 64], capture_output=True, text=True, timeout=20)
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn("the digest is sha256:" + digest, refused.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()

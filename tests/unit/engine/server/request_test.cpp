@@ -1,0 +1,143 @@
+#include "engine/server/request.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "engine/server/api_error.h"
+
+namespace stepdown::server {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+Request chat(const std::string& rest) {
+  return parse_request(R"({"model": "m", "messages": [{"role": "user", "content": "hi"}])" + rest + "}", true,
+                       99);
+}
+
+TEST(Request, TakesDefaultsFromOpenAi) {
+  const Request request = chat("");
+  EXPECT_EQ(request.model, "m");
+  EXPECT_EQ(request.sampling.temperature, 1.0f);
+  EXPECT_EQ(request.sampling.top_p, 1.0f);
+  EXPECT_EQ(request.sampling.seed, 99U);
+  EXPECT_EQ(request.max_tokens, std::nullopt);
+  EXPECT_EQ(request.n, 1);
+  EXPECT_FALSE(request.stream);
+  EXPECT_EQ(request.schema, nullptr);
+  EXPECT_EQ(parse_request(R"({"model": "m", "prompt": "x"})", false, 0).max_tokens, 16);
+}
+
+TEST(Request, ReadsEverythingItKnows) {
+  const Request request = chat(
+      R"(, "max_completion_tokens": 7, "max_tokens": 9, "temperature": 0, "top_p": 0.5, "top_k": 40, "min_p": 0.1,
+    "seed": -1, "presence_penalty": 1, "frequency_penalty": -1, "logit_bias": {"5": -100, "6": 1.5}, "stop": ["a", "b"], "n": 2,
+    "logprobs": true, "top_logprobs": 3, "stream": true, "stream_options": {"include_usage": true}, "user": "ignored", "tools": [],
+    "response_format": {"type": "json_object"})");
+  EXPECT_EQ(request.max_tokens, 7);
+  EXPECT_EQ(request.sampling.temperature, 0.0f);
+  EXPECT_EQ(request.sampling.top_k, 40);
+  EXPECT_EQ(request.sampling.seed, ~0ULL);
+  EXPECT_EQ(request.sampling.logit_bias.at(6), 1.5f);
+  EXPECT_THAT(request.stop, ElementsAre("a", "b"));
+  EXPECT_EQ(request.n, 2);
+  EXPECT_EQ(request.top_logprobs, 3);
+  EXPECT_TRUE(request.stream && request.include_usage && request.logprobs);
+  EXPECT_NE(request.schema, nullptr);
+}
+
+TEST(Request, NullCountsAsAbsent) {
+  const Request request =
+      chat(R"(, "max_tokens": null, "stop": null, "seed": null, "response_format": null, "tools": null)");
+  EXPECT_EQ(request.max_tokens, std::nullopt);
+  EXPECT_TRUE(request.stop.empty());
+}
+
+TEST(Request, JoinsTextPartsAndKnowsDevelopers) {
+  const Request request = parse_request(
+      R"({"model": "m", "messages": [{"role": "developer", "content": "d"}, {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]},
+          {"role": "assistant", "content": null}]})",
+      true, 0);
+  EXPECT_EQ(request.messages[0]["role"], "system");
+  EXPECT_EQ(request.messages[1]["content"], "ab");
+  EXPECT_EQ(request.messages[2]["content"], "");
+}
+
+TEST(Request, TakesPromptsInFourShapes) {
+  const auto prompts = [](const char* prompt) {
+    return parse_request(R"({"model": "m", "prompt": )" + std::string(prompt) + "}", false, 0).prompts;
+  };
+  EXPECT_THAT(prompts(R"("a")"), ElementsAre(Request::Prompt("a")));
+  EXPECT_THAT(prompts(R"(["a", "b"])"), ElementsAre(Request::Prompt("a"), Request::Prompt("b")));
+  EXPECT_THAT(prompts("[1, 2]"), ElementsAre(Request::Prompt(std::vector<runtime::TokenId>{1, 2})));
+  EXPECT_THAT(prompts("[[1], [2]]"), ElementsAre(Request::Prompt(std::vector<runtime::TokenId>{1}),
+                                                 Request::Prompt(std::vector<runtime::TokenId>{2})));
+}
+
+struct Refused {
+  std::string body;
+  bool chat;
+  const char* param;
+  const char* says;
+};
+
+TEST(Request, RefusesAndNamesTheParameter) {
+  const auto with = [](const char* rest) {
+    return R"({"model": "m", "messages": [{"role": "user", "content": "hi"}], )" + std::string(rest) + "}";
+  };
+  const Refused cases[] = {
+      {"", true, "", "no JSON"},
+      {"[]", true, "", "must be a JSON object"},
+      {"{\"model\": \"\xff\"}", true, "", "no JSON"},
+      {std::string(100'000, '['), true, "", "nested too deeply"},
+      {R"({"messages": []})", true, "model", "must name a model"},
+      {R"({"model": "m"})", true, "messages", "is missing"},
+      {R"({"model": "m", "messages": []})", true, "messages", "not empty"},
+      {R"({"model": "m", "messages": [{"role": "king", "content": ""}]})", true, "messages[0].role",
+       "must be system"},
+      {R"({"model": "m", "messages": [{"role": "user", "content": [{"type": "image_url"}]}]})", true,
+       "messages[0].content", "text parts only"},
+      {R"({"model": "m"})", false, "prompt", "is missing"},
+      {R"({"model": "m", "prompt": [1, "a"]})", false, "prompt", "token ids"},
+      {R"({"model": "m", "prompt": "a", "echo": true})", false, "echo", "not supported"},
+      {with(R"("temperature": "hot")"), true, "temperature", "from 0.0 to 2.0"},
+      {with(R"("temperature": -0.1)"), true, "temperature", "from 0.0 to 2.0"},
+      {with(R"("max_tokens": 0)"), true, "max_tokens", "integer from 1"},
+      {with(R"("max_tokens": 1.5)"), true, "max_tokens", "integer from 1"},
+      {with(R"("seed": 18446744073709551615)"), true, "seed", "integer"},
+      {with(R"("n": 17)"), true, "n", "from 1 to 16"},
+      {with(R"("stop": [""])"), true, "stop", "none empty"},
+      {with(R"("stream": "yes")"), true, "stream", "true or false"},
+      {with(R"("stream_options": {})"), true, "stream_options", "needs 'stream'"},
+      {with(R"("top_logprobs": 2)"), true, "top_logprobs", "needs 'logprobs'"},
+      {with(R"("logit_bias": {"x": 1})"), true, "logit_bias", "token ids"},
+      {with(R"("logit_bias": {"1": 101})"), true, "logit_bias", "-100 to 100"},
+      {with(R"("tools": [{"type": "function"}])"), true, "tools", "not supported"},
+      {with(R"("response_format": {"type": "yaml"})"), true, "response_format.type",
+       "text, json_object or json_schema"},
+      {with(R"("response_format": {"type": "json_schema"})"), true, "response_format.json_schema.schema",
+       "is missing"},
+      {with(
+           R"("response_format": {"type": "json_schema", "json_schema": {"schema": {"type": "integer", "multipleOf": 2}}})"),
+       true, "response_format.json_schema.schema", "'multipleOf' is not supported"},
+      {with(R"("continue_final_message": true)"), true, "continue_final_message",
+       "last message of the assistant"},
+  };
+  for (const Refused& refused : cases) {
+    try {
+      parse_request(refused.body, refused.chat, 0);
+      ADD_FAILURE() << refused.body.substr(0, 200);
+    } catch (const ApiError& error) {
+      EXPECT_EQ(error.status(), 400);
+      const auto body = error.body()["error"];
+      EXPECT_THAT(body["message"].get<std::string>(), HasSubstr(refused.says));
+      EXPECT_EQ(body["param"].is_null() ? "" : body["param"].get<std::string>(), refused.param)
+          << refused.body.substr(0, 200);
+      EXPECT_EQ(body["type"], "invalid_request_error");
+    }
+  }
+}
+
+}  // namespace
+}  // namespace stepdown::server
