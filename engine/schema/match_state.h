@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -12,7 +13,7 @@ namespace stepdown::schema {
 struct Frame {
   NodeId node = kNoNode;  ///< kNoNode: the document itself
   std::uint8_t phase = 0;
-  std::uint8_t space = 0;  ///< whitespace since the last token
+  std::uint8_t space = 0;  ///< whitespace since the last token, see take_space
   std::int16_t depth = 0;  ///< containers around this value
   std::int64_t count = 0;  ///< items, code points, or digits so far
   std::int32_t mark = 0;   ///< next property, trie node, DFA state or \u digits
@@ -52,14 +53,21 @@ class Threads {
   std::vector<Thread> list_;
 };
 
-inline constexpr std::uint8_t kMostSpace = 40;
-
-/// Whether the byte is whitespace that still may stand here; counts it.
+/// Whether the byte is whitespace that still may stand here; counts it. Between tokens that is one space, or
+/// one newline with at most four spaces or tabs a level: enough for every usual layout, too little to dawdle
+/// in.
 inline bool take_space(Frame& frame, unsigned char byte) {
-  if ((byte != ' ' && byte != '\n' && byte != '\t' && byte != '\r') || frame.space >= kMostSpace)
-    return false;
-  ++frame.space;
-  return true;
+  constexpr std::uint8_t kSpace = 1;
+  constexpr std::uint8_t kNewline = 2;  // and above: newline and indentation
+  if (frame.space == 0 && (byte == ' ' || byte == '\n')) {
+    frame.space = byte == ' ' ? kSpace : kNewline;
+    return true;
+  }
+  const int most = std::min(kNewline + 4 * (frame.depth + 1), 250);
+  const bool indents =
+      (byte == ' ' || byte == '\t') && frame.node != kNoNode && frame.space >= kNewline && frame.space < most;
+  if (indents) ++frame.space;
+  return indents;
 }
 
 /// UTF-8 in a string, byte by byte: 0 between code points, a lead byte when its second byte is due, else 1 or
