@@ -1,0 +1,124 @@
+#include "operator/controller/gather.h"
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+namespace stepdown::controller {
+namespace {
+
+using nlohmann::json;
+
+kube::ObjectPtr object(const char* text) {
+  return std::make_shared<const json>(json::parse(text));
+}
+
+json deployment(std::int64_t generation, const char* status) {
+  return {
+      {"metadata",
+       {{"name", "d"}, {"generation", generation}, {"annotations", {{"stepdown.dev/applied-hash", "h"}}}}},
+      {"spec", {{"replicas", 2}}},
+      {"status", json::parse(status)}};
+}
+
+struct DeploymentCase {
+  const char* name;
+  std::int64_t generation;
+  const char* status;
+  bool settled;
+  std::int64_t available;
+};
+
+TEST(ReadDeployment, IsSettledOnlyOnItsOwnPodsOfThisGeneration) {
+  const DeploymentCase cases[] = {
+      {"settled", 3, R"({"observedGeneration":3,"replicas":2,"updatedReplicas":2,"availableReplicas":2})",
+       true, 2},
+      {"no status", 1, R"({})", false, 0},
+      {"an old generation", 3,
+       R"({"observedGeneration":2,"replicas":2,"updatedReplicas":2,"availableReplicas":2})", false, 2},
+      {"old pods still run", 3,
+       R"({"observedGeneration":3,"replicas":3,"updatedReplicas":2,"availableReplicas":3})", false, 3},
+      {"new pods not available", 3,
+       R"({"observedGeneration":3,"replicas":2,"updatedReplicas":2,"availableReplicas":1})", false, 1},
+      {"strange types", 3, R"({"observedGeneration":"3","replicas":[],"conditions":{}})", false, 0},
+  };
+  for (const DeploymentCase& test : cases) {
+    const rollout::Deployment read = read_deployment(deployment(test.generation, test.status));
+    EXPECT_EQ(read.settled, test.settled) << test.name;
+    EXPECT_EQ(read.available, test.available) << test.name;
+    EXPECT_EQ(read.applied_hash, "h");
+  }
+}
+
+TEST(ReadDeployment, TellsADeadlineThatWasExceeded) {
+  const char* status = R"({"observedGeneration":1,"conditions":[{"type":"Progressing","status":"False"}]})";
+  EXPECT_TRUE(read_deployment(deployment(1, status)).deadline_exceeded);
+  EXPECT_FALSE(read_deployment(deployment(2, status)).deadline_exceeded) << "of an old generation";
+}
+
+kube::ObjectPtr pod(const char* job_uid, const char* phase, const char* finished, const char* message) {
+  json out = json::parse(R"({"metadata": {"name": "p", "ownerReferences": [{"controller": true}]}})");
+  out["metadata"]["ownerReferences"][0]["uid"] = job_uid;
+  out["status"] = {
+      {"phase", phase},
+      {"containerStatuses",
+       {{{"state", {{"terminated", {{"finishedAt", finished}, {"message", message}, {"exitCode", 0}}}}}}}}};
+  return std::make_shared<const json>(std::move(out));
+}
+
+TEST(ReadJob, TakesTheSummaryOfItsOwnLastPodThatEndedAlike) {
+  const json complete = json::parse(
+      R"({"metadata":{"name":"j","uid":"u"},"status":{"completionTime":"2026-01-01T00:00:09Z",
+          "conditions":[{"type":"SuccessCriteriaMet","status":"True"},{"type":"Complete","status":"True"}]}})");
+  const std::vector<kube::ObjectPtr> pods = {
+      pod("u", "Failed", "2026-01-01T00:00:08Z", "failed"),
+      pod("u", "Succeeded", "2026-01-01T00:00:07Z", "summary"),
+      pod("other", "Succeeded", "2026-01-01T00:00:09Z", "of another Job")};
+  const rollout::Job job = read_job(complete, pods);
+  EXPECT_EQ(job.state, rollout::JobState::kSucceeded);
+  EXPECT_EQ(job.summary, "summary");
+  EXPECT_EQ(api::format_time(*job.finished_at), "2026-01-01T00:00:09Z");
+  EXPECT_EQ(read_job(complete, {}).summary, "");
+}
+
+TEST(ReadJob, TellsWhyItFailed) {
+  const json failed = json::parse(R"({"metadata":{"name":"j","uid":"u"},"status":{"conditions":[
+      {"type":"Failed","status":"True","reason":"PodFailurePolicy","message":"exit code 2"}]}})");
+  const rollout::Job job =
+      read_job(failed, {pod("u", "Failed", "2026-01-01T00:00:08Z", "model.gguf: truncated")});
+  EXPECT_EQ(job.state, rollout::JobState::kFailed);
+  EXPECT_EQ(job.reason, "PodFailurePolicy: exit code 2");
+  EXPECT_EQ(job.summary, "model.gguf: truncated");
+}
+
+TEST(ReadJob, RunsUntilAConditionSaysOtherwise) {
+  for (const char* status :
+       {"{}", R"({"active":1})", R"({"conditions":[{"type":"Complete","status":"False"}]})", R"([])"}) {
+    json job = {{"metadata", {{"name", "j"}}}, {"status", json::parse(status)}};
+    EXPECT_EQ(read_job(job, {}).state, rollout::JobState::kRunning) << status;
+  }
+}
+
+TEST(Gather, TellsChildrenFromForeignObjects) {
+  api::QuantizedModel model;
+  model.metadata.name = "m";
+  const char* ours = R"({"metadata":{"name":"a","uid":"1","labels":{"stepdown.dev/model":"m",
+      "app.kubernetes.io/managed-by":"stepdown","stepdown.dev/pinned":"true"}},
+      "spec":{"base":{"digest":"b"},"method":"gguf","artifact":{"uri":"file:///a","digest":"d"}}})";
+  const char* foreign =
+      R"({"metadata":{"name":"f"},"spec":{"base":{"digest":"b"},"method":"gguf","artifact":{"uri":"u","digest":"e"}}})";
+  const char* broken = R"({"metadata":{"name":"x"},"spec":{"method":7}})";
+  const ObjectsByKind objects = {{"QuantRevision", {object(ours), object(foreign), object(broken)}}};
+  const rollout::Observed seen = gather(model, objects, {});
+  EXPECT_EQ(seen.revisions.size(), 2u);
+  EXPECT_EQ(seen.children, (std::vector<rollout::Child>{{"QuantRevision", "a", "1", false, true}}));
+}
+
+TEST(ModelOf, ReadsTheLabel) {
+  const auto key = model_of(
+      "Job", *object(R"({"metadata":{"name":"j","namespace":"n","labels":{"stepdown.dev/model":"m"}}})"));
+  EXPECT_EQ(key, (kube::ObjectKey{"n", "m"}));
+  EXPECT_EQ(model_of("Job", *object(R"({"metadata":{"name":"j"}})")), std::nullopt);
+}
+
+}  // namespace
+}  // namespace stepdown::controller
