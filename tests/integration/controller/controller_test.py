@@ -62,9 +62,9 @@ class Suite:
         self.namespace = f"controller-test-{os.getpid()}"
         self.log = work / "operator.log"
         kubectl("apply", "-f", str(ROOT / "crds"))
-        kubectl("create", "namespace", self.namespace)
         self.api = Api(self.namespace)
-        self.api.create("ServiceAccount", {"metadata": {"name": "default"}})
+        self.api.create("Namespace", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}})
+        self.api.create("ServiceAccount", {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}})
         self.world = World(self.api)
 
     def close(self):
