@@ -54,6 +54,7 @@ Rollout read_rollout(const json& model) {
     rollout.weight = share(number_at(told, "/weight", 0));
     rollout.control = share(number_at(told, "/controlPercent", 0));
     rollout.epoch = static_cast<std::uint64_t>(std::max(0.0, number_at(told, "/epoch", 0)));
+    rollout.retried_epoch = static_cast<std::uint64_t>(std::max(0.0, number_at(told, "/retriedEpoch", 0)));
   }
   for (const json& route : list_at(model, "/status/rollout/routes")) {
     if (!route.is_object()) continue;

@@ -24,6 +24,7 @@ struct Rollout {
   std::string candidate;  ///< digest under rollout; empty: none
   double weight = 0;      ///< share of traffic it may get, in [0, 1]
   std::uint64_t epoch = 0;
+  std::uint64_t retried_epoch = 0;  ///< the epoch that the last command `retry` began
   std::string salt;
   std::string stable;  ///< digest that gets the rest
   double control = 0;  ///< FP16's random share once `stable` is quantized, in [0, 1]

@@ -10,8 +10,8 @@ constexpr std::size_t kMostPeers = 64;
 
 }  // namespace
 
-Trial::Trial(std::string digest, std::string salt, const Limits& limits)
-    : digest_(std::move(digest)), salt_(std::move(salt)), tests_(limits), own_(tests_.start()) {}
+Trial::Trial(std::string digest, const Limits& limits)
+    : digest_(std::move(digest)), tests_(limits), own_(tests_.start()) {}
 
 void Trial::answered(const Answer& answer) {
   const bool failed = answer.fault != Fault::kNone;
@@ -59,7 +59,6 @@ std::optional<Detector> Trial::decide() const {
 Trip Trial::trip(Detector detected_by, std::uint64_t epoch, WallTime now) const {
   Trip trip;
   trip.digest = digest_;
-  trip.salt = salt_;
   trip.epoch = epoch;
   trip.detected_by = detected_by;
   trip.evidence = combined();

@@ -14,13 +14,12 @@
 namespace stepdown::gateway {
 
 /// One quantized revision under watch: what this gateway saw of it, what its peers saw, and the moment that
-/// is enough. Belongs to one rollout: another salt or other limits are another trial.
+/// is enough.
 class Trial {
  public:
-  Trial(std::string digest, std::string salt, const Limits& limits);
+  Trial(std::string digest, const Limits& limits);
 
   const std::string& digest() const { return digest_; }
-  const std::string& salt() const { return salt_; }
   const Limits& limits() const { return tests_.limits(); }
 
   /// An answer of the revision, judged. `session`: empty, or an id that counts one error at most. `w`: its
@@ -51,7 +50,6 @@ class Trial {
 
  private:
   std::string digest_;
-  std::string salt_;
   Tests tests_;
   Evidence own_;
   std::map<std::string, Evidence> peers_;

@@ -16,20 +16,13 @@ WallTime from_ms(std::int64_t ms) {
 }
 
 bool retried(const Rollout& rollout, const Trip& trip) {
-  const bool asked_for = rollout.candidate == trip.digest || rollout.stable == trip.digest;
-  return asked_for && !rollout.salt.empty() && rollout.salt != trip.salt && rollout.epoch > trip.epoch &&
-         !rollout.blocked.contains(trip.digest);
+  return rollout.retried_epoch > trip.epoch && !rollout.blocked.contains(trip.digest);
 }
 
 }  // namespace
 
-bool Trips::add(const Trip& trip) {
-  const auto [place, news] = trips_.try_emplace(trip.digest, trip);
-  if (!news && trip.epoch > place->second.epoch && trip.salt != place->second.salt) {
-    place->second = trip;  // it was retried and tripped again
-    return true;
-  }
-  return news;
+bool Trips::add(const Trip& trip, const Rollout& rollout) {
+  return !retried(rollout, trip) && trips_.try_emplace(trip.digest, trip).second;
 }
 
 std::vector<std::string> Trips::clear_retried(const Rollout& rollout) {
@@ -61,7 +54,6 @@ const Trip* Trips::find(const std::string& digest) const {
 
 json to_json(const Trip& trip) {
   json value = {{"digest", trip.digest},
-                {"salt", trip.salt},
                 {"epoch", trip.epoch},
                 {"detectedBy", name(trip.detected_by)},
                 {"reason", trip.reason},
@@ -75,7 +67,7 @@ json to_json(const Trip& trip) {
 
 std::optional<Trip> trip_from_json(const json& value) {
   if (!value.is_object()) return std::nullopt;
-  for (const char* text : {"digest", "salt", "detectedBy", "reason"}) {
+  for (const char* text : {"digest", "detectedBy", "reason"}) {
     if (!value.contains(text) || !value[text].is_string()) return std::nullopt;
   }
   for (const char* number : {"epoch", "badAnswers", "firstBadAtMs", "atMs"}) {
@@ -85,7 +77,6 @@ std::optional<Trip> trip_from_json(const json& value) {
   if (!detector || value["digest"].get<std::string>().empty()) return std::nullopt;
   Trip trip;
   trip.digest = value["digest"].get<std::string>();
-  trip.salt = value["salt"].get<std::string>();
   trip.epoch = value["epoch"].get<std::uint64_t>();
   trip.detected_by = *detector;
   trip.reason = value["reason"].get<std::string>();

@@ -18,8 +18,7 @@ using WallTime = std::chrono::system_clock::time_point;
 /// The end of a revision, as its gateway saw it.
 struct Trip {
   std::string digest;
-  std::string salt;  ///< of the rollout it tripped in: another rollout of the digest is another try
-  std::uint64_t epoch = 0;
+  std::uint64_t epoch = 0;  ///< of the rollout, when it tripped
   Detector detected_by = Detector::kEProcess;
   std::string reason;  ///< the fault seen most, e.g. "looping"
   std::uint64_t bad_answers = 0;
@@ -30,9 +29,8 @@ struct Trip {
 };
 
 /// Tripped revisions, by digest. A trip is remembered over restarts (file), at the peers and in status, and
-/// ends only when the operator begins another rollout of the digest, that is with another salt and a later
-/// epoch, while status.blocked does not list it: the command `retry` does that, applying the same YAML again
-/// does not.
+/// ends only by the command `retry`: status.rollout.retriedEpoch is then later than the trip and
+/// status.blocked does not list the digest. Another step, another rollout or the same YAML from Git end none.
 ///
 /// Until one of the three memories was read, nothing is known and no quantized revision may be routed.
 class Trips {
@@ -40,8 +38,8 @@ class Trips {
   bool known() const { return known_; }
   void set_known() { known_ = true; }
 
-  /// True when it is news.
-  bool add(const Trip& trip);
+  /// True when it is news. What `rollout` retries already is none: a peer may not have heard of that yet.
+  bool add(const Trip& trip, const Rollout& rollout);
   /// Forgets what `rollout` retries; the digests that were.
   std::vector<std::string> clear_retried(const Rollout& rollout);
   bool routable(const Rollout& rollout, const std::string& digest) const;

@@ -8,32 +8,31 @@
 namespace stepdown::gateway {
 namespace {
 
-Trip trip(const std::string& digest, const std::string& salt, std::uint64_t epoch) {
+Trip trip(const std::string& digest, std::uint64_t epoch) {
   Trip trip;
   trip.digest = digest;
-  trip.salt = salt;
   trip.epoch = epoch;
   trip.reason = "looping";
   trip.evidence = Tests(Limits{}).start();
   return trip;
 }
 
-Rollout rollout(const std::string& digest, const std::string& salt, std::uint64_t epoch) {
+Rollout rollout(const std::string& digest, std::uint64_t epoch, std::uint64_t retried_epoch) {
   Rollout rollout;
   rollout.candidate = digest;
-  rollout.salt = salt;
   rollout.epoch = epoch;
+  rollout.retried_epoch = retried_epoch;
   return rollout;
 }
 
 TEST(TripsTest, NothingQuantizedIsRoutableWhileNothingIsKnown) {
   Trips trips;
-  EXPECT_FALSE(trips.routable(rollout("c", "s", 1), "c"));
+  EXPECT_FALSE(trips.routable(rollout("c", 1, 0), "c"));
   trips.set_known();
-  EXPECT_TRUE(trips.routable(rollout("c", "s", 1), "c"));
+  EXPECT_TRUE(trips.routable(rollout("c", 1, 0), "c"));
 }
 
-TEST(TripsTest, OnlyAnotherRolloutThatIsNotBlockedEndsATrip) {
+TEST(TripsTest, OnlyARetryEndsATrip) {
   struct Case {
     const char* what;
     Rollout rollout;
@@ -41,20 +40,18 @@ TEST(TripsTest, OnlyAnotherRolloutThatIsNotBlockedEndsATrip) {
     bool routable;
   };
   const Case cases[] = {
-      {"the same rollout", rollout("c", "s1", 7), false, false},
-      {"its next step, the operator has not seen the trip", rollout("c", "s1", 8), false, false},
-      {"blocked", rollout("c", "s1", 8), true, false},
-      {"another salt, still blocked", rollout("c", "s2", 9), true, false},
-      {"an older object from a stale cache", rollout("c", "s0", 6), false, false},
-      {"no rollout at all", rollout("", "", 9), false, false},
-      {"another digest is on", rollout("d", "s2", 9), false, false},
-      {"retry: another salt, later, no longer blocked", rollout("c", "s2", 9), false, true},
+      {"the same rollout", rollout("c", 7, 0), false, false},
+      {"its next step, the operator has not seen the trip", rollout("c", 8, 0), false, false},
+      {"blocked", rollout("c", 8, 0), true, false},
+      {"an older retry", rollout("c", 9, 5), false, false},
+      {"a retry of another digest", rollout("c", 9, 9), true, false},
+      {"retry", rollout("c", 10, 9), false, true},
   };
   for (Case c : cases) {
     if (c.blocked) c.rollout.blocked.insert("c");
     Trips trips;
     trips.set_known();
-    trips.add(trip("c", "s1", 7));
+    trips.add(trip("c", 7), rollout("c", 7, 0));
     trips.clear_retried(c.rollout);
     EXPECT_EQ(trips.routable(c.rollout, "c"), c.routable) << c.what;
   }
@@ -62,15 +59,14 @@ TEST(TripsTest, OnlyAnotherRolloutThatIsNotBlockedEndsATrip) {
 
 TEST(TripsTest, SurviveAWriteAndARead) {
   Trips trips;
-  Trip one = trip("c", "s1", 7);
+  Trip one = trip("c", 7);
   one.at = WallTime(std::chrono::milliseconds(1'700'000'000'123));
   one.fp16_at = one.at + std::chrono::milliseconds(4);
   one.detected_by = Detector::kCeiling;
-  trips.add(one);
+  trips.add(one, rollout("c", 7, 0));
   const auto read = trips_from_json(nlohmann::json::parse(to_json(trips).dump()));
   ASSERT_EQ(read.size(), 1U);
   EXPECT_EQ(read[0].digest, "c");
-  EXPECT_EQ(read[0].salt, "s1");
   EXPECT_EQ(read[0].epoch, 7U);
   EXPECT_EQ(read[0].detected_by, Detector::kCeiling);
   EXPECT_EQ(read[0].at, one.at);
@@ -79,7 +75,7 @@ TEST(TripsTest, SurviveAWriteAndARead) {
 }
 
 TEST(TrialTest, ASessionCountsAtMostOneError) {
-  Trial trial("c", "s", Limits{});
+  Trial trial("c", Limits{});
   for (int i = 0; i < 50; ++i) trial.answered({Fault::kEmpty, true, 0.1, "one session", {}});
   EXPECT_EQ(trial.own().candidate_errors, 1U);
   EXPECT_FALSE(trial.decide());
@@ -89,8 +85,8 @@ TEST(TrialTest, ASessionCountsAtMostOneError) {
 }
 
 TEST(TrialTest, PeersErrorsCountAndAreNeverCountedTwice) {
-  Trial one("c", "s", Limits{});
-  Trial two("c", "s", Limits{});
+  Trial one("c", Limits{});
+  Trial two("c", Limits{});
   for (int i = 0; i < 2; ++i) one.answered({Fault::kLooping, true, 0.1, "", {}});
   two.answered({Fault::kLooping, true, 0.1, "", {}});
   EXPECT_FALSE(two.decide());
@@ -100,7 +96,7 @@ TEST(TrialTest, PeersErrorsCountAndAreNeverCountedTwice) {
 }
 
 TEST(TrialTest, TheRetryBudgetRunsOutUnlessAnswersEarnItBack) {
-  Trial trial("c", "s", Limits{});
+  Trial trial("c", Limits{});
   int retries = 0;
   while (trial.retry()) ++retries;
   EXPECT_EQ(retries, 100);

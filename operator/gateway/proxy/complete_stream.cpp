@@ -1,0 +1,83 @@
+#include "operator/gateway/proxy/requests.h"
+#include "operator/gateway/proxy/stream_relay.h"
+
+namespace stepdown::gateway {
+namespace {
+
+using std::chrono::steady_clock;
+using std::chrono::system_clock;
+
+std::string dump(const nlohmann::json& value) {
+  return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+}  // namespace
+
+// The first engine feeds the stream. When it fails before anything was shown, FP16 answers from the start;
+// when it fails later, FP16 goes on after the text that was shown; what was degenerate is only told to the
+// verdict.
+Task<> Proxy::complete_stream(Exchange& exchange, Job& job) {
+  StreamRelay relay(*this, exchange, job);
+  StreamRelay::Source first{
+      job.assignment.arm, job.assignment.digest, job.client.body, Priority::kFirst, 1, {}};
+  if (job.quantized()) first.held_chunks = limits_.held_chunks;
+  StreamRelay::End end = co_await relay.feed(first);
+  if (end.client_gone) co_return;
+
+  const Asked told = end.refusal.value_or(Asked{});
+  if (end.refusal && told.judgement.undecided() && (told.judgement.status != 429 || !job.quantized())) {
+    co_await answer(exchange, job, told, job.assignment.arm, {});
+    co_return;
+  }
+  if (end.complete) {
+    metrics_.answered(job.assignment.arm, job.assignment.digest, 200, steady_clock::now() - job.started);
+    if (end.fault == Fault::kNone) {
+      report(job, told, Fault::kNone, false);
+      if (!job.quantized()) control_.add(end.mean_logprob);
+      if (job.quantized() && draw_shadow(job)) asio::co_spawn(io_, shadow(job, relay.text()), asio::detached);
+      co_return;
+    }
+    if (end.fault != Fault::kTruncated) metrics_.tainted(job.assignment.digest);
+    if (job.quantized()) {
+      asio::co_spawn(io_, verify(job, end.fault), asio::detached);
+    } else {
+      report(job, told, end.fault, false);
+    }
+    co_return;
+  }
+
+  const std::string_view reason = end.fault == Fault::kNone ? kOverloaded : name(end.fault);
+  if (job.quantized() && end.fault != Fault::kNone && told.counts) {
+    traffic_.retrying(job.assignment.digest, system_clock::now());
+  }
+  StreamRelay::Source second{Arm::kFp16, traffic_.rollout().fp16(), job.client.body, Priority::kRetry, 1,
+                             reason};
+  bool possible = true;
+  if (relay.released()) {
+    const auto next = continuation(job.body, job.expected.chat, relay.text(), relay.tokens());
+    possible = next.has_value();
+    if (possible) second.body = dump(*next);
+  }
+  StreamRelay::End rest;
+  rest.fault = end.fault;
+  if (possible) rest = co_await relay.feed(second);
+  if (end.fault != Fault::kNone) report(job, told, end.fault, rest.complete && rest.fault == Fault::kNone);
+  if (rest.client_gone) co_return;
+  if (rest.complete) {
+    metrics_.retried(reason);
+    metrics_.answered(Arm::kFp16, second.digest, 200, steady_clock::now() - job.started);
+    co_return;
+  }
+  if (relay.released()) {
+    metrics_.failed_stream(job.assignment.digest);
+    co_await relay.fail("the answer broke off and could not be continued; ask again");
+    co_return;
+  }
+  Asked last = rest.refusal.value_or(Asked{});
+  if (last.response.status < 300) {
+    last.response = error_response(502, "server_error", "engine_lost", "the engines broke off; try again");
+  }
+  co_await answer(exchange, job, std::move(last), Arm::kFp16, reason);
+}
+
+}  // namespace stepdown::gateway

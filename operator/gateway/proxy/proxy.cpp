@@ -1,0 +1,212 @@
+#include "operator/gateway/proxy/proxy.h"
+
+#include "operator/gateway/count.h"
+#include "operator/gateway/proxy/requests.h"
+
+namespace stepdown::gateway {
+namespace {
+
+using nlohmann::json;
+using std::chrono::steady_clock;
+using std::chrono::system_clock;
+
+Response busy() {
+  Response response =
+      error_response(429, "overloaded_error", "overloaded", "all engines are busy; try again");
+  response.headers.push_back({"retry-after", "1"});
+  return response;
+}
+
+std::string random_id(std::mt19937_64& random) {
+  constexpr char kHex[] = "0123456789abcdef";
+  std::string id = "req-";
+  for (int i = 0; i < 2; ++i) {
+    std::uint64_t bits = random();
+    for (int digit = 0; digit < 12; ++digit, bits >>= 4U) id += kHex[bits & 15U];
+  }
+  return id;
+}
+
+Fault fault_of(const NetError& error) {
+  return error.kind == NetError::Kind::kTimeout ? Fault::kTimeout : Fault::kConnection;
+}
+
+}  // namespace
+
+Proxy::Proxy(asio::io_context& io, Traffic& traffic, std::shared_ptr<Upstreams> upstreams, Metrics& metrics,
+             Limits limits, std::uint64_t seed)
+    : io_(io),
+      traffic_(traffic),
+      upstreams_(std::move(upstreams)),
+      metrics_(metrics),
+      limits_(limits),
+      random_(seed) {}
+
+Task<> Proxy::complete(Exchange& exchange, bool chat) {
+  const auto self = shared_from_this();
+  if (in_flight_ >= limits_.in_flight) {
+    co_await exchange.respond(busy());
+    co_return;
+  }
+  const Counted counted(in_flight_);
+  Job job;
+  job.client = exchange.request();
+  job.body = json::parse(job.client.body, nullptr, false);
+  if (!job.body.is_object()) {
+    co_await exchange.respond(error_response(400, "invalid_request_error", "invalid_json",
+                                             "the body is not a JSON object; send application/json"));
+    co_return;
+  }
+  job.expected = expect(job.body, chat, schemas_);
+  job.id = std::string(find_header(job.client.headers, "x-request-id"));
+  if (job.id.empty()) job.id = random_id(random_);
+  job.started = steady_clock::now();
+  job.deadline = job.started + limits_.request;
+  const std::string session(find_header(job.client.headers, "x-session-id"));
+  job.assignment = traffic_.assign(job.id, session, system_clock::now());
+  if (job.expected.stream && job.expected.choices == 1) {
+    co_await complete_stream(exchange, job);
+  } else {
+    co_await complete_whole(exchange, job);
+  }
+}
+
+Task<> Proxy::complete_whole(Exchange& exchange, Job& job) {
+  if (job.expected.stream) {
+    co_await exchange.respond(error_response(400, "invalid_request_error", "unsupported_parameter",
+                                             "n > 1 cannot be streamed; leave out one of both"));
+    co_return;
+  }
+  Asked first = co_await ask(job, job.assignment.digest, Priority::kFirst, job.client.body);
+  if (!job.quantized()) {
+    report(job, first, first.judgement.fault, false);
+    if (first.judgement.passed()) learn_control(first.judgement);
+    if (first.unreachable) {
+      Asked again = co_await ask_fp16_again(job);
+      if (!again.unreachable) first = std::move(again);
+    }
+    co_await answer(exchange, job, std::move(first), Arm::kFp16, {});
+    co_return;
+  }
+  const bool unsure =
+      first.judgement.passed() && first.judgement.confidence() < traffic_.rollout().min_confidence;
+  const bool clients_mistake = first.judgement.undecided() && first.judgement.status != 429;
+  if (clients_mistake || (first.judgement.passed() && !unsure)) {
+    if (!clients_mistake) {
+      report(job, first, Fault::kNone, false);
+      if (draw_shadow(job)) asio::co_spawn(io_, shadow(job, first.judgement.text), asio::detached);
+    }
+    co_await answer(exchange, job, std::move(first), job.assignment.arm, {});
+    co_return;
+  }
+  const Fault fault = first.judgement.fault;
+  const std::string_view reason = unsure ? kLowConfidence : fault == Fault::kNone ? kOverloaded : name(fault);
+  if (fault != Fault::kNone && first.counts) traffic_.retrying(job.assignment.digest, system_clock::now());
+  Asked second = co_await ask_fp16_again(job);
+  if (unsure || fault != Fault::kNone) report(job, first, fault, second.judgement.passed());
+  if (unsure && !second.judgement.passed()) {
+    co_await answer(exchange, job, std::move(first), job.assignment.arm, {});
+  } else {
+    co_await answer(exchange, job, std::move(second), Arm::kFp16, reason);
+  }
+}
+
+Task<Asked> Proxy::ask_fp16_again(const Job& job) {
+  Asked asked = co_await ask(job, traffic_.rollout().fp16(), Priority::kRetry, job.client.body);
+  if (asked.unreachable)
+    asked = co_await ask(job, traffic_.rollout().fp16(), Priority::kRetry, job.client.body);
+  co_return asked;
+}
+
+Task<Asked> Proxy::ask(const Job& job, std::string digest, Priority priority, std::string body) {
+  const Request request = to_engine(job.client, job.id, std::move(body));
+  Upstreams::Reply reply = co_await upstreams_->send(digest, request, priority, job.deadline);
+  if (!reply.call) co_return no_answer(reply.failure);
+  co_return co_await read_whole(job, digest, *reply.call);
+}
+
+Task<Asked> Proxy::read_whole(const Job& job, const std::string& digest, Upstreams::Call& call) {
+  Outcome<std::string> content = co_await call.answer.read_all(limits_.answer);
+  if (!content) {
+    Upstreams::Failure failure;
+    failure.net = content.error;
+    failure.new_incident = upstreams_->broke(digest, call, content.error);
+    co_return no_answer(failure);
+  }
+  Asked asked;
+  asked.response.status = call.answer.status();
+  asked.response.body = std::move(*content.value);
+  for (const char* name : {"content-type", "retry-after", "x-stepdown-revision"}) {
+    const std::string_view value = find_header(call.answer.headers(), name);
+    if (!value.empty()) asked.response.headers.push_back({name, std::string(value)});
+  }
+  asked.judgement = judge_answer(asked.response.status, asked.response.body, job.expected, control_);
+  co_return asked;
+}
+
+Asked Proxy::no_answer(const Upstreams::Failure& failure) const {
+  Asked asked;
+  asked.counts = failure.new_incident;
+  switch (failure.kind) {
+    case Upstreams::Failure::Kind::kNoRoom:
+      asked.response = busy();
+      asked.judgement.status = asked.response.status;
+      return asked;
+    case Upstreams::Failure::Kind::kNoEndpoint:
+      asked.response = error_response(503, "server_error", "no_engine", "no engine is ready; try again");
+      asked.response.headers.push_back({"retry-after", "2"});
+      asked.judgement.fault = Fault::kConnection;
+      break;
+    case Upstreams::Failure::Kind::kNet:
+      asked.judgement.fault = fault_of(failure.net);
+      asked.judgement.detail = failure.net.what;
+      asked.response =
+          asked.judgement.fault == Fault::kTimeout
+              ? error_response(504, "server_error", "timeout", "no engine answered in time")
+              : error_response(502, "server_error", "engine_lost", "the engine broke off; try again");
+      break;
+  }
+  asked.judgement.status = asked.response.status;
+  asked.unreachable = asked.judgement.fault == Fault::kConnection;
+  return asked;
+}
+
+Task<> Proxy::answer(Exchange& exchange, const Job& job, Asked asked, Arm arm, std::string_view retried) {
+  Response response = std::move(asked.response);
+  response.headers.push_back({"x-request-id", job.id});
+  response.headers.push_back({"x-stepdown-route", std::string(name(arm))});
+  if (!retried.empty()) {
+    response.headers.push_back({"x-stepdown-retried", std::string(retried)});
+    metrics_.retried(retried);
+  }
+  const std::string digest = arm == Arm::kFp16 ? traffic_.rollout().fp16() : job.assignment.digest;
+  metrics_.answered(arm, digest, response.status, steady_clock::now() - job.started);
+  co_await exchange.respond(std::move(response));
+}
+
+void Proxy::learn_control(const Judgement& judgement) {
+  control_.add(judgement.mean_logprob);
+}
+
+void Proxy::report(const Job& job, const Asked& first, Fault fault, bool fp16_passed) {
+  if (fault != Fault::kNone) metrics_.fault(job.assignment.arm, job.assignment.digest, fault);
+  if (!first.counts || first.judgement.undecided()) return;
+  traffic_.answered(job.assignment, fault, fp16_passed, system_clock::now());
+}
+
+Task<> Proxy::forward(Exchange& exchange) {
+  const auto self = shared_from_this();
+  Job job;
+  job.client = exchange.request();
+  job.started = steady_clock::now();
+  job.deadline = job.started + limits_.request;
+  job.id = random_id(random_);
+  job.assignment = traffic_.assign(job.id, {}, system_clock::now());
+  const std::string fp16 = traffic_.rollout().fp16();
+  const bool to_fp16 = upstreams_->usable(fp16) || job.assignment.arm == Arm::kFp16;
+  const std::string digest = to_fp16 ? fp16 : job.assignment.digest;
+  Asked asked = co_await ask(job, digest, Priority::kFirst, job.client.body);
+  co_await answer(exchange, job, std::move(asked), to_fp16 ? Arm::kFp16 : job.assignment.arm, {});
+}
+
+}  // namespace stepdown::gateway

@@ -1,0 +1,97 @@
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <random>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "operator/gateway/http/server.h"
+#include "operator/gateway/judge/calibration.h"
+#include "operator/gateway/judge/expectation.h"
+#include "operator/gateway/judge/judgement.h"
+#include "operator/gateway/metrics.h"
+#include "operator/gateway/route/traffic.h"
+#include "operator/gateway/upstream/upstreams.h"
+
+namespace stepdown::gateway {
+
+/// One completion request from its arrival to its outcome.
+struct Job {
+  Request client;
+  nlohmann::json body;
+  Expectation expected;
+  std::string id;
+  Traffic::Assignment assignment;
+  SteadyTime started;
+  SteadyTime deadline;
+
+  bool quantized() const { return assignment.arm != Arm::kFp16; }
+};
+
+/// What one engine made of a whole request.
+struct Asked {
+  Judgement judgement;
+  Response response;   ///< to the client, should it be the one
+  bool counts = true;  ///< false: not the revision's doing (no room, no engine, a crash counted already)
+  bool unreachable = false;  ///< no answer came
+};
+
+/// Answers completion requests: splits them, judges what the engines say, asks FP16 again where a quantized
+/// revision failed before its client sees anything, and reports every outcome to Traffic.
+class Proxy : public std::enable_shared_from_this<Proxy> {
+ public:
+  struct Limits {
+    std::size_t in_flight = 2048;
+    std::chrono::milliseconds request{300'000};
+    std::size_t answer = 64U << 20U;  ///< bytes
+    std::size_t held_chunks = 8;      ///< of a quantized revision's stream, judged before the first is shown
+    std::size_t shadows = 8;          ///< at a time
+  };
+  Proxy(asio::io_context& io, Traffic& traffic, std::shared_ptr<Upstreams> upstreams, Metrics& metrics,
+        Limits limits, std::uint64_t seed);
+
+  /// POST /v1/chat/completions and /v1/completions.
+  Task<> complete(Exchange& exchange, bool chat);
+  /// Anything else that engines answer, from FP16 or what is stable.
+  Task<> forward(Exchange& exchange);
+
+  std::size_t in_flight() const { return in_flight_; }
+
+ private:
+  friend class StreamRelay;
+
+  Task<> complete_whole(Exchange& exchange, Job& job);
+  Task<> complete_stream(Exchange& exchange, Job& job);
+  Task<Asked> ask(const Job& job, std::string digest, Priority priority, std::string body);
+  Task<Asked> read_whole(const Job& job, const std::string& digest, Upstreams::Call& call);
+  Task<Asked> ask_fp16_again(const Job& job);
+  Asked no_answer(const Upstreams::Failure& failure) const;
+  Task<> answer(Exchange& exchange, const Job& job, Asked asked, Arm arm, std::string_view retried);
+
+  void learn_control(const Judgement& judgement);
+  void report(const Job& job, const Asked& first, Fault fault, bool fp16_passed);
+  bool draw_shadow(const Job& job);
+  /// Asks FP16 for the same and compares.
+  Task<> shadow(Job job, std::string text);
+  /// A stream found bad after its release: whether FP16 does better is asked for the verdict alone.
+  Task<> verify(Job job, Fault fault);
+
+  asio::io_context& io_;
+  Traffic& traffic_;
+  std::shared_ptr<Upstreams> upstreams_;
+  Metrics& metrics_;
+  Limits limits_;
+  Calibration control_;
+  SchemaCache schemas_;
+  std::mt19937_64 random_;
+  std::size_t in_flight_ = 0;
+  std::size_t shadows_ = 0;
+};
+
+/// Why FP16 answers in place of another, as x-stepdown-retried says.
+inline constexpr std::string_view kLowConfidence = "low_confidence";
+inline constexpr std::string_view kOverloaded = "overloaded";
+
+}  // namespace stepdown::gateway

@@ -1,0 +1,57 @@
+#include "operator/gateway/proxy/requests.h"
+
+#include <algorithm>
+
+#include <nlohmann/json.hpp>
+
+namespace stepdown::gateway {
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* kPassed[] = {"content-type", "authorization", "accept", "user-agent", "traceparent"};
+
+}  // namespace
+
+Request to_engine(const Request& client, std::string_view request_id, std::string body) {
+  Request request{client.method, client.target, {}, std::move(body)};
+  for (const char* name : kPassed) {
+    const std::string_view value = find_header(client.headers, name);
+    if (!value.empty()) request.headers.push_back({name, std::string(value)});
+  }
+  request.headers.push_back({"x-request-id", std::string(request_id)});
+  return request;
+}
+
+json greedy_copy(const json& request) {
+  json copy = request;
+  copy["temperature"] = 0;
+  copy["stream"] = false;
+  copy.erase("stream_options");
+  copy.erase("n");
+  return copy;
+}
+
+std::optional<json> continuation(const json& request, bool chat, std::string_view released,
+                                 std::size_t tokens) {
+  json next = request;
+  if (chat) {
+    if (!next.contains("messages") || !next["messages"].is_array()) return std::nullopt;
+    next["messages"].push_back({{"role", "assistant"}, {"content", std::string(released)}});
+    next["continue_final_message"] = true;
+    next["add_generation_prompt"] = false;
+  } else {
+    if (!next.contains("prompt") || !next["prompt"].is_string()) return std::nullopt;
+    next["prompt"] = next["prompt"].get<std::string>() + std::string(released);
+    next.erase(
+        "response_format");  // it constrains what follows the prompt; the gateway checks the whole itself
+  }
+  for (const char* limit : {"max_tokens", "max_completion_tokens"}) {
+    if (!next.contains(limit) || !next[limit].is_number_unsigned()) continue;
+    const auto most = next[limit].get<std::size_t>();
+    next[limit] = most > tokens ? most - tokens : 1;
+  }
+  return next;
+}
+
+}  // namespace stepdown::gateway

@@ -1,0 +1,170 @@
+#include "operator/gateway/proxy/stream_relay.h"
+
+#include "operator/gateway/http/sse.h"
+#include "operator/gateway/judge/member.h"
+#include "operator/gateway/proxy/requests.h"
+
+namespace stepdown::gateway {
+
+using nlohmann::json;
+
+namespace {
+
+std::string dump(const json& value) {
+  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+// A stream that ended with such a fault is whole in form: the client has it, good or bad.
+bool ended_in_form(Fault fault) {
+  return fault == Fault::kNone || fault == Fault::kLooping || fault == Fault::kTruncated ||
+         fault == Fault::kCollapse || fault == Fault::kEmpty;
+}
+
+}  // namespace
+
+Task<StreamRelay::End> StreamRelay::feed(Source source) {
+  const Request request = to_engine(job_.client, job_.id, source.body);
+  Upstreams::Reply reply =
+      co_await proxy_.upstreams_->send(source.digest, request, source.priority, job_.deadline);
+  End end;
+  if (!reply.call) {
+    end.refusal = proxy_.no_answer(reply.failure);
+    end.fault = end.refusal->judgement.fault;
+    co_return end;
+  }
+  HttpClient::Answer& answer = reply.call->answer;
+  revision_ = std::string(find_header(answer.headers(), "x-stepdown-revision"));
+  if (answer.status() != 200 ||
+      !find_header(answer.headers(), "content-type").starts_with("text/event-stream")) {
+    end.refusal = co_await proxy_.read_whole(job_, source.digest, *reply.call);
+    if (end.refusal->judgement.passed()) end.refusal->judgement.fault = Fault::kMalformed;
+    end.fault = end.refusal->judgement.fault;
+    co_return end;
+  }
+
+  StreamJudge judge(job_.expected, text_);
+  SseDecoder decoder;
+  std::vector<Held> held;
+  const bool continues = released_;
+  for (;;) {
+    Outcome<std::string> piece = co_await answer.read();
+    if (!piece) {
+      const bool timeout = piece.error.kind == NetError::Kind::kTimeout;
+      end.fault = timeout ? Fault::kTimeout : Fault::kConnection;
+      Asked broken;
+      broken.counts = proxy_.upstreams_->broke(source.digest, *reply.call, piece.error);
+      broken.judgement.fault = end.fault;
+      end.refusal = std::move(broken);
+      co_return end;
+    }
+    std::vector<std::string> events;
+    if (!decoder.feed(*piece.value, events)) {
+      end.fault = Fault::kMalformed;
+      co_return end;
+    }
+    for (std::string& event : events) {
+      if (event == "[DONE]") {
+        end = co_await close(source, judge, held);
+        // Read the end of the body too: a connection is kept for the next request only when it is drained.
+        co_await answer.read();
+        co_return end;
+      }
+      json chunk = json::parse(event, nullptr, false);
+      const Fault fault = judge.add(chunk);
+      if (fault != Fault::kNone && (fault != Fault::kLooping || !released_)) {
+        end.fault = fault;
+        co_return end;
+      }
+      if (continues) {
+        std::optional<std::string> rewritten = as_continued(std::move(chunk), source);
+        if (!rewritten) continue;
+        event = std::move(*rewritten);
+      } else if (first_chunk_.is_null()) {
+        first_chunk_ = std::move(chunk);
+      }
+      held.push_back({std::move(event), judge.accepted().size()});
+    }
+    const bool judged = released_ || judge.content_chunks() >= source.held_chunks;
+    if (judged && !judge.finished() && !co_await flush(source, judge, held)) {
+      end.client_gone = true;
+      co_return end;
+    }
+    if (piece.value->empty()) {
+      end = co_await close(source, judge, held);
+      co_return end;
+    }
+  }
+}
+
+Task<StreamRelay::End> StreamRelay::close(const Source& source, const StreamJudge& judge,
+                                          std::vector<Held>& held) {
+  End end;
+  end.fault = judge.finish(proxy_.control_);
+  end.mean_logprob = judge.mean_logprob();
+  const bool show =
+      end.fault == Fault::kNone ||
+      (ended_in_form(end.fault) && (released_ || !source.retried.empty() || source.arm == Arm::kFp16));
+  if (show) {
+    end.complete = co_await finish(source, judge, held);
+    end.client_gone = !end.complete;
+  }
+  co_return end;
+}
+
+Task<bool> StreamRelay::flush(const Source& source, const StreamJudge& judge, std::vector<Held>& held) {
+  if (!released_) {
+    Headers headers = {{"content-type", "text/event-stream"},
+                       {"cache-control", "no-cache"},
+                       {"x-request-id", job_.id},
+                       {"x-stepdown-route", std::string(name(source.arm))}};
+    if (!revision_.empty()) headers.push_back({"x-stepdown-revision", revision_});
+    if (!source.retried.empty()) headers.push_back({"x-stepdown-retried", std::string(source.retried)});
+    released_ = true;
+    const bool begun = co_await exchange_.begin(200, headers);
+    if (!begun) co_return false;
+  }
+  if (held.empty()) co_return true;
+  std::string bytes;
+  for (const Held& chunk : held) bytes += sse_event(chunk.data);
+  text_ = judge.accepted().substr(0, held.back().text_size);
+  tokens_ += held.size();
+  held.clear();
+  co_return co_await exchange_.write(bytes);
+}
+
+Task<bool> StreamRelay::finish(const Source& source, const StreamJudge& judge, std::vector<Held>& held) {
+  held.push_back({"[DONE]", judge.accepted().size()});
+  const bool written = co_await flush(source, judge, held);
+  if (!written) co_return false;
+  co_return co_await exchange_.end();
+}
+
+// A chunk of the engine that took over, as one of the stream that the client already has.
+std::optional<std::string> StreamRelay::as_continued(json chunk, const Source& source) {
+  const json& choices = member(chunk, "choices");
+  if (choices.is_array() && !choices.empty()) {
+    const json& choice = choices.front();
+    const json& delta = member(choice, "delta");
+    const bool only_role =
+        delta.is_object() && member(choice, "finish_reason").is_null() &&
+        (!delta.contains("content") || delta["content"] == "" || delta["content"].is_null()) &&
+        !delta.contains("tool_calls");
+    if (only_role) return std::nullopt;
+  }
+  for (const char* field : {"id", "created", "model"}) {
+    const json& value = member(first_chunk_, field);
+    if (!value.is_null()) chunk[field] = value;
+  }
+  if (chunk.contains("stepdown") && chunk["stepdown"].is_object())
+    chunk["stepdown"]["retried"] = source.retried;
+  return dump(chunk);
+}
+
+Task<> StreamRelay::fail(std::string_view message) {
+  const json error = {{"error", {{"message", message}, {"type", "server_error"}, {"code", "stream_broken"}}}};
+  const std::string event = sse_event(dump(error));
+  const bool written = co_await exchange_.write(event);
+  if (written) co_await exchange_.end();
+}
+
+}  // namespace stepdown::gateway

@@ -1,0 +1,168 @@
+#include "operator/gateway/route/traffic.h"
+
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "engine/base/log.h"
+
+namespace stepdown::gateway {
+
+using nlohmann::json;
+
+Traffic::Traffic(std::string instance, Usable usable)
+    : instance_(std::move(instance)), usable_(std::move(usable)) {}
+
+Split Traffic::split() const {
+  const std::string fp16 = rollout_.fp16();
+  return split_traffic(rollout_, [&](const std::string& digest) {
+    return usable_(digest) && (digest == fp16 || trips_.routable(rollout_, digest));
+  });
+}
+
+Traffic::Assignment Traffic::assign(const std::string& id, const std::string& session, WallTime now) {
+  const Split split = this->split();
+  Assignment assignment;
+  assignment.arm = choose(split, routing_point(rollout_.salt, session.empty() ? id : session));
+  assignment.digest = split.digest(assignment.arm);
+  assignment.session = session;
+  for (const Arm arm : {Arm::kCandidate, Arm::kStable}) {
+    if (split.of(arm) <= 0) continue;
+    if (assignment.arm != arm && assignment.arm != Arm::kFp16) continue;
+    assignment.stakes.push_back({split.digest(arm), split.against_control(arm)});
+  }
+  for (const std::string& digest : awaiting_fp16_) {
+    trips_.set_fp16_at(digest, now);
+    ++changes_;
+  }
+  awaiting_fp16_.clear();
+  return assignment;
+}
+
+void Traffic::answered(const Assignment& assignment, Fault fault, bool fp16_passed, WallTime now) {
+  for (const Assignment::Stake& stake : assignment.stakes) {
+    const auto found = trials_.find(stake.digest);
+    if (found == trials_.end()) continue;
+    if (stake.digest == assignment.digest) {
+      found->second.answered({fault, fp16_passed, stake.w, assignment.session, now});
+    } else {
+      found->second.control_answered(fault != Fault::kNone, stake.w, assignment.session);
+    }
+    look(stake.digest, now);
+  }
+}
+
+void Traffic::shadow_compared(const std::string& digest, double disagreement, WallTime now) {
+  const auto found = trials_.find(digest);
+  if (found == trials_.end()) return;
+  found->second.shadow_compared(disagreement, now);
+  look(digest, now);
+}
+
+void Traffic::retrying(const std::string& digest, WallTime now) {
+  const auto found = trials_.find(digest);
+  if (found != trials_.end() && !found->second.retry()) trip(digest, Detector::kRetryBudget, now);
+}
+
+void Traffic::follow(const Rollout& rollout, WallTime now) {
+  rollout_ = rollout;
+  for (const std::string& digest : trips_.clear_retried(rollout_)) {
+    log::info("a tripped revision is tried again", {{"digest", digest}, {"epoch", rollout.epoch}});
+    trials_.erase(digest);
+    ++changes_;
+  }
+  const std::string fp16 = rollout_.fp16();
+  std::erase_if(trials_, [&](const auto& entry) {
+    return entry.first != rollout_.candidate && entry.first != rollout_.stable;
+  });
+  for (const std::string& digest : {rollout_.candidate, rollout_.stable}) {
+    if (digest.empty() || digest == fp16) continue;
+    watch(digest);
+    look(digest, now);
+  }
+}
+
+void Traffic::watch(const std::string& digest) {
+  const auto found = trials_.find(digest);
+  // Evidence holds against the limits it was gathered for.
+  if (found != trials_.end() && found->second.limits() == rollout_.limits) return;
+  trials_.erase(digest);
+  trials_.emplace(digest, Trial(digest, rollout_.limits));
+}
+
+void Traffic::remember(const std::vector<Trip>& trips) {
+  trips_.set_known();
+  for (const Trip& trip : trips) {
+    if (trips_.add(trip, rollout_)) ++changes_;
+  }
+}
+
+void Traffic::look(const std::string& digest, WallTime now) {
+  const auto found = trials_.find(digest);
+  if (found == trials_.end() || trips_.find(digest) != nullptr) return;
+  if (const auto detector = found->second.decide()) trip(digest, *detector, now);
+}
+
+void Traffic::trip(const std::string& digest, Detector detected_by, WallTime now) {
+  const auto found = trials_.find(digest);
+  if (found == trials_.end() || trips_.find(digest) != nullptr) return;
+  const Trip trip = found->second.trip(detected_by, rollout_.epoch, now);
+  trips_.add(trip, rollout_);
+  awaiting_fp16_.push_back(digest);
+  ++changes_;
+  log::warn("tripped: all its traffic goes to FP16", {{"digest", digest},
+                                                      {"detectedBy", name(detected_by)},
+                                                      {"reason", trip.reason},
+                                                      {"badAnswers", trip.bad_answers}});
+}
+
+json Traffic::message() const {
+  json evidence = json::object();
+  for (const auto& [digest, trial] : trials_) {
+    if (trips_.find(digest) == nullptr) evidence[digest] = to_json(trial.own());
+  }
+  return {{"instance", instance_}, {"trips", to_json(trips_)}, {"evidence", std::move(evidence)}};
+}
+
+void Traffic::hear(const json& message, WallTime now) {
+  if (!message.is_object() || !message.contains("instance") || !message["instance"].is_string()) return;
+  const std::string from = message["instance"].get<std::string>();
+  if (from == instance_) return;
+  remember(trips_from_json(message.value("trips", json())));
+  const auto evidence = message.find("evidence");
+  if (evidence == message.end() || !evidence->is_object()) return;
+  for (const auto& [digest, value] : evidence->items()) {
+    const auto found = trials_.find(digest);
+    if (found == trials_.end()) continue;
+    if (const auto read = evidence_from_json(value)) found->second.hear(from, *read);
+    look(digest, now);
+  }
+}
+
+const Trial* Traffic::trial(const std::string& digest) const {
+  const auto found = trials_.find(digest);
+  return found == trials_.end() ? nullptr : &found->second;
+}
+
+std::string Traffic::subject() const {
+  const std::string stable = rollout_.stable == rollout_.fp16() ? std::string() : rollout_.stable;
+  const bool only_stable_tripped =
+      !stable.empty() && trips_.find(stable) != nullptr && trips_.find(rollout_.candidate) == nullptr;
+  if (!rollout_.candidate.empty() && !only_stable_tripped) return rollout_.candidate;
+  if (!stable.empty()) return stable;
+  const Trip* last = nullptr;  // the operator has cleaned up after it; what is known of it may still grow
+  for (const auto& [digest, trip] : trips_.all()) {
+    if (last == nullptr || trip.at > last->at) last = &trip;
+  }
+  return last == nullptr ? std::string() : last->digest;
+}
+
+bool Traffic::awaits_fp16(WallTime now) const {
+  for (const std::string& digest : awaiting_fp16_) {
+    const Trip* trip = trips_.find(digest);
+    if (trip != nullptr && now - trip->at < std::chrono::seconds(1)) return true;
+  }
+  return false;
+}
+
+}  // namespace stepdown::gateway

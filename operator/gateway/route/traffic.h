@@ -1,0 +1,84 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "operator/gateway/route/rollout.h"
+#include "operator/gateway/route/split.h"
+#include "operator/gateway/route/trial.h"
+#include "operator/gateway/route/trips.h"
+
+namespace stepdown::gateway {
+
+/// Decides where each request goes, and learns from what came of it. Everything a gateway knows about its
+/// revisions is here; no I/O, the clock is an argument. For one thread.
+class Traffic {
+ public:
+  using Usable = std::function<bool(const std::string& digest)>;
+  /// `usable`: an engine of the digest can be reached now. `instance` names this gateway to its peers.
+  Traffic(std::string instance, Usable usable);
+
+  /// Where one request goes, and what its outcome tells about each revision under watch.
+  struct Assignment {
+    Arm arm = Arm::kFp16;
+    std::string digest;
+    std::string session;
+    struct Stake {
+      std::string digest;
+      double w = 0;  ///< its share against control when the request arrived
+    };
+    std::vector<Stake> stakes;
+  };
+  /// `id` of the request; `session` empty when it has none.
+  Assignment assign(const std::string& id, const std::string& session, WallTime now);
+
+  /// The outcome of the assigned arm. `fp16_passed`: the FP16 retry of a failed answer passed.
+  void answered(const Assignment& assignment, Fault fault, bool fp16_passed, WallTime now);
+  /// One of FP16's and the revision's answers to the same request.
+  void shadow_compared(const std::string& digest, double disagreement, WallTime now);
+  /// A failed answer is about to be retried: an exhausted budget trips its revision.
+  void retrying(const std::string& digest, WallTime now);
+
+  /// What the operator says now.
+  void follow(const Rollout& rollout, WallTime now);
+  const Rollout& rollout() const { return rollout_; }
+  /// Trips read from a file, a peer or status; from now on something is known.
+  void remember(const std::vector<Trip>& trips);
+  bool known() const { return trips_.known(); }
+
+  /// To peers: {"instance", "trips", "evidence": {digest: …}}; `hear` takes theirs, of any shape.
+  nlohmann::json message() const;
+  void hear(const nlohmann::json& message, WallTime now);
+
+  Split split() const;
+  const Trips& trips() const { return trips_; }
+  const Trial* trial(const std::string& digest) const;
+  /// The revision that status tells about: the candidate, the quantized stable one when that alone tripped or no
+  /// other is there, or else the last that tripped.
+  std::string subject() const;
+  /// A trip of less than a second ago saw no request go to FP16 yet: its record lacks that time still.
+  bool awaits_fp16(WallTime now) const;
+  /// Rises with every trip and every cleared trip: what must be kept and told at once.
+  std::uint64_t changes() const { return changes_; }
+  const std::string& instance() const { return instance_; }
+
+ private:
+  void watch(const std::string& digest);
+  void look(const std::string& digest, WallTime now);
+  void trip(const std::string& digest, Detector detected_by, WallTime now);
+
+  std::string instance_;
+  Usable usable_;
+  Rollout rollout_;
+  Trips trips_;
+  std::map<std::string, Trial> trials_;
+  std::vector<std::string> awaiting_fp16_;  // tripped, and no request came since
+  std::uint64_t changes_ = 0;
+};
+
+}  // namespace stepdown::gateway

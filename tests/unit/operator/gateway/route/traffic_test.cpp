@@ -1,0 +1,175 @@
+#include "operator/gateway/route/traffic.h"
+
+#include <set>
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+namespace stepdown::gateway {
+namespace {
+
+class TrafficTest : public testing::Test {
+ protected:
+  TrafficTest() {
+    rollout_.candidate = "candidate";
+    rollout_.weight = 0.25;
+    rollout_.epoch = 3;
+    rollout_.salt = "salt";
+    rollout_.stable = "base";
+    rollout_.backends = {{"base", "m-fp16", "fp16"}, {"candidate", "m-1", "candidate"}};
+  }
+
+  Traffic gateway(const std::string& name) {
+    Traffic traffic(name, [this](const std::string& digest) { return !down_.contains(digest); });
+    traffic.remember({});
+    traffic.follow(rollout_, now_);
+    return traffic;
+  }
+
+  // Sends requests; the candidate fails them all. The number of bad answers it gave.
+  int break_candidate(Traffic& traffic, int requests) {
+    int bad = 0;
+    for (int i = 0; i < requests; ++i) {
+      now_ += std::chrono::milliseconds(1);
+      const auto assignment = traffic.assign(std::to_string(++next_id_), "", now_);
+      const bool candidate = assignment.arm == Arm::kCandidate;
+      bad += candidate ? 1 : 0;
+      traffic.answered(assignment, candidate ? Fault::kLooping : Fault::kNone, candidate, now_);
+    }
+    return bad;
+  }
+
+  double candidate_share(Traffic& traffic) {
+    int hits = 0;
+    for (int i = 0; i < 1'000; ++i) {
+      hits += traffic.assign(std::to_string(++next_id_), "", now_).arm == Arm::kCandidate ? 1 : 0;
+    }
+    return hits / 1'000.0;
+  }
+
+  Rollout rollout_;
+  std::set<std::string> down_;
+  WallTime now_{std::chrono::hours(1)};
+  int next_id_ = 0;
+};
+
+TEST_F(TrafficTest, ABadCandidateTripsAndTheNextRequestIsOnFp16) {
+  Traffic traffic = gateway("one");
+  EXPECT_NEAR(candidate_share(traffic), 0.25, 0.05);
+  EXPECT_LE(break_candidate(traffic, 1'000), 10);
+  EXPECT_EQ(candidate_share(traffic), 0);
+  const Trip* trip = traffic.trips().find("candidate");
+  ASSERT_NE(trip, nullptr);
+  EXPECT_EQ(trip->reason, "looping");
+  EXPECT_EQ(trip->epoch, 3U);
+  ASSERT_TRUE(trip->fp16_at);
+  EXPECT_LE(*trip->fp16_at - trip->at, std::chrono::milliseconds(1));
+  EXPECT_GT(trip->at, trip->first_bad_at);
+}
+
+TEST_F(TrafficTest, TheTripOutlivesItsRolloutUntilARetry) {
+  Traffic traffic = gateway("one");
+  break_candidate(traffic, 1'000);
+  rollout_.epoch = 4;
+  rollout_.weight = 1;
+  traffic.follow(rollout_, now_);
+  EXPECT_EQ(candidate_share(traffic), 0) << "the operator stepped on before it saw the trip";
+  rollout_.blocked = {"candidate"};
+  rollout_.salt = "another";
+  rollout_.epoch = 5;
+  traffic.follow(rollout_, now_);
+  EXPECT_EQ(candidate_share(traffic), 0) << "Git applied it again";
+  rollout_.blocked = {};
+  rollout_.epoch = rollout_.retried_epoch = 6;
+  traffic.follow(rollout_, now_);
+  EXPECT_EQ(candidate_share(traffic), 1) << "retry";
+  EXPECT_LE(break_candidate(traffic, 1'000), 10) << "and it is judged anew";
+}
+
+TEST_F(TrafficTest, AGatewayThatKnowsNothingSendsAllToFp16) {
+  Traffic traffic("one", [](const std::string&) { return true; });
+  traffic.follow(rollout_, now_);
+  EXPECT_EQ(candidate_share(traffic), 0);
+  traffic.remember({});
+  EXPECT_NEAR(candidate_share(traffic), 0.25, 0.05);
+}
+
+TEST_F(TrafficTest, ATripSpreadsToPeersAndARetryDoesNotComeBackFromThem) {
+  Traffic one = gateway("one");
+  Traffic two = gateway("two");
+  break_candidate(one, 1'000);
+  two.hear(nlohmann::json::parse(one.message().dump()), now_);
+  EXPECT_EQ(candidate_share(two), 0);
+
+  rollout_.epoch = rollout_.retried_epoch = 9;
+  two.follow(rollout_, now_);
+  EXPECT_GT(candidate_share(two), 0.15);
+  two.hear(one.message(), now_);  // `one` has not heard of the retry yet
+  EXPECT_GT(candidate_share(two), 0.15);
+}
+
+TEST_F(TrafficTest, EvidenceOfPeersAdds) {
+  Traffic one = gateway("one");
+  Traffic two = gateway("two");
+  int bad = 0;
+  for (int round = 0; round < 100 && two.trips().all().empty(); ++round) {
+    Traffic& each = round % 2 == 0 ? one : two;
+    while (break_candidate(each, 1) == 0) {
+    }
+    ++bad;
+    one.hear(two.message(), now_);
+    two.hear(one.message(), now_);
+  }
+  EXPECT_LE(bad, 10);
+  EXPECT_FALSE(one.trips().all().empty());
+  EXPECT_FALSE(two.trips().all().empty());
+}
+
+TEST_F(TrafficTest, StrangeMessagesOfPeersChangeNothing) {
+  Traffic traffic = gateway("one");
+  for (const char* text :
+       {"null", "3", "{}", R"({"instance": 4})", R"({"instance": "x", "trips": 3, "evidence": []})",
+        R"({"instance": "x", "trips": [{}], "evidence": {"candidate": {"arm": [1e400]}}})"}) {
+    traffic.hear(nlohmann::json::parse(text, nullptr, false), now_);
+  }
+  EXPECT_NEAR(candidate_share(traffic), 0.25, 0.05);
+}
+
+TEST_F(TrafficTest, AnUnreachableCandidateLosesItsShareWithoutAVerdict) {
+  Traffic traffic = gateway("one");
+  down_ = {"candidate"};
+  EXPECT_EQ(candidate_share(traffic), 0);
+  down_ = {};
+  EXPECT_NEAR(candidate_share(traffic), 0.25, 0.05);
+  EXPECT_TRUE(traffic.trips().all().empty());
+}
+
+TEST_F(TrafficTest, AStableRevisionIsStillJudged) {
+  rollout_.candidate.clear();
+  rollout_.weight = 0;
+  rollout_.stable = "stable";
+  rollout_.control = 0.05;
+  rollout_.backends.push_back({"stable", "m-2", "stable"});
+  Traffic traffic = gateway("one");
+  for (int i = 0; i < 200; ++i) {
+    const auto assignment = traffic.assign(std::to_string(i), "", now_);
+    const bool stable = assignment.arm == Arm::kStable;
+    traffic.answered(assignment, stable ? Fault::kNonFinite : Fault::kNone, stable, now_);
+  }
+  const Trip* trip = traffic.trips().find("stable");
+  ASSERT_NE(trip, nullptr);
+  EXPECT_EQ(trip->detected_by, Detector::kCeiling);
+  EXPECT_EQ(traffic.assign("x", "", now_).arm, Arm::kFp16);
+}
+
+TEST_F(TrafficTest, AnExhaustedRetryBudgetTrips) {
+  Traffic traffic = gateway("one");
+  for (int i = 0; i < 100; ++i) traffic.retrying("candidate", now_);
+  EXPECT_TRUE(traffic.trips().all().empty());
+  traffic.retrying("candidate", now_);
+  ASSERT_NE(traffic.trips().find("candidate"), nullptr);
+  EXPECT_EQ(traffic.trips().find("candidate")->detected_by, Detector::kRetryBudget);
+}
+
+}  // namespace
+}  // namespace stepdown::gateway
