@@ -1,5 +1,7 @@
 #include "operator/gateway/cluster/verdict_status.h"
 
+#include <algorithm>
+
 #include <nlohmann/json.hpp>
 
 #include "operator/gateway/judge/member.h"
@@ -54,10 +56,11 @@ json condition(std::string_view status, std::string_view reason, const std::stri
           {"observedGeneration", generation}};
 }
 
-json tripped(const Trip& trip, std::int64_t generation) {
+// The epoch is the one followed now: the operator waits to see that before it takes engines away.
+json tripped(const Trip& trip, std::uint64_t epoch, std::int64_t generation) {
   const Said& words = said(trip.detected_by);
   json verdict = {{"digest", trip.digest},
-                  {"epoch", trip.epoch},
+                  {"epoch", std::max(trip.epoch, epoch)},
                   {"state", "Tripped"},
                   {"reason", words.reason},
                   {"detectedBy", name(trip.detected_by)},
@@ -96,7 +99,9 @@ json watching(const Trial& trial, const Rollout& rollout, std::int64_t generatio
 json verdict_status(const Traffic& traffic, std::int64_t generation) {
   const std::string subject = traffic.subject();
   if (subject.empty()) return nullptr;
-  if (const Trip* trip = traffic.trips().find(subject)) return tripped(*trip, generation);
+  if (const Trip* trip = traffic.trips().find(subject)) {
+    return tripped(*trip, traffic.rollout().epoch, generation);
+  }
   const Trial* trial = traffic.trial(subject);
   return trial == nullptr ? json() : watching(*trial, traffic.rollout(), generation);
 }

@@ -1,6 +1,7 @@
 #include "operator/gateway/http/client.h"
 
 #include <array>
+#include <limits>
 
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
@@ -152,7 +153,7 @@ Task<Outcome<HttpClient::Answer>> HttpClient::send(Address to, const Request& re
     connection->stream.expires_at(deadline);
     co_await http::async_write(connection->stream, out, redirect_error(use_awaitable, code));
     auto parser = std::make_unique<http::response_parser<http::buffer_body>>();
-    parser->body_limit(boost::none);
+    parser->body_limit(std::numeric_limits<std::uint64_t>::max());  // Boost 1.74 takes none for zero
     if (!code) {
       co_await http::async_read_header(connection->stream, connection->buffer, *parser,
                                        redirect_error(use_awaitable, code));

@@ -4,15 +4,17 @@
 
 #include <nlohmann/json.hpp>
 
+#include "operator/gateway/judge/member.h"
+
 namespace stepdown::gateway {
 namespace {
 
-using nlohmann::json;
+using json = nlohmann::ordered_json;
 
 constexpr std::size_t kMostSchemas = 64;
 
 std::shared_ptr<const schema::Schema> compile(const json& format) {
-  const json type = format.value("type", json());
+  const json& type = member(format, "type");
   try {
     if (type == "json_object") return schema::Schema::any_object();
     if (type == "json_schema") return schema::Schema::compile(format.at("json_schema").at("schema"));
@@ -36,16 +38,12 @@ std::shared_ptr<const schema::Schema> SchemaCache::of(const json& response_forma
 Expectation expect(const json& request, bool chat, SchemaCache& schemas) {
   Expectation expectation;
   expectation.chat = chat;
-  const auto field = [&](const char* name) {
-    const auto found = request.find(name);
-    return found == request.end() ? json() : *found;
-  };
-  expectation.stream = field("stream") == true;
-  const json temperature = field("temperature");
+  expectation.stream = member(request, "stream") == true;
+  const json& temperature = member(request, "temperature");
   expectation.greedy = temperature.is_number() && temperature.get<double>() == 0;
-  const json choices = field("n");
+  const json& choices = member(request, "n");
   if (choices.is_number_unsigned()) expectation.choices = choices.get<std::uint64_t>();
-  expectation.schema = schemas.of(field("response_format"));
+  expectation.schema = schemas.of(member(request, "response_format"));
   return expectation;
 }
 

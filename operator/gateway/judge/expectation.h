@@ -23,13 +23,14 @@ struct Expectation {
 /// Compiled schemas of the last requests: batch clients send the same one thousands of times.
 class SchemaCache {
  public:
-  /// The schema of a response_format; null for text, none, and what the engine will refuse with a 400 itself.
-  std::shared_ptr<const schema::Schema> of(const nlohmann::json& response_format);
+  /// The schema of a response_format, whose properties' order counts; null for text, none, and what the
+  /// engine will refuse with a 400 itself.
+  std::shared_ptr<const schema::Schema> of(const nlohmann::ordered_json& response_format);
 
  private:
   std::map<std::string, std::shared_ptr<const schema::Schema>> compiled_;
 };
 
-Expectation expect(const nlohmann::json& request, bool chat, SchemaCache& schemas);
+Expectation expect(const nlohmann::ordered_json& request, bool chat, SchemaCache& schemas);
 
 }  // namespace stepdown::gateway

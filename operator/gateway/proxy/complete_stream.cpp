@@ -7,8 +7,8 @@ namespace {
 using std::chrono::steady_clock;
 using std::chrono::system_clock;
 
-std::string dump(const nlohmann::json& value) {
-  return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+std::string dump(const nlohmann::ordered_json& value) {
+  return value.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
 }  // namespace
@@ -52,6 +52,7 @@ Task<> Proxy::complete_stream(Exchange& exchange, Job& job) {
   }
   StreamRelay::Source second{Arm::kFp16, traffic_.rollout().fp16(), job.client.body, Priority::kRetry, 1,
                              reason};
+  job.deadline = job.started + limits_.request;
   bool possible = true;
   if (relay.released()) {
     const auto next = continuation(job.body, job.expected.chat, relay.text(), relay.tokens());

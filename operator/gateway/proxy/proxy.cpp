@@ -6,7 +6,6 @@
 namespace stepdown::gateway {
 namespace {
 
-using nlohmann::json;
 using std::chrono::steady_clock;
 using std::chrono::system_clock;
 
@@ -51,17 +50,19 @@ Task<> Proxy::complete(Exchange& exchange, bool chat) {
   const Counted counted(in_flight_);
   Job job;
   job.client = exchange.request();
-  job.body = json::parse(job.client.body, nullptr, false);
+  if (!nests_too_deep(job.client.body))
+    job.body = nlohmann::ordered_json::parse(job.client.body, nullptr, false);
   if (!job.body.is_object()) {
-    co_await exchange.respond(error_response(400, "invalid_request_error", "invalid_json",
-                                             "the body is not a JSON object; send application/json"));
+    co_await exchange.respond(
+        error_response(400, "invalid_request_error", "invalid_json",
+                       "the body is not a JSON object of sane depth; send application/json"));
     co_return;
   }
   job.expected = expect(job.body, chat, schemas_);
   job.id = std::string(find_header(job.client.headers, "x-request-id"));
   if (job.id.empty()) job.id = random_id(random_);
   job.started = steady_clock::now();
-  job.deadline = job.started + limits_.request;
+  job.deadline = job.started + limits_.request / 2;
   const std::string session(find_header(job.client.headers, "x-session-id"));
   job.assignment = traffic_.assign(job.id, session, system_clock::now());
   if (job.expected.stream && job.expected.choices == 1) {
@@ -111,7 +112,8 @@ Task<> Proxy::complete_whole(Exchange& exchange, Job& job) {
   }
 }
 
-Task<Asked> Proxy::ask_fp16_again(const Job& job) {
+Task<Asked> Proxy::ask_fp16_again(Job& job) {
+  job.deadline = job.started + limits_.request;
   Asked asked = co_await ask(job, traffic_.rollout().fp16(), Priority::kRetry, job.client.body);
   if (asked.unreachable)
     asked = co_await ask(job, traffic_.rollout().fp16(), Priority::kRetry, job.client.body);

@@ -20,12 +20,12 @@ namespace stepdown::gateway {
 /// One completion request from its arrival to its outcome.
 struct Job {
   Request client;
-  nlohmann::json body;
+  nlohmann::ordered_json body;
   Expectation expected;
   std::string id;
   Traffic::Assignment assignment;
   SteadyTime started;
-  SteadyTime deadline;
+  SteadyTime deadline;  ///< of the engine that is asked now
 
   bool quantized() const { return assignment.arm != Arm::kFp16; }
 };
@@ -44,10 +44,10 @@ class Proxy : public std::enable_shared_from_this<Proxy> {
  public:
   struct Limits {
     std::size_t in_flight = 2048;
-    std::chrono::milliseconds request{300'000};
-    std::size_t answer = 64U << 20U;  ///< bytes
-    std::size_t held_chunks = 8;      ///< of a quantized revision's stream, judged before the first is shown
-    std::size_t shadows = 8;          ///< at a time
+    std::chrono::milliseconds request{300'000};  ///< for a whole answer; half of it for the first try
+    std::size_t answer = 64U << 20U;             ///< bytes
+    std::size_t held_chunks = 8;  ///< of a quantized revision's stream, judged before the first is shown
+    std::size_t shadows = 8;      ///< at a time
   };
   Proxy(asio::io_context& io, Traffic& traffic, std::shared_ptr<Upstreams> upstreams, Metrics& metrics,
         Limits limits, std::uint64_t seed);
@@ -66,7 +66,7 @@ class Proxy : public std::enable_shared_from_this<Proxy> {
   Task<> complete_stream(Exchange& exchange, Job& job);
   Task<Asked> ask(const Job& job, std::string digest, Priority priority, std::string body);
   Task<Asked> read_whole(const Job& job, const std::string& digest, Upstreams::Call& call);
-  Task<Asked> ask_fp16_again(const Job& job);
+  Task<Asked> ask_fp16_again(Job& job);
   Asked no_answer(const Upstreams::Failure& failure) const;
   Task<> answer(Exchange& exchange, const Job& job, Asked asked, Arm arm, std::string_view retried);
 

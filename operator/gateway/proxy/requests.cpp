@@ -7,8 +7,9 @@
 namespace stepdown::gateway {
 namespace {
 
-using nlohmann::json;
+using json = nlohmann::ordered_json;
 
+constexpr int kDeepest = 128;
 constexpr const char* kPassed[] = {"content-type", "authorization", "accept", "user-agent", "traceparent"};
 
 }  // namespace
@@ -21,6 +22,24 @@ Request to_engine(const Request& client, std::string_view request_id, std::strin
   }
   request.headers.push_back({"x-request-id", std::string(request_id)});
   return request;
+}
+
+bool nests_too_deep(std::string_view text) {
+  int depth = 0;
+  bool in_string = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string && c == '\\') {
+      ++i;
+    } else if (c == '"') {
+      in_string = !in_string;
+    } else if (!in_string && (c == '{' || c == '[')) {
+      if (++depth > kDeepest) return true;
+    } else if (!in_string && (c == '}' || c == ']')) {
+      --depth;
+    }
+  }
+  return false;
 }
 
 json greedy_copy(const json& request) {

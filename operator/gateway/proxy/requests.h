@@ -15,13 +15,18 @@ namespace stepdown::gateway {
 /// business.
 Request to_engine(const Request& client, std::string_view request_id, std::string body);
 
+/// Brackets nest deeper than any honest request: what walks the parsed body recursively must not meet it.
+bool nests_too_deep(std::string_view json);
+
+/// Bodies stay ordered: the order of a schema's properties is the order an engine writes them in.
+///
 /// The request for the one answer that has no chance in it: temperature 0, one choice, not streamed.
-nlohmann::json greedy_copy(const nlohmann::json& request);
+nlohmann::ordered_json greedy_copy(const nlohmann::ordered_json& request);
 
 /// The request that lets another variant go on after `released`, of which some `tokens` were streamed. Chat:
 /// the text becomes the last, unfinished message of the assistant (continue_final_message). Completions: it
 /// joins the prompt. Empty when the request has no such form.
-std::optional<nlohmann::json> continuation(const nlohmann::json& request, bool chat,
-                                           std::string_view released, std::size_t tokens);
+std::optional<nlohmann::ordered_json> continuation(const nlohmann::ordered_json& request, bool chat,
+                                                   std::string_view released, std::size_t tokens);
 
 }  // namespace stepdown::gateway

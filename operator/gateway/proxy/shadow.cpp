@@ -22,7 +22,7 @@ Task<> Proxy::shadow(Job job, std::string text) {
   const Counted counted(shadows_);
   job.deadline = steady_clock::now() + limits_.request;
   const std::string body =
-      greedy_copy(job.body).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+      greedy_copy(job.body).dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
   if (!job.expected
            .greedy) {  // two samples differ by chance: both variants give their one greedy answer instead
     Asked again = co_await ask(job, job.assignment.digest, Priority::kShadow, body);
@@ -40,10 +40,10 @@ Task<> Proxy::shadow(Job job, std::string text) {
 Task<> Proxy::verify(Job job, Fault fault) {
   const auto self = shared_from_this();
   job.deadline = steady_clock::now() + limits_.request;
-  nlohmann::json body = job.body;
+  nlohmann::ordered_json body = job.body;
   body["stream"] = false;
   body.erase("stream_options");
-  const std::string text = body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  const std::string text = body.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
   Asked fp16 = co_await ask(job, traffic_.rollout().fp16(), Priority::kFirst, text);
   report(job, Asked{}, fault, fp16.judgement.passed());
 }

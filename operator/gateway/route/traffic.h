@@ -58,8 +58,8 @@ class Traffic {
   Split split() const;
   const Trips& trips() const { return trips_; }
   const Trial* trial(const std::string& digest) const;
-  /// The revision that status tells about: the candidate, the quantized stable one when that alone tripped or no
-  /// other is there, or else the last that tripped.
+  /// The revision that status tells about: the candidate, the quantized stable one when that alone tripped or
+  /// no other is there, or else the last that tripped.
   std::string subject() const;
   /// A trip of less than a second ago saw no request go to FP16 yet: its record lacks that time still.
   bool awaits_fp16(WallTime now) const;
