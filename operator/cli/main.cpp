@@ -1,11 +1,19 @@
-#include <array>
+#include <vector>
 
 #include "engine/base/program.h"
+#include "operator/cli/status_command.h"
+#include "operator/cli/validate_command.h"
+#include "operator/cli/verb_command.h"
 #include "operator/local/local_command.h"
 
 // The subcommands of kubectl-stepdown: one row each.
 int main(int argc, char** argv) {
-  const std::array commands = {stepdown::local::local_command()};
+  std::vector<stepdown::Command> commands = {
+      stepdown::cli::status_command(),
+      stepdown::cli::validate_command(),
+  };
+  for (stepdown::Command& verb : stepdown::cli::verb_commands()) commands.push_back(std::move(verb));
+  commands.push_back(stepdown::local::local_command());
   return stepdown::run_program(argc, argv, "kubectl-stepdown",
                                "Verified quantization of language models on Kubernetes", commands);
 }

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 
 #include <nlohmann/json.hpp>
 
 #include "engine/base/error.h"
+#include "operator/api/values.h"
 #include "operator/kube/object.h"
 
 namespace stepdown::local {
@@ -100,7 +100,7 @@ ContainerPlan plan_container(const json& spec, const json& pod, const std::strin
     }
   }
   if (const std::string limit = text_at(spec, "/resources/limits/memory"); !limit.empty()) {
-    plan.memory_limit = parse_bytes(limit).value_or(0);
+    plan.memory_limit = api::parse_quantity(limit).value_or(0);
   }
   const auto probe = [&](const char* name, std::optional<Probe>& into) {
     if (const json& found = value_at(spec, name); found.is_object()) {
@@ -157,28 +157,6 @@ std::optional<std::filesystem::path> image_program(std::string_view image,
   const std::string name = image_name(image);
   for (const auto& [known, program] : kImages) {
     if (name == known) return binaries / program;
-  }
-  return std::nullopt;
-}
-
-std::optional<std::int64_t> parse_bytes(std::string_view quantity) {
-  constexpr std::array<std::pair<std::string_view, double>, 11> kUnits = {{{"Ki", 0x1p10},
-                                                                           {"Mi", 0x1p20},
-                                                                           {"Gi", 0x1p30},
-                                                                           {"Ti", 0x1p40},
-                                                                           {"Pi", 0x1p50},
-                                                                           {"k", 1e3},
-                                                                           {"M", 1e6},
-                                                                           {"G", 1e9},
-                                                                           {"T", 1e12},
-                                                                           {"P", 1e15},
-                                                                           {"", 1}}};
-  double number = 0;
-  const auto [end, error] = std::from_chars(quantity.data(), quantity.data() + quantity.size(), number);
-  if (error != std::errc{} || number < 0) return std::nullopt;
-  const std::string_view unit(end, static_cast<std::size_t>(quantity.data() + quantity.size() - end));
-  for (const auto& [name, factor] : kUnits) {
-    if (unit == name && number * factor < 0x1p62) return static_cast<std::int64_t>(number * factor);
   }
   return std::nullopt;
 }

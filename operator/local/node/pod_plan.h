@@ -66,7 +66,4 @@ std::string image_name(std::string_view image);
 std::optional<std::filesystem::path> image_program(std::string_view image,
                                                    const std::filesystem::path& binaries);
 
-/// Kubernetes quantities of memory ("512Mi", "1G", "100"); nullopt when it is none.
-std::optional<std::int64_t> parse_bytes(std::string_view quantity);
-
 }  // namespace stepdown::local
