@@ -42,7 +42,7 @@ json pod(const json& container) {
 }
 
 TEST(PlanPod, FillsInWhatTheContainerSees) {
-  const PodPlan plan = plan_pod(pod(json::parse(R"({
+  const PodPlan plan = plan_pod(pod(json::parse(R"json({
       "args": ["--host", "$(POD_IP)", "--name=$(NAME)", "$(ROLE)"],
       "env": [{"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
               {"name": "NAME", "value": "$(POD_IP)-x"},
