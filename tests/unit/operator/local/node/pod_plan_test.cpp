@@ -42,7 +42,7 @@ json pod(const json& container) {
 }
 
 TEST(PlanPod, FillsInWhatTheContainerSees) {
-  const PodPlan plan = plan_pod(pod(json::parse(R"json({
+  const json container = json::parse(R"json({
       "args": ["--host", "$(POD_IP)", "--name=$(NAME)", "$(ROLE)"],
       "env": [{"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
               {"name": "NAME", "value": "$(POD_IP)-x"},
@@ -50,31 +50,32 @@ TEST(PlanPod, FillsInWhatTheContainerSees) {
       "ports": [{"name": "http", "containerPort": 8080}],
       "resources": {"limits": {"memory": "2Mi"}},
       "volumeMounts": [{"name": "v", "mountPath": "/models/base", "readOnly": true}],
-      "readinessProbe": {
-  "httpGet" : {"port" : "http", "path" : "/readyz"}, "periodSeconds" : 2}})")),
-                                "127.9.9.9", {{"EXTRA", "1"}});
-EXPECT_EQ(plan.restart_policy, RestartPolicy::kNever);
-const ContainerPlan& container = plan.containers.at(0);
-EXPECT_EQ(container.args, (std::vector<std::string>{"--host", "127.9.9.9", "--name=127.9.9.9-x", "engine"}));
-EXPECT_EQ(container.memory_limit, 2 << 20);
-EXPECT_EQ(container.termination_path, "/dev/termination-log");
-ASSERT_EQ(container.mounts.size(), 1U);
-EXPECT_TRUE(container.mounts[0].read_only);
-ASSERT_TRUE(container.readiness);
-EXPECT_EQ(container.readiness->port, 8080);
-EXPECT_EQ(container.readiness->host, "127.9.9.9");
-EXPECT_EQ(container.readiness->period, std::chrono::seconds(2));
-EXPECT_FALSE(container.liveness);
+      "readinessProbe": {"httpGet": {"port": "http", "path": "/readyz"}, "periodSeconds": 2}})json");
+  const PodPlan plan = plan_pod(pod(container), "127.9.9.9", {{"EXTRA", "1"}});
+  EXPECT_EQ(plan.restart_policy, RestartPolicy::kNever);
+  const ContainerPlan& planned = plan.containers.at(0);
+  EXPECT_EQ(planned.args, (std::vector<std::string>{"--host", "127.9.9.9", "--name=127.9.9.9-x", "engine"}));
+  EXPECT_EQ(planned.memory_limit, 2 << 20);
+  EXPECT_EQ(planned.termination_path, "/dev/termination-log");
+  ASSERT_EQ(planned.mounts.size(), 1U);
+  EXPECT_TRUE(planned.mounts[0].read_only);
+  ASSERT_TRUE(planned.readiness);
+  EXPECT_EQ(planned.readiness->port, 8080);
+  EXPECT_EQ(planned.readiness->host, "127.9.9.9");
+  EXPECT_EQ(planned.readiness->period, std::chrono::seconds(2));
+  EXPECT_FALSE(planned.liveness);
 }
 
 TEST(PlanPod, RefusesWhatTheNodeLacks) {
-  for (const char* container :
-       {R"({"envFrom": [{"configMapRef": {"name": "x"}}]})",
-        R"({"env": [{"name": "A", "valueFrom": {"secretKeyRef": {}}}]})",
-        R"({"env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "status.nope"}}}]})",
-        R"({"livenessProbe": {"exec": {"command": ["true"]}}})",
-        R"({"livenessProbe": {"httpGet": {"port": "absent"}}})",
-        R"({"volumeMounts": [{"name": "v", "mountPath": "relative"}]})"}) {
+  const char* const containers[] = {
+      R"({"envFrom": [{"configMapRef": {"name": "x"}}]})",
+      R"({"env": [{"name": "A", "valueFrom": {"secretKeyRef": {}}}]})",
+      R"({"env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "status.nope"}}}]})",
+      R"({"livenessProbe": {"exec": {"command": ["true"]}}})",
+      R"({"livenessProbe": {"httpGet": {"port": "absent"}}})",
+      R"({"volumeMounts": [{"name": "v", "mountPath": "relative"}]})",
+  };
+  for (const char* container : containers) {
     EXPECT_THROW(plan_pod(pod(json::parse(container)), "127.0.0.2", {}), InputError) << container;
   }
 }
