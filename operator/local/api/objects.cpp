@@ -174,7 +174,14 @@ Outcome Objects::insert(const Resource& resource, Store::Transaction& store, Dra
   if (counts_generations(resource)) metadata["generation"] = 1;
   if (resource.has("status")) {
     object.erase("status");
-    apply_defaults(object, *resource.schema);  // an empty status may have a default
+    // An empty status may have a default. Built-in ones stay empty: what their types require comes with the
+    // first status that somebody writes.
+    const Schema* status = resource.schema->member("status");
+    if (resource.custom) {
+      apply_defaults(object, *resource.schema);
+    } else if (status != nullptr && status->default_value) {
+      object["status"] = *status->default_value;
+    }
   }
   const bool definition = resource.storage == kDefinitions;
   if (!draft.applied) {

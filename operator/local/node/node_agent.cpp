@@ -2,14 +2,17 @@
 
 #include <array>
 #include <deque>
+#include <fstream>
 #include <functional>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
+#include <sys/utsname.h>
 
 #include "engine/base/error.h"
 #include "engine/base/log.h"
 #include "engine/base/shutdown.h"
+#include "engine/base/version.h"
 #include "operator/kube/config.h"
 #include "operator/kube/resources.h"
 #include "operator/kube/server_url.h"
@@ -51,6 +54,32 @@ NodeContext make_context(const NodeOptions& options) {
   return context;
 }
 
+std::string first_line(const char* path) {
+  std::ifstream in(path);
+  std::string line;
+  std::getline(in, line);
+  return line;
+}
+
+json node_info() {
+  utsname kernel{};
+  ::uname(&kernel);
+  const std::string machine = kernel.machine;
+  const std::string version = "v" + std::string(kVersion) + "-stepdown";
+  return {{"architecture", machine == "x86_64"    ? "amd64"
+                           : machine == "aarch64" ? "arm64"
+                                                  : machine},
+          {"bootID", first_line("/proc/sys/kernel/random/boot_id")},
+          {"containerRuntimeVersion", "process://" + std::string(kVersion)},
+          {"kernelVersion", kernel.release},
+          {"kubeProxyVersion", version},
+          {"kubeletVersion", version},
+          {"machineID", first_line("/etc/machine-id")},
+          {"operatingSystem", "linux"},
+          {"osImage", kernel.sysname},
+          {"systemUUID", first_line("/etc/machine-id")}};
+}
+
 /// `kubectl get nodes` shows where pods run; controllers that ask for capacity find it.
 void register_node(const NodeContext& context) {
   const std::string now = kube::format_time(std::chrono::system_clock::now());
@@ -62,10 +91,9 @@ void register_node(const NodeContext& context) {
                {"kind", "Node"},
                {"metadata",
                 {{"name", context.node_name}, {"labels", {{"kubernetes.io/hostname", context.node_name}}}}}};
-  const auto applied = context.client.apply(resources::kNodes, node, {kManager, true});
-  if (!applied) throw kube::ApiException(applied.error());
-  node["metadata"].erase("labels");
-  node["status"] = {{"capacity", capacity},
+  node["status"] = {{"nodeInfo", node_info()},
+                    {"daemonEndpoints", {{"kubeletEndpoint", {{"Port", 0}}}}},
+                    {"capacity", capacity},
                     {"allocatable", capacity},
                     {"addresses", {{{"type", "InternalIP"}, {"address", "127.0.0.1"}}}},
                     {"conditions",
@@ -75,6 +103,9 @@ void register_node(const NodeContext& context) {
                        {"message", "the node agent runs"},
                        {"lastHeartbeatTime", now},
                        {"lastTransitionTime", now}}}}};
+  const auto applied = context.client.apply(resources::kNodes, node, {kManager, true});
+  if (!applied) throw kube::ApiException(applied.error());
+  node["metadata"].erase("labels");  // the status subresource would drop them
   const auto status = context.client.apply_status(resources::kNodes, node, {kManager, true});
   if (!status) throw kube::ApiException(status.error());
 }
