@@ -281,6 +281,9 @@ class Lifecycle(unittest.TestCase):
         server = Server(model, "--verify-digest", "sha256:" + digest)
         self.assertEqual(server.revision, "sha256:" + digest)
         self.assertEqual(server.stop(), 0)
+        folder = Server(model.parent, "--verify-digest", "sha256:" + digest)  # artifacts are pinned by their file
+        self.assertEqual(folder.revision, "sha256:" + digest)
+        self.assertEqual(folder.stop(), 0)
         refused = subprocess.run([ENGINE, "serve", "--model", model, "--verify-digest", "sha256:" + "0" * 64], capture_output=True, text=True, timeout=20)
         self.assertEqual(refused.returncode, 2)
         self.assertIn("the digest is sha256:" + digest, refused.stderr)
