@@ -128,6 +128,7 @@ class Compiler {
     }
     refuse_keywords_of_other_types(schema, types, path);
     std::vector<NodeId> alternatives;
+    alternatives.reserve(types.size());
     for (const std::string& type : types) alternatives.push_back(of_type(schema, type, path));
     return any_of(std::move(alternatives));
   }
