@@ -219,7 +219,11 @@ struct Server::Impl {
       return;
     }
     request.user = *user;
-    answer(response, router.handle(request), source.ssl, &stopping);
+    Response routed = router.handle(request);
+    // httplib compresses a stream without flushing it: events would reach a client that accepts gzip only
+    // when the watch ends. It decides by this header, after us.
+    if (routed.stream) const_cast<httplib::Request&>(source).headers.erase("Accept-Encoding");
+    answer(response, std::move(routed), source.ssl, &stopping);
   }
 
   static void answer(httplib::Response& response, Response from, const SSL* ssl,
