@@ -33,6 +33,7 @@ void admit_job(Json& job, const Admission& admission) {
   for (const char* key : {"controller-uid", "batch.kubernetes.io/controller-uid"}) labels[key] = uid;
   for (const char* key : {"job-name", "batch.kubernetes.io/job-name"}) labels[key] = meta(job, "name");
   spec["selector"] = {{"matchLabels", {{"batch.kubernetes.io/controller-uid", uid}}}};
+  if (at(job, {"metadata", "labels"}).is_null()) job["metadata"]["labels"] = labels;
 }
 
 /// Addresses from 127.96.0.0/16, where the node agent listens for Services: the first free one after a hash

@@ -100,7 +100,7 @@ ApiError expired(const std::string& message) {
 }
 
 ApiError unsupported_media_type(const std::string& message) {
-  return {415, "UnsupportedMediaType", message, Json::object()};
+  return {415, "UnsupportedMediaType", message};
 }
 
 ApiError not_implemented(const std::string& message) {

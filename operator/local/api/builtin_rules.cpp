@@ -60,7 +60,7 @@ std::vector<Cause> check_builtin(const Json& object, const Json* old, const Reso
     check_containers(at(object, {"spec", "template", "spec"}), "spec.template.spec", causes);
     if (at(object, {"spec", "template", "spec", "restartPolicy"}) == "Always") {
       causes.push_back(
-          unsupported_field("spec.template.spec.restartPolicy", "\"Always\"", {"OnFailure", "Never"}));
+          required_field("spec.template.spec.restartPolicy", R"(valid values: "OnFailure", "Never")"));
     }
     check_immutable(object, old, {"spec", "selector"}, "spec.selector", causes);
     check_immutable(object, old, {"spec", "template"}, "spec.template", causes);

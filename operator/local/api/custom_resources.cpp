@@ -204,9 +204,11 @@ std::vector<Column> columns_of(const Json& version) {
   std::vector<Column> columns = {{"Name", "string", "name", 0, {}, {}}};
   if (version.contains("additionalPrinterColumns") && !version["additionalPrinterColumns"].empty()) {
     for (const Json& source : version["additionalPrinterColumns"]) {
-      columns.push_back({source.value("name", ""), source.value("type", "string"), source.value("format", ""),
-                         source.value("priority", 0), source.value("jsonPath", ""),
-                         source.value("description", "")});
+      columns.push_back(
+          {source.value("name", ""), source.value("type", "string"), source.value("format", ""),
+           source.value("priority", 0), source.value("jsonPath", ""),
+           source.value("description", "Custom resource definition column (in JSONPath format): " +
+                                           source.value("jsonPath", ""))});
     }
   } else {
     columns.push_back({"Age", "date", "", 0, ".metadata.creationTimestamp", {}});

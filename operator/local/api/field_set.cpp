@@ -48,7 +48,9 @@ std::string printed(const std::string& element) {
 }
 
 void list_paths(const FieldSet& set, const std::string& prefix, std::vector<std::string>& out) {
-  if (set.member && !prefix.empty()) out.push_back(prefix);
+  for (const auto& [element, child] : set.children) {
+    if (child.member) out.push_back(prefix + printed(element));
+  }
   for (const auto& [element, child] : set.children) list_paths(child, prefix + printed(element), out);
 }
 

@@ -99,6 +99,11 @@ Json skeleton(const Schema& schema) {
   Json out = Json::object();
   for (const auto& [name, member] : schema.properties) {
     if (member->default_value && member->default_value->is_object()) out[name] = skeleton(*member);
+    // A list that Go never omits is there as null.
+    if (member->type == "array" &&
+        std::find(schema.required.begin(), schema.required.end(), name) != schema.required.end()) {
+      out[name] = nullptr;
+    }
   }
   return out;
 }

@@ -70,6 +70,17 @@ void check_types(const Json& object, const Resource& resource) {
   }
 }
 
+/// The schema's errors. What Go's types cannot leave out of a built-in status is zero there, not missing.
+std::vector<Cause> check_schema(const Json& object, const Json* old, const Resource& resource) {
+  std::vector<Cause> causes = validate(object, old, *resource.schema);
+  if (!resource.custom) {
+    std::erase_if(causes, [](const Cause& cause) {
+      return cause.reason == "FieldValueRequired" && cause.field.starts_with("status.");
+    });
+  }
+  return causes;
+}
+
 std::string joined(const std::vector<std::string>& parts) {
   std::string out;
   for (const std::string& part : parts) out += (out.empty() ? "" : ", ") + part;
@@ -190,7 +201,7 @@ Outcome Objects::insert(const Resource& resource, Store::Transaction& store, Dra
   }
   if (!resource.custom) admit(object, resource, {nullptr, &store});
   std::vector<Cause> causes = check_metadata(object, nullptr, resource);
-  for (Cause& cause : validate(object, nullptr, *resource.schema)) causes.push_back(std::move(cause));
+  for (Cause& cause : check_schema(object, nullptr, resource)) causes.push_back(std::move(cause));
   if (causes.empty() && definition) causes = check_definition(object, cluster_.builtin_schemas());
   if (!resource.custom) {
     for (Cause& cause : check_builtin(object, nullptr, resource)) causes.push_back(std::move(cause));
@@ -258,13 +269,10 @@ Outcome Objects::patch(const Resource& resource, const std::string& space, const
     Json known = config.object;
     prune(known, *resource.schema, true, unknown);
     if (!unknown.empty()) {
-      // SSA's own wording: the typed value's schema does not declare the field.
-      if (options.field_validation == "Strict" || !resource.custom) {
-        throw ApiError(500, "",
-                       "failed to create typed patch object (" + space + "/" + name + "; " +
-                           resource.api_version() + ", Kind=" + resource.kind + "): ." + unknown.front() +
-                           ": field not declared in schema");
-      }
+      throw ApiError(500, "",
+                     "failed to create typed patch object (" + meta(patch, "namespace") + "/" + name + "; " +
+                         resource.api_version() + ", Kind=" + resource.kind + "): ." + unknown.front() +
+                         ": field not declared in schema");
     }
     if (resource.namespaced) known["metadata"]["namespace"] = space;
     if (!subresource.empty()) {
@@ -281,7 +289,6 @@ Outcome Objects::patch(const Resource& resource, const std::string& space, const
     draft.object["kind"] = resource.kind;
     draft.applied = true;
     decode(resource, space, draft);
-    for (const std::string& path : unknown) draft.warnings.push_back("unknown field \"" + path + "\"");
     if (!live.empty()) {
       draft.object["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"];
       return update(resource, store, std::move(draft), live);
@@ -320,6 +327,13 @@ Outcome Objects::update(const Resource& resource, Store::Transaction& store, Dra
         subject,
         "the object has been modified; please apply your changes to the latest version and try again");
   }
+  // Kinds that may not be written blindly.
+  const bool guarded =
+      resource.custom || resource.storage == kDefinitions || resource.storage == "leases.coordination.k8s.io";
+  if (guarded && meta(object, "resourceVersion").empty()) {
+    throw invalid({resource.group, resource.plural, resource.plural, draft.key.name},
+                  {invalid_field("metadata.resourceVersion", "0", "must be specified for an update")});
+  }
   if (const std::string uid = meta(object, "uid"); !uid.empty() && uid != meta(live, "uid")) {
     throw conflict(subject, "Precondition failed: UID in precondition: " + uid +
                                 ", UID in object meta: " + meta(live, "uid"));
@@ -349,7 +363,7 @@ Outcome Objects::update(const Resource& resource, Store::Transaction& store, Dra
     object["metadata"]["generation"] = generation_of(live) + 1;
   }
   std::vector<Cause> causes = check_metadata(object, &live, resource);
-  for (Cause& cause : validate(object, &live, *resource.schema)) causes.push_back(std::move(cause));
+  for (Cause& cause : check_schema(object, &live, resource)) causes.push_back(std::move(cause));
   if (!resource.custom && draft.subresource.empty()) {
     for (Cause& cause : check_builtin(object, &live, resource)) causes.push_back(std::move(cause));
   }
@@ -385,15 +399,15 @@ Outcome Objects::remove(const Resource& resource, const std::string& space, cons
   auto found = store.get(key);
   if (!found) throw not_found(subject);
   Json object = std::move(*found);
-  if (!options.uid.empty() && options.uid != meta(object, "uid")) {
-    throw conflict(subject, "Precondition failed: UID in precondition: " + options.uid +
-                                ", UID in object meta: " + meta(object, "uid"));
-  }
-  if (!options.resource_version.empty() && options.resource_version != meta(object, "resourceVersion")) {
-    throw conflict(subject,
-                   "Precondition failed: ResourceVersion in precondition: " + options.resource_version +
-                       ", ResourceVersion in object meta: " + meta(object, "resourceVersion"));
-  }
+  const auto require = [&](const char* what, const std::string& wanted, const std::string& have) {
+    if (wanted.empty() || wanted == have) return;
+    throw conflict({resource.group, resource.kind, resource.kind, name},
+                   "the " + std::string(what) + " in the precondition (" + wanted + ") does not match the " +
+                       what + " in record (" + have + "). The object might have been " +
+                       (std::string_view(what) == "UID" ? "deleted and then recreated" : "modified"));
+  };
+  require("UID", options.uid, meta(object, "uid"));
+  require("ResourceVersion", options.resource_version, meta(object, "resourceVersion"));
   Json& metadata = object["metadata"];
   std::vector<std::string> finalizers = meta_list(object, "finalizers");
   const auto add_finalizer = [&](const char* finalizer) {

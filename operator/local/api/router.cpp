@@ -39,6 +39,13 @@ Response plain(const std::string& text) {
   return response;
 }
 
+/// What no API group answers is plain text, as from the API server's own mux.
+Response page_not_found() {
+  Response response = plain("404 page not found\n");
+  response.code = 404;
+  return response;
+}
+
 bool dry_run(const Request& request) {
   const std::string value = request.param("dryRun");
   if (value.empty()) return false;
@@ -168,7 +175,7 @@ Response Router::route(const Request& request) {
     }
     return resource_request(*target, request);
   }
-  throw path_not_found();
+  return page_not_found();
 }
 
 Response Router::resource_request(const Target& parsed, const Request& request) {
@@ -176,7 +183,7 @@ Response Router::resource_request(const Target& parsed, const Request& request) 
   const auto registry = cluster_.registry();
   const auto resource = registry->find(target.group, target.version, target.plural);
   authorize(cluster_, request.user, target);
-  if (!resource) throw path_not_found();
+  if (!resource) return page_not_found();
   if (resource->namespaced ? (target.space.empty() && !target.name.empty()) : !target.space.empty())
     throw path_not_found();
   if (!target.subresource.empty()) return subresource(target, *resource, request);
@@ -216,9 +223,8 @@ Response Router::write(const Target& target, const Resource& resource, const Req
   }
   const PatchType type = patch_type(request, resource);
   if (type == PatchType::kApply && request.param("fieldManager").empty()) {
-    throw ApiError(422, "Invalid",
-                   "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for "
-                   "apply patch");
+    throw invalid({"meta.k8s.io", "", "PatchOptions", ""},
+                  {required_field("fieldManager", "is required for apply patch")});
   }
   const Json patch =
       parse_body(request.body, type == PatchType::kApply ? "application/yaml" : "application/json");

@@ -24,7 +24,7 @@ constexpr const char* kTables = R"(
     body TEXT, previous TEXT);
   CREATE INDEX IF NOT EXISTS history_of ON history (storage, revision);
   CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, value INTEGER);
-  INSERT OR IGNORE INTO marks VALUES ('revision', 1), ('compacted', 0);
+  INSERT OR IGNORE INTO marks VALUES ('revision', 2), ('compacted', 2);
 )";
 
 Json parse_stored(std::string_view text) {

@@ -68,24 +68,38 @@ Json merge_primitives(Json base, const Json& patch) {
   return base;
 }
 
-/// Sorts `list` so that the items named in `order` come in that order; others keep their places behind.
-void reorder(Json& list, const Json& order, const std::string& key) {
+std::size_t position(const Json& order, const Json& item, const std::string& key) {
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    const bool same = order[i].is_object() ? (order[i].contains(key) && is_item(item, key, order[i][key]))
+                                           : order[i] == item;
+    if (same) return i;
+  }
+  return order.size();
+}
+
+/// Items that the patch names come in its order; the others keep theirs and go before a named one that they
+/// preceded.
+void reorder(Json& list, const Json& before, const Json& order, const std::string& key) {
   if (!list.is_array() || !order.is_array()) return;
-  Json sorted = Json::array();
-  for (const Json& wanted : order) {
-    for (const Json& item : list) {
-      const bool same =
-          wanted.is_object() ? (wanted.contains(key) && is_item(item, key, wanted[key])) : item == wanted;
-      if (same) {
-        sorted.push_back(item);
-        break;
-      }
+  std::vector<Json> named;
+  std::vector<Json> others;
+  for (Json& item : list)
+    (position(order, item, key) < order.size() ? named : others).push_back(std::move(item));
+  std::stable_sort(named.begin(), named.end(), [&](const Json& a, const Json& b) {
+    return position(order, a, key) < position(order, b, key);
+  });
+  Json merged = Json::array();
+  std::size_t next = 0;
+  for (Json& other : others) {
+    const std::size_t place = position(before, other, key);
+    while (next < named.size() && !(position(before, named[next], key) < before.size() &&
+                                    place < position(before, named[next], key))) {
+      merged.push_back(std::move(named[next++]));
     }
+    merged.push_back(std::move(other));
   }
-  for (const Json& item : list) {
-    if (std::find(sorted.begin(), sorted.end(), item) == sorted.end()) sorted.push_back(item);
-  }
-  list = std::move(sorted);
+  while (next < named.size()) merged.push_back(std::move(named[next++]));
+  list = std::move(merged);
 }
 
 void retain_keys(Json& base, const Json& patch) {
@@ -119,6 +133,7 @@ Json strategic_merge(Json base, const Json& patch, const Schema* schema) {
   if (how == "delete") return Json::object();
   if (!how.empty() && how != "merge") throw bad_request("unknown patch strategy: " + how);
   if (!base.is_object()) base = Json::object();
+  const Json before = base;
   retain_keys(base, patch);
   remove_primitives(base, patch);
   for (const auto& [key, value] : patch.items()) {
@@ -136,11 +151,14 @@ Json strategic_merge(Json base, const Json& patch, const Schema* schema) {
       base[key] = without_directives(value);
     }
   }
-  for (const auto& [key, order] : patch.items()) {
-    if (!key.starts_with(kOrder)) continue;
-    const std::string name = key.substr(kOrder.size());
+  for (const auto& [key, value] : patch.items()) {
+    const bool ordered = key.starts_with(kOrder);
+    if (!ordered && (key.starts_with('$') || patch.contains(std::string(kOrder) + key))) continue;
+    const std::string name = ordered ? key.substr(kOrder.size()) : key;
     const Schema* member = schema == nullptr ? nullptr : schema->member(name);
-    if (base.contains(name)) reorder(base[name], order, member == nullptr ? "" : member->patch_merge_key);
+    if (member == nullptr || !member->patch_merge || !base.contains(name) || !value.is_array()) continue;
+    const Json was = before.contains(name) && before[name].is_array() ? before[name] : Json::array();
+    reorder(base[name], was, value, member->patch_merge_key);
   }
   return base;
 }

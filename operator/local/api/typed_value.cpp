@@ -211,17 +211,21 @@ Json merge_typed(const Json& base, const Json& patch, const Schema* schema) {
 }
 
 void remove_fields(Json& value, const FieldSet& unwanted, const FieldSet& kept, const Schema* schema) {
+  const auto emptied = [](const Json& below, bool held) {
+    return held && below.is_structured() && below.empty();
+  };
   if (granular_map(value, schema)) {
     for (auto it = value.begin(); it != value.end();) {
       const std::string element = "f:" + it.key();
       const FieldSet& drop = below(unwanted, element);
       const FieldSet& keep = below(kept, element);
-      if (drop.member && keep.empty()) {
-        it = value.erase(it);
-        continue;
+      bool gone = drop.member && keep.empty();
+      if (!gone && !drop.empty()) {
+        const bool held = !it.value().empty();
+        remove_fields(it.value(), drop, keep, member_of(schema, it.key()));
+        gone = emptied(it.value(), held) && !keep.member;  // what lost its last item goes with it
       }
-      if (!drop.empty()) remove_fields(it.value(), drop, keep, member_of(schema, it.key()));
-      ++it;
+      it = gone ? value.erase(it) : std::next(it);
     }
   } else if (value.is_array() && granular_list(schema)) {
     Json left = Json::array();

@@ -36,11 +36,9 @@ bool has_type(const Json& value, const Schema& schema) {
   return type_name(value) == schema.type;
 }
 
-/// What follows "Invalid value: " for a rule's subject.
-std::string printed(const Json& value) {
-  if (value.is_object()) return "\"object\"";
-  if (value.is_array()) return "\"array\"";
-  return dump(value);
+/// What follows "Invalid value: " for a rule's subject: its type.
+std::string printed(const Json& value, const Schema& schema) {
+  return in_quotes(schema.type.empty() ? type_name(value) : schema.type);
 }
 
 std::size_t code_points(const std::string& bytes) {
@@ -112,9 +110,10 @@ class Validation {
     if (schema.pattern && !schema.pattern->search(value))
       wrong(path, in_quotes(value), "match '" + schema.pattern_text + "'");
     if (!schema.format.empty() && !has_format(value, schema.format)) {
-      causes.push_back(
-          invalid_field(path, in_quotes(value),
-                        path + " in body must be of type " + schema.format + ": " + in_quotes(value)));
+      causes.push_back({"FieldValueTypeInvalid",
+                        "Invalid value: " + in_quotes(value) + ": " + path + " in body must be of type " +
+                            schema.format + ": " + in_quotes(value),
+                        path});
     }
   }
 
@@ -236,8 +235,8 @@ std::string message_of(const Rule& rule, const Json& value, const Json* old) {
   return rule.message.empty() ? "failed rule: " + rule.text : rule.message;
 }
 
-void check_rule(const Rule& rule, const Json& value, const Json* old, const std::string& path,
-                std::vector<Cause>& causes) {
+void check_rule(const Rule& rule, const Schema& schema, const Json& value, const Json* old,
+                const std::string& path, std::vector<Cause>& causes) {
   if (rule.program->uses_old_self() && old == nullptr) return;
   const std::string place = path.empty() && rule.field_path.empty() ? "<nil>" : path;
   std::string field = place + rule.field_path;
@@ -246,7 +245,7 @@ void check_rule(const Rule& rule, const Json& value, const Json* old, const std:
     const Json verdict = rule.program->evaluate(value, old);
     if (verdict.is_boolean() && verdict.get<bool>()) return;
   } catch (const cel::EvaluationError& error) {
-    causes.push_back(invalid_field(place, printed(value),
+    causes.push_back(invalid_field(place, printed(value, schema),
                                    std::string(error.what()) + " evaluating rule: " +
                                        (rule.message.empty() ? rule.text : rule.message)));
     return;
@@ -257,9 +256,9 @@ void check_rule(const Rule& rule, const Json& value, const Json* old, const std:
   } else if (rule.reason == "FieldValueRequired") {
     causes.push_back(required_field(field, message));
   } else if (rule.reason == "FieldValueDuplicate") {
-    causes.push_back(duplicate_field(field, printed(value)));
+    causes.push_back(duplicate_field(field, printed(value, schema)));
   } else {
-    causes.push_back(invalid_field(field, printed(value), message));
+    causes.push_back(invalid_field(field, printed(value, schema), message));
   }
 }
 
@@ -268,7 +267,7 @@ void check_rules(const Json& value, const Json* old, const Schema& schema, const
   if (value.is_null()) return;
   const bool unchanged = old != nullptr && *old == value;
   for (const Rule& rule : schema.rules) {
-    if (!unchanged || rule.program->uses_old_self()) check_rule(rule, value, old, path, causes);
+    if (!unchanged || rule.program->uses_old_self()) check_rule(rule, schema, value, old, path, causes);
   }
   if (value.is_object()) {
     for (const auto& [key, below] : value.items()) {
@@ -294,19 +293,27 @@ void check_rules(const Json& value, const Json* old, const Schema& schema, const
   }
 }
 
+bool has_rules(const Schema& schema, std::set<const Schema*>& seen) {
+  if (!seen.insert(&schema).second) return false;
+  if (!schema.rules.empty()) return true;
+  const auto below = [&](const Schema* part) { return part != nullptr && has_rules(*part, seen); };
+  return below(schema.items) || below(schema.additional) ||
+         std::any_of(schema.properties.begin(), schema.properties.end(),
+                     [&](const auto& member) { return below(member.second); });
+}
+
 }  // namespace
 
 std::vector<Cause> validate(const Json& value, const Json* old, const Schema& schema) {
   Validation validation;
   validation.node(value, old, schema, "");
   if (validation.blocked()) {
-    std::vector<Cause> unchecked;
-    check_rules(value, old, schema, "", unchecked);
-    if (!schema.rules.empty() || !unchecked.empty()) {
-      validation.causes.push_back(invalid_field("<nil>", "\"\"",
-                                                "some validation rules were not checked because the object "
-                                                "was invalid; correct the existing errors to "
-                                                "complete validation"));
+    std::set<const Schema*> seen;
+    if (has_rules(schema, seen)) {
+      validation.causes.push_back(
+          invalid_field("<nil>", "null",
+                        "some validation rules were not checked because the object was invalid; "
+                        "correct the existing errors to complete validation"));
     }
     return validation.causes;
   }

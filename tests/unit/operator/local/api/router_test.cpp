@@ -1,0 +1,188 @@
+#include "operator/local/api/router.h"
+
+#include <filesystem>
+
+#include <gtest/gtest.h>
+
+#include "operator/local/api/garbage_collector.h"
+
+namespace stepdown::local::api {
+namespace {
+
+/// The whole server but for the network.
+class RouterTest : public testing::Test {
+ protected:
+  RouterTest()
+      : folder_(make()),
+        cluster_(folder_ / "objects.db", 1000),
+        tokens_("key"),
+        router_(cluster_, tokens_, folder_ / "pods") {
+    bootstrap(cluster_);
+  }
+  ~RouterTest() override { std::filesystem::remove_all(folder_); }
+
+  Response send(const std::string& method, const std::string& path, const Json& body = nullptr,
+                const std::string& type = "application/json", const std::string& user = "admin") {
+    Request request;
+    request.method = method;
+    const std::size_t mark = path.find('?');
+    request.path = path.substr(0, mark);
+    for (std::string rest = mark == std::string::npos ? "" : path.substr(mark + 1); !rest.empty();) {
+      const std::size_t end = rest.find('&');
+      const std::string pair = rest.substr(0, end);
+      const std::size_t equal = pair.find('=');
+      request.query.emplace(pair.substr(0, equal), equal == std::string::npos ? "" : pair.substr(equal + 1));
+      rest = end == std::string::npos ? "" : rest.substr(end + 1);
+    }
+    request.content_type = type;
+    request.user_agent = "test/1";
+    if (!body.is_null()) request.body = body.dump();
+    request.user = {
+        user, user == "admin" ? std::vector<std::string>{"system:masters"} : std::vector<std::string>{}};
+    return router_.handle(request);
+  }
+
+  Json read(const std::string& path) { return Json::parse(send("GET", path).body); }
+
+  Json apply(const std::string& path, const std::string& manager, const Json& body, int want = 200) {
+    Response response =
+        send("PATCH", path + "?fieldManager=" + manager, body, "application/apply-patch+yaml");
+    EXPECT_EQ(response.code, want) << response.body;
+    return Json::parse(response.body);
+  }
+
+  static Json config_map(const std::string& name, const Json& data) {
+    return {{"apiVersion", "v1"}, {"kind", "ConfigMap"}, {"metadata", {{"name", name}}}, {"data", data}};
+  }
+
+  static std::filesystem::path make() {
+    const auto folder = std::filesystem::temp_directory_path() / ("router_test_" + std::to_string(getpid()));
+    std::filesystem::remove_all(folder);
+    std::filesystem::create_directories(folder);
+    return folder;
+  }
+
+  std::filesystem::path folder_;
+  Cluster cluster_;
+  Tokens tokens_;
+  Router router_;
+};
+
+const std::string kMaps = "/api/v1/namespaces/default/configmaps";
+
+TEST_F(RouterTest, AnUnchangedWriteKeepsTheRevision) {
+  apply(kMaps + "/c", "one", config_map("c", {{"k", "v"}}), 201);
+  const Json first = read(kMaps + "/c");
+  EXPECT_EQ(apply(kMaps + "/c", "one", config_map("c", {{"k", "v"}}))["metadata"]["resourceVersion"],
+            first["metadata"]["resourceVersion"]);
+  EXPECT_EQ(send("PUT", kMaps + "/c", first).code, 200);
+  EXPECT_EQ(read(kMaps + "/c")["metadata"]["resourceVersion"], first["metadata"]["resourceVersion"]);
+}
+
+TEST_F(RouterTest, AppliersShareAndConflict) {
+  apply(kMaps + "/c", "one", config_map("c", {{"a", "1"}, {"b", "1"}}), 201);
+  apply(kMaps + "/c", "two", config_map("c", {{"c", "1"}}));
+  const Json refused = apply(kMaps + "/c", "two", config_map("c", {{"a", "2"}}), 409);
+  EXPECT_EQ(refused["message"], "Apply failed with 1 conflict: conflict with \"one\": .data.a");
+  apply(kMaps + "/c", "one", config_map("c", {{"a", "1"}}));
+  EXPECT_EQ(read(kMaps + "/c")["data"], (Json{{"a", "1"}, {"c", "1"}}));
+}
+
+TEST_F(RouterTest, BodiesOfAnyShapeAreAnsweredWithAStatus) {
+  for (const Json& body :
+       {Json(1), Json("x"), Json::array(), Json{{"kind", 1}},
+        Json{{"kind", "ConfigMap"}, {"apiVersion", "v1"}, {"metadata", 7}},
+        Json{{"kind", "ConfigMap"}, {"apiVersion", "v1"}, {"metadata", {{"labels", {1}}, {"name", "n"}}}},
+        Json{{"kind", "ConfigMap"}, {"apiVersion", "v1"}, {"metadata", {{"name", "n"}, {"finalizers", 1}}}},
+        Json{{"kind", "ConfigMap"},
+             {"apiVersion", "v1"},
+             {"metadata", {{"name", "n"}}},
+             {"data", {{"k", 1}}}}}) {
+    const Response response = send("POST", kMaps, body);
+    EXPECT_EQ(response.code, 400) << body;
+    EXPECT_EQ(Json::parse(response.body)["kind"], "Status") << body;
+  }
+  std::string deep(5000, '[');
+  Request request;
+  request.method = "POST";
+  request.path = kMaps;
+  request.content_type = "application/json";
+  request.user = {"admin", {"system:masters"}};
+  request.body = deep;
+  EXPECT_EQ(router_.handle(request).code, 400);
+}
+
+TEST_F(RouterTest, RolesAreEnforced) {
+  const std::string account = "system:serviceaccount:default:bot";
+  EXPECT_EQ(send("GET", kMaps, nullptr, "", account).code, 403);
+  const std::string rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/";
+  ASSERT_EQ(
+      send(
+          "POST", rbac + "roles",
+          {{"apiVersion", "rbac.authorization.k8s.io/v1"},
+           {"kind", "Role"},
+           {"metadata", {{"name", "r"}}},
+           {"rules",
+            Json::array({{{"apiGroups", {""}}, {"resources", {"configmaps"}}, {"verbs", {"get", "list"}}}})}})
+          .code,
+      201);
+  ASSERT_EQ(send("POST", rbac + "rolebindings",
+                 {{"apiVersion", "rbac.authorization.k8s.io/v1"},
+                  {"kind", "RoleBinding"},
+                  {"metadata", {{"name", "b"}}},
+                  {"roleRef", {{"kind", "Role"}, {"name", "r"}, {"apiGroup", "rbac.authorization.k8s.io"}}},
+                  {"subjects",
+                   Json::array({{{"kind", "ServiceAccount"}, {"name", "bot"}, {"namespace", "default"}}})}})
+                .code,
+            201);
+  EXPECT_EQ(send("GET", kMaps, nullptr, "", account).code, 200);
+  EXPECT_EQ(send("POST", kMaps, config_map("c", Json::object()), "application/json", account).code, 403);
+  EXPECT_EQ(send("GET", "/api/v1/namespaces/kube-system/configmaps", nullptr, "", account).code, 403);
+}
+
+TEST_F(RouterTest, TokensNameTheirAccount) {
+  const Response response =
+      send("POST", "/api/v1/namespaces/default/serviceaccounts/default/token", Json::object());
+  ASSERT_EQ(response.code, 201) << response.body;
+  const std::string token = Json::parse(response.body)["status"]["token"];
+  const auto account = tokens_.verify(token);
+  ASSERT_TRUE(account);
+  EXPECT_EQ(account->name, "default");
+  EXPECT_FALSE(tokens_.verify(token.substr(0, token.size() - 2) + "xx"));
+  EXPECT_FALSE(Tokens("other key").verify(token));
+}
+
+TEST_F(RouterTest, DependentsFollowTheirOwner) {
+  const Response owner = send("POST", kMaps, config_map("owner", Json::object()));
+  Json child = config_map("child", Json::object());
+  child["metadata"]["ownerReferences"] = Json::array({{{"apiVersion", "v1"},
+                                                       {"kind", "ConfigMap"},
+                                                       {"name", "owner"},
+                                                       {"uid", Json::parse(owner.body)["metadata"]["uid"]}}});
+  ASSERT_EQ(send("POST", kMaps, child).code, 201);
+  GarbageCollector collector(cluster_);
+  ASSERT_EQ(send("DELETE", kMaps + "/owner").code, 200);
+  for (int i = 0; i < 200 && send("GET", kMaps + "/child").code == 200; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  EXPECT_EQ(send("GET", kMaps + "/child").code, 404);
+}
+
+TEST_F(RouterTest, AWatchToldOfASelectorSeesObjectsEnterAndLeave) {
+  const Response watch = send("GET", kMaps + "?watch=true&labelSelector=a=b");
+  ASSERT_TRUE(watch.stream);
+  Json object = config_map("c", Json::object());
+  send("POST", kMaps, object);
+  const auto labels = [&](const Json& value) {
+    send("PATCH", kMaps + "/c", {{"metadata", {{"labels", value}}}}, "application/merge-patch+json");
+  };
+  labels({{"a", "b"}});
+  labels({{"a", "c"}});
+  std::string told;
+  for (int i = 0; i < 3 && told.find("DELETED") == std::string::npos; ++i)
+    told += watch.stream->next().value_or("");
+  EXPECT_LT(told.find("\"ADDED\""), told.find("\"DELETED\"")) << told;
+  EXPECT_EQ(told.find("\"MODIFIED\""), std::string::npos);
+}
+
+}  // namespace
+}  // namespace stepdown::local::api
