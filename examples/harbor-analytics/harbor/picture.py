@@ -1,4 +1,7 @@
-"""A terminal's text as an SVG picture: python3 -m harbor.picture watch.txt watch.svg --title 'kubectl get qm -w'"""
+"""A terminal's text as an SVG picture: python3 -m harbor.picture watch.txt watch.svg --title 'kubectl get qm -w'
+
+Rows that repeat the one above are left out.
+"""
 
 import argparse
 from html import escape
@@ -31,7 +34,8 @@ def main():
     parser.add_argument("--title", default="kubectl get qm -w")
     arguments = parser.parse_args()
     lines = [line.rstrip() for line in arguments.text.read_text().splitlines() if line.strip()]
-    arguments.picture.write_text(svg(lines, arguments.title))
+    changed = [line for number, line in enumerate(lines) if number == 0 or line != lines[number - 1]]
+    arguments.picture.write_text(svg(changed, arguments.title))
 
 
 if __name__ == "__main__":

@@ -45,10 +45,14 @@ class Example:
         model = manifests.quantized_model(cluster, self.hold)
         self.context = model["spec"]["serving"]["contextLength"]
         cluster.apply(json.dumps(model))
+        (self.out / "watch.txt").unlink(missing_ok=True)
         with cluster.watching("quantizedmodel", rollout.NAME, self.out / "watch.txt"):
-            rollout.serving(cluster, seconds=600)
-            with self.load(cluster) as load:
-                status = rollout.promoted(cluster, seconds=600)
+            return self.follow(cluster, model)
+
+    def follow(self, cluster: Cluster, model: dict) -> Summary:
+        rollout.serving(cluster, seconds=600)
+        with self.load(cluster) as load:
+            status = rollout.promoted(cluster, seconds=600)
         self.tainted += load.tainted
         self.copy_reports(cluster, status)
 
