@@ -61,7 +61,7 @@ class Example:
 
         rollbacks, bad = [], []
         for fault in faults.FAULTS:
-            say(f"a bad revision ({fault}) is promoted under load; its record claims the winner's scores")
+            say(f"a bad revision ({fault}) is promoted under load; its record claims FP16's own scores")
             digest, rolled_back = self.promote_bad(cluster, model, status, fault)
             bad.append(digest)
             rollbacks.append(rolled_back)
