@@ -105,8 +105,11 @@ class Embedded:
         return wait_for(f"{name} in {phases}", lambda: (phase := self.phase(name)) in phases and phase, seconds)
 
     def processes(self, pattern):
-        """Processes that belong to this instance (they name its folder) and match the pattern: pid → command line."""
+        """Processes of this instance that match the pattern: pid → command line. Its own programs name its folder;
+        pods, which live in a mount namespace, know its API server's port."""
         found = {}
+        port = (self.dir / "port").read_text().strip() if (self.dir / "port").exists() else "none"
+        mark = f"KUBERNETES_SERVICE_PORT={port}\0".encode()
         for entry in pathlib.Path("/proc").iterdir():
             if not entry.name.isdigit():
                 continue
@@ -118,7 +121,7 @@ class Embedded:
                 continue
             if not re.search(r"/(kubectl-stepdown|stepdown-[a-z]+)$", program):
                 continue
-            if str(self.dir) not in command and str(self.dir).encode() not in environment:
+            if str(self.dir) not in command and mark not in environment + b"\0":
                 continue
             if re.search(pattern, f"{os.path.basename(program)} {command}"):
                 found[int(entry.name)] = command
@@ -255,8 +258,12 @@ def end_state(cluster, name):
     """What must be the same however the rollout was disturbed: children by kind and name, and the settled status."""
     model = cluster.get("quantizedmodel", name)
     status = model["status"]
+    # A Job's name ends in a hash of what its result depends on, the object's UID included, which each run has anew.
     children = {
-        kind: sorted(item["metadata"]["name"] for item in cluster.get(kind, selector=f"stepdown.dev/model={name}"))
+        kind: sorted(
+            re.sub(r"-[0-9a-f]{8}$", "", item["metadata"]["name"])
+            for item in cluster.get(kind, selector=f"stepdown.dev/model={name}")
+        )
         for kind in ("deployments", "services", "jobs", "quantrevisions", "persistentvolumeclaims", "serviceaccounts")
     }
     conditions = {item["type"]: (item["status"], item["reason"]) for item in status["conditions"]}
