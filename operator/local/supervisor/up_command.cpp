@@ -58,7 +58,10 @@ class Stack {
         std::vector<std::string>{self, "local", "node", "--kubeconfig", kubeconfig, "--dir", dir_.string()},
         logs / "node.log");
     operator_ = &processes_.emplace_back(
-        "operator", std::vector<std::string>{options.operator_program.string(), "--kubeconfig", kubeconfig},
+        "operator",
+        std::vector<std::string>{options.operator_program.string(), "--kubeconfig", kubeconfig,
+                                 // any free port: several embedded clusters share one machine
+                                 "--metrics-addr", "127.0.0.1:0"},
         logs / "operator.log");
   }
 
