@@ -112,6 +112,7 @@ class Renderer {
     if (items.empty()) return walk(statement.otherwise);
     const auto count = static_cast<std::int64_t>(items.size());
     for (std::int64_t i = 0; i < count; ++i) {
+      evaluator_.step(statement.place);  // an empty body has no statement that would count
       const auto at = [&](std::int64_t k) {
         return k >= 0 && k < count ? items[static_cast<std::size_t>(k)] : Value::undefined("item");
       };
