@@ -6,6 +6,7 @@
 #include <yaml-cpp/yaml.h>
 
 #include "operator/local/api/api_error.h"
+#include "operator/local/api/protobuf_body.h"
 
 namespace stepdown::local::api {
 namespace {
@@ -86,6 +87,7 @@ Json parse_body(std::string_view text, std::string_view content_type) {
     const bool json = start != std::string_view::npos && text[start] == '{';
     return json ? parse_json(text) : parse_yaml(text);
   }
+  if (media == "application/vnd.kubernetes.protobuf") return parse_protobuf(text);
   if (media.empty() || media.find("json") != std::string_view::npos) return parse_json(text);
   throw unsupported_media_type(
       "the body of the request was in an unknown format - accepted media types include: "

@@ -5,20 +5,25 @@
 
 #include "operator/local/api/admission.h"
 
-// The recorded table travels inside the program. STEPDOWN_BUILTINS is its path at build time.
+// The recorded tables travel inside the program. STEPDOWN_BUILTINS is their folder at build time.
 asm(".section .rodata\n"
-    ".global stepdown_builtins_begin\n"
-    ".global stepdown_builtins_end\n"
+    ".global stepdown_builtins_begin, stepdown_builtins_end, stepdown_messages_begin, stepdown_messages_end\n"
     "stepdown_builtins_begin:\n"
     ".incbin \"" STEPDOWN_BUILTINS
-    "\"\n"
+    "/builtins.json\"\n"
     "stepdown_builtins_end:\n"
+    "stepdown_messages_begin:\n"
+    ".incbin \"" STEPDOWN_BUILTINS
+    "/messages.json\"\n"
+    "stepdown_messages_end:\n"
     ".byte 0\n"
     ".previous\n");
 
 extern "C" {
 extern const char stepdown_builtins_begin[];
 extern const char stepdown_builtins_end[];
+extern const char stepdown_messages_begin[];
+extern const char stepdown_messages_end[];
 }
 
 namespace stepdown::local::api {
@@ -60,6 +65,10 @@ std::shared_ptr<const Resource> row(const Json& source, SchemaSet& schemas,
 }
 
 }  // namespace
+
+std::string_view recorded_messages() {
+  return {stepdown_messages_begin, static_cast<std::size_t>(stepdown_messages_end - stepdown_messages_begin)};
+}
 
 Builtins load_builtins() {
   Json table = Json::parse(stepdown_builtins_begin, stepdown_builtins_end);

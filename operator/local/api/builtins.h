@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "operator/local/api/resource.h"
@@ -16,5 +17,7 @@ struct Builtins {
 };
 
 Builtins load_builtins();
+/// builtins/messages.json: the layouts of API types in protobuf.
+std::string_view recorded_messages();
 
 }  // namespace stepdown::local::api

@@ -15,6 +15,14 @@ namespace {
 
 constexpr std::string_view kDefinitions = "customresourcedefinitions.apiextensions.k8s.io";
 
+/// Older clients print Go's zero time as null.
+void drop_null_metadata(Json& object) {
+  if (!object.is_object() || !object.contains("metadata") || !object["metadata"].is_object()) return;
+  Json& metadata = object["metadata"];
+  for (auto it = metadata.begin(); it != metadata.end();)
+    it = it->is_null() ? metadata.erase(it) : std::next(it);
+}
+
 /// What the server alone writes; a client's values give way to the live object's.
 void keep_server_fields(Json& object, const Json& live) {
   Json& metadata = object["metadata"];
@@ -113,6 +121,7 @@ struct Objects::Draft {
 
 void Objects::decode(const Resource& resource, const std::string& space, Draft& draft) {
   Json& object = draft.object;
+  drop_null_metadata(object);
   require_shape(object, cluster_.object_meta());
   check_kind(object, resource);
   object["apiVersion"] = resource.api_version();
@@ -246,6 +255,7 @@ Outcome Objects::patch(const Resource& resource, const std::string& space, const
   const Json live = stored ? from_storage(std::move(*stored), resource) : Json::object();
   if (type == PatchType::kApply) {
     Draft config{patch, draft.key, subresource, options};
+    drop_null_metadata(config.object);
     require_shape(config.object, cluster_.object_meta());
     check_kind(config.object, resource);
     if (!config.object.contains("metadata")) config.object["metadata"] = Json::object();

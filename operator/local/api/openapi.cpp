@@ -161,7 +161,12 @@ Json openapi_v2(const Registry& registry, const Json& builtin_schemas) {
 Response openapi_v2_response(const Registry& registry, const Json& builtin_schemas,
                              const std::string& accept) {
   const Json document = openapi_v2(registry, builtin_schemas);
-  (void)accept;
+  if (accept.find("proto-openapi.spec.v2") != std::string::npos) {
+    Response response;
+    response.content_type = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+    response.body = openapi_v2_protobuf(document);
+    return response;
+  }
   return json_response(200, document);
 }
 

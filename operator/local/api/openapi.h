@@ -11,6 +11,8 @@ Json openapi_v3_index(const Registry& registry);
 Json openapi_v3(const Registry& registry, const Json& builtin_schemas, const std::string& group_path);
 /// /openapi/v2: one Swagger 2.0 document.
 Json openapi_v2(const Registry& registry, const Json& builtin_schemas);
+/// That document as gnostic's protobuf.
+std::string openapi_v2_protobuf(const Json& document);
 /// The same as JSON or, as older kubectl ask for it, as protobuf.
 Response openapi_v2_response(const Registry& registry, const Json& builtin_schemas,
                              const std::string& accept);

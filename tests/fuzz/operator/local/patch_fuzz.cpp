@@ -26,6 +26,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     } catch (const Json::exception&) {
     }
   };
+  attempt([&] { (void)parse_body(text, "application/vnd.kubernetes.protobuf"); });
   Json body;
   attempt([&] { body = parse_body(text, "application/yaml"); });
   attempt([&] { (void)kLive.patch(body); });
