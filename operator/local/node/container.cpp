@@ -45,6 +45,23 @@ bool is_locked(const fs::path& path) {
   return locked;
 }
 
+/// The last lines of the attempt's log, at most as many bytes as a kubelet takes, where the pod asks for
+/// that.
+std::string end_of_log(const fs::path& attempt) {
+  constexpr std::size_t kLongest = 2048;
+  const json spec = read_json(attempt / "spec.json");
+  const auto wanted = spec.is_object() ? spec.find("logAsMessage") : spec.end();
+  std::error_code error;
+  const fs::path log = text_at(spec, "/log");
+  if (!spec.is_object() || wanted == spec.end() || *wanted != true || !fs::is_regular_file(log, error))
+    return {};
+  std::string text = read_file(log);
+  while (text.ends_with('\n')) text.pop_back();
+  if (text.size() <= kLongest) return text;
+  text.erase(0, text.size() - kLongest);
+  return text.substr(text.find('\n') + 1);
+}
+
 std::string termination_message(const fs::path& path) {
   std::error_code error;
   if (!fs::is_regular_file(path, error)) return {};
@@ -95,6 +112,7 @@ ContainerState Container::state_of(int attempt) const {
     state.reason = text_at(exited, "/reason");
     state.message = text_at(exited, "/message");
     if (state.message.empty()) state.message = termination_message(folder / "termination-log");
+    if (state.message.empty() && state.exit_code != 0) state.message = end_of_log(folder);
   } else if (alive) {
     state.kind = ContainerState::Kind::kRunning;
   } else {

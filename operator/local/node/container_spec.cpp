@@ -13,9 +13,14 @@ json to_json(const ContainerSpec& spec) {
   for (const BindMount& mount : spec.mounts) {
     mounts.push_back({{"source", mount.source}, {"target", mount.target}, {"readOnly", mount.read_only}});
   }
-  return {{"argv", spec.argv},    {"env", spec.env}, {"workingDir", spec.working_dir},
-          {"mounts", mounts},     {"log", spec.log}, {"memoryLimit", spec.memory_limit},
-          {"cgroup", spec.cgroup}};
+  return {{"argv", spec.argv},
+          {"env", spec.env},
+          {"workingDir", spec.working_dir},
+          {"mounts", mounts},
+          {"log", spec.log},
+          {"memoryLimit", spec.memory_limit},
+          {"cgroup", spec.cgroup},
+          {"logAsMessage", spec.log_as_message}};
 }
 
 ContainerSpec container_spec_from(const json& json) {
@@ -31,6 +36,7 @@ ContainerSpec container_spec_from(const json& json) {
     spec.log = json.at("log").get<std::string>();
     json.at("memoryLimit").get_to(spec.memory_limit);
     json.at("cgroup").get_to(spec.cgroup);
+    spec.log_as_message = json.value("logAsMessage", false);
     if (spec.argv.empty()) throw InputError("no program in the container's spec");
     return spec;
   } catch (const nlohmann::json::exception& error) {

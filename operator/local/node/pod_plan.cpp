@@ -91,6 +91,7 @@ ContainerPlan plan_container(const json& spec, const json& pod, const std::strin
   plan.args = expand_all(value_at(spec, "/args"), plan.env);
   plan.working_dir = text_at(spec, "/workingDir");
   plan.termination_path = text_at(spec, "/terminationMessagePath");
+  plan.log_as_message = text_at(spec, "/terminationMessagePolicy") == "FallbackToLogsOnError";
   if (plan.termination_path.empty()) plan.termination_path = "/dev/termination-log";
   for (const json& mount : value_at(spec, "/volumeMounts")) {
     plan.mounts.push_back({text_at(mount, "/name"), text_at(mount, "/mountPath"), text_at(mount, "/subPath"),

@@ -254,6 +254,7 @@ void PodRunner::start_container(Tracked& tracked) {
     spec.env = plan.env;
     spec.working_dir = plan.working_dir;
     spec.log = fs::absolute(folder_ / (plan.name + ".log"));
+    spec.log_as_message = plan.log_as_message;
     spec.memory_limit = plan.memory_limit;
     spec.cgroup = uid_ + "-" + plan.name;
     for (const VolumeMount& mount : plan.mounts) {
