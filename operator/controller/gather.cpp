@@ -43,6 +43,16 @@ std::optional<Ending> ending_of(const json& pod) {
   return std::nullopt;
 }
 
+std::string waiting_message(const json& pod) {
+  const json& containers = kube::value_at(pod, "/status/containerStatuses");
+  if (!containers.is_array()) return {};
+  for (const json& container : containers) {
+    const std::string message = kube::text_at(container, "/state/waiting/message");
+    if (!message.empty()) return message;
+  }
+  return {};
+}
+
 rollout::Child read_child(std::string_view kind, const json& object) {
   return {.kind = std::string(kind),
           .name = kube::key_of(object).name,
@@ -63,7 +73,13 @@ rollout::Job read_job(const json& job, const std::vector<kube::ObjectPtr>& pods)
     out.state = rollout::JobState::kSucceeded;
     out.finished_at = api::parse_time(kube::text_at(job, "/status/completionTime"));
   }
-  if (out.state == rollout::JobState::kRunning) return out;
+  if (out.state == rollout::JobState::kRunning) {
+    for (const kube::ObjectPtr& pod : pods) {
+      if (kube::controller_uid_of(*pod) == out.uid && out.waiting.empty())
+        out.waiting = waiting_message(*pod);
+    }
+    return out;
+  }
   std::string last;
   for (const kube::ObjectPtr& pod : pods) {
     if (kube::controller_uid_of(*pod) != out.uid) continue;

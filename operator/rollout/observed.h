@@ -24,6 +24,7 @@ struct Job {
   JobState state = JobState::kRunning;
   std::string summary;  ///< termination message of its last finished pod
   std::string reason;   ///< of the Job's condition Failed
+  std::string waiting;  ///< why its pod cannot start, such as a volume that is missing
   std::optional<api::Time> finished_at;
 };
 

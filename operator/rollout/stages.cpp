@@ -18,7 +18,7 @@ namespace state = api::candidate_state;
 /// How long a Job may be over while its pod's message is not seen yet.
 constexpr std::chrono::seconds kMessageDelay{30};
 
-enum class Progress { kMissing, kRunning, kDone, kFailed };
+enum class Progress { kMissing, kWaiting, kRunning, kDone, kFailed };
 
 struct JobView {
   Progress progress = Progress::kMissing;
@@ -28,7 +28,10 @@ struct JobView {
 JobView view(const Observed& observed, const std::string& name, api::Time now) {
   const Job* job = observed.job(name);
   if (job == nullptr) return {};
-  if (job->state == JobState::kRunning) return {Progress::kRunning, "Job " + name + " runs"};
+  if (job->state == JobState::kRunning) {
+    if (job->waiting.empty()) return {Progress::kRunning, "Job " + name + " runs"};
+    return {Progress::kWaiting, "Job " + name + " cannot start: " + job->waiting.substr(0, 500)};
+  }
   if (job->state == JobState::kFailed) {
     const std::string why = job->summary.empty() ? job->reason : job->summary;
     return {Progress::kFailed, "Job " + name + " failed: " + why.substr(0, 500)};
@@ -224,6 +227,8 @@ Inspection inspect(const Observed& observed, const Settings& settings, api::Time
   const JobView seen = view(observed, name, now);
   if (seen.progress == Progress::kMissing) {
     out.create.push_back(children::inspect_job(model, settings, name));
+  } else if (seen.progress == Progress::kWaiting) {
+    out.problem = StageProblem{"InspectCannotStart", seen.message};  // until what it waits for is there
   } else if (seen.progress == Progress::kFailed) {
     out.problem = StageProblem{"InspectFailed", seen.message};
   } else if (seen.progress == Progress::kDone) {

@@ -156,8 +156,7 @@ TEST(DecideDeployment, SaysWhenItIsStuck) {
   object["spec"]["progressDeadlineSeconds"] = 60;
   object["status"] = decide_deployment(object, {}, kNow).status;
   const auto reason = [&](WallClock::time_point now) {
-    const json status = decide_deployment(object, {}, now).status;
-    for (const json& condition : status["conditions"]) {
+    for (const json& condition : decide_deployment(object, {}, now).status["conditions"]) {
       if (condition["type"] == "Progressing") return condition["reason"].get<std::string>();
     }
     return std::string();

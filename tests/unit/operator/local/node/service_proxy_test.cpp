@@ -58,6 +58,7 @@ class Backend {
     });
     port_ = http_.bind_to_any_port(ip_.c_str());
     thread_ = std::jthread([this] { http_.listen_after_bind(); });
+    while (!http_.is_running()) std::this_thread::yield();  // stop() before that would do nothing
   }
   ~Backend() { http_.stop(); }
   Address address() const { return {ip_, port_}; }

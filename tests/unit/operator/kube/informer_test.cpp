@@ -1,0 +1,156 @@
+#include "operator/kube/informer.h"
+
+#include <atomic>
+#include <condition_variable>
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "operator/kube/resources.h"
+
+namespace stepdown::kube {
+namespace {
+
+using nlohmann::json;
+using std::chrono::milliseconds;
+
+/// A server whose lists and watches the test scripts; watches without a script stay open until they are
+/// stopped.
+class ScriptedServer final : public Transport {
+ public:
+  HttpResponse send(const HttpRequest&) override {
+    ++lists;
+    const std::lock_guard lock(mutex);
+    if (fail_lists > 0) {
+      --fail_lists;
+      return {503, std::nullopt, "{}"};
+    }
+    return {200, std::nullopt, list.dump()};
+  }
+
+  HttpResponse stream(const HttpRequest& request, milliseconds,
+                      const std::function<bool(std::string_view)>& on_chunk, std::stop_token stop) override {
+    std::unique_lock lock(mutex);
+    watch_paths.push_back(request.path);
+    changed.wait(lock, stop, [this] { return !watches.empty(); });
+    if (stop.stop_requested()) return {200, std::nullopt, ""};
+    HttpResponse response = watches.front();
+    watches.erase(watches.begin());
+    lock.unlock();
+    if (response.status == 200) on_chunk(response.body);
+    return response;
+  }
+
+  void play(HttpResponse watch) {
+    {
+      const std::lock_guard lock(mutex);
+      watches.push_back(std::move(watch));
+    }
+    changed.notify_all();
+  }
+  void set_list(const std::string& version, const std::vector<std::pair<std::string, std::string>>& items) {
+    const std::lock_guard lock(mutex);
+    list = {{"kind", "PodList"},
+            {"apiVersion", "v1"},
+            {"metadata", {{"resourceVersion", version}}},
+            {"items", json::array()}};
+    for (const auto& [name, item_version] : items) list["items"].push_back(item(name, item_version));
+  }
+  static json item(const std::string& name, const std::string& version) {
+    return {{"metadata",
+             {{"name", name}, {"namespace", "n"}, {"resourceVersion", version}, {"managedFields", "long"}}}};
+  }
+  static std::string event(const char* type, const std::string& name, const std::string& version) {
+    return json{{"type", type}, {"object", item(name, version)}}.dump() + "\n";
+  }
+
+  std::mutex mutex;
+  std::condition_variable_any changed;
+  json list;
+  std::atomic<int> lists = 0;
+  int fail_lists = 0;
+  std::vector<HttpResponse> watches;
+  std::vector<std::string> watch_paths;
+};
+
+class InformerTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    informer_.on_change([this](const Informer::Change& change) {
+      const std::lock_guard lock(mutex_);
+      changes_.push_back(std::string(change.initial ? "*" : "") +
+                         (!change.after   ? "-"
+                          : change.before ? "~"
+                                          : "+") +
+                         change.key.name);
+    });
+  }
+  std::vector<std::string> changes() {
+    const std::lock_guard lock(mutex_);
+    return changes_;
+  }
+  template <class Condition>
+  static bool eventually(Condition condition) {
+    for (int i = 0; i < 2000 && !condition(); ++i) std::this_thread::sleep_for(milliseconds(2));
+    return condition();
+  }
+
+  std::shared_ptr<ScriptedServer> server_ = std::make_shared<ScriptedServer>();
+  std::mutex mutex_;
+  std::vector<std::string> changes_;
+  Informer informer_{Client(server_), resources::kPods, {}};
+};
+
+TEST_F(InformerTest, ListsThenWatchesFromTheListsVersion) {
+  server_->set_list("7", {{"a", "1"}, {"b", "2"}});
+  informer_.start();
+  ASSERT_TRUE(informer_.wait_synced(milliseconds(4000)));
+  EXPECT_EQ(informer_.list().size(), 2U);
+  EXPECT_FALSE((*informer_.get({"n", "a"}))["metadata"].contains("managedFields"));
+  server_->play({200, std::nullopt,
+                 ScriptedServer::event("ADDED", "c", "8") + ScriptedServer::event("DELETED", "a", "9")});
+  EXPECT_TRUE(eventually([&] { return changes().size() == 4; }));
+  EXPECT_TRUE(eventually([&] {
+    const std::lock_guard lock(server_->mutex);
+    return server_->watch_paths.size() >= 2;
+  }));
+  informer_.stop();
+  EXPECT_NE(server_->watch_paths.at(0).find("resourceVersion=7&"), std::string::npos);
+  EXPECT_NE(server_->watch_paths.at(1).find("resourceVersion=9&"), std::string::npos);
+  EXPECT_EQ(server_->lists, 1);
+  EXPECT_EQ(informer_.get({"n", "a"}), nullptr);
+}
+
+TEST_F(InformerTest, An410ListsAnewAndTellsTheDifference) {
+  server_->set_list("7", {{"a", "1"}, {"b", "2"}, {"c", "3"}});
+  informer_.start();
+  ASSERT_TRUE(informer_.wait_synced(milliseconds(4000)));
+  const ObjectPtr unchanged = informer_.get({"n", "c"});
+  server_->set_list("20", {{"b", "15"}, {"c", "3"}, {"d", "16"}});
+  server_->play({200, std::nullopt,
+                 R"({"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired"}})"
+                 "\n"});
+  ASSERT_TRUE(eventually([&] { return changes().size() == 6; }));
+  informer_.stop();
+  std::vector<std::string> difference = changes();
+  difference.erase(difference.begin(), difference.begin() + 3);
+  std::sort(difference.begin(), difference.end());
+  EXPECT_EQ(difference, (std::vector<std::string>{"*+d", "*-a", "*~b"}));
+  EXPECT_EQ(informer_.get({"n", "c"}), unchanged) << "the same object in memory";
+}
+
+TEST_F(InformerTest, KeepsWhatItKnowsWhileTheServerIsAway) {
+  server_->set_list("7", {{"a", "1"}});
+  server_->fail_lists = 1;
+  informer_.start();
+  EXPECT_TRUE(eventually([&] { return !informer_.trouble().empty(); }));
+  EXPECT_FALSE(informer_.synced());
+  ASSERT_TRUE(informer_.wait_synced(milliseconds(4000)));
+  server_->play({503, std::nullopt, "{}"});
+  EXPECT_TRUE(eventually([&] { return !informer_.trouble().empty(); }));
+  EXPECT_NE(informer_.get({"n", "a"}), nullptr);
+  EXPECT_EQ(server_->lists, 2) << "a broken watch is no reason to list";
+}
+
+}  // namespace
+}  // namespace stepdown::kube
