@@ -9,6 +9,23 @@
 namespace stepdown::tokenizer::jinja {
 namespace {
 
+/// Namespaces alone can be assigned to after they were made: one that held itself, in a list say, would never
+/// end to print.
+bool holds_namespace(const Value& value) {
+  if (const Dict* dict = value.as_dict(); dict != nullptr) {
+    if (dict->assignable) return true;
+    for (const auto& entry : dict->entries) {
+      if (holds_namespace(entry.second)) return true;
+    }
+  }
+  if (const List* list = value.as_list(); list != nullptr) {
+    for (const Value& item : *list) {
+      if (holds_namespace(item)) return true;
+    }
+  }
+  return false;
+}
+
 enum class Flow { kNext, kBreak, kContinue };
 
 class Renderer {
@@ -72,8 +89,7 @@ class Renderer {
     Dict* dict = target == nullptr ? nullptr : target->as_dict();
     if (dict == nullptr || !dict->assignable)
       fail(statement.place, "'" + statement.text + "' is no namespace");
-    if (value.as_dict() != nullptr && value.as_dict()->assignable)
-      fail(statement.place, "namespaces cannot hold namespaces");
+    if (holds_namespace(value)) fail(statement.place, "namespaces cannot hold namespaces");
     dict->set(statement.targets[0], std::move(value));
   }
 

@@ -156,7 +156,8 @@ TEST(DecideDeployment, SaysWhenItIsStuck) {
   object["spec"]["progressDeadlineSeconds"] = 60;
   object["status"] = decide_deployment(object, {}, kNow).status;
   const auto reason = [&](WallClock::time_point now) {
-    for (const json& condition : decide_deployment(object, {}, now).status["conditions"]) {
+    const json status = decide_deployment(object, {}, now).status;
+    for (const json& condition : status["conditions"]) {
       if (condition["type"] == "Progressing") return condition["reason"].get<std::string>();
     }
     return std::string();
