@@ -217,11 +217,7 @@ class Load:
         for attempt in range(self.repeats + 1):
             try:
                 return self.ask_once(request_id, messages)
-            except OSError as error:
-                failure = f"{request_id}: {type(error).__name__} {error}"
-                if attempt < self.repeats:
-                    time.sleep(0.2)
-            except http.client.HTTPException as error:
+            except (OSError, http.client.HTTPException) as error:
                 failure = f"{request_id}: {type(error).__name__} {error}"
                 if attempt < self.repeats:
                     time.sleep(0.2)
