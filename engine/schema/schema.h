@@ -49,10 +49,10 @@ class Schema {
 /// Follows one text byte by byte and says whether it is still a prefix of some valid document. A value:
 /// copying it is how callers look ahead. Never throws.
 ///
-/// The language is what models are led to write, a subset of what validate() accepts: properties in the schema's
-/// order and others behind them; one space, or a newline with indentation, between tokens and nothing behind the
-/// document; names and enum values without needless escapes; numbers of bounded length. Whatever it calls
-/// complete is valid.
+/// The language is what models are led to write, a subset of what validate() accepts: properties in the
+/// schema's order and others behind them; one space, or a newline with indentation, between tokens and
+/// nothing behind the document; names and enum values without needless escapes; numbers of bounded length.
+/// Whatever it calls complete is valid.
 class PrefixMatcher {
  public:
   explicit PrefixMatcher(std::shared_ptr<const Schema> schema);

@@ -99,8 +99,8 @@ HttpRequest create(const GroupVersionResource& gvr, const json& object) {
   return with_body("POST", path(gvr, {key_of(object).ns, {}}), "application/json", object);
 }
 
-HttpRequest create_subresource(const GroupVersionResource& gvr, const ObjectKey& key, std::string_view subresource,
-                               const json& body) {
+HttpRequest create_subresource(const GroupVersionResource& gvr, const ObjectKey& key,
+                               std::string_view subresource, const json& body) {
   return with_body("POST", path(gvr, key, subresource), "application/json", body);
 }
 

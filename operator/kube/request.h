@@ -20,8 +20,8 @@ HttpRequest list(const GroupVersionResource& gvr, const ListOptions& options,
                  std::string_view continue_token);
 HttpRequest watch(const GroupVersionResource& gvr, const WatchOptions& options);
 HttpRequest create(const GroupVersionResource& gvr, const nlohmann::json& object);
-HttpRequest create_subresource(const GroupVersionResource& gvr, const ObjectKey& key, std::string_view subresource,
-                               const nlohmann::json& body);
+HttpRequest create_subresource(const GroupVersionResource& gvr, const ObjectKey& key,
+                               std::string_view subresource, const nlohmann::json& body);
 HttpRequest replace(const GroupVersionResource& gvr, const nlohmann::json& object,
                     std::string_view subresource);
 HttpRequest patch_merge(const GroupVersionResource& gvr, const ObjectKey& key, const nlohmann::json& patch,

@@ -24,7 +24,7 @@ struct ContainerSpec {
   std::string working_dir;
   std::vector<BindMount> mounts;
   std::filesystem::path log;
-  bool log_as_message = false;  ///< terminationMessagePolicy FallbackToLogsOnError
+  bool log_as_message = false;    ///< terminationMessagePolicy FallbackToLogsOnError
   std::int64_t memory_limit = 0;  ///< bytes; 0: none
   std::string cgroup;             ///< its name below the node's own
 };

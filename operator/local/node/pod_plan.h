@@ -33,7 +33,7 @@ struct ContainerPlan {
   std::string working_dir;
   std::vector<VolumeMount> mounts;
   std::string termination_path;
-  bool log_as_message = false;  ///< terminationMessagePolicy FallbackToLogsOnError
+  bool log_as_message = false;    ///< terminationMessagePolicy FallbackToLogsOnError
   std::int64_t memory_limit = 0;  ///< bytes; 0: none
   std::optional<Probe> startup;
   std::optional<Probe> liveness;
