@@ -37,12 +37,52 @@ def wait_for(what, check, seconds=60.0, every=0.1):
         time.sleep(every)
 
 
-class Embedded:
+class Kubectl:
+    """One API server, spoken to with stock kubectl."""
+
+    def __init__(self, kubeconfig, program="kubectl"):
+        self.kubeconfig = kubeconfig
+        self.program = program
+
+    def try_kubectl(self, *arguments, text=None):
+        return subprocess.run(
+            [self.program, "--kubeconfig", self.kubeconfig, *arguments],
+            input=text, capture_output=True, text=True, timeout=60, check=False,
+        )
+
+    def kubectl(self, *arguments, text=None):
+        done = self.try_kubectl(*arguments, text=text)
+        assert done.returncode == 0, f"kubectl {' '.join(map(str, arguments))}: {done.stderr}"
+        return done.stdout
+
+    def get(self, kind, name=None, selector=None):
+        done = self.try_kubectl("get", kind, *([name] if name else []), *(["-l", selector] if selector else []), "-o", "json")
+        if done.returncode != 0:
+            return None
+        found = json.loads(done.stdout)
+        return found if name else found["items"]
+
+    def apply(self, *objects):
+        self.kubectl("apply", "-f", "-", text="\n---\n".join(json.dumps(item) for item in objects))
+
+    def phase(self, name):
+        model = self.get("quantizedmodel", name)
+        return (model or {}).get("status", {}).get("phase")
+
+    def wait_phase(self, name, phases, seconds=120):
+        return wait_for(f"{name} in {phases}", lambda: (phase := self.phase(name)) in phases and phase, seconds)
+
+    def service_address(self, name):
+        service = self.get("service", name)
+        return service["spec"]["clusterIP"], service["spec"]["ports"][0]["port"]
+
+
+class Embedded(Kubectl):
     """`kubectl-stepdown local up` in a temporary folder; stopped and checked for leftovers on exit."""
 
     def __init__(self, name):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix=f"stepdown-{name}-"))
-        self.kubeconfig = self.dir / "kubeconfig"
+        super().__init__(self.dir / "kubeconfig")
 
     def __enter__(self):
         with open(self.dir / "up.log", "w") as log:
@@ -76,34 +116,6 @@ class Embedded:
             print(self.try_kubectl("get", *what.split()).stdout, flush=True)
         print((self.dir / "up.log").read_text()[-6000:], flush=True)
 
-    def try_kubectl(self, *arguments, text=None):
-        return subprocess.run(
-            ["kubectl", "--kubeconfig", self.kubeconfig, *arguments],
-            input=text, capture_output=True, text=True, timeout=60, check=False,
-        )
-
-    def kubectl(self, *arguments, text=None):
-        done = self.try_kubectl(*arguments, text=text)
-        assert done.returncode == 0, f"kubectl {' '.join(map(str, arguments))}: {done.stderr}"
-        return done.stdout
-
-    def get(self, kind, name=None, selector=None):
-        done = self.try_kubectl("get", kind, *([name] if name else []), *(["-l", selector] if selector else []), "-o", "json")
-        if done.returncode != 0:
-            return None
-        found = json.loads(done.stdout)
-        return found if name else found["items"]
-
-    def apply(self, *objects):
-        self.kubectl("apply", "-f", "-", text="\n---\n".join(json.dumps(item) for item in objects))
-
-    def phase(self, name):
-        model = self.get("quantizedmodel", name)
-        return (model or {}).get("status", {}).get("phase")
-
-    def wait_phase(self, name, phases, seconds=120):
-        return wait_for(f"{name} in {phases}", lambda: (phase := self.phase(name)) in phases and phase, seconds)
-
     def processes(self, pattern):
         """Processes of this instance that match the pattern: pid → command line. Its own programs name its folder;
         pods, which live in a mount namespace, know its API server's port."""
@@ -136,10 +148,6 @@ class Embedded:
             except ProcessLookupError:
                 pass
         return len(victims)
-
-    def service_address(self, name):
-        service = self.get("service", name)
-        return service["spec"]["clusterIP"], service["spec"]["ports"][0]["port"]
 
 
 def harbor_model(name, **changes):
