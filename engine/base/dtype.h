@@ -28,6 +28,9 @@ enum class DType : std::uint8_t {
   kI32 = 26,
   kI64 = 27,
   kBF16 = 30,
+  kTQ1_0 = 34,
+  kTQ2_0 = 35,
+  kMXFP4 = 39,
   // Known to safetensors alone.
   kU8 = 100,
   kF8_E4M3 = 101,

@@ -58,6 +58,9 @@ constexpr std::array kDecoders = {
     Row{DType::kQ5_K, decode_blocks<BlockQ5_K, 256, decode_block>},
     Row{DType::kQ6_K, decode_blocks<BlockQ6_K, 256, decode_block>},
     Row{DType::kIQ4_XS, decode_blocks<BlockIQ4_XS, 256, decode_block>},
+    Row{DType::kTQ1_0, decode_blocks<BlockTQ1_0, 256, decode_block>},
+    Row{DType::kTQ2_0, decode_blocks<BlockTQ2_0, 256, decode_block>},
+    Row{DType::kMXFP4, decode_blocks<BlockMXFP4, 32, decode_block>},
 };
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "engine/kernels/dequantize_blocks.h"
 
+#include <cmath>
+
 #include "engine/base/half.h"
 
 namespace stepdown::kernels {
@@ -133,6 +135,28 @@ void decode_block(const BlockIQ4_XS& block, std::span<float, 256> out) {
     const float scale = d * static_cast<float>((low | high << 4) - 32);
     const std::uint8_t byte = block.codes[group * 16 + i % 16];
     out[i] = scale * static_cast<float>(kIq4Levels[i % 32 < 16 ? byte & 15 : byte >> 4]);
+  }
+}
+
+void decode_block(const BlockTQ1_0& block, std::span<float, 256> out) {
+  const float d = f16_to_f32(block.d);
+  for (unsigned i = 0; i < 256; ++i) {
+    out[i] = static_cast<float>(tq1_code(block.codes, block.tail, i) - 1) * d;
+  }
+}
+
+void decode_block(const BlockTQ2_0& block, std::span<float, 256> out) {
+  const float d = f16_to_f32(block.d);
+  for (unsigned i = 0; i < 256; ++i) {
+    out[i] = static_cast<float>(bit_pair(block.codes, i) - 1) * d;
+  }
+}
+
+void decode_block(const BlockMXFP4& block, std::span<float, 32> out) {
+  const float d = std::ldexp(1.0f, block.exponent - 128);
+  for (unsigned i = 0; i < 16; ++i) {
+    out[i] = static_cast<float>(kMxfp4Levels[block.codes[i] & 15]) * d;
+    out[i + 16] = static_cast<float>(kMxfp4Levels[block.codes[i] >> 4]) * d;
   }
 }
 

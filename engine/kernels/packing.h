@@ -52,7 +52,7 @@ struct Packing {
   }
 };
 
-inline constexpr std::array<Packing, 12> kPackings = {{
+inline constexpr std::array<Packing, 15> kPackings = {{
     {DType::kQ4_0, 4, 32, 8, false, false},
     {DType::kQ4_1, 4, 32, 0, true, false},
     {DType::kQ5_0, 5, 32, 16, false, false},
@@ -65,6 +65,9 @@ inline constexpr std::array<Packing, 12> kPackings = {{
     {DType::kQ6_K, 6, 16, 32, false, true},
     {DType::kIQ4_NL, 8, 32, 128, false, false},  // the non-linear levels themselves as codes
     {DType::kIQ4_XS, 8, 32, 128, false, true},
+    {DType::kTQ1_0, 2, 32, 1, false, true},  // a scale for all 256: each group's multiple is 1
+    {DType::kTQ2_0, 2, 32, 1, false, true},
+    {DType::kMXFP4, 8, 32, 128, false, false},  // levels as codes; scales below 2⁻²⁴ vanish in binary16
 }};
 
 /// Index into kPackings, or nullopt for types that are not repacked as codes.

@@ -1,7 +1,9 @@
 #include "engine/kernels/unpack_block.h"
 
+#include <cmath>
 #include <cstring>
 
+#include "engine/base/half.h"
 #include "engine/kernels/blocks.h"
 
 namespace stepdown::kernels {
@@ -155,6 +157,32 @@ void unpack_iq4_xs(Bytes block, UnpackedBlock& out) {
   }
 }
 
+// A ternary type's one scale, once for each group.
+void one_scale(std::uint16_t scale, UnpackedBlock& out) {
+  out.scale = scale;
+  out.scales.fill(1);
+}
+
+void unpack_tq1_0(Bytes bytes, UnpackedBlock& out) {
+  BlockTQ1_0 block;
+  std::memcpy(&block, bytes, sizeof block);
+  one_scale(block.d, out);
+  for (unsigned i = 0; i < 256; ++i) out.codes[i] = tq1_code(block.codes, block.tail, i);
+}
+
+void unpack_tq2_0(Bytes block, UnpackedBlock& out) {
+  one_scale(half_at(block + 64), out);
+  for (unsigned i = 0; i < 256; ++i) out.codes[i] = crumb(block, i);
+}
+
+void unpack_mxfp4(Bytes block, UnpackedBlock& out) {
+  out.scale = f32_to_f16(std::ldexp(1.0f, block[0] - 128));
+  for (unsigned i = 0; i < 16; ++i) {
+    out.codes[i] = static_cast<std::uint8_t>(kMxfp4Levels[block[1 + i] & 15u] + 128);
+    out.codes[i + 16] = static_cast<std::uint8_t>(kMxfp4Levels[block[1 + i] >> 4] + 128);
+  }
+}
+
 template <void (*kUnpack)(Bytes, UnpackedBlock&)>
 void typed(const std::byte* block, UnpackedBlock& out) {
   kUnpack(reinterpret_cast<Bytes>(block), out);
@@ -164,9 +192,10 @@ void typed(const std::byte* block, UnpackedBlock& out) {
 
 UnpackBlock unpack_block(std::size_t index) {
   static constexpr std::array<UnpackBlock, kPackings.size()> kUnpackers = {
-      typed<unpack_q4_0>, typed<unpack_q4_1>, typed<unpack_q5_0>,   typed<unpack_q5_1>,
-      typed<unpack_q8_0>, typed<unpack_q2_k>, typed<unpack_q3_k>,   typed<unpack_q4_k>,
-      typed<unpack_q5_k>, typed<unpack_q6_k>, typed<unpack_iq4_nl>, typed<unpack_iq4_xs>};
+      typed<unpack_q4_0>,  typed<unpack_q4_1>,  typed<unpack_q5_0>,   typed<unpack_q5_1>,
+      typed<unpack_q8_0>,  typed<unpack_q2_k>,  typed<unpack_q3_k>,   typed<unpack_q4_k>,
+      typed<unpack_q5_k>,  typed<unpack_q6_k>,  typed<unpack_iq4_nl>, typed<unpack_iq4_xs>,
+      typed<unpack_tq1_0>, typed<unpack_tq2_0>, typed<unpack_mxfp4>};
   return kUnpackers.at(index);
 }
 

@@ -12,12 +12,13 @@ import numpy as np
 
 # Offsets of the binary16 scales in a block.
 HALVES = {"Q4_0": [0], "Q4_1": [0, 2], "Q5_0": [0], "Q5_1": [0, 2], "Q8_0": [0], "IQ4_NL": [0], "Q2_K": [80, 82],
-          "Q3_K": [108], "Q4_K": [0, 2], "Q5_K": [0, 2], "Q6_K": [208], "IQ4_XS": [0]}
+          "Q3_K": [108], "Q4_K": [0, 2], "Q5_K": [0, 2], "Q6_K": [208], "IQ4_XS": [0], "TQ1_0": [52], "TQ2_0": [64],
+          "MXFP4": []}
 BLOCKS = 4
-random = np.random.default_rng(20)
 folder = pathlib.Path(__file__).parent / "dequantize"
 folder.mkdir(exist_ok=True)
 for name in ["F16", "BF16", *HALVES]:
+    random = np.random.default_rng([20, *name.encode()])  # of its own: a new type changes no other's file
     kind = gguf.GGMLQuantizationType[name]
     elements, size = gguf.GGML_QUANT_SIZES[kind]
     count = BLOCKS if elements > 1 else 64

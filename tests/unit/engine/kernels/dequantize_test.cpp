@@ -40,7 +40,8 @@ TEST_P(Dequantize, AgreesWithGgufBitByBit) {
 
 INSTANTIATE_TEST_SUITE_P(EveryType, Dequantize,
                          testing::Values("F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "IQ4_NL",
-                                         "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_XS"),
+                                         "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_XS", "TQ1_0", "TQ2_0",
+                                         "MXFP4"),
                          [](const auto& test) { return test.param; });
 
 TEST(DequantizeRow, RefusesWrongLengthsAndTypesWithoutDecoder) {

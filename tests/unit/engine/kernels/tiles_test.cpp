@@ -57,6 +57,10 @@ std::vector<std::size_t> half_offsets(DType type) {
       return {108};
     case DType::kQ6_K:
       return {208};
+    case DType::kTQ1_0:
+      return {52};
+    case DType::kTQ2_0:
+      return {64};
     case DType::kIQ4_NL:
     case DType::kIQ4_XS:
     case DType::kQ4_0:
@@ -91,6 +95,7 @@ Stored random_matrix(DType type, std::int64_t rows, std::int64_t columns, unsign
   const std::size_t block = dtype_info(type).block_bytes;
   for (std::size_t at = 0; at < stored.bytes.size(); at += block) {
     for (const std::size_t offset : half_offsets(type)) stored.put_half(at + offset, normal(random) * 0.01f);
+    if (type == DType::kMXFP4) stored.bytes[at] = static_cast<std::byte>(119 + random() % 4);
   }
   return stored;
 }
@@ -218,7 +223,7 @@ INSTANTIATE_TEST_SUITE_P(Types, EveryType,
                          testing::Values(DType::kF32, DType::kF16, DType::kBF16, DType::kQ4_0, DType::kQ4_1,
                                          DType::kQ5_0, DType::kQ5_1, DType::kQ8_0, DType::kQ2_K, DType::kQ3_K,
                                          DType::kQ4_K, DType::kQ5_K, DType::kQ6_K, DType::kIQ4_NL,
-                                         DType::kIQ4_XS),
+                                         DType::kIQ4_XS, DType::kTQ1_0, DType::kTQ2_0, DType::kMXFP4),
                          [](const auto& info) { return std::string(dtype_info(info.param).name); });
 
 TEST(PlainTiles, OddColumnCountsAndBf16) {
