@@ -102,10 +102,10 @@ constexpr auto describe(EscalationSpec*) {
 
 constexpr auto describe(RolloutSpec*) {
   return std::tuple{
-      optional("paused", &RolloutSpec::paused),        optional("steps", &RolloutSpec::steps),
-      optional("control", &RolloutSpec::control),      optional("fallback", &RolloutSpec::fallback),
-      optional("rollback", &RolloutSpec::rollback),    optional("shadow", &RolloutSpec::shadow),
-      optional("escalation", &RolloutSpec::escalation)};
+      optional("paused", &RolloutSpec::paused),          optional("steps", &RolloutSpec::steps),
+      optional("minAnswers", &RolloutSpec::min_answers), optional("control", &RolloutSpec::control),
+      optional("fallback", &RolloutSpec::fallback),      optional("rollback", &RolloutSpec::rollback),
+      optional("shadow", &RolloutSpec::shadow),          optional("escalation", &RolloutSpec::escalation)};
 }
 
 constexpr auto describe(QuantizedModelSpec*) {

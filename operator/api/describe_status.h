@@ -111,6 +111,7 @@ constexpr auto describe(Verdict*) {
                     optional("reason", &Verdict::reason),
                     optional("detectedBy", &Verdict::detected_by),
                     optional("evidence", &Verdict::evidence),
+                    optional("stepAnswers", &Verdict::step_answers),
                     optional("answers", &Verdict::answers),
                     optional("errors", &Verdict::errors),
                     optional("shadow", &Verdict::shadow),

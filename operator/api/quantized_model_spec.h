@@ -117,6 +117,7 @@ struct EscalationSpec {
 struct RolloutSpec {
   bool paused = false;
   std::vector<Step> steps = {{5, "60s"}, {25, "60s"}, {100, "60s"}};
+  std::int64_t min_answers = 20;
   ControlSpec control;
   FallbackSpec fallback;
   RollbackSpec rollback;

@@ -128,6 +128,7 @@ struct Verdict {
   std::string reason;
   std::string detected_by;
   RawJson evidence;
+  std::int64_t step_answers = 0;  ///< the candidate's that were judged since this epoch began
   std::optional<Arms> answers;
   std::optional<Arms> errors;
   std::optional<ShadowFigures> shadow;

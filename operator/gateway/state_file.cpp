@@ -30,6 +30,7 @@ json as_model(const Rollout& rollout) {
              {{"rollback",
                {{"alpha", limits.alpha}, {"ratio", limits.ratio}, {"maxErrorRate", limits.max_error_rate}}},
               {"shadow", {{"percent", rollout.shadow * 100}, {"maxDisagreement", limits.max_disagreement}}},
+              {"minAnswers", rollout.min_answers},
               {"escalation", {{"minConfidence", rollout.min_confidence}}}}}}},
           {"status",
            {{"rollout",

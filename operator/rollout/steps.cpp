@@ -247,7 +247,10 @@ class Machine {
     if (verdict->state != "Watching") return "the gateway tripped";
     if (api::is_false(in_.status.conditions, api::condition::kCanaryHealthy))
       return "the canary is not healthy";
-    return "";
+    if (verdict->step_answers >= in_.spec.min_answers) return "";
+    return (verdict->step_answers == 0 ? "waits for traffic: " : "waits for more traffic: ") +
+           std::to_string(in_.spec.min_answers) +
+           " judged answers are needed at this step (or: kubectl stepdown promote)";
   }
 
   void next_step() {

@@ -162,7 +162,7 @@ def harbor_model(name, **changes):
             "suites": [{"type": "jsonSchema", "schema": json.loads((HARBOR / "schema.json").read_text())}],
             "slo": {"jsonPassConstrained": {"min": 0.9}},
         },
-        "rollout": {"steps": [{"weight": 5, "hold": "2s"}, {"weight": 25, "hold": "2s"}, {"weight": 100, "hold": "2s"}]},
+        "rollout": {"minAnswers": 2, "steps": [{"weight": 5, "hold": "2s"}, {"weight": 25, "hold": "2s"}, {"weight": 100, "hold": "2s"}]},
     }
     for path, value in changes.items():
         at = spec

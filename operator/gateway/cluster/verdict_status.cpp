@@ -85,12 +85,17 @@ json watching(const Trial& trial, const Rollout& rollout, std::int64_t generatio
   json verdict = {{"digest", trial.digest()},
                   {"epoch", rollout.epoch},
                   {"state", "Watching"},
+                  {"stepAnswers", evidence.step_answers},
                   {"badAnswers", evidence.candidate_errors}};
   add_counts(verdict, evidence);
-  const bool seen = evidence.candidate_answers > 0;
-  json told = seen
-                  ? condition("True", "WithinLimits", "no test has evidence against the revision", generation)
-                  : condition("Unknown", "NoAnswersYet", "the revision has answered nothing yet", generation);
+  json told = condition("True", "WithinLimits", "no test has evidence against the revision", generation);
+  if (evidence.candidate_answers == 0) {
+    told = condition("Unknown", "NoAnswersYet", "the revision has answered nothing yet", generation);
+  } else if (trial.digest() == rollout.candidate && evidence.step_answers < rollout.min_answers) {
+    told =
+        condition("Unknown", "TooFewAnswers",
+                  "no test has evidence against the revision, but this step needs more answers", generation);
+  }
   return {{"conditions", json::array({std::move(told)})}, {"verdict", std::move(verdict)}};
 }
 
@@ -109,7 +114,7 @@ json verdict_status(const Traffic& traffic, std::int64_t generation) {
 json essence(const json& status) {
   if (!status.is_object()) return nullptr;
   json kept = status;
-  for (const char* count : {"answers", "errors", "shadow", "badAnswers", "evidence"})
+  for (const char* count : {"answers", "stepAnswers", "errors", "shadow", "badAnswers", "evidence"})
     kept["verdict"].erase(count);
   return kept;
 }

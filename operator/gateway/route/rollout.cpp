@@ -70,6 +70,8 @@ Rollout read_rollout(const json& model) {
       number_at(model, "/spec/rollout/rollback/maxErrorRate", defaults.max_error_rate);
   rollout.limits.max_disagreement =
       number_at(model, "/spec/rollout/shadow/maxDisagreement", defaults.max_disagreement);
+  rollout.min_answers =
+      static_cast<std::uint64_t>(std::max(0.0, number_at(model, "/spec/rollout/minAnswers", 20)));
   rollout.shadow = share(number_at(model, "/spec/rollout/shadow/percent", 0));
   rollout.min_confidence = number_at(model, "/spec/rollout/escalation/minConfidence", 0);
   return rollout;

@@ -32,8 +32,9 @@ struct Rollout {
   std::set<std::string> blocked;  ///< digests that tripped once
 
   Limits limits;
-  double shadow = 0;          ///< share of the candidate's answers compared with FP16's, in [0, 1]
-  double min_confidence = 0;  ///< answers under it are given by FP16; 0: never
+  double shadow = 0;               ///< share of the candidate's answers compared with FP16's, in [0, 1]
+  std::uint64_t min_answers = 20;  ///< of the candidate at a step, for the operator to leave it
+  double min_confidence = 0;       ///< answers under it are given by FP16; 0: never
 
   bool operator==(const Rollout&) const = default;
   const Backend* backend(std::string_view digest) const;

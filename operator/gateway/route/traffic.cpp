@@ -77,17 +77,17 @@ void Traffic::follow(const Rollout& rollout, WallTime now) {
   });
   for (const std::string& digest : {rollout_.candidate, rollout_.stable}) {
     if (digest.empty() || digest == fp16) continue;
-    watch(digest);
+    watch(digest).begin_step(rollout_.epoch);
     look(digest, now);
   }
 }
 
-void Traffic::watch(const std::string& digest) {
+Trial& Traffic::watch(const std::string& digest) {
   const auto found = trials_.find(digest);
   // Evidence holds against the limits it was gathered for.
-  if (found != trials_.end() && found->second.limits() == rollout_.limits) return;
+  if (found != trials_.end() && found->second.limits() == rollout_.limits) return found->second;
   trials_.erase(digest);
-  trials_.emplace(digest, Trial(digest, rollout_.limits));
+  return trials_.emplace(digest, Trial(digest, rollout_.limits)).first->second;
 }
 
 void Traffic::remember(const std::vector<Trip>& trips) {

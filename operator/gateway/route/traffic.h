@@ -68,7 +68,7 @@ class Traffic {
   const std::string& instance() const { return instance_; }
 
  private:
-  void watch(const std::string& digest);
+  Trial& watch(const std::string& digest);
   void look(const std::string& digest, WallTime now);
   void trip(const std::string& digest, Detector detected_by, WallTime now);
 

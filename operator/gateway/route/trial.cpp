@@ -24,6 +24,12 @@ void Trial::answered(const Answer& answer) {
   if (!first_bad_at_) first_bad_at_ = answer.at;
 }
 
+void Trial::begin_step(std::uint64_t epoch) {
+  if (own_.epoch == epoch) return;
+  own_.epoch = epoch;
+  own_.step_answers = 0;
+}
+
 void Trial::control_answered(bool failed, double w, const std::string& session) {
   if (!session.empty() && failed_control_sessions_.contains(session)) return;
   if (failed && !session.empty()) failed_control_sessions_.insert(session);

@@ -32,6 +32,8 @@ class Trial {
     WallTime at{};
   };
   void answered(const Answer& answer);
+  /// Answers from now on count for the step of this epoch.
+  void begin_step(std::uint64_t epoch);
   void control_answered(bool failed, double w, const std::string& session);
   /// A pair that differs by more than the limit is a bad answer of the revision.
   void shadow_compared(double disagreement, WallTime at);

@@ -1,6 +1,7 @@
 #include "operator/gateway/verdict/evidence.h"
 
 #include <cmath>
+#include <span>
 
 #include <nlohmann/json.hpp>
 
@@ -23,6 +24,7 @@ constexpr Counter kCounters[] = {
     {"failedWhereFp16Passed", &Evidence::failed_where_fp16_passed},
     {"shadowPairs", &Evidence::shadow_pairs},
 };
+constexpr Counter kStep[] = {{"epoch", &Evidence::epoch}, {"stepAnswers", &Evidence::step_answers}};
 
 struct Vector {
   const char* name;
@@ -30,6 +32,14 @@ struct Vector {
 };
 constexpr Vector kVectors[] = {
     {"arm", &Evidence::arm}, {"ceiling", &Evidence::ceiling}, {"shadow", &Evidence::shadow}};
+
+bool read_counters(const json& value, std::span<const Counter> counters, Evidence& evidence) {
+  for (const Counter& counter : counters) {
+    if (!value.contains(counter.name) || !value[counter.name].is_number_unsigned()) return false;
+    evidence.*counter.field = value[counter.name].get<std::uint64_t>();
+  }
+  return true;
+}
 
 bool read_logs(const json& value, LogVector& logs) {
   if (!value.is_array() || value.size() > kLongestGrid) return false;
@@ -46,12 +56,14 @@ void Evidence::add(const Evidence& other) {
   for (const Vector& vector : kVectors) gateway::add(this->*vector.field, other.*vector.field);
   for (const Counter& counter : kCounters) this->*counter.field += other.*counter.field;
   disagreement += other.disagreement;
+  if (other.epoch == epoch) step_answers += other.step_answers;
 }
 
 json to_json(const Evidence& evidence) {
   json value = {{"disagreement", evidence.disagreement}};
   for (const Vector& vector : kVectors) value[vector.name] = evidence.*vector.field;
   for (const Counter& counter : kCounters) value[counter.name] = evidence.*counter.field;
+  for (const Counter& counter : kStep) value[counter.name] = evidence.*counter.field;
   return value;
 }
 
@@ -62,9 +74,8 @@ std::optional<Evidence> evidence_from_json(const json& value) {
     if (!value.contains(vector.name) || !read_logs(value[vector.name], evidence.*vector.field))
       return std::nullopt;
   }
-  for (const Counter& counter : kCounters) {
-    if (!value.contains(counter.name) || !value[counter.name].is_number_unsigned()) return std::nullopt;
-    evidence.*counter.field = value[counter.name].get<std::uint64_t>();
+  if (!read_counters(value, kCounters, evidence) || !read_counters(value, kStep, evidence)) {
+    return std::nullopt;
   }
   const auto disagreement = value.find("disagreement");
   if (disagreement == value.end() || !disagreement->is_number()) return std::nullopt;

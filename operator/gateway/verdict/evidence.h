@@ -9,7 +9,8 @@
 
 namespace stepdown::gateway {
 
-/// What was seen of one quantized revision and its FP16 control. All of it adds across gateways.
+/// What was seen of one quantized revision and its FP16 control. All of it adds across gateways, the step's
+/// answers of those at the same epoch.
 struct Evidence {
   LogVector arm;
   LogVector ceiling;
@@ -21,6 +22,10 @@ struct Evidence {
   std::uint64_t failed_where_fp16_passed = 0;
   std::uint64_t shadow_pairs = 0;
   double disagreement = 0;  ///< sum over the pairs
+
+  /// The candidate's answers since this epoch of the rollout began: what a step may be left on.
+  std::uint64_t epoch = 0;
+  std::uint64_t step_answers = 0;
 
   void add(const Evidence& other);
 };

@@ -46,6 +46,7 @@ Evidence Tests::start() const {
 
 void Tests::candidate_answered(Evidence& evidence, Answer answer, double w) const {
   ++evidence.candidate_answers;
+  ++evidence.step_answers;
   const bool only_here = answer.failed && answer.fp16_passed;
   ceiling_.observe(evidence.ceiling, only_here ? 1 : 0);
   if (!answer.failed) return;

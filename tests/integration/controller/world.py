@@ -99,7 +99,7 @@ class World:
                       "answers": {"candidate": 40, "control": 760}, "errors": {"candidate": 6, "control": 0}}
             healthy = "False"
         elif verdict.get("epoch") != rollout["epoch"] and verdict.get("state") != "Tripped":
-            wanted = {"digest": digest, "epoch": rollout["epoch"], "state": "Watching",
+            wanted = {"digest": digest, "epoch": rollout["epoch"], "state": "Watching", "stepAnswers": 400,
                       "answers": {"candidate": 400, "control": 400}, "errors": {"candidate": 1, "control": 2}}
             healthy = "True"
         else:

@@ -71,8 +71,10 @@ class Cluster {
       const auto& rollout = *model.status.rollout;
       if (!model.status.verdict || model.status.verdict->state != "Tripped" ||
           model.status.verdict->digest != rollout.digest) {
-        model.status.verdict =
-            api::Verdict{.digest = rollout.digest, .epoch = rollout.epoch, .state = "Watching"};
+        model.status.verdict = api::Verdict{.digest = rollout.digest,
+                                            .epoch = rollout.epoch,
+                                            .state = "Watching",
+                                            .step_answers = answers_a_step};
       } else {
         model.status.verdict->epoch = rollout.epoch;
       }
@@ -164,6 +166,7 @@ class Cluster {
   std::set<std::string> stuck;  ///< Deployments whose pods never start
   std::vector<api::QuantRevision> foreign;
   bool gateway_follows = true;
+  std::int64_t answers_a_step = 20;  ///< that the gateway has judged whenever one looks
   bool gone = false;
   int busy_passes = 0;
   Plan last;

@@ -69,6 +69,33 @@ TEST(Lifecycle, HoldsEachStepAndTellsWhenToLookAgain) {
   EXPECT_EQ(cluster.model.status.rollout->stable, digest('4'));
 }
 
+TEST(Lifecycle, NoStepIsLeftOnTimeAlone) {
+  Cluster cluster;
+  cluster.answers_a_step = 0;
+  cluster.until("Canary");
+  cluster.wait(std::chrono::hours(10));
+  EXPECT_EQ(cluster.weight(), 5);
+  EXPECT_NE(cluster.model.status.summary.message.find("waits for traffic: 20 judged answers"),
+            std::string::npos)
+      << cluster.model.status.summary.message;
+  cluster.answers_a_step = 19;
+  cluster.wait(std::chrono::hours(10));
+  EXPECT_EQ(cluster.weight(), 5);
+  EXPECT_NE(cluster.model.status.summary.message.find("waits for more traffic"), std::string::npos);
+  cluster.answers_a_step = 20;
+  cluster.wait(std::chrono::seconds(1));
+  EXPECT_EQ(cluster.weight(), 50);
+}
+
+TEST(Lifecycle, StepsAdvanceOnTimeAloneWhenTheSpecAsksForNoAnswers) {
+  Cluster cluster;
+  cluster.answers_a_step = 0;
+  cluster.model.spec.rollout.min_answers = 0;
+  cluster.until("Canary");
+  cluster.wait(std::chrono::seconds(10));
+  EXPECT_EQ(cluster.weight(), 50);
+}
+
 TEST(Lifecycle, EpochRisesWithEveryChangeOfDigestOrWeight) {
   Cluster cluster;
   api::RolloutStatus before;

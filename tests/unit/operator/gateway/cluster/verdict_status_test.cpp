@@ -15,6 +15,7 @@ Rollout rollout() {
   rollout.candidate = "sha256:c";
   rollout.weight = 1;
   rollout.epoch = 3;
+  rollout.min_answers = 2;
   rollout.stable = "sha256:b";
   rollout.backends = {{"sha256:b", "m-fp16", "fp16"}, {"sha256:c", "m-c", "candidate"}};
   return rollout;
@@ -39,11 +40,14 @@ class VerdictStatusTest : public testing::Test {
 TEST_F(VerdictStatusTest, TellsOfHealthAndThenOfTheTrip) {
   EXPECT_EQ(verdict_status(traffic_, 1)["conditions"][0]["status"], "Unknown");
   answer(Fault::kNone);
+  EXPECT_EQ(verdict_status(traffic_, 7)["conditions"][0]["reason"], "TooFewAnswers");
+  answer(Fault::kNone);
   json status = verdict_status(traffic_, 7);
   EXPECT_EQ(status["conditions"][0]["status"], "True");
   EXPECT_EQ(status["conditions"][0]["observedGeneration"], 7);
   EXPECT_EQ(status["verdict"]["state"], "Watching");
-  EXPECT_EQ(status["verdict"]["answers"]["candidate"], 1);
+  EXPECT_EQ(status["verdict"]["answers"]["candidate"], 2);
+  EXPECT_EQ(status["verdict"]["stepAnswers"], 2);
   const json before = essence(status);
   answer(Fault::kNone);
   EXPECT_EQ(essence(verdict_status(traffic_, 7)), before) << "counts alone are not urgent";

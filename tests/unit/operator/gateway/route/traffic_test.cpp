@@ -125,6 +125,29 @@ TEST_F(TrafficTest, EvidenceOfPeersAdds) {
   EXPECT_FALSE(two.trips().all().empty());
 }
 
+TEST_F(TrafficTest, AnswersCountForTheStepTheyWereJudgedAt) {
+  Traffic one = gateway("one");
+  Traffic two = gateway("two");
+  const auto answer = [&](Traffic& traffic, int answers) {
+    for (int i = 0; i < answers;) {
+      const auto assignment = traffic.assign(std::to_string(++next_id_), "", now_);
+      traffic.answered(assignment, Fault::kNone, false, now_);
+      i += assignment.arm == Arm::kCandidate ? 1 : 0;
+    }
+  };
+  answer(one, 7);
+  answer(two, 5);
+  two.hear(one.message(), now_);
+  EXPECT_EQ(two.trial("candidate")->combined().step_answers, 12U);
+  rollout_.epoch = 4;
+  rollout_.weight = 0.5;
+  two.follow(rollout_, now_);
+  answer(two, 3);
+  two.hear(one.message(), now_);  // `one` is still at the step before
+  EXPECT_EQ(two.trial("candidate")->combined().step_answers, 3U);
+  EXPECT_EQ(two.trial("candidate")->combined().candidate_answers, 15U);
+}
+
 TEST_F(TrafficTest, StrangeMessagesOfPeersChangeNothing) {
   Traffic traffic = gateway("one");
   for (const char* text :
