@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <numeric>
 
 #include "engine/base/half.h"
 #include "engine/quant/encode_blocks.h"
@@ -12,51 +13,67 @@ namespace {
 
 using Codes = std::array<std::uint8_t, 256>;
 
-/// What the search found for each group of a block, and the largest of either.
+/// What the search found for each group of a block, and how much the groups count.
 template <std::size_t Groups>
 struct Found {
   std::array<float, Groups> scales;
   std::array<float, Groups> minima;
-  float largest_scale = 0.0f;
-  float largest_minimum = 0.0f;
+  std::array<float, Groups> counts;
 };
 
-/// How much each weight's error counts: Q2_K by magnitude, the others by magnitude plus the group's RMS.
+/// How much each weight's error counts without an importance matrix: Q2_K by magnitude, the others by
+/// magnitude plus the group's RMS.
 template <std::size_t Size>
-std::array<float, Size> importance(std::span<const float> group) {
+std::array<float, Size> plain_weights(std::span<const float> group) {
   std::array<float, Size> weights;
-  float base = 0.0f;
-  if constexpr (Size == 32) {
-    float squares = 0.0f;
-    for (const float x : group) squares += x * x;
-    base = std::sqrt(squares / static_cast<float>(Size));
-  }
+  const float base = Size == 32 ? std::sqrt(sum_of_squares(group) / static_cast<float>(Size)) : 0.0f;
   for (std::size_t i = 0; i < Size; ++i) weights[i] = base + std::fabs(group[i]);
   return weights;
 }
 
 template <std::size_t Groups>
-Found<Groups> search_groups(std::span<const float, 256> weights, const MinimumSearch& search, Codes& codes) {
+Found<Groups> search_groups(std::span<const float, 256> weights, const Importance& importance,
+                            const MinimumSearch& search, Codes& codes) {
   constexpr std::size_t kSize = 256 / Groups;
+  const float mean_square = (kSize == 32 ? 2 : 1) * sum_of_squares(weights) / 256;
   Found<Groups> found;
   for (std::size_t g = 0; g < Groups; ++g) {
     const auto group = weights.subspan(g * kSize, kSize);
-    const auto result = search_with_minimum(group, importance<kSize>(group), search,
-                                            std::span(codes).subspan(g * kSize, kSize));
+    const auto counts =
+        importance.given()
+            ? error_weights<kSize>(group, importance.columns.subspan(g * kSize, kSize), mean_square)
+            : plain_weights<kSize>(group);
+    const auto result =
+        search_with_minimum(group, counts, search, std::span(codes).subspan(g * kSize, kSize));
     found.scales[g] = result.scale;
     found.minima[g] = result.minimum;
-    found.largest_scale = std::max(found.largest_scale, result.scale);
-    found.largest_minimum = std::max(found.largest_minimum, result.minimum);
+    found.counts[g] = std::accumulate(counts.begin(), counts.end(), 0.0f);
   }
   return found;
 }
 
-/// `value` as an integer of [0, top] when `largest` is `top`. Integers wrap in a byte, as in ggml, before the
-/// cap.
-int scale_code(float value, float largest, int top) {
-  if (!(largest > 0)) return 0;
-  const float inverse = static_cast<float>(top) / largest;
-  return std::min(top, nearest_int(inverse * value) & 255);
+/// Values as integers of [0, top] times `scale`.
+template <std::size_t Groups>
+struct Integers {
+  std::array<std::uint8_t, Groups> codes;
+  float scale;
+};
+
+template <std::size_t Groups>
+Integers<Groups> as_integers(const std::array<float, Groups>& values, const std::array<float, Groups>& counts,
+                             bool weighted, int top) {
+  Integers<Groups> result;
+  if (weighted) {
+    result.scale = search_positive(values, counts, top, result.codes);
+    return result;
+  }
+  const float largest = std::max(0.0f, *std::ranges::max_element(values));
+  const float inverse = largest > 0 ? static_cast<float>(top) / largest : 0.0f;
+  for (std::size_t g = 0; g < Groups; ++g) {  // they wrap in a byte, as in ggml, before the cap
+    result.codes[g] = static_cast<std::uint8_t>(std::min(top, nearest_int(inverse * values[g]) & 255));
+  }
+  result.scale = largest / static_cast<float>(top);
+  return result;
 }
 
 /// The codes anew, now that scale and minimum are rounded; a scale of zero keeps those found by the search.
@@ -81,15 +98,16 @@ void pack_scale(std::array<std::uint8_t, 12>& packed, std::size_t group, int sca
 
 /// What Q4_K and Q5_K share: all but the packing of the codes.
 template <typename Block>
-Codes encode_scales(std::span<const float, 256> weights, const MinimumSearch& search, Block& block) {
+Codes encode_scales(std::span<const float, 256> weights, const Importance& importance,
+                    const MinimumSearch& plain, Block& block) {
+  const MinimumSearch search = importance.given() ? weighted_search(plain.max_code) : plain;
   Codes codes;
-  const auto found = search_groups<8>(weights, search, codes);
-  for (std::size_t g = 0; g < 8; ++g) {
-    pack_scale(block.scales, g, scale_code(found.scales[g], found.largest_scale, 63),
-               scale_code(found.minima[g], found.largest_minimum, 63));
-  }
-  block.d = f32_to_f16(found.largest_scale / 63.0f);
-  block.dmin = f32_to_f16(found.largest_minimum / 63.0f);
+  const auto found = search_groups<8>(weights, importance, search, codes);
+  const auto scales = as_integers(found.scales, found.counts, importance.given(), 63);
+  const auto minima = as_integers(found.minima, found.counts, importance.given(), 63);
+  for (std::size_t g = 0; g < 8; ++g) pack_scale(block.scales, g, scales.codes[g], minima.codes[g]);
+  block.d = f32_to_f16(scales.scale);
+  block.dmin = f32_to_f16(minima.scale);
   const float d = f16_to_f32(block.d);
   const float dmin = f16_to_f32(block.dmin);
   for (std::size_t g = 0; g < 8; ++g) {
@@ -110,20 +128,22 @@ void pack_nibbles(const Codes& codes, std::array<std::uint8_t, 128>& packed) {
 
 }  // namespace
 
-void encode_block(std::span<const float, 256> weights, kernels::BlockQ2_K& block) {
-  constexpr MinimumSearch kSearch = {3, -0.5f, 15, true};
+void encode_block(std::span<const float, 256> weights, const Importance& importance,
+                  kernels::BlockQ2_K& block) {
+  constexpr MinimumSearch kPlain = {3, -0.5f, 15, true};
   Codes codes;
-  const auto found = search_groups<16>(weights, kSearch, codes);
-  block.d = f32_to_f16(found.largest_scale / 15.0f);
-  block.dmin = f32_to_f16(found.largest_minimum / 15.0f);
+  const auto found =
+      search_groups<16>(weights, importance, importance.given() ? weighted_search(3) : kPlain, codes);
+  const auto scales = as_integers(found.scales, found.counts, importance.given(), 15);
+  const auto minima = as_integers(found.minima, found.counts, importance.given(), 15);
+  block.d = f32_to_f16(scales.scale);
+  block.dmin = f32_to_f16(minima.scale);
   const float d = f16_to_f32(block.d);
   const float dmin = f16_to_f32(block.dmin);
   for (std::size_t g = 0; g < 16; ++g) {
-    const int scale = scale_code(found.scales[g], found.largest_scale, 15);
-    const int minimum = scale_code(found.minima[g], found.largest_minimum, 15);
-    block.scales[g] = static_cast<std::uint8_t>(scale | minimum << 4);
-    requantize(weights.subspan(g * 16, 16), d * static_cast<float>(scale), dmin * static_cast<float>(minimum),
-               3, std::span(codes).subspan(g * 16, 16));
+    block.scales[g] = static_cast<std::uint8_t>(scales.codes[g] | minima.codes[g] << 4);
+    requantize(weights.subspan(g * 16, 16), d * static_cast<float>(scales.codes[g]),
+               dmin * static_cast<float>(minima.codes[g]), 3, std::span(codes).subspan(g * 16, 16));
   }
   for (std::size_t i = 0; i < block.codes.size(); ++i) {
     const std::size_t first = i / 32 * 128 + i % 32;
@@ -132,12 +152,14 @@ void encode_block(std::span<const float, 256> weights, kernels::BlockQ2_K& block
   }
 }
 
-void encode_block(std::span<const float, 256> weights, kernels::BlockQ4_K& block) {
-  pack_nibbles(encode_scales(weights, {15, -1.0f, 20, false}, block), block.codes);
+void encode_block(std::span<const float, 256> weights, const Importance& importance,
+                  kernels::BlockQ4_K& block) {
+  pack_nibbles(encode_scales(weights, importance, {15, -1.0f, 20}, block), block.codes);
 }
 
-void encode_block(std::span<const float, 256> weights, kernels::BlockQ5_K& block) {
-  const Codes codes = encode_scales(weights, {31, -0.5f, 15, false}, block);
+void encode_block(std::span<const float, 256> weights, const Importance& importance,
+                  kernels::BlockQ5_K& block) {
+  const Codes codes = encode_scales(weights, importance, {31, -0.5f, 15}, block);
   pack_nibbles(codes, block.codes);
   block.high = {};
   for (std::size_t i = 0; i < codes.size(); ++i) {

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <numeric>
 
 #include "engine/base/half.h"
 #include "engine/quant/encode_blocks.h"
@@ -48,10 +49,7 @@ void pack_q3_scale(std::array<std::uint8_t, 12>& packed, std::size_t group, int 
       static_cast<std::uint8_t>(packed[8 + group % 4] | (scale >> 4) << (2 * (group / 4)));
 }
 
-}  // namespace
-
-void encode_block(std::span<const float, 256> weights, kernels::BlockQ3_K& block) {
-  Codes codes;
+void plain_q3_scales(std::span<const float, 256> weights, Codes& codes, kernels::BlockQ3_K& block) {
   std::array<float, kGroups> scales;
   for (std::size_t g = 0; g < kGroups; ++g) {
     scales[g] =
@@ -66,6 +64,36 @@ void encode_block(std::span<const float, 256> weights, kernels::BlockQ3_K& block
     }
     block.d = f32_to_f16(1 / inverse);
   }
+}
+
+void weighted_q3_scales(std::span<const float, 256> weights, const Importance& importance, Codes& codes,
+                        kernels::BlockQ3_K& block) {
+  const float mean_square = 2 * sum_of_squares(weights) / 256;
+  std::array<float, kGroups> scales;
+  std::array<float, kGroups> counts;
+  for (std::size_t g = 0; g < kGroups; ++g) {
+    const auto group = group_of(weights, g);
+    const auto group_weights =
+        error_weights<kGroup>(group, importance.columns.subspan(g * kGroup, kGroup), mean_square);
+    counts[g] = std::accumulate(group_weights.begin(), group_weights.end(), 0.0f);
+    scales[g] = search_symmetric(group, group_weights, 4, std::span(codes).subspan(g * kGroup, kGroup));
+  }
+  std::array<std::uint8_t, kGroups> scale_codes;
+  block.d = f32_to_f16(search_symmetric(scales, counts, 32, scale_codes));
+  block.scales = {};
+  for (std::size_t g = 0; g < kGroups; ++g) pack_q3_scale(block.scales, g, scale_codes[g]);
+}
+
+}  // namespace
+
+void encode_block(std::span<const float, 256> weights, const Importance& importance,
+                  kernels::BlockQ3_K& block) {
+  Codes codes;
+  if (importance.given()) {
+    weighted_q3_scales(weights, importance, codes, block);
+  } else {
+    plain_q3_scales(weights, codes, block);
+  }
   const float d = f16_to_f32(block.d);
   for (std::size_t g = 0; g < kGroups; ++g) {
     const int scale = kernels::unpack_q3_scale(block.scales, static_cast<unsigned>(g)) - 32;
@@ -79,11 +107,15 @@ void encode_block(std::span<const float, 256> weights, kernels::BlockQ3_K& block
   pack_pairs(codes, 0, block.codes);
 }
 
-void encode_block(std::span<const float, 256> weights, kernels::BlockQ6_K& block) {
+void encode_block(std::span<const float, 256> weights, const Importance& importance,
+                  kernels::BlockQ6_K& block) {
   Codes codes;
   std::array<float, kGroups> scales;
   for (std::size_t g = 0; g < kGroups; ++g) {
-    scales[g] = search_symmetric(group_of(weights, g), 32, std::span(codes).subspan(g * kGroup, kGroup));
+    const auto counts =
+        importance.given() ? importance.columns.subspan(g * kGroup, kGroup) : std::span<const float>();
+    scales[g] =
+        search_symmetric(group_of(weights, g), counts, 32, std::span(codes).subspan(g * kGroup, kGroup));
   }
   block = {};
   const float largest = extreme(scales);

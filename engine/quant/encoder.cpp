@@ -15,14 +15,14 @@ namespace {
 
 constexpr float kLargest = 65504.0f;  // of binary16
 
-using Encoder = void (*)(std::span<const float> weights, std::byte* out);
+using Encoder = void (*)(std::span<const float> weights, std::span<const float> importance, std::byte* out);
 
-void copy_f32(std::span<const float> weights, std::byte* out) {
+void copy_f32(std::span<const float> weights, std::span<const float> /*importance*/, std::byte* out) {
   std::memcpy(out, weights.data(), weights.size_bytes());
 }
 
 template <std::uint16_t (*Narrow)(float)>
-void narrow(std::span<const float> weights, std::byte* out) {
+void narrow(std::span<const float> weights, std::span<const float> /*importance*/, std::byte* out) {
   for (std::size_t i = 0; i < weights.size(); ++i) {
     const std::uint16_t bits = Narrow(weights[i]);
     std::memcpy(out + i * sizeof(bits), &bits, sizeof(bits));
@@ -30,10 +30,14 @@ void narrow(std::span<const float> weights, std::byte* out) {
 }
 
 template <typename Block, std::size_t Elements>
-void encode_blocks(std::span<const float> weights, std::byte* out) {
+void encode_blocks(std::span<const float> weights, std::span<const float> importance, std::byte* out) {
+  Importance counts;
+  if (!importance.empty())
+    counts.row_mean_square = sum_of_squares(weights) / static_cast<float>(weights.size());
   for (std::size_t i = 0; i < weights.size() / Elements; ++i) {
+    if (!importance.empty()) counts.columns = importance.subspan(i * Elements, Elements);
     Block block;
-    encode_block(weights.subspan(i * Elements).first<Elements>(), block);
+    encode_block(weights.subspan(i * Elements).first<Elements>(), counts, block);
     std::memcpy(out + i * sizeof(Block), &block, sizeof(Block));
   }
 }
@@ -57,6 +61,8 @@ constexpr std::array kEncoders = {
     Row{DType::kQ4_K, encode_blocks<kernels::BlockQ4_K, 256>},
     Row{DType::kQ5_K, encode_blocks<kernels::BlockQ5_K, 256>},
     Row{DType::kQ6_K, encode_blocks<kernels::BlockQ6_K, 256>},
+    Row{DType::kIQ4_NL, encode_blocks<kernels::BlockIQ4_NL, 32>},
+    Row{DType::kIQ4_XS, encode_blocks<kernels::BlockIQ4_XS, 256>},
 };
 
 }  // namespace
@@ -65,14 +71,19 @@ bool can_encode(DType type) {
   return std::ranges::find(kEncoders, type, &Row::type) != kEncoders.end();
 }
 
-void encode_row(DType type, std::span<const float> weights, std::span<std::byte> out) {
+void encode_row(DType type, std::span<const float> weights, std::span<const float> importance,
+                std::span<std::byte> out) {
   const auto* row = std::ranges::find(kEncoders, type, &Row::type);
   if (row == kEncoders.end()) throw Error("no encoder for type " + std::string(dtype_info(type).name));
   if (row_bytes(type, weights.size()) != out.size()) {
     throw Error("a row of " + std::to_string(weights.size()) + " weights does not fill " +
                 std::to_string(out.size()) + " bytes of " + std::string(dtype_info(type).name));
   }
-  row->encode(weights, out.data());
+  if (!importance.empty() && importance.size() != weights.size()) {
+    throw Error("importance of " + std::to_string(importance.size()) + " columns does not fit a row of " +
+                std::to_string(weights.size()));
+  }
+  row->encode(weights, importance, out.data());
 }
 
 bool encodable(std::span<const float> weights) {

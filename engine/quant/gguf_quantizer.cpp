@@ -55,7 +55,8 @@ std::vector<Slab> cut(const GgufPlan& plan) {
   return slabs;
 }
 
-void encode_rows(const TensorPlan& plan, std::size_t first, std::size_t count, std::span<std::byte> out) {
+void encode_rows(const TensorPlan& plan, std::span<const float> importance, std::size_t first,
+                 std::size_t count, std::span<std::byte> out) {
   const TensorView& tensor = *plan.source;
   const std::size_t from = stored_row_bytes(tensor, tensor.type);
   const std::size_t to = stored_row_bytes(tensor, plan.type);
@@ -71,26 +72,40 @@ void encode_rows(const TensorPlan& plan, std::size_t first, std::size_t count, s
           "row " + std::to_string(first + row) + " holds weights that are not finite or beyond ±65504",
           "tensor '" + tensor.name + "'", "the checkpoint is damaged; give a sound one");
     }
-    encode_row(plan.type, weights, out.subspan(row * to, to));
+    encode_row(plan.type, weights, importance, out.subspan(row * to, to));
   }
 }
 
+/// The tensor's importance, or nothing when the matrix has none: the embeddings' input is no activation.
+std::span<const float> importance_of(const formats::Imatrix& imatrix, const TensorView& tensor) {
+  const auto found = imatrix.columns.find(tensor.name);
+  if (found == imatrix.columns.end()) return {};
+  if (found->second.size() != static_cast<std::size_t>(tensor.columns())) {
+    throw InputError("has " + std::to_string(found->second.size()) + " values for " +
+                         std::to_string(tensor.columns()) + " columns of '" + tensor.name + "'",
+                     "importance matrix", "give one that was computed on this model");
+  }
+  return found->second;
+}
+
 /// Starts encoding `slab` into `out` on the pool.
-void start(WorkerPool& pool, const Slab& slab, std::vector<std::byte>& out) {
+void start(WorkerPool& pool, const formats::Imatrix& imatrix, const Slab& slab, std::vector<std::byte>& out) {
   const std::size_t row = stored_row_bytes(*slab.plan->source, slab.plan->type);
   out.resize(slab.rows * row);
   const auto columns = static_cast<std::size_t>(slab.plan->source->columns());
   const std::size_t step = std::max<std::size_t>(1, kChunkElements / columns);
-  pool.start((slab.rows + step - 1) / step, [slab, row, step, &out](std::size_t chunk) {
+  const auto importance = importance_of(imatrix, *slab.plan->source);
+  pool.start((slab.rows + step - 1) / step, [slab, row, step, importance, &out](std::size_t chunk) {
     const std::size_t first = chunk * step;
     const std::size_t count = std::min(step, slab.rows - first);
-    encode_rows(*slab.plan, slab.first_row + first, count, std::span(out).subspan(first * row, count * row));
+    encode_rows(*slab.plan, importance, slab.first_row + first, count,
+                std::span(out).subspan(first * row, count * row));
   });
 }
 
 }  // namespace
 
-GgufPlan plan_preset(const formats::ModelFile& model, std::string_view preset_name) {
+GgufPlan plan_preset(const formats::ModelFile& model, std::string_view preset_name, bool with_imatrix) {
   const Preset& preset = find_preset(preset_name);
   if (model.config().architecture != "llama") {
     throw InputError("architecture \"" + model.config().architecture + "\" cannot be quantized", "--model",
@@ -99,7 +114,7 @@ GgufPlan plan_preset(const formats::ModelFile& model, std::string_view preset_na
   const auto order = in_quantization_order(model);
   std::vector<TensorView> views;
   for (const TensorView* tensor : order) views.push_back(*tensor);
-  const std::vector<DType> types = choose_types(preset, model.config(), views);
+  const std::vector<DType> types = choose_types(preset, model.config(), views, with_imatrix);
   GgufPlan plan;
   plan.file_type = preset.file_type;
   for (std::size_t i = 0; i < order.size(); ++i) {
@@ -124,11 +139,18 @@ GgufPlan plan_f16(const formats::ModelFile& model) {
 }
 
 WrittenGguf write_gguf(const formats::ModelFile& model, const GgufPlan& plan,
-                       const std::filesystem::path& path, int threads, const std::string& label) {
+                       const std::filesystem::path& path, int threads, const std::string& label,
+                       const formats::Imatrix& imatrix) {
   formats::GgufMetadata metadata = model.gguf_metadata();
   metadata["general.file_type"] = formats::GgufValue::of(plan.file_type);
   metadata["general.quantization_version"] = formats::GgufValue::of(std::uint32_t{2});
   metadata.erase("general.alignment");  // what follows is laid out at the default
+  if (!imatrix.columns.empty()) {
+    metadata["quantize.imatrix.entries_count"] =
+        formats::GgufValue::of(static_cast<std::uint32_t>(imatrix.columns.size()));
+    metadata["quantize.imatrix.chunks_count"] = formats::GgufValue::of(imatrix.chunks);
+    metadata["quantize.imatrix.dataset"] = formats::GgufValue::of_text(imatrix.dataset);
+  }
   WrittenGguf written;
   std::vector<formats::GgufTensor> tensors;
   for (const TensorPlan& tensor : plan.tensors) {
@@ -140,10 +162,10 @@ WrittenGguf write_gguf(const formats::ModelFile& model, const GgufPlan& plan,
   std::array<std::vector<std::byte>, 2> buffers;  // before the pool: its threads write into them to the end
   WorkerPool pool(threads);
   const std::vector<Slab> slabs = cut(plan);
-  if (!slabs.empty()) start(pool, slabs[0], buffers[0]);
+  if (!slabs.empty()) start(pool, imatrix, slabs[0], buffers[0]);
   for (std::size_t i = 0; i < slabs.size(); ++i) {
     pool.wait();
-    if (i + 1 < slabs.size()) start(pool, slabs[i + 1], buffers[(i + 1) % 2]);
+    if (i + 1 < slabs.size()) start(pool, imatrix, slabs[i + 1], buffers[(i + 1) % 2]);
     writer.write(buffers[i % 2]);
     const bool last_of_tensor = i + 1 == slabs.size() || slabs[i + 1].plan != slabs[i].plan;
     if (!last_of_tensor) continue;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/base/dtype.h"
+#include "engine/formats/imatrix_file.h"
 #include "engine/formats/model_file.h"
 
 namespace stepdown::quant {
@@ -22,9 +23,10 @@ struct GgufPlan {
   std::uint32_t file_type = 0;  ///< GGUF's general.file_type
 };
 
-/// By preset ("Q4_K_M"). Throws InputError for unknown presets, architectures other than llama, and weights
-/// that are quantized already.
-GgufPlan plan_preset(const formats::ModelFile& model, std::string_view preset);
+/// By preset ("Q4_K_M"); with_imatrix: llama.cpp's mixes differ a little where an importance matrix is given.
+/// Throws InputError for unknown presets, architectures other than llama, and weights that are quantized
+/// already.
+GgufPlan plan_preset(const formats::ModelFile& model, std::string_view preset, bool with_imatrix);
 /// All matrices as F16, all vectors as F32.
 GgufPlan plan_f16(const formats::ModelFile& model);
 
@@ -36,8 +38,9 @@ struct WrittenGguf {
 
 /// Streams the model into `path`, some MiB at a time, encoded on `threads` threads (0: all cores); the bytes
 /// do not depend on their number. Throws InputError for weights that are not finite or beyond binary16's
-/// range.
+/// range, and for an importance matrix of another model.
 WrittenGguf write_gguf(const formats::ModelFile& model, const GgufPlan& plan,
-                       const std::filesystem::path& path, int threads, const std::string& label);
+                       const std::filesystem::path& path, int threads, const std::string& label,
+                       const formats::Imatrix& imatrix = {});
 
 }  // namespace stepdown::quant

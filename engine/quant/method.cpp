@@ -21,10 +21,16 @@ MethodResult run_gguf(const formats::ModelFile& model, const MethodRequest& requ
     throw InputError("GGUF presets have their own groups", "--group-size",
                      "leave it out: the preset decides");
   }
-  if (!request.calibration.empty()) log::warn("method gguf uses no calibration data; they have no effect");
+  formats::Imatrix imatrix;
+  if (!request.imatrix.empty()) {
+    imatrix = formats::read_imatrix(request.imatrix);
+  } else if (!request.calibration.empty()) {
+    log::warn("method gguf uses calibration data only as --imatrix; they have no effect");
+  }
   const std::string label = "quantize " + std::string(preset.name);
-  return {write_gguf(model, plan_preset(model, preset.name), folder / "model.gguf", threads, label),
-          std::string(preset.name), preset.bits};
+  const GgufPlan plan = plan_preset(model, preset.name, !imatrix.columns.empty());
+  return {write_gguf(model, plan, folder / "model.gguf", threads, label, imatrix), std::string(preset.name),
+          preset.bits};
 }
 
 constexpr std::array kMethods = {Method{"gguf", "model.gguf", run_gguf}};

@@ -16,6 +16,7 @@ struct MethodRequest {
   int bits = 0;             ///< 0: not given
   int group_size = 0;       ///< 0: not given
   std::string calibration;  ///< file or folder; empty: none
+  std::string imatrix;      ///< an importance matrix of llama.cpp's; empty: none
 };
 
 struct MethodResult {

@@ -12,17 +12,19 @@ namespace stepdown::quant {
 namespace {
 
 constexpr std::array kPresets = {
-    Preset{"Q8_0", 7, 8, DType::kQ8_0},    Preset{"Q6_K", 18, 6, DType::kQ6_K},
-    Preset{"Q5_K_M", 17, 5, DType::kQ5_K}, Preset{"Q5_K_S", 16, 5, DType::kQ5_K},
-    Preset{"Q5_1", 9, 5, DType::kQ5_1},    Preset{"Q5_0", 8, 5, DType::kQ5_0},
-    Preset{"Q4_K_M", 15, 4, DType::kQ4_K}, Preset{"Q4_K_S", 14, 4, DType::kQ4_K},
-    Preset{"Q4_1", 3, 4, DType::kQ4_1},    Preset{"Q4_0", 2, 4, DType::kQ4_0},
-    Preset{"Q3_K_L", 13, 3, DType::kQ3_K}, Preset{"Q3_K_M", 12, 3, DType::kQ3_K},
-    Preset{"Q3_K_S", 11, 3, DType::kQ3_K}, Preset{"Q2_K", 10, 2, DType::kQ2_K},
+    Preset{"Q8_0", 7, 8, DType::kQ8_0},      Preset{"Q6_K", 18, 6, DType::kQ6_K},
+    Preset{"Q5_K_M", 17, 5, DType::kQ5_K},   Preset{"Q5_K_S", 16, 5, DType::kQ5_K},
+    Preset{"Q5_1", 9, 5, DType::kQ5_1},      Preset{"Q5_0", 8, 5, DType::kQ5_0},
+    Preset{"Q4_K_M", 15, 4, DType::kQ4_K},   Preset{"Q4_K_S", 14, 4, DType::kQ4_K},
+    Preset{"Q4_1", 3, 4, DType::kQ4_1},      Preset{"Q4_0", 2, 4, DType::kQ4_0},
+    Preset{"Q3_K_L", 13, 3, DType::kQ3_K},   Preset{"Q3_K_M", 12, 3, DType::kQ3_K},
+    Preset{"Q3_K_S", 11, 3, DType::kQ3_K},   Preset{"Q2_K", 10, 2, DType::kQ2_K},
+    Preset{"IQ4_NL", 25, 4, DType::kIQ4_NL}, Preset{"IQ4_XS", 30, 4, DType::kIQ4_XS},
 };
 
 enum class Role { kOther, kOutput, kEmbeddings, kAttentionV, kAttentionOutput, kFfnDown };
 enum class Where { kAll, kMoreBits, kFirstTwo, kFirstFour, kFirstEighth, kFirstSixteenth, kGroupedQueries };
+enum class Imatrix { kEither, kWith, kWithout };
 
 /// A tensor of `role`, where the condition holds, gets `type` instead of the preset's base. The first rule
 /// wins.
@@ -31,6 +33,7 @@ struct Rule {
   Role role;
   Where where;
   DType type;
+  Imatrix imatrix = Imatrix::kEither;
 };
 constexpr std::array kRules = {
     Rule{"Q5_K_M", Role::kAttentionV, Where::kMoreBits, DType::kQ6_K},
@@ -47,6 +50,12 @@ constexpr std::array kRules = {
     Rule{"Q3_K_M", Role::kFfnDown, Where::kFirstSixteenth, DType::kQ5_K},
     Rule{"Q3_K_M", Role::kFfnDown, Where::kAll, DType::kQ4_K},
     Rule{"Q3_K_M", Role::kAttentionOutput, Where::kAll, DType::kQ4_K},
+    Rule{"IQ4_NL", Role::kAttentionV, Where::kGroupedQueries, DType::kQ5_K},
+    Rule{"IQ4_NL", Role::kFfnDown, Where::kFirstEighth, DType::kQ5_K, Imatrix::kWithout},
+    Rule{"IQ4_XS", Role::kAttentionV, Where::kGroupedQueries, DType::kQ5_K},
+    Rule{"IQ4_XS", Role::kFfnDown, Where::kFirstEighth, DType::kQ5_K, Imatrix::kWithout},
+    Rule{"Q4_0", Role::kFfnDown, Where::kFirstEighth, DType::kQ4_1, Imatrix::kWith},
+    Rule{"Q5_0", Role::kFfnDown, Where::kFirstEighth, DType::kQ5_1, Imatrix::kWith},
     Rule{"Q2_K", Role::kAttentionV, Where::kGroupedQueries, DType::kQ4_K},
     Rule{"Q2_K", Role::kAttentionV, Where::kAll, DType::kQ3_K},
     Rule{"Q2_K", Role::kFfnDown, Where::kAll, DType::kQ3_K},
@@ -82,10 +91,15 @@ bool holds(Where where, std::int64_t index, std::int64_t count, const formats::M
   return false;
 }
 
+bool holds(Imatrix wanted, bool given) {
+  return wanted == Imatrix::kEither || (wanted == Imatrix::kWith) == given;
+}
+
 DType type_by_rule(const Preset& preset, Role role, std::int64_t index, std::int64_t count,
-                   const formats::ModelConfig& config) {
+                   const formats::ModelConfig& config, bool imatrix) {
   const auto* rule = std::ranges::find_if(kRules, [&](const Rule& row) {
-    return row.preset == preset.name && row.role == role && holds(row.where, index, count, config);
+    return row.preset == preset.name && row.role == role && holds(row.where, index, count, config) &&
+           holds(row.imatrix, imatrix);
   });
   const DType type = rule == kRules.end() ? preset.base : rule->type;
   // In Llama 2 70B eight query heads share one attn_v, small enough for more bits.
@@ -121,6 +135,9 @@ DType fitting(DType type, std::int64_t columns) {
       break;
     case DType::kQ6_K:
       type = DType::kQ8_0;
+      break;
+    case DType::kIQ4_XS:
+      type = DType::kIQ4_NL;
       break;
     default:
       break;
@@ -168,7 +185,7 @@ bool quantization_order(const TensorView& left, const TensorView& right) {
 }
 
 std::vector<DType> choose_types(const Preset& preset, const formats::ModelConfig& config,
-                                std::span<const TensorView> tensors) {
+                                std::span<const TensorView> tensors, bool imatrix) {
   const auto count_of = [&](Role role) {
     return std::ranges::count_if(tensors,
                                  [&](const TensorView& tensor) { return role_of(tensor.name) == role; });
@@ -189,11 +206,11 @@ std::vector<DType> choose_types(const Preset& preset, const formats::ModelConfig
     if (role == Role::kOutput || (tied && role == Role::kEmbeddings)) {
       type = head_type(preset, tensor.columns());
     } else if (role == Role::kAttentionV) {
-      type = type_by_rule(preset, role, value_index++, values, config);
+      type = type_by_rule(preset, role, value_index++, values, config, imatrix);
     } else if (role == Role::kFfnDown) {
-      type = type_by_rule(preset, role, down_index++, config.layers, config);
+      type = type_by_rule(preset, role, down_index++, config.layers, config, imatrix);
     } else {
-      type = type_by_rule(preset, role, 0, 1, config);
+      type = type_by_rule(preset, role, 0, 1, config, imatrix);
     }
     types.push_back(fitting(type, tensor.columns()));
   }

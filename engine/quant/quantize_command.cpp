@@ -124,6 +124,9 @@ std::function<int()> configure(CLI::App& app) {
                  "Weights a scale, for methods that let one choose");
   app.add_option("--calibration", options->request.calibration, "Sample texts, for methods that use them")
       ->type_name("FILE");
+  app.add_option("--imatrix", options->request.imatrix,
+                 "An importance matrix that llama-imatrix made: inputs that are large count more")
+      ->type_name("FILE");
   app.add_option("--samples", options->samples, "How many of the sample texts to use");
   app.add_option("--adapter", options->adapters, "A LoRA adapter to merge (not supported yet)")
       ->type_name("PATH");

@@ -33,11 +33,12 @@ struct Fit {
   float ll = 0.0f;  ///< Σ w·l²
 };
 
-Fit fit_symmetric(std::span<const float> group, int half, float inverse) {
+Fit fit_symmetric(std::span<const float> group, std::span<const float> weights, int half, float inverse) {
   Fit fit;
-  for (const float x : group) {
+  for (std::size_t i = 0; i < group.size(); ++i) {
+    const float x = group[i];
     const auto code = static_cast<float>(signed_code(inverse * x, half));
-    const float weight = x * x;
+    const float weight = weights.empty() ? x * x : weights[i];
     fit.xl += weight * x * code;
     fit.ll += weight * code * code;
   }
@@ -81,21 +82,22 @@ int nearest_int(float value) {
   return (bits & 0x007fffff) - 0x00400000;
 }
 
-float search_symmetric(std::span<const float> group, int half, std::span<std::uint8_t> codes) {
+float search_symmetric(std::span<const float> group, std::span<const float> weights, int half,
+                       std::span<std::uint8_t> codes) {
   const float largest = extreme(group);
   if (std::fabs(largest) < kNothing) {
     std::ranges::fill(codes, std::uint8_t{0});
     return 0.0f;
   }
   float inverse = static_cast<float>(-half) / largest;
-  const Fit first = fit_symmetric(group, half, inverse);
+  const Fit first = fit_symmetric(group, weights, half, inverse);
   write_codes(group, half, inverse, codes);
   float scale = first.ll != 0 ? first.xl / first.ll : 0.0f;
   float best = scale * first.xl;
   for (int step = -9; step <= 9; ++step) {
     if (step == 0) continue;
     inverse = -(static_cast<float>(half) + 0.1f * static_cast<float>(step)) / largest;
-    const Fit fit = fit_symmetric(group, half, inverse);
+    const Fit fit = fit_symmetric(group, weights, half, inverse);
     if (fit.ll > 0 && fit.xl * fit.xl > best * fit.ll) {
       write_codes(group, half, inverse, codes);
       scale = fit.xl / fit.ll;
@@ -114,7 +116,7 @@ float search_symmetric_descent(std::span<const float> group, int half, std::span
   const float inverse = static_cast<float>(-half) / largest;
   std::array<int, kMaxGroup> signed_codes;
   for (std::size_t i = 0; i < group.size(); ++i) signed_codes[i] = signed_code(inverse * group[i], half);
-  Fit fit = fit_symmetric(group, half, inverse);
+  Fit fit = fit_symmetric(group, {}, half, inverse);
   for (int pass = 0; pass < 5 && descend(group, half, signed_codes, fit); ++pass) {
   }
   for (std::size_t i = 0; i < group.size(); ++i) codes[i] = static_cast<std::uint8_t>(signed_codes[i] + half);
@@ -167,7 +169,7 @@ ScaleAndMinimum search_with_minimum(std::span<const float> group, std::span<cons
     sum_x += weights[i] * group[i];
   }
   minimum = std::min(minimum, 0.0f);
-  if (maximum == minimum) {
+  if (maximum <= minimum) {
     std::ranges::fill(codes, std::uint8_t{0});
     return {0.0f, -minimum};
   }
@@ -181,7 +183,7 @@ ScaleAndMinimum search_with_minimum(std::span<const float> group, std::span<cons
   const auto trial = std::span(buffer).first(group.size());
   for (int step = 0; step <= search.steps; ++step) {
     // ggml measures every trial from the minimum of the best so far.
-    inverse = (search.first + 0.1f * static_cast<float>(step) + top) / (maximum - best.minimum);
+    inverse = (search.first + search.delta * static_cast<float>(step) + top) / (maximum - best.minimum);
     const Sums sums = sums_of(group, weights, best.minimum, inverse, search.max_code, trial);
     const float determinant = sum_w * sums.ll - sums.l * sums.l;
     if (!(determinant > 0)) continue;
@@ -196,6 +198,72 @@ ScaleAndMinimum search_with_minimum(std::span<const float> group, std::span<cons
     }
   }
   return {best.scale, -best.minimum};
+}
+
+namespace {
+
+/// Σ w·(x − scale·code)², codes rounded under `inverse`.
+float positive_error(std::span<const float> values, std::span<const float> weights, int top, float inverse) {
+  const float scale = 1 / inverse;
+  float error = 0.0f;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const int code = std::min(top, nearest_int(inverse * values[i]));
+    const float difference = values[i] - scale * static_cast<float>(code);
+    error += weights[i] * difference * difference;
+  }
+  return error;
+}
+
+/// One pass over the codes, each moved to where it alone helps most; whether any moved.
+bool descend_positive(std::span<const float> values, std::span<const float> weights, int top,
+                      std::span<std::uint8_t> codes, Fit& fit) {
+  bool moved = false;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const float old_code = codes[i];
+    Fit without = {fit.xl - weights[i] * values[i] * old_code, fit.ll - weights[i] * old_code * old_code};
+    if (!(without.xl > 0 && without.ll > 0)) continue;
+    const int code = std::min(top, nearest_int(values[i] * without.ll / without.xl));
+    if (code == codes[i]) continue;
+    without.xl += weights[i] * values[i] * static_cast<float>(code);
+    without.ll += weights[i] * static_cast<float>(code) * static_cast<float>(code);
+    if (without.xl * without.xl * fit.ll > fit.xl * fit.xl * without.ll) {
+      codes[i] = static_cast<std::uint8_t>(code);
+      fit = without;
+      moved = true;
+    }
+  }
+  return moved;
+}
+
+}  // namespace
+
+float search_positive(std::span<const float> values, std::span<const float> weights, int top,
+                      std::span<std::uint8_t> codes) {
+  const float largest = std::max(0.0f, *std::ranges::max_element(values));
+  if (largest < kNothing) {
+    std::ranges::fill(codes, std::uint8_t{0});
+    return 0.0f;
+  }
+  float inverse = static_cast<float>(top) / largest;
+  float best = positive_error(values, weights, top, inverse);
+  for (int step = -4; step <= 4; ++step) {
+    const float trial = (0.1f * static_cast<float>(step) + static_cast<float>(top)) / largest;
+    const float error = positive_error(values, weights, top, trial);
+    if (step != 0 && error < best) {
+      best = error;
+      inverse = trial;
+    }
+  }
+  Fit fit;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const int code = std::min(top, nearest_int(inverse * values[i]));
+    codes[i] = static_cast<std::uint8_t>(code);
+    fit.xl += weights[i] * values[i] * static_cast<float>(code);
+    fit.ll += weights[i] * static_cast<float>(code) * static_cast<float>(code);
+  }
+  for (int pass = 0; pass < 5 && descend_positive(values, weights, top, codes, fit); ++pass) {
+  }
+  return fit.ll > 0 ? fit.xl / fit.ll : 0.0f;
 }
 
 }  // namespace stepdown::quant

@@ -38,7 +38,7 @@ std::string type_of(const std::string& preset, const std::string& tensor, std::i
   config.heads = 8;
   config.kv_heads = 2;
   const auto tensors = tensors_of(columns, tied);
-  const auto types = choose_types(find_preset(preset), config, tensors);
+  const auto types = choose_types(find_preset(preset), config, tensors, false);
   const auto at = std::ranges::find(tensors, tensor, &TensorView::name);
   return std::string(dtype_info(types.at(static_cast<std::size_t>(at - tensors.begin()))).name);
 }

@@ -24,7 +24,7 @@ TEST(Quantize, FolderBecomesLoadableGgufWhoseBytesDoNotDependOnThreads) {
   hf.write();
   const auto model = formats::open_model(hf.folder.path());
   const TempFolder out;
-  const GgufPlan plan = plan_preset(*model, "Q8_0");
+  const GgufPlan plan = plan_preset(*model, "Q8_0", false);
   const WrittenGguf one = write_gguf(*model, plan, out / "1.gguf", 1, "test");
   const WrittenGguf seven = write_gguf(*model, plan, out / "7.gguf", 7, "test");
   EXPECT_EQ(one.digest, seven.digest);
@@ -61,7 +61,7 @@ TEST(Quantize, RefusesWhatItCannotHonour) {
   hf.write();
   const auto model = formats::open_model(hf.folder.path());
   const TempFolder out;
-  EXPECT_THROW(plan_preset(*model, "Q9"), InputError);
+  EXPECT_THROW(plan_preset(*model, "Q9", false), InputError);
   EXPECT_THROW(find_method("int8"), InputError);
   const Method& gguf = find_method("gguf");
   EXPECT_THROW(gguf.run(*model, {"Q8_0", 4, 0, ""}, out.path(), 1), InputError) << "bits";
@@ -80,8 +80,8 @@ TEST(Quantize, QuantizedInputIsRefused) {
   hf.write();
   const auto model = formats::open_model(hf.folder.path());
   const TempFolder out;
-  write_gguf(*model, plan_preset(*model, "Q4_0"), out / "q.gguf", 1, "test");
-  EXPECT_THROW(plan_preset(*formats::open_model(out / "q.gguf"), "Q8_0"), InputError);
+  write_gguf(*model, plan_preset(*model, "Q4_0", false), out / "q.gguf", 1, "test");
+  EXPECT_THROW(plan_preset(*formats::open_model(out / "q.gguf"), "Q8_0", false), InputError);
 }
 
 TEST(StagingFolder, AbandonedOnesAreCleanedAndLivingOnesKept) {
