@@ -1,4 +1,5 @@
 #include <memory>
+#include <optional>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -10,6 +11,7 @@
 #include "engine/base/version.h"
 #include "operator/controller/controller.h"
 #include "operator/kube/config.h"
+#include "operator/webhook/webhook.h"
 
 namespace {
 
@@ -28,12 +30,13 @@ std::string host_name() {
 std::function<int()> configure(CLI::App& app) {
   struct Given {
     controller::Options options;
+    webhook::Options webhook;
     std::string kubeconfig;
     std::string context;
   };
   const auto given = std::make_shared<Given>();
   controller::Options& options = given->options;
-  options.settings = {image("engine"), image("gateway")};
+  options.settings = {.engine_image = image("engine"), .gateway_image = image("gateway")};
   app.add_option("--kubeconfig", given->kubeconfig,
                  "Kubeconfig file; without it $KUBECONFIG, the pod's own, ~/.kube/config");
   app.add_option("--context", given->context, "Context of the kubeconfig");
@@ -42,6 +45,11 @@ std::function<int()> configure(CLI::App& app) {
       ->capture_default_str();
   app.add_option("--gateway-image", options.settings.gateway_image, "Image of gateways")
       ->capture_default_str();
+  app.add_option("--gateway-replicas", options.settings.gateway_replicas, "Gateways of each model")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
+  app.add_flag("!--without-engine-profiles", options.engine_profiles,
+               "Do without EngineProfiles, which are of the whole cluster: the bundled engine alone serves");
   app.add_option("--metrics-addr", options.metrics_address, "Address of /metrics, /healthz and /readyz")
       ->capture_default_str();
   app.add_flag("--leader-elect", options.leader_elect, "Work only while holding the Lease stepdown-operator");
@@ -50,13 +58,36 @@ std::function<int()> configure(CLI::App& app) {
   app.add_option("--workers", options.workers, "Models reconciled at once")
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
+  webhook::Options& hook = given->webhook;
+  app.add_option("--webhook-port", hook.port, "Port of the admission webhook; 0: none")
+      ->check(CLI::Range(0, 65535))
+      ->capture_default_str();
+  app.add_option("--webhook-namespace", hook.names.ns,
+                 "Namespace of its Service and Secret (default: the kubeconfig's or the pod's)");
+  app.add_option("--webhook-service", hook.names.service, "Service that API servers reach it by")
+      ->capture_default_str();
+  app.add_option("--webhook-secret", hook.names.secret, "Secret for its certificates; must exist")
+      ->capture_default_str();
+  app.add_option("--webhook-configuration", hook.names.configuration,
+                 "ValidatingWebhookConfiguration that is told whom to trust; must exist")
+      ->capture_default_str();
+  app.add_option("--webhook-certificate-seconds", hook.lifetimes.serving, "Life of its serving certificate")
+      ->capture_default_str();
+  app.add_option("--webhook-authority-seconds", hook.lifetimes.authority,
+                 "Life of the authority that signs it")
+      ->capture_default_str();
   return [given] {
     Shutdown shutdown;
     std::stop_source stop;
     shutdown.on_request([&] { stop.request_stop(); });
     given->options.identity = host_name() + "_" + std::to_string(getpid());
-    const kube::Client client(kube::load_config(given->kubeconfig, given->context));
+    kube::Config config = kube::load_config(given->kubeconfig, given->context);
+    if (given->webhook.names.ns.empty()) given->webhook.names.ns = config.default_namespace;
+    const kube::Client client(std::move(config));
     log::info("stepdown-operator starts", {{"version", kVersion}, {"identity", given->options.identity}});
+    std::optional<webhook::Webhook> admission;
+    given->webhook.engine_profiles = given->options.engine_profiles;
+    if (given->webhook.port != 0) admission.emplace(client, given->webhook);
     controller::run(client, given->options, stop.get_token());
     return static_cast<int>(kDone);
   };

@@ -9,12 +9,13 @@
 
 namespace stepdown::controller {
 
-Cache::Cache(const kube::Client& client, const std::string& ns,
+Cache::Cache(const kube::Client& client, const Scope& scope,
              std::function<void(const kube::ObjectKey&, bool)> on_change)
     : on_change_(std::move(on_change)) {
   for (const WatchedKind& watched : watched_kinds()) {
+    if (watched.kind == "EngineProfile" && !scope.engine_profiles) continue;
     kube::Informer::Options options{.list = {}, .trim = watched.trim};
-    options.list.ns = watched.kind == "EngineProfile" ? "" : ns;
+    options.list.ns = watched.kind == "EngineProfile" ? "" : scope.ns;
     options.list.label_selector = watched.label_selector;
     auto informer = std::make_unique<kube::Informer>(client, watched.gvr, std::move(options));
     informer->on_change(
@@ -67,7 +68,8 @@ kube::ObjectPtr Cache::model(const kube::ObjectKey& key) const {
 }
 
 kube::ObjectPtr Cache::profile(const std::string& name) const {
-  return informer("EngineProfile").get({"", name});
+  const auto profiles = informers_.find("EngineProfile");
+  return profiles == informers_.end() ? nullptr : profiles->second->get({"", name});
 }
 
 kube::ObjectPtr Cache::get(std::string_view kind, const kube::ObjectKey& key) const {

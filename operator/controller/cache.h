@@ -13,9 +13,13 @@ namespace stepdown::controller {
 /// Informers of all watched kinds, trimmed to what plans need. Reading is safe from any thread.
 class Cache {
  public:
-  /// `ns` empty: all namespaces. `on_change` gets the QuantizedModel whose world changed, from informers'
+  struct Scope {
+    std::string ns;               ///< empty: all namespaces
+    bool engine_profiles = true;  ///< whether they may be read
+  };
+  /// `on_change` gets the QuantizedModel whose world changed, from informers'
   /// threads.
-  Cache(const kube::Client& client, const std::string& ns,
+  Cache(const kube::Client& client, const Scope& scope,
         std::function<void(const kube::ObjectKey&, bool initial)> on_change);
   ~Cache();
 

@@ -9,7 +9,8 @@
 namespace stepdown::controller {
 
 struct Options {
-  std::string ns;  ///< watched; empty: all
+  std::string ns;               ///< watched; empty: all
+  bool engine_profiles = true;  ///< whether they may be read: they are of the whole cluster
   rollout::Settings settings;
   std::string metrics_address = ":8080";
   bool leader_elect = false;

@@ -14,6 +14,7 @@ namespace stepdown::rollout {
 struct Settings {
   std::string engine_image;
   std::string gateway_image;
+  std::int64_t gateway_replicas = 1;
 };
 
 enum class JobState { kRunning, kSucceeded, kFailed };

@@ -59,7 +59,7 @@ json deployment(const api::QuantizedModel& model, const Settings& settings, cons
       {"volumeMounts", mounts.mounts}};
   json out = object("apps/v1", "Deployment", model, name, "gateway");
   out["spec"] = {
-      {"replicas", 1},
+      {"replicas", settings.gateway_replicas},
       {"revisionHistoryLimit", 2},
       {"strategy", {{"type", "RollingUpdate"}, {"rollingUpdate", {{"maxUnavailable", 0}, {"maxSurge", 1}}}}},
       {"selector", {{"matchLabels", selector}}},

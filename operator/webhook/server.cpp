@@ -1,0 +1,110 @@
+#include "operator/webhook/server.h"
+
+#include <memory>
+#include <mutex>
+#include <thread>
+
+#include <httplib.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+
+#include "engine/base/error.h"
+
+namespace stepdown::webhook {
+namespace {
+
+constexpr std::size_t kLargestReview = 8 << 20;  // two objects of etcd's largest size, and then some
+constexpr int kThreads = 4;
+
+/// A certificate as OpenSSL holds it; handshakes that began with it keep it alive.
+struct Identity {
+  std::shared_ptr<X509> certificate;
+  std::shared_ptr<EVP_PKEY> key;
+};
+
+std::shared_ptr<const Identity> read(const pki::KeyPair& pair) {
+  const auto reader = [](const std::string& text) {
+    return std::unique_ptr<BIO, decltype(&BIO_free)>(
+        BIO_new_mem_buf(text.data(), static_cast<int>(text.size())), BIO_free);
+  };
+  auto out = std::make_shared<Identity>();
+  out->certificate.reset(PEM_read_bio_X509(reader(pair.certificate).get(), nullptr, nullptr, nullptr),
+                         X509_free);
+  out->key.reset(PEM_read_bio_PrivateKey(reader(pair.key).get(), nullptr, nullptr, nullptr), EVP_PKEY_free);
+  if (!out->certificate || !out->key) throw InputError("not a PEM certificate and key", "webhook");
+  return out;
+}
+
+}  // namespace
+
+struct Server::State {
+  explicit State(const Reviewer& reviewer) : server([this](SSL_CTX& context) { return prepare(context); }) {
+    server.new_task_queue = [] { return new httplib::ThreadPool(kThreads); };
+    server.set_payload_max_length(kLargestReview);
+    // httplib's own options would let two programs share the port.
+    server.set_socket_options([](socket_t socket) {
+      const int yes = 1;
+      setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    });
+    server.Post("/validate", [reviewer](const httplib::Request& request, httplib::Response& response) {
+      const Answer answer = reviewer(request.body);
+      response.status = answer.status;
+      response.set_content(answer.body, answer.status == 200 ? "application/json" : "text/plain");
+    });
+  }
+
+  bool prepare(SSL_CTX& context) {
+    SSL_CTX_set_min_proto_version(&context, TLS1_2_VERSION);
+    SSL_CTX_set_cert_cb(&context, &State::present, this);
+    return true;
+  }
+
+  /// OpenSSL asks this in each handshake, so a new certificate needs no new listener.
+  static int present(SSL* connection, void* self) {
+    const auto identity = static_cast<State*>(self)->current();
+    return identity != nullptr && SSL_use_certificate(connection, identity->certificate.get()) == 1 &&
+                   SSL_use_PrivateKey(connection, identity->key.get()) == 1
+               ? 1
+               : 0;
+  }
+
+  std::shared_ptr<const Identity> current() {
+    const std::lock_guard lock(mutex);
+    return identity;
+  }
+
+  std::mutex mutex;
+  std::shared_ptr<const Identity> identity;
+  httplib::SSLServer server;
+  int port = 0;
+  std::jthread thread;
+};
+
+Server::Server(int port, Reviewer reviewer) : state_(std::make_unique<State>(reviewer)) {
+  httplib::SSLServer& server = state_->server;
+  const bool bound = port == 0 ? (state_->port = server.bind_to_any_port("0.0.0.0")) > 0
+                               : server.bind_to_port("0.0.0.0", state_->port = port);
+  if (!bound) {
+    throw Error("cannot listen on port " + std::to_string(port), "--webhook-port",
+                "give a port that is free");
+  }
+  state_->thread = std::jthread([&server] { server.listen_after_bind(); });
+}
+
+Server::~Server() {
+  // stop() before listen_after_bind() has begun would be lost.
+  while (!state_->server.is_running()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  state_->server.stop();
+}
+
+void Server::use(const pki::KeyPair& certificate) {
+  auto next = read(certificate);
+  const std::lock_guard lock(state_->mutex);
+  state_->identity = std::move(next);
+}
+
+int Server::port() const {
+  return state_->port;
+}
+
+}  // namespace stepdown::webhook

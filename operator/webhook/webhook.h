@@ -1,0 +1,29 @@
+#pragma once
+
+#include <memory>
+
+#include "operator/kube/client.h"
+#include "operator/webhook/certificate_keeper.h"
+
+namespace stepdown::webhook {
+
+struct Options {
+  int port = 0;
+  bool engine_profiles = true;  ///< whether they may be read
+  Names names;
+  Lifetimes lifetimes;
+};
+
+/// The whole admission webhook: server, EngineProfiles it judges by, and a thread that keeps its certificates
+/// fresh. Runs in every copy of the operator, leading or not, until destroyed.
+class Webhook {
+ public:
+  Webhook(const kube::Client& client, Options options);
+  ~Webhook();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace stepdown::webhook
