@@ -48,7 +48,7 @@ void Mounts::add_source(const std::string& name, const std::string& source, cons
     const auto slash = rest.find('/');
     const std::string sub_path = slash == std::string::npos ? "" : rest.substr(slash + 1);
     if (!sub_path.empty()) mount["subPath"] = sub_path;
-    volumes.push_back({{"name", name}, {"persistentVolumeClaim", {{"claimName", rest.substr(0, slash)}}}});
+    mount["name"] = volume_of_claim(name, rest.substr(0, slash));
   } else {
     const std::string file = source.starts_with(kFile) ? source.substr(kFile.size()) : source;
     volumes.push_back({{"name", name}, {"hostPath", {{"path", file}}}});
@@ -58,10 +58,18 @@ void Mounts::add_source(const std::string& name, const std::string& source, cons
 
 void Mounts::add_claim(const std::string& name, const std::string& claim, const std::string& path,
                        bool read_only) {
-  volumes.push_back({{"name", name}, {"persistentVolumeClaim", {{"claimName", claim}}}});
-  json mount = {{"name", name}, {"mountPath", path}};
+  json mount = {{"name", volume_of_claim(name, claim)}, {"mountPath", path}};
   if (read_only) mount["readOnly"] = true;
   mounts.push_back(std::move(mount));
+}
+
+std::string Mounts::volume_of_claim(const std::string& name, const std::string& claim) {
+  const json source = {{"claimName", claim}};
+  for (const json& volume : volumes) {
+    if (volume.value("persistentVolumeClaim", json()) == source) return volume["name"];
+  }
+  volumes.push_back({{"name", name}, {"persistentVolumeClaim", source}});
+  return name;
 }
 
 void Mounts::add_scratch(const std::string& name, const std::string& path) {

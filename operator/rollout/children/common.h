@@ -34,6 +34,11 @@ struct Mounts {
   void add_source(const std::string& name, const std::string& source, const std::string& path);
   void add_claim(const std::string& name, const std::string& claim, const std::string& path, bool read_only);
   void add_scratch(const std::string& name, const std::string& path);
+
+ private:
+  /// The volume of the claim, `name` where there is none yet: a kubelet never starts a pod that has two
+  /// volumes of one claim.
+  std::string volume_of_claim(const std::string& name, const std::string& claim);
 };
 
 nlohmann::json pod_security();

@@ -201,13 +201,9 @@ class Cluster {
                  {"toolVersion", "1"}};
     } else {
       std::string measured = base;
-      for (const auto& volume : object.at("spec").at("template").at("spec").at("volumes")) {
-        if (volume.at("name") == "model" && volume.contains("persistentVolumeClaim")) {
-          for (const auto& mount : container.at("volumeMounts")) {
-            if (mount.at("name") == "model")
-              measured = "sha256:" + mount.at("subPath").get<std::string>().substr(0, 64);
-          }
-        }
+      for (const auto& mount : container.at("volumeMounts")) {
+        if (mount.at("mountPath") == "/models/artifact")
+          measured = "sha256:" + mount.at("subPath").get<std::string>().substr(0, 64);
       }
       summary = {{"metrics",
                   {{"jsonPass",
