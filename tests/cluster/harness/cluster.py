@@ -86,9 +86,9 @@ class Cluster(Kubectl):
         return [json.loads(line) for line in self.control.audit_log.read_text().splitlines()]
 
 
-def prepare(tier):
-    """Installs what the tier needs; for a node, moves this program into namespaces of its own. Call it first."""
-    packages = ["openssl", "ca-certificates", "python3-venv"] + (list(PACKAGES) if tier == "node" else [])
+def prepare(tier, *more):
+    """Installs what the tier needs, and `more` packages; for a node, moves this program into namespaces of its own. Call it first."""
+    packages = ["openssl", "ca-certificates", "python3-venv", *more] + (list(PACKAGES) if tier == "node" else [])
     if not os.environ.get(isolation.MARK):
         subprocess.run([ROOT / ".ci/install", *packages], check=True)
         tools.folder()

@@ -55,7 +55,7 @@ def build(place):
     say(f"building Kubernetes {KUBERNETES} from Go modules (once, some ten minutes) into {place}")
     run([go, "build", "-ldflags", kubernetes_flags(), "-o", started / "kubeall", "."], cwd=KUBEALL, env=environment)
     say(f"building Helm {HELM}")
-    run([go, "install", "-ldflags", "-s -w", f"helm.sh/helm/v3/cmd/helm@v{HELM}"], cwd=started, env=environment)
+    run([go, "install", "-ldflags", helm_flags(), f"helm.sh/helm/v3/cmd/helm@v{HELM}"], cwd=started, env=environment)
     for name in PROGRAMS:
         (started / name).symlink_to("kubeall")
     started.rename(place)
@@ -66,6 +66,14 @@ def kubernetes_flags():
     major, minor, _ = KUBERNETES.split(".")
     facts = {"gitVersion": f"v{KUBERNETES}", "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
     packages = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+    return " ".join(["-s -w", *(f"-X {package}.{key}={value}" for package in packages for key, value in facts.items())])
+
+
+def helm_flags():
+    """What `helm template` and `helm lint` take for the cluster's version when they are told none."""
+    major, minor, _ = KUBERNETES.split(".")
+    packages = ("helm.sh/helm/v3/pkg/lint/rules", "helm.sh/helm/v3/pkg/chartutil")
+    facts = {"k8sVersionMajor": major, "k8sVersionMinor": minor}
     return " ".join(["-s -w", *(f"-X {package}.{key}={value}" for package in packages for key, value in facts.items())])
 
 
