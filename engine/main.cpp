@@ -2,6 +2,7 @@
 
 #include "engine/base/program.h"
 #include "engine/eval/evaluate_command.h"
+#include "engine/formats/artifacts_command.h"
 #include "engine/formats/inspect_command.h"
 #include "engine/quant/convert_command.h"
 #include "engine/quant/quantize_command.h"
@@ -11,9 +12,10 @@
 // The subcommands of stepdown-engine: one row each.
 int main(int argc, char** argv) {
   const std::array commands = {
-      stepdown::server::serve_command(),    stepdown::quant::quantize_command(),
-      stepdown::quant::convert_command(),   stepdown::runtime::bench_command(),
-      stepdown::formats::inspect_command(), stepdown::eval::evaluate_command(),
+      stepdown::server::serve_command(),      stepdown::quant::quantize_command(),
+      stepdown::quant::convert_command(),     stepdown::runtime::bench_command(),
+      stepdown::formats::inspect_command(),   stepdown::eval::evaluate_command(),
+      stepdown::formats::artifacts_command(),
   };
   return stepdown::run_program(argc, argv, "stepdown-engine",
                                "Serve, quantize, evaluate and inspect language models", commands);

@@ -1,8 +1,6 @@
 #include "engine/schema/grammar_checks.h"
 
 #include <algorithm>
-#include <set>
-#include <string>
 #include <vector>
 
 #include "engine/base/error.h"
@@ -11,7 +9,6 @@ namespace stepdown::schema {
 namespace {
 
 constexpr int kEndless = 1 << 20;
-constexpr std::size_t kMostAlternatives = 4096;
 
 int height_of(const Grammar& grammar, const Node& node) {
   const auto height = [&grammar](NodeId id) { return grammar[id].height; };
@@ -50,42 +47,12 @@ void refuse_circles(const Grammar& grammar, NodeId id, std::vector<Mark>& marks)
   mark = Mark::kDone;
 }
 
-// Alternatives of alternatives become a node's own, each once: a matcher that looked through them level by
-// level would try 10^k paths where k lists of ten name the next one ten times.
-void flatten(Grammar& grammar, NodeId id, std::vector<bool>& flat) {
-  Node& node = grammar.nodes[static_cast<std::size_t>(id)];
-  if (node.kind != NodeKind::kAnyOf || flat[static_cast<std::size_t>(id)]) return;
-  std::set<NodeId> seen;
-  std::vector<NodeId> leaves;
-  const auto take = [&](NodeId leaf) {
-    if (seen.insert(leaf).second) leaves.push_back(leaf);
-  };
-  for (const NodeId alternative : node.alternatives) {
-    flatten(grammar, alternative, flat);
-    const Node& nested = grammar[alternative];
-    if (nested.kind == NodeKind::kAnyOf) {
-      std::ranges::for_each(nested.alternatives, take);
-    } else {
-      take(alternative);
-    }
-  }
-  if (leaves.size() > kMostAlternatives) {
-    throw InputError("a value has more than " + std::to_string(kMostAlternatives) + " alternatives", "#",
-                     "write values that differ in one place as an 'enum' there");
-  }
-  node.alternatives = std::move(leaves);
-  flat[static_cast<std::size_t>(id)] = true;
-}
-
 }  // namespace
 
 void check_grammar(Grammar& grammar) {
   std::vector<Mark> marks(grammar.nodes.size(), Mark::kNew);
-  std::vector<bool> flat(grammar.nodes.size(), false);
-  for (std::size_t id = 0; id < grammar.nodes.size(); ++id) {
+  for (std::size_t id = 0; id < grammar.nodes.size(); ++id)
     refuse_circles(grammar, static_cast<NodeId>(id), marks);
-    flatten(grammar, static_cast<NodeId>(id), flat);
-  }
   for (Node& node : grammar.nodes) node.height = kEndless;
   for (bool changed = true; changed;) {
     changed = false;

@@ -69,7 +69,8 @@ constexpr auto describe(CandidateStatus*) {
                     optional("toolVersion", &CandidateStatus::tool_version),
                     optional("report", &CandidateStatus::report),
                     optional("calibration", &CandidateStatus::calibration),
-                    optional("metrics", &CandidateStatus::metrics)};
+                    optional("metrics", &CandidateStatus::metrics),
+                    optional("collected", &CandidateStatus::collected)};
 }
 
 constexpr auto describe(TrafficShare*) {
@@ -156,6 +157,7 @@ constexpr auto describe(QuantizedModelStatus*) {
                     optional("findings", &QuantizedModelStatus::findings),
                     optional("baseline", &QuantizedModelStatus::baseline),
                     optional("candidates", &QuantizedModelStatus::candidates),
+                    optional("leftovers", &QuantizedModelStatus::leftovers),
                     optional("currentRevision", &QuantizedModelStatus::current_revision),
                     optional("stableRevision", &QuantizedModelStatus::stable_revision),
                     optional("traffic", &QuantizedModelStatus::traffic),

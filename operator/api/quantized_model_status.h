@@ -71,6 +71,7 @@ struct CandidateStatus {
   std::string report;
   std::optional<Calibration> calibration;
   Metrics metrics;
+  std::int64_t collected = 0;
   bool operator==(const CandidateStatus&) const = default;
 };
 
@@ -181,6 +182,7 @@ struct QuantizedModelStatus {
   std::vector<FindingStatus> findings;
   std::optional<CandidateStatus> baseline;
   std::vector<CandidateStatus> candidates;
+  std::vector<std::string> leftovers;
   std::string current_revision;
   std::string stable_revision;
   std::vector<TrafficShare> traffic;

@@ -5,9 +5,29 @@
 #include <nlohmann/json.hpp>
 
 #include "operator/controller/resources.h"
-#include "operator/rollout/children/common.h"
 
 namespace stepdown::controller {
+namespace {
+
+/// Digests and places of artifacts, and reports, that a model's status speaks about.
+std::vector<std::string> revisions_named(const api::QuantizedModel& model) {
+  const api::QuantizedModelStatus& status = model.status;
+  std::vector<std::string> out = status.leftovers;
+  const auto hold = [&](const api::CandidateStatus& row) {
+    for (const std::string& text : {row.digest, row.uri, row.report}) {
+      if (!text.empty()) out.push_back(text);
+    }
+  };
+  if (status.baseline) hold(*status.baseline);
+  for (const api::CandidateStatus& row : status.candidates) hold(row);
+  for (const api::Blocked& each : status.blocked) out.push_back(each.digest);
+  if (status.rollout) {
+    for (const api::Route& route : status.rollout->routes) out.push_back(route.digest);
+  }
+  return out;
+}
+
+}  // namespace
 
 Cache::Cache(const kube::Client& client, const Scope& scope,
              std::function<void(const kube::ObjectKey&, bool)> on_change)
@@ -17,6 +37,9 @@ Cache::Cache(const kube::Client& client, const Scope& scope,
     kube::Informer::Options options{.list = {}, .trim = watched.trim};
     options.list.ns = watched.kind == "EngineProfile" ? "" : scope.ns;
     options.list.label_selector = watched.label_selector;
+    options.index = [kind = watched.kind](const nlohmann::json& object) {
+      return index::words(kind, object);
+    };
     auto informer = std::make_unique<kube::Informer>(client, watched.gvr, std::move(options));
     informer->on_change(
         [this, kind = watched.kind](const kube::Informer::Change& change) { this->on_change(kind, change); });
@@ -47,15 +70,11 @@ void Cache::on_change(std::string_view kind, const kube::Informer::Change& chang
   const kube::ObjectPtr& object = change.after ? change.after : change.before;
   if (!object) return;
   if (const auto key = model_of(kind, *object)) on_change_(*key, change.initial);
-  // Models that name this object, though it is not theirs.
   if (change.initial || (kind != "QuantRevision" && kind != "EngineProfile")) return;
-  const char* pointer = kind == "QuantRevision" ? "/spec/quantization/fromRevision" : "/spec/serving/engine";
-  const kube::ObjectKey named = kube::key_of(*object);
-  for (const kube::ObjectPtr& model : informer("QuantizedModel").list()) {
-    const kube::ObjectKey key = kube::key_of(*model);
-    if (kube::text_at(*model, pointer) == named.name && (named.ns.empty() || named.ns == key.ns)) {
-      on_change_(key, false);
-    }
+  // Models that name this object, though it is not theirs.
+  for (const kube::ObjectPtr& model :
+       informer("QuantizedModel").indexed(index::of_named(kind, kube::key_of(*object)))) {
+    on_change_(kube::key_of(*model), false);
   }
 }
 
@@ -76,16 +95,28 @@ kube::ObjectPtr Cache::get(std::string_view kind, const kube::ObjectKey& key) co
   return informer(kind).get(key);
 }
 
-ObjectsByKind Cache::around(const kube::ObjectKey& model) const {
+ObjectsByKind Cache::around(const api::QuantizedModel& model) const {
+  const kube::ObjectKey key{model.metadata.ns, model.metadata.name};
   ObjectsByKind out;
   for (const auto& [kind, informer] : informers_) {
     if (kind == "QuantizedModel" || kind == "EngineProfile") continue;
-    const bool revisions = kind == "QuantRevision";
-    out[kind] = informer->find([&](const nlohmann::json& object) {
-      if (kube::key_of(object).ns != model.ns) return false;
-      return revisions || kube::label_of(object, rollout::children::kModelLabel) == model.name;
-    });
+    out[kind] = informer->indexed(index::of_model(key));
   }
+  std::vector<kube::ObjectPtr>& revisions = out["QuantRevision"];
+  const auto add = [&](const kube::ObjectPtr& revision) {
+    if (revision && std::ranges::find(revisions, revision) == revisions.end()) revisions.push_back(revision);
+  };
+  for (const std::string& name : revisions_named(model)) {
+    const kube::Informer& all = informer("QuantRevision");
+    for (const kube::ObjectPtr& found : all.indexed(index::of_artifact(key.ns, name))) add(found);
+  }
+  add(get("QuantRevision", {key.ns, model.spec.quantization.from_revision}));
+  return out;
+}
+
+std::vector<kube::ObjectPtr> Cache::neighbours(const kube::ObjectKey& model) const {
+  std::vector<kube::ObjectPtr> out = informer("QuantizedModel").indexed(index::of_namespace(model.ns));
+  std::erase_if(out, [&](const kube::ObjectPtr& other) { return kube::key_of(*other).name == model.name; });
   return out;
 }
 

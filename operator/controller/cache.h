@@ -31,8 +31,10 @@ class Cache {
   kube::ObjectPtr model(const kube::ObjectKey& key) const;
   kube::ObjectPtr profile(const std::string& name) const;
   kube::ObjectPtr get(std::string_view kind, const kube::ObjectKey& key) const;
-  /// Children and Job pods of a model, and all QuantRevisions of its namespace.
-  ObjectsByKind around(const kube::ObjectKey& model) const;
+  /// Children and Job pods of a model, and the QuantRevisions that its spec and status name.
+  ObjectsByKind around(const api::QuantizedModel& model) const;
+  /// The other QuantizedModels of its namespace.
+  std::vector<kube::ObjectPtr> neighbours(const kube::ObjectKey& model) const;
 
  private:
   void on_change(std::string_view kind, const kube::Informer::Change& change);

@@ -142,6 +142,22 @@ rollout::Observed gather(api::QuantizedModel model, const ObjectsByKind& objects
   return out;
 }
 
+rollout::Elsewhere read_elsewhere(const std::vector<kube::ObjectPtr>& models) {
+  rollout::Elsewhere out;
+  const auto add_digests = [&](const json& list) {
+    if (!list.is_array()) return;
+    for (const json& each : list) out.digests.insert(kube::text_at(each, "/digest"));
+  };
+  for (const kube::ObjectPtr& model : models) {
+    add_digests(kube::value_at(*model, "/status/candidates"));
+    add_digests(kube::value_at(*model, "/status/rollout/routes"));
+    if (kube::text_at(*model, "/status/phase") == "Quantizing") {
+      out.quantizes_on.insert(kube::text_at(*model, "/spec/storage/claimName"));
+    }
+  }
+  return out;
+}
+
 std::optional<kube::ObjectKey> model_of(std::string_view kind, const json& object) {
   kube::ObjectKey key = kube::key_of(object);
   if (kind == "QuantizedModel") return key;

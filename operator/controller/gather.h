@@ -19,9 +19,12 @@ using ObjectsByKind = std::map<std::string, std::vector<kube::ObjectPtr>, std::l
 rollout::Job read_job(const nlohmann::json& job, const std::vector<kube::ObjectPtr>& pods);
 rollout::Deployment read_deployment(const nlohmann::json& deployment);
 
-/// `objects`: those labelled with the model, and all QuantRevisions of its namespace.
+/// `objects`: those labelled with the model, and QuantRevisions of its namespace that it names.
 rollout::Observed gather(api::QuantizedModel model, const ObjectsByKind& objects,
                          std::optional<api::EngineProfile> profile);
+
+/// What those models do with claims.
+rollout::Elsewhere read_elsewhere(const std::vector<kube::ObjectPtr>& models);
 
 /// The QuantizedModel that an object of that kind belongs to or speaks about; nullopt when none.
 std::optional<kube::ObjectKey> model_of(std::string_view kind, const nlohmann::json& object);

@@ -1,5 +1,7 @@
 #include "operator/controller/reconciler.h"
 
+#include <algorithm>
+
 #include <nlohmann/json.hpp>
 
 #include "engine/base/log.h"
@@ -15,6 +17,13 @@ const kube::ApplyOptions kApply{.field_manager = kFieldManager, .force = true};
 
 std::string kind_of(const json& object) {
   return kube::text_at(object, "/kind");
+}
+
+/// Nothing new may be made there: its claims go with it.
+bool namespace_ends(const kube::ApiError& error) {
+  return error.code == 403 && std::ranges::any_of(error.causes, [](const kube::ApiError::Cause& cause) {
+           return cause.reason == "NamespaceTerminating";
+         });
 }
 
 }  // namespace
@@ -40,14 +49,24 @@ Reconciler::Outcome Reconciler::reconcile(const kube::ObjectKey& key) const {
   if (const kube::ObjectPtr found = cache_.profile(model.spec.serving.engine)) {
     profile = api::parse_engine_profile(*found, api::UnknownFields::kIgnore);
   }
-  const rollout::Observed observed = gather(std::move(model), cache_.around(key), std::move(profile));
-  const rollout::Plan plan = rollout::make_plan(observed, settings_, now_());
+  const ObjectsByKind around = cache_.around(model);
+  rollout::Observed observed = gather(std::move(model), around, std::move(profile));
+  if (observed.model.metadata.deleting || !observed.model.status.leftovers.empty()) {
+    observed.elsewhere = read_elsewhere(cache_.neighbours(key));
+  }
+  rollout::Plan plan = rollout::make_plan(observed, settings_, now_());
 
   Outcome outcome{.writes = 0, .look_again = plan.look_again};
   const bool deleting = observed.model.metadata.deleting;
   if (!deleting) outcome.writes += write_finalizers(subject, plan);
   outcome.writes += apply(subject, plan);
-  outcome.writes += create(subject, plan);
+  try {
+    outcome.writes += create(subject, plan);
+  } catch (const kube::ApiException& error) {
+    if (!deleting || !namespace_ends(error.error())) throw;
+    observed.namespace_ends = true;
+    plan = rollout::make_plan(observed, settings_, now_());
+  }
   outcome.writes += write_status(subject, plan);
   outcome.writes += remove(subject, plan);
   if (deleting) outcome.writes += write_finalizers(subject, plan);

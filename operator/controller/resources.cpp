@@ -6,6 +6,7 @@
 
 #include "engine/base/error.h"
 #include "operator/kube/resources.h"
+#include "operator/rollout/children/common.h"
 
 namespace stepdown::controller {
 namespace {
@@ -80,6 +81,41 @@ const WatchedKind& watched_kind(std::string_view kind) {
   const auto found = std::ranges::find(table(), kind, &WatchedKind::kind);
   if (found == table().end()) throw Error("kind " + std::string(kind) + " is not watched", "controller");
   return *found;
+}
+
+std::string index::of_model(const kube::ObjectKey& model) {
+  return "model " + model.text();
+}
+std::string index::of_artifact(const std::string& ns, const std::string& digest_or_uri) {
+  return "artifact " + ns + " " + digest_or_uri;
+}
+std::string index::of_namespace(const std::string& ns) {
+  return "namespace " + ns;
+}
+
+std::string index::of_named(std::string_view kind, const kube::ObjectKey& named) {
+  return std::string(kind) + " " + named.text();
+}
+
+std::vector<std::string> index::words(std::string_view kind, const json& object) {
+  const kube::ObjectKey key = kube::key_of(object);
+  if (kind == "QuantizedModel") {
+    return {of_namespace(key.ns),
+            of_named("QuantRevision", {key.ns, kube::text_at(object, "/spec/quantization/fromRevision")}),
+            of_named("EngineProfile", {"", kube::text_at(object, "/spec/serving/engine")})};
+  }
+  std::vector<std::string> out;
+  if (std::string model = kube::label_of(object, rollout::children::kModelLabel); !model.empty()) {
+    out.push_back(of_model({key.ns, std::move(model)}));
+  }
+  if (kind == "QuantRevision") {
+    for (const char* pointer : {"/spec/artifact/digest", "/spec/artifact/uri", "/spec/evaluation/report"}) {
+      if (const std::string text = kube::text_at(object, pointer); !text.empty()) {
+        out.push_back(of_artifact(key.ns, text));
+      }
+    }
+  }
+  return out;
 }
 
 }  // namespace stepdown::controller

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include <nlohmann/json_fwd.hpp>
 
@@ -23,6 +25,16 @@ struct WatchedKind {
 };
 
 std::span<const WatchedKind> watched_kinds();
+
+/// Words of the cache's index: a child is found by its model, a QuantRevision by its artifact's digest and
+/// its report too, a QuantizedModel by its namespace.
+namespace index {
+std::string of_model(const kube::ObjectKey& model);
+std::string of_artifact(const std::string& ns, const std::string& digest_or_uri);
+std::string of_namespace(const std::string& ns);
+std::string of_named(std::string_view kind, const kube::ObjectKey& named);
+std::vector<std::string> words(std::string_view kind, const nlohmann::json& object);
+}  // namespace index
 
 /// Throws Error for a kind that is not watched.
 const WatchedKind& watched_kind(std::string_view kind);

@@ -4,6 +4,7 @@
 #include <map>
 #include <mutex>
 #include <random>
+#include <set>
 #include <thread>
 #include <unordered_map>
 
@@ -38,6 +39,20 @@ struct Informer::State {
   }
 
   using Cache = std::unordered_map<ObjectKey, ObjectPtr>;
+
+  void add_to_index(const ObjectPtr& object) {
+    if (!options.index) return;
+    for (const std::string& word : options.index(*object)) index[word].insert(object);
+  }
+  void remove_from_index(const ObjectPtr& object) {
+    if (!options.index) return;
+    for (const std::string& word : options.index(*object)) {
+      const auto found = index.find(word);
+      if (found == index.end()) continue;
+      found->second.erase(object);
+      if (found->second.empty()) index.erase(found);
+    }
+  }
 
   void run(const std::stop_token& stop) {
     milliseconds delay = kFirstDelay;
@@ -103,6 +118,10 @@ struct Informer::State {
         if (!fresh.contains(key)) changes.push_back({key, object, nullptr, true});
       }
       cache.swap(fresh);
+      for (const Change& change : changes) {
+        if (change.before) remove_from_index(change.before);
+        if (change.after) add_to_index(change.after);
+      }
     }
     for (const Change& change : changes) tell(change);
     {
@@ -140,6 +159,8 @@ struct Informer::State {
       const std::lock_guard lock(mutex);
       const auto known = cache.find(change.key);
       if (known != cache.end()) change.before = known->second;
+      if (change.before) remove_from_index(change.before);
+      if (change.after) add_to_index(change.after);
       if (change.after) {
         cache[change.key] = change.after;
       } else if (known != cache.end()) {
@@ -180,6 +201,7 @@ struct Informer::State {
   mutable std::mutex mutex;
   mutable std::condition_variable_any changed;
   Cache cache;
+  std::unordered_map<std::string, std::set<ObjectPtr>> index;
   bool synced = false;
   std::string trouble;
   std::jthread thread;
@@ -228,6 +250,13 @@ ObjectPtr Informer::get(const ObjectKey& key) const {
 
 std::vector<ObjectPtr> Informer::list() const {
   return find([](const json&) { return true; });
+}
+
+std::vector<ObjectPtr> Informer::indexed(const std::string& word) const {
+  const std::lock_guard lock(state_->mutex);
+  const auto found = state_->index.find(word);
+  if (found == state_->index.end()) return {};
+  return {found->second.begin(), found->second.end()};
 }
 
 std::vector<ObjectPtr> Informer::find(const std::function<bool(const json&)>& wanted) const {

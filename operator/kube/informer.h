@@ -36,6 +36,8 @@ class Informer {
     /// managedFields.
     std::function<void(nlohmann::json&)> trim;
     std::chrono::seconds watch_timeout{300};
+    /// Words under which an object is found again by indexed(); none by default.
+    std::function<std::vector<std::string>(const nlohmann::json&)> index;
   };
 
   Informer(Client client, GroupVersionResource gvr, Options options);
@@ -57,6 +59,8 @@ class Informer {
 
   ObjectPtr get(const ObjectKey& key) const;
   std::vector<ObjectPtr> list() const;
+  /// Those that the index lists under that word; takes time by their number alone.
+  std::vector<ObjectPtr> indexed(const std::string& word) const;
   /// Those for which `wanted` holds.
   std::vector<ObjectPtr> find(const std::function<bool(const nlohmann::json&)>& wanted) const;
   const GroupVersionResource& resource() const;

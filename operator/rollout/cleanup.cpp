@@ -1,6 +1,9 @@
 #include "operator/rollout/cleanup.h"
 
 #include <algorithm>
+#include <iterator>
+
+#include "operator/rollout/names.h"
 
 namespace stepdown::rollout {
 namespace {
@@ -37,6 +40,24 @@ std::vector<Child> superfluous(const Observed& observed, const std::set<ChildNam
     }
     out.push_back(child);
   }
+  return out;
+}
+
+std::vector<Child> failures(const Observed& observed) {
+  const api::QuantizedModel& model = observed.model;
+  const auto failed = [&](const Child& child) {
+    if (child.kind == "Job") {
+      const Job* job = observed.job(child.name);
+      return job != nullptr && job->state == JobState::kFailed;
+    }
+    const Deployment* deployment = child.kind == "Deployment" ? observed.deployment(child.name) : nullptr;
+    return deployment != nullptr && deployment->deadline_exceeded &&
+           std::ranges::any_of(model.status.blocked, [&](const api::Blocked& blocked) {
+             return names::engine(model.metadata.name, blocked.digest) == child.name;
+           });
+  };
+  std::vector<Child> out;
+  std::ranges::copy_if(observed.children, std::back_inserter(out), failed);
   return out;
 }
 

@@ -10,4 +10,21 @@ std::optional<Command> parse_command(const std::string& text) {
   return Command{text.substr(0, first), text.substr(first + 1, last - first - 1), text.substr(last + 1)};
 }
 
+std::optional<Command> pending_command(const api::QuantizedModel& model) {
+  const auto text = model.metadata.annotations.find(kCommandAnnotation);
+  if (text == model.metadata.annotations.end()) return std::nullopt;
+  auto command = parse_command(text->second);
+  if (!command || (model.status.command && model.status.command->id == command->id)) return std::nullopt;
+  return command;
+}
+
+api::CommandStatus answer(const Command& command, api::Time now, const std::string& refusal) {
+  return {.id = command.id,
+          .verb = command.verb,
+          .digest = command.digest,
+          .result = refusal.empty() ? "Done" : "Refused",
+          .message = refusal,
+          .at = api::format_time(now)};
+}
+
 }  // namespace stepdown::rollout

@@ -11,6 +11,17 @@ std::string digest12(const std::string& digest) {
   return digest.substr(digest.starts_with(kPrefix) ? kPrefix.size() : 0, 12);
 }
 
+std::string artifact_digest(const std::string& uri) {
+  constexpr std::string_view kClaim = "pvc://";
+  constexpr std::size_t kHexDigits = 64;
+  const auto slash = uri.starts_with(kClaim) ? uri.find('/', kClaim.size()) : std::string::npos;
+  if (slash == std::string::npos) return "";
+  const std::string folder = uri.substr(slash + 1, uri.find('/', slash + 1) - slash - 1);
+  const bool hex =
+      folder.size() == kHexDigits && folder.find_first_not_of("0123456789abcdef") == std::string::npos;
+  return hex ? "sha256:" + folder : "";
+}
+
 std::string hash8(std::initializer_list<std::string> parts) {
   std::string text;
   for (const std::string& part : parts) text += std::to_string(part.size()) + ":" + part;
@@ -40,7 +51,7 @@ std::string inspect_job(const api::QuantizedModel& model) {
 }
 
 std::string quantize_job(const api::QuantizedModel& model, const std::string& base_digest,
-                         const api::CandidateSpec& candidate) {
+                         const api::CandidateSpec& candidate, std::int64_t collected) {
   const auto number = [](const std::optional<std::int64_t>& value) {
     return value ? std::to_string(*value) : "";
   };
@@ -48,7 +59,18 @@ std::string quantize_job(const api::QuantizedModel& model, const std::string& ba
   return model.metadata.name + "-quant-" +
          hash8({model.metadata.uid, base_digest, claim(model), candidate.method, candidate.preset,
                 number(candidate.bits), number(candidate.group_size), calibration ? calibration->source : "",
-                calibration ? std::to_string(calibration->samples) : ""});
+                calibration ? std::to_string(calibration->samples) : "",
+                collected > 0 ? std::to_string(collected) : ""});
+}
+
+std::string collect_job(const api::QuantizedModel& model, const std::vector<std::string>& uris) {
+  std::string all;
+  for (const std::string& uri : uris) all += uri + "\n";
+  return model.metadata.name + "-collect-" + hash8({model.metadata.uid, all});
+}
+
+bool is_collect_job(const api::QuantizedModel& model, const std::string& name) {
+  return name.starts_with(model.metadata.name + "-collect-");
 }
 
 std::string evaluate_job(const api::QuantizedModel& model, const std::string& base_digest,

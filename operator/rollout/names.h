@@ -10,6 +10,8 @@ namespace stepdown::rollout::names {
 
 /// The first 12 hex digits of "sha256:…".
 std::string digest12(const std::string& digest);
+/// "sha256:…" of an artifact's place, pvc://claim/<64 hex digits>/…; empty where it names no artifact.
+std::string artifact_digest(const std::string& uri);
 /// 8 hex digits over all parts.
 std::string hash8(std::initializer_list<std::string> parts);
 
@@ -20,8 +22,12 @@ std::string gateway(const std::string& model);
 std::string claim(const api::QuantizedModel& model);
 
 std::string inspect_job(const api::QuantizedModel& model);
+/// `collected`: how often the artifact was removed again; each making has a Job of its own.
 std::string quantize_job(const api::QuantizedModel& model, const std::string& base_digest,
-                         const api::CandidateSpec& candidate);
+                         const api::CandidateSpec& candidate, std::int64_t collected);
+/// Removes `uris`, all of one claim.
+std::string collect_job(const api::QuantizedModel& model, const std::vector<std::string>& uris);
+bool is_collect_job(const api::QuantizedModel& model, const std::string& name);
 /// `digest`: of the artifact that is measured; the base's for the baseline. `image`: the engine that
 /// measures, part of what the figures are valid for.
 std::string evaluate_job(const api::QuantizedModel& model, const std::string& base_digest,

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -48,14 +49,22 @@ struct Child {
   bool operator==(const Child&) const = default;
 };
 
+/// What other models of the namespace do with claims; looked up for a model that has something to remove.
+struct Elsewhere {
+  std::set<std::string> digests;       ///< of artifacts that they hold or route to
+  std::set<std::string> quantizes_on;  ///< claims to which their Jobs write now
+};
+
 struct Observed {
   api::QuantizedModel model;
   std::vector<Job> jobs;
   std::vector<Deployment> deployments;
   std::vector<api::QuantRevision>
-      revisions;  ///< of its namespace: its own, and the one that fromRevision names
+      revisions;  ///< of its namespace: its own, and those that its spec or status names
   std::optional<api::EngineProfile> profile;  ///< that spec.serving.engine names
   std::vector<Child> children;
+  Elsewhere elsewhere;
+  bool namespace_ends = false;  ///< the API server refuses new objects in it
 
   const Job* job(const std::string& name) const;
   const Deployment* deployment(const std::string& name) const;

@@ -12,7 +12,6 @@
 namespace stepdown::rollout {
 
 inline constexpr const char* kFinalizer = "stepdown.dev/cleanup";
-inline constexpr const char* kCommandAnnotation = "stepdown.dev/command";
 
 /// Something that happened in this plan, for `kubectl describe`.
 struct Event {

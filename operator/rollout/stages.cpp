@@ -4,6 +4,7 @@
 
 #include "engine/base/error.h"
 #include "operator/compat/memory_fit.h"
+#include "operator/rollout/artifacts.h"
 #include "operator/rollout/children/jobs.h"
 #include "operator/rollout/children/records.h"
 #include "operator/rollout/choose.h"
@@ -63,39 +64,76 @@ void take_artifact(api::CandidateStatus& row, const QuantizeResult& result) {
 class Trials {
  public:
   Trials(const Observed& observed, const Settings& settings, const api::ModelFacts& base, api::Time now)
-      : observed_(observed), model_(observed.model), settings_(settings), base_(base), now_(now) {}
+      : observed_(observed),
+        model_(observed.model),
+        settings_(settings),
+        base_(base),
+        now_(now),
+        specs_(api::candidates_of(model_.spec.quantization)) {}
 
   Trial run() {
-    const auto candidates = api::candidates_of(model_.spec.quantization);
     out_.quantized = true;
-    out_.candidates.reserve(candidates.size());
-    for (const api::CandidateSpec& candidate : candidates) {
+    out_.candidates.reserve(specs_.size());
+    for (const api::CandidateSpec& candidate : specs_) {
       const api::CandidateStatus row = quantize(candidate);
-      out_.quantized = out_.quantized && (!row.digest.empty() || row.state == state::kFailed);
+      out_.quantized = out_.quantized && row.state != state::kQuantizing;
       out_.candidates.push_back(row);
     }
-    if (!out_.create.empty() && model_.spec.storage.claim_name.empty()) {
-      out_.create.insert(out_.create.begin(), children::claim(model_, base_, candidates.size()));
-    }
     evaluate();
+    if (out_.quantized && out_.evaluated) choose_best();
+    if (!out_.create.empty() && model_.spec.storage.claim_name.empty()) {
+      out_.create.insert(out_.create.begin(), children::claim(model_, base_, specs_.size()));
+    }
     return std::move(out_);
   }
 
  private:
   api::CandidateStatus quantize(const api::CandidateSpec& candidate) {
-    const std::string job = names::quantize_job(model_, base_.digest, candidate);
-    out_.jobs.push_back(job);
     const api::CandidateStatus* before = remembered(model_.status.candidates, candidate.name());
-    if (before != nullptr && before->quantize_job == job && !before->digest.empty()) {
-      api::CandidateStatus row = *before;
-      row.state = state::kEvaluating;
-      row.message.clear();
+    const std::int64_t collected = before != nullptr ? before->collected : 0;
+    api::CandidateStatus row{.name = candidate.name(),
+                             .quantize_job = names::quantize_job(model_, base_.digest, candidate, collected),
+                             .collected = collected};
+    out_.jobs.push_back(row.quantize_job);
+    if (before == nullptr || before->quantize_job != row.quantize_job || before->digest.empty()) {
+      make(row, candidate);
       return row;
     }
-    api::CandidateStatus row{.name = candidate.name(), .state = state::kQuantizing, .quantize_job = job};
+    row = *before;
+    row.state = state::kEvaluating;
+    row.message.clear();
+    const bool measured = model_.spec.evaluation.dataset.empty() || measured_before(row, before);
+    if (row.uri.empty() && !measured) make(row, candidate);
+    return row;
+  }
+
+  /// What was removed while another won is made again before it is served.
+  void choose_best() {
+    while (const auto best = choose(out_.candidates)) {
+      api::CandidateStatus& row = out_.candidates[*best];
+      const std::string digest = row.digest;
+      if (row.uri.empty()) make(row, specs_[*best]);
+      if (row.state == state::kFailed) continue;
+      out_.quantized = row.state != state::kQuantizing;
+      out_.evaluated = row.digest == digest;
+      if (!out_.quantized || !out_.evaluated) return;
+      row.state = state::kPassed;
+      out_.best = best;
+      return;
+    }
+  }
+
+  /// Follows the Job that makes the row's artifact; starts it where it is missing.
+  void make(api::CandidateStatus& row, const api::CandidateSpec& candidate) {
+    const std::string& job = row.quantize_job;
+    row.state = state::kQuantizing;
     const JobView seen = view(observed_, job, now_);
     row.message = seen.message;
     if (seen.progress == Progress::kMissing) {
+      if (const std::string collection = running_collection(observed_); !collection.empty()) {
+        row.message = "waits for Job " + collection + ", which removes old artifacts";
+        return;
+      }
       row.message = "Job " + job + " is made";
       out_.create.push_back(children::quantize_job(model_, settings_, job, base_, candidate));
     } else if (seen.progress == Progress::kFailed) {
@@ -109,7 +147,6 @@ class Trials {
         row.message = error.what();
       }
     }
-    return row;
   }
 
   void evaluate() {
@@ -180,9 +217,6 @@ class Trials {
     row.message = seen.message;
     if (seen.progress == Progress::kMissing) {
       row.message = "Job " + job + " is made";
-      if (row.name == "fp16" && model_.spec.storage.claim_name.empty()) {
-        out_.create.push_back(children::claim(model_, base_, out_.candidates.size()));
-      }
       out_.create.push_back(children::evaluate_job(model_, settings_, job, base_, measured));
     } else if (seen.progress == Progress::kFailed) {
       row.state = state::kFailed;
@@ -210,6 +244,7 @@ class Trials {
   const Settings& settings_;
   const api::ModelFacts& base_;
   api::Time now_;
+  std::vector<api::CandidateSpec> specs_;
   Trial out_;
 };
 

@@ -28,10 +28,11 @@ struct Inspection {
 Inspection inspect(const Observed& observed, const Settings& settings, api::Time now);
 
 struct Trial {
-  bool quantized = false;  ///< every candidate has an artifact or failed
+  bool quantized = false;  ///< every candidate was made or failed, and those that are needed are there
   bool evaluated = false;  ///< every artifact is judged
   std::optional<api::CandidateStatus> baseline;
   std::vector<api::CandidateStatus> candidates;
+  std::optional<std::size_t> best;  ///< the candidate that wins; absent: FP16, or not decided yet
   std::optional<StageProblem> problem;
   std::vector<nlohmann::json> create;
   std::vector<std::string> jobs;

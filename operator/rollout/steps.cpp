@@ -14,6 +14,7 @@ std::string short_name(const std::string& digest) {
   return names::digest12(digest);
 }
 
+/// One pass: what was decided before, and what becomes of it now.
 class Machine {
  public:
   explicit Machine(const StepInput& input) : in_(input) {
@@ -23,6 +24,10 @@ class Machine {
   }
 
   StepOutcome run() {
+    if (in_.base.empty()) {
+      obey();
+      return std::move(out_);
+    }
     follow_base();
     heed_verdict();
     obey();
@@ -43,7 +48,8 @@ class Machine {
     rollout().digest = digest;
     rollout().weight = weight;
     ++rollout().epoch;
-    rollout().step_started_at = api::format_time(in_.now);
+    // Rounded up: times are written in whole seconds, and no hold may end early.
+    rollout().step_started_at = api::format_time(in_.now + std::chrono::milliseconds(999));
   }
   void make_stable(const std::string& digest) {
     rollout().stable = digest;
@@ -105,54 +111,68 @@ class Machine {
     out_.rollback->ms_since_first_bad = verdict->ms_since_first_bad;
   }
 
-  void answer(const std::string& result, const std::string& message = "") {
-    out_.command = api::CommandStatus{in_.command->id, in_.command->verb, in_.command->digest,
-                                      result,          message,           api::format_time(in_.now)};
-  }
-
+  /// Carries the command out, or says why not. A retry waits until what failed before is gone.
   void obey() {
     if (!in_.command) return;
     const Command& command = *in_.command;
-    const bool at_candidate =
-        !rollout().digest.empty() && (command.digest.empty() || command.digest == rollout().digest);
+    if (command.verb == "retry" && !in_.failures_gone) return;
+    std::string refusal;
     if (command.verb == "pause" || command.verb == "resume") {
-      out_.paused = command.verb == "pause";
-      if (*out_.paused == in_.spec.paused) out_.paused.reset();
-      return answer("Done");
+      pause(command.verb == "pause");
+    } else if (command.verb == "retry") {
+      refusal = retry(command.digest);
+    } else if (command.verb == "rollback") {
+      refusal = roll_back_by_command(command.digest);
+    } else if (command.verb == "promote") {
+      refusal = promote(command.digest);
+    } else if (command.verb == "approve") {
+      refusal = approve(command.digest);
+    } else {
+      refusal = "unknown verb: use promote, approve, rollback, retry, pause or resume";
     }
-    if (command.verb == "retry") {
-      if (!in_.failed_jobs_gone) return;
-      std::erase_if(out_.blocked, [&](const api::Blocked& each) {
-        return command.digest.empty() || each.digest == command.digest;
-      });
-      rollout().retried_epoch = ++rollout().epoch;
-      return answer("Done");
-    }
-    if (command.verb == "rollback") {
-      const bool at_stable = rollout().stable != in_.base && command.digest == rollout().stable;
-      const bool stable_alone =
-          command.digest.empty() && rollout().digest.empty() && rollout().stable != in_.base;
-      if (!at_candidate && !at_stable && !stable_alone) {
-        return answer("Refused", "that revision gets no traffic");
-      }
-      roll_back(at_candidate ? rollout().digest : rollout().stable, "Command", "asked for by command",
-                "command");
-      return answer("Done");
-    }
-    if (command.verb == "promote") {
-      if (!at_candidate) return answer("Refused", "that revision is not under rollout");
-      if (!in_.candidate_ready) return answer("Refused", "its engine is not ready");
-      make_stable(rollout().digest);
-      return answer("Done");
-    }
-    if (command.verb == "approve") {
-      if (!at_candidate || rollout().weight == 0) return answer("Refused", "that revision is at no step");
-      if (const std::string gate = closed_gate(); !gate.empty()) return answer("Refused", gate);
-      if (!in_.spec.steps[step()].approval) return answer("Refused", "this step needs no approval");
-      next_step();
-      return answer("Done");
-    }
-    answer("Refused", "unknown verb: use promote, approve, rollback, retry, pause or resume");
+    out_.command = answer(command, in_.now, refusal);
+  }
+
+  bool is_candidate(const std::string& digest) const {
+    return !out_.rollout.digest.empty() && (digest.empty() || digest == out_.rollout.digest);
+  }
+
+  void pause(bool wanted) {
+    out_.paused = wanted;
+    if (wanted == in_.spec.paused) out_.paused.reset();
+  }
+
+  std::string retry(const std::string& digest) {
+    if (!digest.empty() && !is_blocked(digest)) return "that revision is not blocked";
+    const auto cleared = std::erase_if(
+        out_.blocked, [&](const api::Blocked& each) { return digest.empty() || each.digest == digest; });
+    if (cleared > 0) rollout().retried_epoch = ++rollout().epoch;
+    return "";
+  }
+
+  std::string roll_back_by_command(const std::string& digest) {
+    const std::string& stable = rollout().stable;
+    const bool at_stable =
+        stable != in_.base && (digest == stable || (digest.empty() && rollout().digest.empty()));
+    if (!is_candidate(digest) && !at_stable) return "that revision gets no traffic";
+    roll_back(is_candidate(digest) ? rollout().digest : stable, "Command", "asked for by command", "command");
+    return "";
+  }
+
+  std::string promote(const std::string& digest) {
+    if (!is_candidate(digest)) return "that revision is not under rollout";
+    if (!in_.candidate_ready) return "its engine is not ready";
+    make_stable(rollout().digest);
+    return "";
+  }
+
+  std::string approve(const std::string& digest) {
+    if (!is_candidate(digest) || rollout().weight == 0) return "that revision is at no step";
+    if (paused()) return "the rollout is paused: resume it first";
+    if (!in_.spec.steps[step()].approval) return "this step needs no approval";
+    if (std::string gate = closed_gate(); !gate.empty()) return gate;
+    next_step();
+    return "";
   }
 
   void pursue_target() {
@@ -269,7 +289,7 @@ class Machine {
     rollout().step = static_cast<std::int64_t>(at);
     const std::string gate = closed_gate();
     if (!gate.empty()) {
-      out_.message = gate;
+      out_.message = paused() ? "paused; " + gate : gate;
     } else if (paused()) {
       out_.message = "paused";
     } else if (in_.spec.steps[at].approval) {

@@ -9,7 +9,8 @@
 #include "operator/api/time.h"
 #include "operator/rollout/command.h"
 
-/// The state machine of traffic: pure, and the only writer of status.rollout.
+/// The state machine of traffic: pure, and the only writer of status.rollout. Without a base there is no
+/// traffic: commands alone are answered.
 namespace stepdown::rollout {
 
 /// What the spec leads to.
@@ -23,14 +24,15 @@ struct StepInput {
   const api::RolloutSpec& spec;
   const api::QuantizedModelStatus& status;  ///< as observed: rollout, verdict, blocked, paused, CanaryHealthy
   std::string uid;                          ///< of the QuantizedModel
-  std::string base;                         ///< digest of FP16
+  std::string base;                         ///< digest of FP16; empty while no source was ever read
   std::string base_before;                  ///< digest of FP16 when status was written; empty at first
   Target target;
   bool fp16_ready = false;        ///< FP16 can carry the full load
   bool candidate_ready = false;   ///< the target's own pods, of the present generation, are available
   bool candidate_failed = false;  ///< they did not become so within their deadline
   std::optional<Command> command;
-  bool failed_jobs_gone = true;  ///< the controller removes failed Jobs before a retry is acknowledged
+  bool failures_gone =
+      true;  ///< what failed before is removed before a retry is acknowledged: it would count again
   api::Time now;
 };
 

@@ -280,6 +280,15 @@ def end_state(cluster, name):
     }
 
 
+def at_rest(cluster, name):
+    """Ready, and what lost is removed from the claim: nothing is left to do."""
+    status = cluster.get("quantizedmodel", name)["status"]
+    ready = any(item["type"] == "Ready" and item["status"] == "True" for item in status["conditions"])
+    losers = [row for row in status["candidates"] if row["state"] != "Chosen" and row.get("uri")]
+    jobs = [job["metadata"]["name"] for job in cluster.get("jobs", selector=f"stepdown.dev/model={name}")]
+    return ready and not losers and not status.get("leftovers") and not any("-collect-" in job for job in jobs)
+
+
 def main(*tests):
     for test in tests:
         say(f"{test.__name__}: {(test.__doc__ or '').strip().splitlines()[0]}")

@@ -12,7 +12,8 @@ using nlohmann::json;
 
 constexpr int kRetries = 2;
 constexpr std::int64_t kWorkingMemory = 256 << 20;  // beside the weights that a Job maps
-constexpr int kBadInput = 2;                        // exit status: no retry can help
+constexpr int kCollectSeconds = 600;  // a claim that cannot be mounted holds up no deletion for longer
+constexpr int kBadInput = 2;          // exit status: no retry can help
 
 json job(const api::QuantizedModel& model, const Settings& settings, const std::string& name,
          const std::string& container, json args, const Mounts& mounts, json resources) {
@@ -115,6 +116,23 @@ json evaluate_job(const api::QuantizedModel& model, const Settings& settings, co
   const compat::Footprint footprint = compat::footprint(model.spec, base, measured.bytes, measured.kv_type);
   return job(model, settings, name, "evaluate", std::move(args), mounts,
              resources(model.spec.serving, footprint.at(2) + kWorkingMemory));
+}
+
+json collect_job(const api::QuantizedModel& model, const Settings& settings, const std::string& name,
+                 const std::vector<std::string>& uris) {
+  constexpr std::size_t kScheme = std::string_view("pvc://").size();
+  const std::size_t path = uris.front().find('/', kScheme) + 1;
+  Mounts mounts;
+  mounts.add_claim("artifacts", uris.front().substr(kScheme, path - 1 - kScheme), "/artifacts",
+                   /*read_only=*/false);
+  json args = {"artifacts", "--dir", "/artifacts"};
+  for (const std::string& uri : uris) {
+    args.push_back("--remove");
+    args.push_back(uri.substr(path));
+  }
+  json out = job(model, settings, name, "collect", std::move(args), mounts, json::object());
+  out["spec"]["activeDeadlineSeconds"] = kCollectSeconds;
+  return out;
 }
 
 std::string report_uri(const api::QuantizedModel& model, const std::string& evaluate_job) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include <nlohmann/json_fwd.hpp>
 
@@ -24,6 +25,10 @@ struct Measured {
 };
 nlohmann::json evaluate_job(const api::QuantizedModel& model, const Settings& settings,
                             const std::string& name, const api::ModelFacts& base, const Measured& measured);
+
+/// Removes artifacts and reports, all of one claim.
+nlohmann::json collect_job(const api::QuantizedModel& model, const Settings& settings,
+                           const std::string& name, const std::vector<std::string>& uris);
 
 /// Where the evaluate Job of that name leaves its report, seen from outside a pod.
 std::string report_uri(const api::QuantizedModel& model, const std::string& evaluate_job);

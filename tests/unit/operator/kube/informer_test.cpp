@@ -139,6 +139,29 @@ TEST_F(InformerTest, An410ListsAnewAndTellsTheDifference) {
   EXPECT_EQ(informer_.get({"n", "c"}), unchanged) << "the same object in memory";
 }
 
+TEST_F(InformerTest, FindsObjectsByTheWordsOfItsIndex) {
+  Informer informer(Client(server_), resources::kPods,
+                    {.index = [](const json& pod) -> std::vector<std::string> {
+                      return {"all", "version " + resource_version_of(pod)};
+                    }});
+  server_->set_list("7", {{"a", "1"}, {"b", "2"}});
+  informer.start();
+  ASSERT_TRUE(informer.wait_synced(milliseconds(4000)));
+  EXPECT_EQ(informer.indexed("all").size(), 2U);
+  EXPECT_EQ(informer.indexed("version 1").size(), 1U);
+  server_->play({200, std::nullopt,
+                 ScriptedServer::event("MODIFIED", "a", "8") + ScriptedServer::event("DELETED", "b", "9")});
+  EXPECT_TRUE(eventually([&] { return informer.indexed("version 8").size() == 1; }));
+  EXPECT_TRUE(eventually([&] { return informer.indexed("all").size() == 1; }));
+  EXPECT_TRUE(informer.indexed("version 1").empty());
+  server_->set_list("20", {{"c", "15"}});
+  server_->play({200, std::nullopt,
+                 R"({"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired"}})"
+                 "\n"});
+  EXPECT_TRUE(eventually([&] { return informer.indexed("version 15").size() == 1; }));
+  EXPECT_TRUE(informer.indexed("version 8").empty()) << "what a relist no longer shows";
+}
+
 TEST_F(InformerTest, KeepsWhatItKnowsWhileTheServerIsAway) {
   server_->set_list("7", {{"a", "1"}});
   server_->fail_lists = 1;

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "operator/rollout/children/common.h"
+#include "operator/rollout/command.h"
 #include "operator/rollout/plan.h"
 
 /// A cluster in memory that carries plans out, plays the Job and Deployment controllers and the gateway, and
@@ -64,7 +65,8 @@ class Cluster {
   /// Jobs end, pods start, the gateway follows.
   void world() {
     for (auto& [key, object] : objects) {
-      if (key.first == "Job" && !jobs.contains(key.second)) jobs[key.second] = finish(object);
+      if (key.first == "Job" && !jobs.contains(key.second) && !stuck.contains(key.second))
+        jobs[key.second] = finish(object);
       if (key.first == "Deployment") settle(key.second, object);
     }
     if (gateway_follows && model.status.rollout) {
@@ -142,6 +144,7 @@ class Cluster {
         seen.jobs.push_back({.name = key.second, .uid = "u"});
     }
     for (const auto& revision : foreign) seen.revisions.push_back(revision);
+    seen.elsewhere = elsewhere;
     return seen;
   }
 
@@ -165,6 +168,9 @@ class Cluster {
   std::set<ChildKey> pinned;
   std::set<std::string> stuck;  ///< Deployments whose pods never start
   std::vector<api::QuantRevision> foreign;
+  Elsewhere elsewhere;
+  std::set<std::string> disk;            ///< artifacts on the claim, as 64 hex digits
+  std::set<std::string> served_missing;  ///< Deployments that ran on an artifact which is not there
   bool gateway_follows = true;
   std::int64_t answers_a_step = 20;  ///< that the gateway has judged whenever one looks
   bool gone = false;
@@ -172,7 +178,7 @@ class Cluster {
   Plan last;
 
  private:
-  Job finish(const nlohmann::json& object) const {
+  Job finish(const nlohmann::json& object) {
     const auto& container = object.at("spec").at("template").at("spec").at("containers").at(0);
     const auto& args = container.at("args");
     const std::string program = args.at(0);
@@ -186,7 +192,12 @@ class Cluster {
       return job;
     }
     nlohmann::json summary;
-    if (program == "inspect") {
+    if (program == "artifacts") {
+      for (std::size_t i = 0; i + 1 < args.size(); ++i) {
+        if (args[i] == "--remove") disk.erase(args[i + 1].get<std::string>().substr(0, 64));
+      }
+      summary = {{"removed", 1}};
+    } else if (program == "inspect") {
       summary = {{"digest", base},
                  {"format", "gguf"},
                  {"size", 1000},
@@ -194,23 +205,31 @@ class Cluster {
                  {"memory", {{"weights", 1000}, {"kvPerToken", 2}, {"activations", 10}}}};
     } else if (program == "quantize") {
       const auto& [made, size] = artifact.at(value_of(args, "--preset"));
+      disk.insert(made.substr(made.find(':') + 1));
       summary = {{"digest", made},
                  {"path", "/artifacts/" + made.substr(7) + "/model.gguf"},
                  {"size", size},
                  {"bits", 4.5},
                  {"toolVersion", "1"}};
     } else {
-      std::string measured = base;
-      for (const auto& mount : container.at("volumeMounts")) {
-        if (mount.at("mountPath") == "/models/artifact")
-          measured = "sha256:" + mount.at("subPath").get<std::string>().substr(0, 64);
-      }
+      const std::string artifact = mounted_artifact(object);
+      const std::string measured = artifact.empty() ? base : "sha256:" + artifact;
       summary = {{"metrics",
                   {{"jsonPass",
                     {{"value", json_pass.at(measured)}, {"baseline", json_pass.at(base)}, {"n", 100}}}}}};
     }
     job.summary = summary.dump();
     return job;
+  }
+  /// The artifact that a Job's or Deployment's container mounts as its model; empty: the base.
+  static std::string mounted_artifact(const nlohmann::json& object) {
+    const auto& pod = object.at("spec").at("template").at("spec");
+    const auto& container = pod.at("containers").at(0);
+    for (const auto& mount : container.value("volumeMounts", nlohmann::json::array())) {
+      if (mount.at("mountPath") == "/models/artifact" && mount.contains("subPath"))
+        return mount.at("subPath").get<std::string>().substr(0, 64);
+    }
+    return "";
   }
   static std::string value_of(const nlohmann::json& args, const std::string& flag) {
     for (std::size_t i = 0; i + 1 < args.size(); ++i) {
@@ -220,6 +239,9 @@ class Cluster {
   }
   void settle(const std::string& name, const nlohmann::json& object) {
     Deployment& deployment = deployments[name];
+    if (const std::string model = mounted_artifact(object); !model.empty() && !disk.contains(model)) {
+      served_missing.insert(name);
+    }
     deployment.name = name;
     deployment.applied_hash = object.at("metadata").at("annotations").at(children::kAppliedHash);
     deployment.settled = !stuck.contains(name);

@@ -183,7 +183,7 @@ TEST(Commands, AtTheFirstStep) {
       {"rollback", "rollback", '4', "Done", 0, "b"},
       {"rollback another", "rollback", '8', "Refused", 5, "b"},
       {"pause", "pause", '4', "Done", 5, "b"},
-      {"retry", "retry", '4', "Done", 5, "b"},
+      {"retry what is not blocked", "retry", '4', "Refused", 5, "b"},
       {"unknown", "explode", '4', "Refused", 5, "b"},
   };
   for (const CommandCase& test : cases) {
@@ -232,6 +232,72 @@ TEST(Commands, ApprovalIsWaitedFor) {
   cluster.settle_all(4);
   EXPECT_EQ(cluster.model.status.command->result, "Done");
   EXPECT_EQ(cluster.weight(), 50);
+}
+
+TEST(Commands, ApprovalWaitsForResume) {
+  Cluster cluster;
+  cluster.model.spec.rollout.steps[0].approval = true;
+  cluster.until("Canary");
+  cluster.wait(std::chrono::hours(1));
+  cluster.command("pause", "", "1");
+  cluster.settle_all(4);
+  cluster.command("approve", digest('4'), "2");
+  cluster.settle_all(4);
+  EXPECT_EQ(cluster.model.status.command->message, "the rollout is paused: resume it first");
+  EXPECT_EQ(cluster.weight(), 5);
+}
+
+TEST(Commands, RetryOfAnEngineThatNeverStartedIsNotBlockedByItsOldPods) {
+  Cluster cluster;
+  cluster.stuck = {"m-444444444444"};
+  cluster.until("Starting");
+  cluster.settle_all();
+  cluster.deployments["m-444444444444"].deadline_exceeded = true;
+  cluster.gateway_follows = false;  // so that the old Deployment is still there when the retry comes
+  cluster.reconcile();
+  cluster.stuck.clear();
+  cluster.command("retry", "", "1");
+  cluster.settle_all();
+  EXPECT_EQ(cluster.model.status.command->result, "Done");
+  EXPECT_TRUE(cluster.model.status.blocked.empty());
+  EXPECT_EQ(cluster.model.status.rollout->digest, digest('4'));
+  cluster.gateway_follows = true;
+  cluster.until("Promoted");
+  EXPECT_EQ(cluster.model.status.phase, "Promoted");
+}
+
+TEST(Commands, AreAnsweredWhereNothingServesYet) {
+  struct Case {
+    const char* verb;
+    const char* result;
+    const char* message;
+  };
+  const Case cases[] = {{"retry", "Done", ""},
+                        {"pause", "Done", ""},
+                        {"promote", "Refused", "that revision is not under rollout"},
+                        {"approve", "Refused", "that revision is at no step"},
+                        {"rollback", "Refused", "that revision gets no traffic"}};
+  for (const Case& test : cases) {
+    Cluster cluster;
+    cluster.job_failure["inspect"] = "truncated file";
+    cluster.settle_all();
+    cluster.command(test.verb, "", "1");
+    cluster.settle_all();
+    ASSERT_TRUE(cluster.model.status.command) << test.verb;
+    EXPECT_EQ(cluster.model.status.command->result, test.result) << test.verb;
+    EXPECT_EQ(cluster.model.status.command->message, test.message) << test.verb;
+    EXPECT_EQ(cluster.model.status.phase, "Failed") << "a Job that fails again is not retried again";
+  }
+}
+
+TEST(Commands, OfASuspendedModelAreRefused) {
+  Cluster cluster;
+  cluster.until("Canary");
+  cluster.edit([](auto& spec) { spec.suspend = true; });
+  cluster.command("promote", digest('4'), "1");
+  cluster.settle_all();
+  EXPECT_EQ(cluster.model.status.command->result, "Refused");
+  EXPECT_EQ(cluster.weight(), 5);
 }
 
 TEST(Commands, AreCarriedOutOnce) {
