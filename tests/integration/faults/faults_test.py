@@ -1,0 +1,255 @@
+"""Whatever goes wrong between the operator and its API server, the end is the undisturbed run's."""
+import concurrent.futures
+import http.client
+import json
+import os
+import re
+import signal
+import ssl
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "controller"))
+from api import Api, wait_for
+from controller_test import CHILDREN, MODEL, OPERATOR, ROOT, kubectl, told
+from faulty_proxy import FaultyProxy
+from world import World
+
+BASE, SMALL, LARGE = ("sha256:" + digit * 64 for digit in "b48")
+QUICK = [{"weight": 5, "hold": "1s"}, {"weight": 100, "hold": "1s"}]
+
+
+class Operator:
+    def __init__(self, kubeconfig, namespace, log, *flags):
+        self.log = open(log, "a")
+        self.process = subprocess.Popen(
+            [OPERATOR, "--kubeconfig", kubeconfig, "--namespace", namespace, "--metrics-addr", "127.0.0.1:0", *flags],
+            stdout=subprocess.DEVNULL, stderr=self.log)
+
+    def end(self, sign=signal.SIGTERM):
+        self.process.send_signal(sign)
+        self.process.wait(30)
+        self.log.close()
+
+    def peak_mebibytes(self):
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmHWM:\s+(\d+)", status).group(1)) >> 10
+
+
+class Suite:
+    def __init__(self, work):
+        self.work = work
+        self.pki = work / "api/pki"
+        self.server = json.loads(kubectl("config", "view", "--raw", "-o", "json"))["clusters"][0]["cluster"]["server"]
+        self.address = self.server.split("//")[1].split(":")
+        tls = ssl.create_default_context(cafile=self.pki / "ca.crt")
+        tls.load_cert_chain(self.pki / "admin.crt", self.pki / "admin.key")
+        self.tls = tls
+        self.proxy = FaultyProxy((self.address[0], int(self.address[1])), self.pki / "server.crt", self.pki / "server.key", tls)
+        self.disturbed = work / "disturbed-kubeconfig"
+        text = Path(os.environ["KUBECONFIG"]).read_text()
+        self.disturbed.write_text(text.replace(self.server, f"https://127.0.0.1:{self.proxy.port}"))
+        kubectl("apply", "-f", str(ROOT / "crds"))
+
+    def close(self):
+        self.proxy.close()
+
+
+class Run:
+    """One namespace with its world, and operators that come and go."""
+
+    def __init__(self, suite, name):
+        self.suite = suite
+        self.namespace = name
+        self.log = suite.work / f"{name}.log"
+        self.operators = []
+
+    def __enter__(self):
+        kubectl("create", "namespace", self.namespace)
+        self.api = Api(self.namespace)
+        self.world = World(self.api)
+        return self
+
+    def __exit__(self, kind, error, trace):
+        if kind:
+            print(self.log.read_text()[-4000:] if self.log.exists() else "", file=sys.stderr)
+        for operator in self.operators:
+            if operator.process.poll() is None:
+                operator.end(signal.SIGKILL)
+        self.world.stop.set()
+        self.world.thread.join()
+        self.api.close()
+        kubectl("delete", "namespace", self.namespace, "--wait=false")
+
+    def operator(self, kubeconfig, *flags):
+        self.operators.append(Operator(kubeconfig, self.namespace, self.log, *flags))
+        return self.operators[-1]
+
+    def create(self):
+        model = json.loads(json.dumps(MODEL))
+        model["spec"]["rollout"]["steps"] = QUICK
+        self.api.create("QuantizedModel", model)
+
+    def model(self):
+        return self.api.get("QuantizedModel", "demo")
+
+    def status(self):
+        return (self.model() or {}).get("status", {})
+
+    def until(self, phase, seconds=120):
+        wait_for(f"phase {phase}", lambda: self.status().get("phase") == phase, seconds)
+
+    def until_settled(self, stable, seconds=180):
+        """Promoted, every engine ready, and what is superfluous gone."""
+        def settled():
+            status = self.status()
+            ready = {each["type"]: each["status"] for each in status.get("conditions", [])}.get("Ready")
+            losers = [row for row in status.get("candidates", []) if row.get("digest") != stable and row.get("uri")]
+            return (ready == "True" and not losers and status.get("stableRevision", "").endswith(stable[7:19])
+                    and not any("-collect-" in job["metadata"]["name"] for job in self.api.list("Job")))
+        wait_for("the end state", settled, seconds)
+
+    def end_state(self):
+        status = self.status()
+        children = {kind: sorted(re.sub(r"-[0-9a-f]{8}$", "", item["metadata"]["name"]) for item in self.api.list(kind)
+                                 if item["metadata"].get("labels", {}).get("stepdown.dev/model") == "demo")
+                    for kind in CHILDREN}
+        return {"phase": status["phase"], "stable": status["stableRevision"], "children": children,
+                "conditions": {each["type"]: (each["status"], each["reason"]) for each in status["conditions"]},
+                "candidates": [(row["name"], row["state"], row.get("collected")) for row in status["candidates"]]}
+
+    def versions(self):
+        return {(kind, item["metadata"]["name"]): item["metadata"]["resourceVersion"]
+                for kind in CHILDREN for item in self.api.list(kind)}
+
+
+def undisturbed(suite):
+    with Run(suite, "undisturbed") as run:
+        run.operator(os.environ["KUBECONFIG"])
+        run.create()
+        run.until_settled(SMALL)
+        state = run.end_state()
+        told(f"undisturbed: {state['stable']}")
+        return state
+
+
+STORMS = {
+    "429 and 5xx for half of all requests": {"refuse": 0.5},
+    "a third of all answers to writes lost": {"lose_answer": 0.33},
+    "watches cut in mid-line": {"cut_watch_after": 20_000},
+    "410 Gone for half of all watches": {"expire_watches": 0.5},
+    "all of it": {"refuse": 0.2, "lose_answer": 0.2, "cut_watch_after": 20_000, "expire_watches": 0.3},
+}
+
+
+def storms(suite, wanted):
+    faults = suite.proxy.faults
+    for number, (name, storm) in enumerate(STORMS.items()):
+        faults.told.clear()
+        for field, value in storm.items():
+            setattr(faults, field, value)
+        with Run(suite, f"storm-{number}") as run:
+            run.operator(suite.disturbed)
+            run.create()
+            run.until_settled(SMALL)
+            state = run.end_state()
+            assert state == wanted, f"{name}: ended elsewhere:\n{state}\nundisturbed:\n{wanted}"
+        assert faults.told, name
+        told(f"{name}: the same end ({', '.join(f'{count} x {what}' for what, count in sorted(faults.told.items()))})")
+        for field in storm:
+            setattr(faults, field, 0)
+
+
+def stale_server(suite):
+    """An operator that starts against a server that lags: it promotes nothing again and deletes nothing newer."""
+    faults = suite.proxy.faults
+    with Run(suite, "stale") as run:
+        operator = run.operator(suite.disturbed)
+        run.create()
+        run.until("Canary")
+        paths = {run.api.path(kind) for kind in CHILDREN + ["QuantizedModel"]} | {run.api.path("Pod")}
+        past = {path: json.dumps(run.api.call("GET", path)).encode() for path in paths}
+        run.until_settled(SMALL)
+        run.api.merge("QuantizedModel", "demo", {"spec": {"quantization": {"candidates": [{"method": "gguf", "preset": "Q8_0"}]}}})
+        run.until_settled(LARGE)
+        operator.end(signal.SIGKILL)
+        before, epoch = run.versions(), run.status()["rollout"]["epoch"]
+        faults.frozen_lists = past
+        faults.hang_watches = True
+        stale = run.operator(suite.disturbed)
+        time.sleep(8)
+        assert run.status()["rollout"]["epoch"] == epoch, run.status()["rollout"]
+        after = run.versions()
+        assert before.items() <= after.items(), f"changed or gone: {set(before.items()) - set(after.items())}"
+        faults.frozen_lists = {}
+        faults.hang_watches = False
+        stale.end(signal.SIGKILL)
+        run.operator(suite.disturbed)
+        run.until_settled(LARGE)
+        assert run.versions().keys() == before.keys(), run.versions().keys() ^ before.keys()
+        told("a server that lags: nothing is promoted again, nothing newer is deleted")
+
+
+def leader_dies(suite):
+    with Run(suite, "leader") as run:
+        flags = ("--leader-elect", "--lease-namespace", "leader")
+        first = run.operator(suite.disturbed, *flags)
+        run.create()
+        run.until_settled(SMALL)
+        run.operator(suite.disturbed, *flags)
+        time.sleep(3)
+        first.end(signal.SIGKILL)
+        died = time.monotonic()
+        generation = run.api.merge("QuantizedModel", "demo", {"spec": {"rollout": {"control": {"percent": 7}}}})["metadata"]["generation"]
+        wait_for("the second copy reconciles", lambda: run.status()["observedGeneration"] == generation, 30)
+        took = time.monotonic() - died
+        assert took <= 20, took
+        told(f"the leader is killed: the second copy reconciles after {took:.1f} s")
+
+
+def cold_list(suite, count=10_000):
+    """A start against 10,000 QuantRevisions: memory is bounded, and the model is still reconciled."""
+    with Run(suite, "cold") as run:
+        def fill(numbers):
+            connection = http.client.HTTPSConnection(suite.address[0], int(suite.address[1]), context=suite.tls)
+            for number in numbers:
+                digest = f"sha256:{number:064x}"
+                connection.request("POST", run.api.path("QuantRevision"), json.dumps({
+                    "apiVersion": "stepdown.dev/v1alpha1", "kind": "QuantRevision", "metadata": {"name": f"other-{number}"},
+                    "spec": {"model": "other", "base": {"digest": BASE, "uri": "file:///models/base"}, "method": "gguf", "preset": "Q8_0",
+                             "toolVersion": "test", "artifact": {"uri": f"pvc://c/{number:064x}/model.gguf", "digest": digest, "size": 1},
+                             "scores": {"jsonPass": {"value": 0.99, "baseline": 0.99, "delta": 0, "n": 200}}}}),
+                    {"Content-Type": "application/json"})
+                answer = connection.getresponse()
+                assert answer.status == 201, answer.read()
+                answer.read()
+        started = time.monotonic()
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            list(pool.map(fill, [range(part, count, 4) for part in range(4)]))
+        print(f"{count} objects made in {time.monotonic() - started:.0f} s", flush=True)
+        operator = run.operator(os.environ["KUBECONFIG"])
+        started = time.monotonic()
+        run.create()
+        run.until("Quantizing", 60)
+        first = time.monotonic() - started
+        run.until_settled(SMALL)
+        peak = operator.peak_mebibytes()
+        assert peak < 256, peak
+        told(f"{count} objects at start: first reconcile after {first:.1f} s, peak memory {peak} MiB")
+
+
+def main():
+    suite = Suite(Path(sys.argv[1]))
+    try:
+        wanted = undisturbed(suite)
+        storms(suite, wanted)
+        stale_server(suite)
+        leader_dies(suite)
+        cold_list(suite)
+    finally:
+        suite.close()
+
+
+main()
