@@ -1,6 +1,8 @@
 #include <vector>
 
 #include "engine/base/program.h"
+#include "operator/cli/diff_command.h"
+#include "operator/cli/report_command.h"
 #include "operator/cli/status_command.h"
 #include "operator/cli/validate_command.h"
 #include "operator/cli/verb_command.h"
@@ -10,6 +12,8 @@
 int main(int argc, char** argv) {
   std::vector<stepdown::Command> commands = {
       stepdown::cli::status_command(),
+      stepdown::cli::report_command(),
+      stepdown::cli::diff_command(),
       stepdown::cli::validate_command(),
   };
   for (stepdown::Command& verb : stepdown::cli::verb_commands()) commands.push_back(std::move(verb));

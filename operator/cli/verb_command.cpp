@@ -44,42 +44,61 @@ json answer_to(const json& model, const std::string& id) {
   return kube::text_at(command, "/id") == id ? command : json();
 }
 
-int send(const ModelTarget& target, const std::string& verb, const std::string& digest, int wait_seconds) {
-  const ModelTarget::Connection connection = target.connect();
-  get_model(connection);
+struct Request {
+  std::string verb;
+  std::string model;
+  std::string revision;
+  int wait_seconds = 30;
+};
+
+/// The digest that --revision names: a digest itself, or the artifact's of a QuantRevision.
+std::string digest_of(const Connection& connection, const std::string& revision) {
+  if (revision.empty() || revision.starts_with("sha256:")) return revision;
+  return kube::text_at(get_revision(connection, revision), "/spec/artifact/digest");
+}
+
+int send(const ClusterTarget& target, const Request& request) {
+  const Connection connection = target.connect();
+  const kube::ObjectKey key{connection.ns, request.model};
+  get_model(connection, request.model);
   const std::string id = new_id();
-  const json patch = {
-      {"metadata", {{"annotations", {{"stepdown.dev/command", verb + "/" + digest + "/" + id}}}}}};
-  const auto patched = connection.client.patch_merge(kQuantizedModels, connection.key, patch);
+  const std::string command = request.verb + "/" + digest_of(connection, request.revision) + "/" + id;
+  const json patch = {{"metadata", {{"annotations", {{"stepdown.dev/command", command}}}}}};
+  const auto patched = connection.client.patch_merge(kQuantizedModels, key, patch);
   if (!patched) throw kube::ApiException(patched.error());
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(wait_seconds);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(request.wait_seconds);
   while (std::chrono::steady_clock::now() < deadline) {
-    const json answer = answer_to(get_model(connection), id);
-    if (answer.is_object()) {
-      const std::string result = kube::text_at(answer, "/result");
-      const std::string message = kube::text_at(answer, "/message");
-      if (result != "Done") throw Error(verb + " refused: " + message, connection.key.text());
-      std::printf("%s: %s%s\n", connection.key.text().c_str(), verb.c_str(),
-                  message.empty() ? "" : (": " + message).c_str());
+    const json model = get_model(connection, request.model);
+    if (const json answer = answer_to(model, id); answer.is_object()) {
+      if (kube::text_at(answer, "/result") != "Done") {
+        throw Error(request.verb + " refused: " + kube::text_at(answer, "/message"), key.text());
+      }
+      std::printf("%s: %s done; %s: %s\n", key.text().c_str(), request.verb.c_str(),
+                  kube::text_at(model, "/status/phase").c_str(),
+                  kube::text_at(model, "/status/summary/message").c_str());
       return kDone;
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
-  throw Error("the operator has not answered in " + std::to_string(wait_seconds) + " s; the command stands",
-              connection.key.text(), "check that the operator runs");
+  throw Error(
+      "the operator has not answered in " + std::to_string(request.wait_seconds) + " s; the command stands",
+      key.text(), "check that the operator runs");
 }
 
 Command verb_command(const Verb& verb) {
-  return {
-      verb.name, verb.summary, [name = std::string(verb.name)](CLI::App& app) {
-        const auto target = add_model_target(app);
-        auto digest = std::make_shared<std::string>();
-        auto wait = std::make_shared<int>(30);
-        app.add_option("--digest", *digest, "Only if this revision is concerned (sha256:…)")
-            ->type_name("DIGEST");
-        app.add_option("--wait", *wait, "Seconds to wait for the operator's answer")->capture_default_str();
-        return [=] { return send(*target, name, *digest, *wait); };
-      }};
+  return {verb.name, verb.summary, [verb_name = std::string(verb.name)](CLI::App& app) {
+            const auto model = add_model_name(app);
+            const auto target = add_cluster_target(app);
+            const auto request = std::make_shared<Request>(Request{.verb = verb_name});
+            app.add_option("--revision", request->revision,
+                           "Only if this one is concerned: a QuantRevision's name, or sha256:…");
+            app.add_option("--wait", request->wait_seconds, "Seconds to wait for the operator's answer")
+                ->capture_default_str();
+            return [=] {
+              request->model = *model;
+              return send(*target, *request);
+            };
+          }};
 }
 
 }  // namespace
