@@ -6,6 +6,7 @@
 
 #include "operator/local/api/api_command.h"
 #include "operator/local/node/node_agent.h"
+#include "operator/local/proxy/proxy_command.h"
 #include "operator/local/supervisor/up_command.h"
 
 namespace stepdown::local {
@@ -15,8 +16,8 @@ Command local_command() {
           [](CLI::App& app) -> std::function<int()> {
             auto chosen = std::make_shared<std::function<int()>>();
             app.require_subcommand(1);
-            for (const Command& command :
-                 {up_command(), down_command(), api_command(), node_command(), container_command()}) {
+            for (const Command& command : {up_command(), down_command(), api_command(), node_command(),
+                                           proxy_command(), container_command()}) {
               CLI::App* sub = app.add_subcommand(std::string(command.name), std::string(command.summary));
               auto body = command.configure(*sub);
               sub->callback([chosen, body = std::move(body)] { *chosen = body; });

@@ -27,6 +27,12 @@ Json causes_json(const std::vector<Cause>& causes) {
   return list;
 }
 
+std::string forbidden_message(const Subject& subject, const std::string& why) {
+  if (subject.plural.empty()) return why;
+  return resource_name(subject) + (subject.name.empty() ? "" : " " + in_quotes(subject.name)) +
+         " is forbidden: " + why;
+}
+
 std::string join(const std::vector<std::string>& parts, std::string_view separator) {
   std::string out;
   for (const std::string& part : parts) {
@@ -58,12 +64,17 @@ ApiError unauthorized() {
 }
 
 ApiError forbidden(const Subject& subject, const std::string& why) {
-  const std::string what = subject.plural.empty()
-                               ? why
-                               : resource_name(subject) +
-                                     (subject.name.empty() ? "" : " " + in_quotes(subject.name)) +
-                                     " is forbidden: " + why;
-  return {403, "Forbidden", what, details_of(subject)};
+  return {403, "Forbidden", forbidden_message(subject, why), details_of(subject)};
+}
+
+ApiError ending_namespace(const Subject& subject, const std::string& space) {
+  Json details = details_of(subject);
+  details["causes"] = causes_json(
+      {{"NamespaceTerminating", "namespace " + space + " is being terminated", "metadata.namespace"}});
+  return {403, "Forbidden",
+          forbidden_message(subject, "unable to create new content in namespace " + space +
+                                         " because it is being terminated"),
+          details};
 }
 
 ApiError not_found(const Subject& subject) {

@@ -44,6 +44,8 @@ struct Subject {
 ApiError bad_request(const std::string& message);
 ApiError unauthorized();
 ApiError forbidden(const Subject& subject, const std::string& why);
+/// 403 for a new object in a namespace that is being deleted.
+ApiError ending_namespace(const Subject& subject, const std::string& space);
 ApiError not_found(const Subject& subject);
 ApiError path_not_found();
 ApiError method_not_allowed(const std::string& message);

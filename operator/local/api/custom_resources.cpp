@@ -35,6 +35,17 @@ const Json* version_schema(const Json& version) {
   return &(*schema)["openAPIV3Schema"];
 }
 
+/// A CRD may restrict the name and generateName of its objects, and nothing else of their metadata.
+Json metadata_limits(const Json& version) {
+  Json limits = Json::object();
+  const Json* schema = version_schema(version);
+  for (const char* name : {"name", "generateName"}) {
+    const Json::json_pointer place(std::string("/properties/metadata/properties/") + name);
+    if (schema != nullptr && schema->contains(place)) limits[name] = schema->at(place);
+  }
+  return limits;
+}
+
 /// Walks a schema as the structural rules ask: every node typed, no unknown keyword, rules that compile.
 class SchemaCheck {
  public:
@@ -347,6 +358,9 @@ std::vector<std::shared_ptr<const Resource>> resources_of(
     resource->openapi = published_schema(version, resource->group, resource->version, resource->kind);
     auto schemas = std::make_shared<SchemaSet>(*builtin_schemas);
     resource->schema = schemas->compile(resource->openapi);
+    if (const Json limits = metadata_limits(version); !limits.empty()) {
+      resource->metadata_limits = schemas->compile({{"type", "object"}, {"properties", limits}});
+    }
     resource->schemas = std::move(schemas);
     resources.push_back(std::move(resource));
   }

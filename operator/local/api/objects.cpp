@@ -1,27 +1,16 @@
 #include "operator/local/api/objects.h"
 
-#include <algorithm>
-
 #include "operator/local/api/admission.h"
 #include "operator/local/api/clock.h"
 #include "operator/local/api/conversion.h"
 #include "operator/local/api/custom_resources.h"
+#include "operator/local/api/draft.h"
 #include "operator/local/api/metadata.h"
+#include "operator/local/api/patch.h"
 #include "operator/local/api/schema_walk.h"
-#include "operator/local/api/strategic_merge.h"
 
 namespace stepdown::local::api {
 namespace {
-
-constexpr std::string_view kDefinitions = "customresourcedefinitions.apiextensions.k8s.io";
-
-/// Older clients print Go's zero time as null.
-void drop_null_metadata(Json& object) {
-  if (!object.is_object() || !object.contains("metadata") || !object["metadata"].is_object()) return;
-  Json& metadata = object["metadata"];
-  for (auto it = metadata.begin(); it != metadata.end();)
-    it = it->is_null() ? metadata.erase(it) : std::next(it);
-}
 
 /// What the server alone writes; a client's values give way to the live object's.
 void keep_server_fields(Json& object, const Json& live) {
@@ -45,54 +34,15 @@ Json desired(const Json& object, const Resource& resource) {
   return out;
 }
 
-bool counts_generations(const Resource& resource) {
-  return resource.custom || resource.group == "apps" || resource.group == "batch" ||
-         resource.group == "policy" || resource.storage == kDefinitions || resource.storage == "pods";
-}
-
-void check_kind(const Json& object, const Resource& resource) {
-  const auto text = [&](const char* key) {
-    const auto it = object.find(key);
-    return it != object.end() && it->is_string() ? it->get<std::string>() : std::string();
-  };
-  const std::string api_version = text("apiVersion");
-  const std::string kind = text("kind");
-  if (kind.empty()) {
-    throw bad_request("Object 'Kind' is missing in '" +
-                      object.dump(-1, ' ', false, Json::error_handler_t::replace) + "'");
-  }
-  if (kind != resource.kind || (api_version != resource.api_version() && !api_version.empty())) {
-    throw bad_request("the API version in the data (" + api_version + ", Kind=" + kind +
-                      ") does not match the expected API version (" + resource.api_version() +
-                      ", Kind=" + resource.kind + ")");
-  }
-}
-
-/// Built-in kinds are decoded into typed structures: a wrong type is no field error but an unreadable
-/// request.
-void check_types(const Json& object, const Resource& resource) {
-  for (const Cause& cause : validate(object, nullptr, *resource.schema)) {
-    if (cause.reason != "FieldValueTypeInvalid") continue;
-    throw bad_request(resource.kind + " in version \"" + resource.version + "\" cannot be handled as a " +
-                      resource.kind + ": json: cannot unmarshal: " + cause.field + ": " + cause.message);
-  }
-}
-
 /// The schema's errors. What Go's types cannot leave out of a built-in status is zero there, not missing.
 std::vector<Cause> check_schema(const Json& object, const Json* old, const Resource& resource) {
-  std::vector<Cause> causes = validate(object, old, *resource.schema);
+  std::vector<Cause> causes = validate(object, old, *resource.schema, resource.metadata_limits);
   if (!resource.custom) {
     std::erase_if(causes, [](const Cause& cause) {
       return cause.reason == "FieldValueRequired" && cause.field.starts_with("status.");
     });
   }
   return causes;
-}
-
-std::string joined(const std::vector<std::string>& parts) {
-  std::string out;
-  for (const std::string& part : parts) out += (out.empty() ? "" : ", ") + part;
-  return out;
 }
 
 Json default_token_object(const std::string& space) {
@@ -107,52 +57,6 @@ Json default_token_object(const std::string& space) {
 
 }  // namespace
 
-/// A write on its way: the object in the request's version, what to call it, and what was noticed.
-struct Objects::Draft {
-  Json object;
-  Key key;
-  std::string subresource;
-  WriteOptions options;
-  std::vector<std::string> warnings = {};
-  bool applied = false;  ///< managedFields are settled
-
-  Writer writer() const { return {options.manager, subresource, now_rfc3339()}; }
-};
-
-void Objects::decode(const Resource& resource, const std::string& space, Draft& draft) {
-  Json& object = draft.object;
-  drop_null_metadata(object);
-  require_shape(object, cluster_.object_meta());
-  check_kind(object, resource);
-  object["apiVersion"] = resource.api_version();
-  if (!object.contains("metadata") || object["metadata"].is_null()) object["metadata"] = Json::object();
-  std::vector<std::string> unknown;
-  prune(object, *resource.schema, true, unknown);
-  if (!unknown.empty() && draft.options.field_validation != "Ignore") {
-    std::vector<std::string> sentences;
-    for (const std::string& path : unknown) sentences.push_back("unknown field \"" + path + "\"");
-    if (draft.options.field_validation == "Strict") {
-      throw bad_request(resource.kind + " in version \"" + resource.version + "\" cannot be handled as a " +
-                        resource.kind + ": strict decoding error: " + joined(sentences));
-    }
-    draft.warnings.insert(draft.warnings.end(), sentences.begin(), sentences.end());
-  }
-  const std::string given = meta(object, "namespace");
-  if (resource.namespaced) {
-    if (!given.empty() && given != space) {
-      throw bad_request(
-          "the namespace of the provided object does not match the namespace sent on the request");
-    }
-    object["metadata"]["namespace"] = space;
-  } else {
-    object["metadata"].erase("namespace");
-  }
-  apply_defaults(object, *resource.schema);
-  if (resource.custom) return;
-  check_types(object, resource);
-  complete_defaults(object, resource);
-}
-
 Json Objects::get(const Resource& resource, const std::string& space, const std::string& name) {
   auto object = cluster_.store().get({resource.storage, space, name});
   if (!object) throw not_found(resource.subject(name));
@@ -162,7 +66,7 @@ Json Objects::get(const Resource& resource, const std::string& space, const std:
 Outcome Objects::create(const Resource& resource, const std::string& space, Json object,
                         const WriteOptions& options) {
   Draft draft{std::move(object), {resource.storage, space, {}}, {}, options};
-  decode(resource, space, draft);
+  draft.decode(resource, cluster_.object_meta());
   if (!meta(draft.object, "resourceVersion").empty())
     throw bad_request("resourceVersion should not be set on objects to be created");
   Store::Transaction store(cluster_.store());
@@ -181,8 +85,7 @@ Outcome Objects::insert(const Resource& resource, Store::Transaction& store, Dra
     const auto space = store.get({"namespaces", "", draft.key.space});
     if (!space) throw not_found({"", "namespaces", "Namespace", draft.key.space});
     if (is_deleting(*space)) {
-      throw forbidden(subject, "unable to create new content in namespace " + draft.key.space +
-                                   " because it is being terminated");
+      throw ending_namespace(subject, draft.key.space);
     }
   }
   if (!draft.key.name.empty() && store.get(draft.key)) throw already_exists(subject);
@@ -233,7 +136,7 @@ Outcome Objects::insert(const Resource& resource, Store::Transaction& store, Dra
 Outcome Objects::replace(const Resource& resource, const std::string& space, const std::string& name,
                          const std::string& subresource, Json object, const WriteOptions& options) {
   Draft draft{std::move(object), {resource.storage, space, name}, subresource, options};
-  decode(resource, space, draft);
+  draft.decode(resource, cluster_.object_meta());
   if (const std::string given = meta(draft.object, "name"); given != name) {
     throw bad_request("the name of the object (" + given + ") does not match the name on the URL (" + name +
                       ")");
@@ -250,80 +153,24 @@ Outcome Objects::patch(const Resource& resource, const std::string& space, const
   Draft draft{{}, {resource.storage, space, name}, subresource, options};
   Store::Transaction store(cluster_.store());
   auto stored = store.get(draft.key);
-  const Subject subject = resource.subject(name);
-  if (!stored && (type != PatchType::kApply || !subresource.empty())) throw not_found(subject);
+  if (!stored && (type != PatchType::kApply || !subresource.empty())) throw not_found(resource.subject(name));
   const Json live = stored ? from_storage(std::move(*stored), resource) : Json::object();
   if (type == PatchType::kApply) {
-    Draft config{patch, draft.key, subresource, options};
-    drop_null_metadata(config.object);
-    require_shape(config.object, cluster_.object_meta());
-    check_kind(config.object, resource);
-    if (!config.object.contains("metadata")) config.object["metadata"] = Json::object();
-    if (config.object["metadata"].contains("managedFields") &&
-        !config.object["metadata"]["managedFields"].empty()) {
-      throw bad_request("metadata.managedFields must be nil");
-    }
-    if (!meta(config.object, "name").empty() && meta(config.object, "name") != name) {
-      throw bad_request("the name of the object (" + meta(config.object, "name") +
-                        ") does not match the name on the URL (" + name + ")");
-    }
-    config.object["metadata"]["name"] = name;
-    if (const std::string version = meta(config.object, "resourceVersion");
-        !version.empty() && stored && version != meta(live, "resourceVersion")) {
-      throw conflict(
-          subject,
-          "the object has been modified; please apply your changes to the latest version and try again");
-    }
-    // Unknown fields are told about as they stand in the configuration, and never owned.
-    std::vector<std::string> unknown;
-    Json known = config.object;
-    prune(known, *resource.schema, true, unknown);
-    if (!unknown.empty()) {
-      throw ApiError(500, "",
-                     "failed to create typed patch object (" + meta(patch, "namespace") + "/" + name + "; " +
-                         resource.api_version() + ", Kind=" + resource.kind + "): ." + unknown.front() +
-                         ": field not declared in schema");
-    }
-    if (resource.namespaced) known["metadata"]["namespace"] = space;
-    if (!subresource.empty()) {
-      Json narrow = {
-          {"apiVersion", known["apiVersion"]}, {"kind", known["kind"]}, {"metadata", {{"name", name}}}};
-      if (resource.namespaced) narrow["metadata"]["namespace"] = space;
-      if (known.contains(subresource)) narrow[subresource] = known[subresource];
-      known = std::move(narrow);
-    } else if (resource.has("status")) {
-      known.erase("status");
-    }
+    const Json known =
+        applied_configuration(patch, live, resource, draft.key, subresource, cluster_.object_meta());
     draft.object = apply_config(live, known, resource, draft.writer(), options.force);
     draft.object["apiVersion"] = resource.api_version();
     draft.object["kind"] = resource.kind;
     draft.applied = true;
-    decode(resource, space, draft);
+    draft.decode(resource, cluster_.object_meta());
     if (!live.empty()) {
       draft.object["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"];
       return update(resource, store, std::move(draft), live);
     }
     return insert(resource, store, std::move(draft));
   }
-  try {
-    if (type == PatchType::kJson) {
-      if (!patch.is_array()) throw bad_request("a JSON patch must be an array of operations");
-      draft.object = live.patch(patch);
-    } else if (type == PatchType::kMerge) {
-      if (!patch.is_object()) throw bad_request("a merge patch must be an object");
-      draft.object = live;
-      draft.object.merge_patch(patch);
-    } else {
-      if (!patch.is_object()) throw bad_request("a strategic merge patch must be an object");
-      draft.object = strategic_merge(live, patch, resource.schema);
-    }
-  } catch (const Json::exception& error) {
-    throw ApiError(
-        422, "Invalid",
-        std::string("the server rejected our request due to an error in our request: ") + error.what(),
-        Json::object());
-  }
-  decode(resource, space, draft);
+  draft.object = patched(live, patch, type, resource);
+  draft.decode(resource, cluster_.object_meta());
   if (meta(draft.object, "name") != name) throw bad_request("metadata.name cannot be changed by a patch");
   return update(resource, store, std::move(draft), live);
 }
@@ -399,85 +246,6 @@ Outcome Objects::update(const Resource& resource, Store::Transaction& store, Dra
     after_write(resource);
   }
   return {200, from_storage(std::move(stored), resource), std::move(draft.warnings)};
-}
-
-Outcome Objects::remove(const Resource& resource, const std::string& space, const std::string& name,
-                        const DeleteOptions& options) {
-  const Key key{resource.storage, space, name};
-  const Subject subject = resource.subject(name);
-  Store::Transaction store(cluster_.store());
-  auto found = store.get(key);
-  if (!found) throw not_found(subject);
-  Json object = std::move(*found);
-  const auto require = [&](const char* what, const std::string& wanted, const std::string& have) {
-    if (wanted.empty() || wanted == have) return;
-    throw conflict({resource.group, resource.kind, resource.kind, name},
-                   "the " + std::string(what) + " in the precondition (" + wanted + ") does not match the " +
-                       what + " in record (" + have + "). The object might have been " +
-                       (std::string_view(what) == "UID" ? "deleted and then recreated" : "modified"));
-  };
-  require("UID", options.uid, meta(object, "uid"));
-  require("ResourceVersion", options.resource_version, meta(object, "resourceVersion"));
-  Json& metadata = object["metadata"];
-  std::vector<std::string> finalizers = meta_list(object, "finalizers");
-  const auto add_finalizer = [&](const char* finalizer) {
-    if (std::find(finalizers.begin(), finalizers.end(), finalizer) != finalizers.end()) return;
-    finalizers.emplace_back(finalizer);
-    metadata["finalizers"] = finalizers;
-  };
-  if (options.propagation == "Foreground") add_finalizer("foregroundDeletion");
-  if (options.propagation == "Orphan") add_finalizer("orphan");
-
-  // A pod that a node runs is told to stop first; the node deletes it with grace 0 once it has.
-  std::int64_t grace = 0;
-  if (resource.storage == "pods" && !spec_text(object, "nodeName").empty()) {
-    grace = options.grace_seconds.value_or(
-        object["spec"].value("terminationGracePeriodSeconds", std::int64_t{30}));
-    const std::string phase = object.contains("status") ? object["status"].value("phase", "") : "";
-    if (phase == "Succeeded" || phase == "Failed" || grace < 0) grace = 0;
-  }
-  const bool space_waits =
-      resource.storage == "namespaces" && !object["spec"].value("finalizers", Json::array()).empty();
-  if (finalizers.empty() && grace == 0 && !space_waits) {
-    Json last = object;
-    if (!options.dry_run) {
-      store.remove(key, last);
-      store.commit();
-      after_write(resource);
-    }
-    static const std::vector<std::string> kReturned = {"pods", "services", "persistentvolumeclaims",
-                                                       "persistentvolumes", "serviceaccounts"};
-    if (std::find(kReturned.begin(), kReturned.end(), resource.storage) != kReturned.end()) {
-      return {200, from_storage(std::move(last), resource)};
-    }
-    Json details = {{"name", name}, {"kind", resource.plural}, {"uid", meta(object, "uid")}};
-    if (!resource.group.empty()) details["group"] = resource.group;
-    return {200,
-            {{"kind", "Status"},
-             {"apiVersion", "v1"},
-             {"metadata", Json::object()},
-             {"status", "Success"},
-             {"details", details}}};
-  }
-  const bool first = !is_deleting(object);
-  const bool sooner = !first && resource.storage == "pods" &&
-                      grace < metadata.value("deletionGracePeriodSeconds", std::int64_t{0});
-  if (first || sooner) {
-    metadata["deletionTimestamp"] = now_rfc3339(grace);
-    metadata["deletionGracePeriodSeconds"] = grace;
-    if (counts_generations(resource) && first) metadata["generation"] = generation_of(object) + 1;
-    if (resource.storage == "namespaces") object["status"]["phase"] = "Terminating";
-  }
-  if (!options.dry_run && (first || sooner || !options.propagation.empty())) {
-    if (finalizers.empty() && grace == 0 && !space_waits) {
-      store.remove(key, object);
-    } else {
-      store.put(key, object);
-    }
-    store.commit();
-    after_write(resource);
-  }
-  return {200, from_storage(std::move(object), resource)};
 }
 
 void Objects::after_write(const Resource& resource) {

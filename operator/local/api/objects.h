@@ -51,7 +51,6 @@ class Objects {
 
  private:
   struct Draft;
-  void decode(const Resource& resource, const std::string& space, Draft& draft);
   Outcome insert(const Resource& resource, Store::Transaction& store, Draft draft);
   Outcome update(const Resource& resource, Store::Transaction& store, Draft draft, const Json& live);
   void after_write(const Resource& resource);

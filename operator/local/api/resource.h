@@ -40,7 +40,8 @@ struct Resource {
   std::string storage_version;  ///< apiVersion that is stored
   std::string schema_name;      ///< in OpenAPI documents
   const Schema* schema = nullptr;
-  Json scale;    ///< paths of the scale subresource of a custom resource
+  const Schema* metadata_limits = nullptr;  ///< what a CRD demands of metadata.name and generateName; or null
+  Json scale;                               ///< paths of the scale subresource of a custom resource
   Json openapi;  ///< the schema as published; null for built-ins, whose documents are whole
   std::shared_ptr<const SchemaSet> schemas;  ///< keeps `schema` alive
 

@@ -16,6 +16,8 @@ void apply_defaults(Json& value, const Schema& schema);
 
 /// Checks values against the schema, CEL rules included. `old`: the object before an update; what an update
 /// leaves as it was is not held against it. Errors are worded as the API server words them.
-std::vector<Cause> validate(const Json& value, const Json* old, const Schema& schema);
+/// `metadata_limits`: further demands on `value.metadata`; null: none.
+std::vector<Cause> validate(const Json& value, const Json* old, const Schema& schema,
+                            const Schema* metadata_limits = nullptr);
 
 }  // namespace stepdown::local::api

@@ -277,7 +277,9 @@ void check_rules(const Json& value, const Json* old, const Schema& schema, const
       if (old != nullptr && old->is_object()) {
         if (const auto it = old->find(key); it != old->end()) before = &*it;
       }
-      check_rules(below, before, *member, path.empty() ? key : path + "." + key, causes);
+      const bool declared = schema.properties.contains(key);  // else it is a key of a map
+      const std::string place = !declared ? path + "[" + key + "]" : path.empty() ? key : path + "." + key;
+      check_rules(below, before, *member, place, causes);
     }
   } else if (value.is_array() && schema.items != nullptr) {
     std::map<std::string, const Json*> before;
@@ -304,8 +306,11 @@ bool has_rules(const Schema& schema, std::set<const Schema*>& seen) {
 
 }  // namespace
 
-std::vector<Cause> validate(const Json& value, const Json* old, const Schema& schema) {
+std::vector<Cause> validate(const Json& value, const Json* old, const Schema& schema,
+                            const Schema* metadata_limits) {
   Validation validation;
+  if (metadata_limits != nullptr && value.contains("metadata"))
+    validation.node(value["metadata"], nullptr, *metadata_limits, "metadata");
   validation.node(value, old, schema, "");
   if (validation.blocked()) {
     std::set<const Schema*> seen;

@@ -7,7 +7,7 @@
 namespace stepdown::local {
 
 /// A memory cgroup (v2, or v1's memory controller) that holds the calling process and its future children.
-/// Where none can be made the limit is not enforced: applied() is false, and the node says so once.
+/// Where none can be made the limit is not enforced; `local up` says so.
 class MemoryLimit {
  public:
   /// `bytes` 0: no limit, nothing is made.
@@ -16,12 +16,14 @@ class MemoryLimit {
   MemoryLimit(const MemoryLimit&) = delete;
   MemoryLimit& operator=(const MemoryLimit&) = delete;
 
-  bool applied() const { return !group_.empty(); }
   /// The kernel killed a process of the group for memory.
   bool killed() const;
 
  private:
   std::filesystem::path group_;
 };
+
+/// Whether this process may make memory cgroups: as root, or in a delegated one.
+bool memory_limits_work();
 
 }  // namespace stepdown::local

@@ -20,7 +20,6 @@
 #include "operator/local/node/claims_and_accounts.h"
 #include "operator/local/node/endpoints.h"
 #include "operator/local/node/kubelet.h"
-#include "operator/local/node/service_proxy.h"
 #include "operator/local/node/shim.h"
 #include "operator/local/node/workloads.h"
 
@@ -185,21 +184,15 @@ int run_node_agent(const NodeOptions& options) {
   kube::Informer& jobs = informers.whole(resources::kJobs);
   kube::Informer& deployments = informers.whole(resources::kDeployments);
   kube::Informer& services = informers.whole(resources::kServices);
-  kube::Informer& slices = informers.whole(resources::kEndpointSlices);
   kube::Informer& claims = informers.whole(resources::kPersistentVolumeClaims);
   kube::Informer& accounts = informers.metadata(resources::kServiceAccounts);
   kube::Informer& namespaces = informers.metadata(resources::kNamespaces);
-  for (const auto& owned :
-       {resources::kConfigMaps, resources::kRoles, resources::kRoleBindings, resources::kSecrets}) {
-    informers.metadata(owned);
-  }
 
   JobController job_controller(context, jobs, pods);
   DeploymentController deployment_controller(context, deployments, pods);
   EndpointsController endpoints_controller(context, services, pods);
   ClaimController claim_controller(context, claims);
   AccountController account_controller(context, namespaces, accounts);
-  ServiceProxy proxy(services, slices);
   Kubelet kubelet(context, pods);
 
   informers.start();
@@ -219,7 +212,7 @@ int run_node_agent(const NodeOptions& options) {
 
 Command node_command() {
   return {
-      "node", "Run Jobs, Deployments and Services of an API server as local processes", [](CLI::App& app) {
+      "node", "Run Jobs and Deployments of an API server as local processes", [](CLI::App& app) {
         auto options = std::make_shared<NodeOptions>();
         app.add_option("--kubeconfig", options->kubeconfig, "API server to serve")
             ->required()

@@ -12,8 +12,8 @@ struct NodeOptions {
   std::string node_name = "local";
 };
 
-/// Runs the node agent until a signal: the kubelet, the workload controllers and the Service proxy of one
-/// machine. Pods outlive it; the next agent with the same `dir` adopts them.
+/// Runs the node agent until a signal: the kubelet and the workload controllers of one machine. Pods outlive
+/// it; the next agent with the same `dir` adopts them.
 int run_node_agent(const NodeOptions& options);
 
 /// "node": the agent alone.

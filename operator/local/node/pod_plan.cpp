@@ -53,10 +53,6 @@ Variables environment_of(const json& container, const json& pod, const std::stri
                    {"HOME", "/root"},
                    {"HOSTNAME", kube::key_of(pod).name}};
   for (const auto& [name, value] : node_environment) env.emplace_back(name, value);
-  if (!value_at(container, "/envFrom").empty()) {
-    throw InputError("envFrom is not supported by the local node", text_at(container, "/name"),
-                     "list the variables");
-  }
   for (const json& variable : value_at(container, "/env")) {
     const std::string name = text_at(variable, "/name");
     std::string value;
@@ -81,8 +77,25 @@ std::vector<std::string> expand_all(const json& texts, const Variables& env) {
   return result;
 }
 
+/// Fields that change what runs, and that this node does not carry out: refused rather than ignored.
+void refuse_unsupported(const json& container) {
+  constexpr std::array<std::pair<const char*, const char*>, 5> kUnsupported = {{
+      {"/envFrom", "list the variables"},
+      {"/lifecycle/postStart", "do it in the program, or in an init container"},
+      {"/lifecycle/preStop", "the program gets SIGTERM and its grace period"},
+      {"/restartPolicy", "run it as a container of its own rather than a sidecar"},
+      {"/volumeDevices", "mount a file system"},
+  }};
+  for (const auto& [field, mend] : kUnsupported) {
+    if (const json& found = value_at(container, field); found.is_null() || found.empty()) continue;
+    throw InputError(std::string(field + 1) + " is not supported by the local node",
+                     text_at(container, "/name"), mend);
+  }
+}
+
 ContainerPlan plan_container(const json& spec, const json& pod, const std::string& pod_ip,
                              const Environment& node_environment) {
+  refuse_unsupported(spec);
   ContainerPlan plan;
   plan.name = text_at(spec, "/name");
   plan.image = text_at(spec, "/image");

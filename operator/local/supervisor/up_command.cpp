@@ -19,6 +19,7 @@
 #include "operator/kube/config.h"
 #include "operator/kube/resources.h"
 #include "operator/local/node/kubelet.h"
+#include "operator/local/node/memory_limit.h"
 #include "operator/local/supervisor/crds.h"
 #include "operator/local/supervisor/instance.h"
 #include "operator/local/supervisor/process.h"
@@ -44,7 +45,7 @@ fs::path own_program() {
   return fs::read_symlink("/proc/self/exe");
 }
 
-/// The three processes, in the order in which they start.
+/// The four processes, in the order in which they start.
 class Stack {
  public:
   Stack(const UpOptions& options, const Shutdown& shutdown) : dir_(options.dir), shutdown_(shutdown) {
@@ -57,6 +58,9 @@ class Stack {
         "node",
         std::vector<std::string>{self, "local", "node", "--kubeconfig", kubeconfig, "--dir", dir_.string()},
         logs / "node.log");
+    proxy_ = &processes_.emplace_back(
+        "proxy", std::vector<std::string>{self, "local", "proxy", "--kubeconfig", kubeconfig},
+        logs / "proxy.log");
     operator_ = &processes_.emplace_back(
         "operator",
         std::vector<std::string>{options.operator_program.string(), "--kubeconfig", kubeconfig,
@@ -85,6 +89,7 @@ class Stack {
     operator_->stop(std::chrono::seconds(10));
     node_->stop(std::chrono::seconds(10));
     stop_all_containers(dir_ / "pods", kPodGrace);
+    proxy_->stop(std::chrono::seconds(10));
     api_->stop(std::chrono::seconds(10));
   }
 
@@ -127,6 +132,7 @@ class Stack {
   std::deque<SupervisedProcess> processes_;
   SupervisedProcess* api_ = nullptr;
   SupervisedProcess* node_ = nullptr;
+  SupervisedProcess* proxy_ = nullptr;
   SupervisedProcess* operator_ = nullptr;
   std::size_t started_ = 0;
 };
@@ -140,6 +146,9 @@ void print_usage(const fs::path& dir, double seconds) {
       "Logs: %s/logs, pods: %s/pods\n"
       "Stop it: kubectl stepdown local down --dir %s\n",
       seconds, path.c_str(), path.c_str(), path.c_str(), path.c_str());
+  if (!memory_limits_work()) {
+    std::printf("\nMemory limits of pods are not enforced: that takes root, or a delegated memory cgroup.\n");
+  }
   std::fflush(stdout);
 }
 

@@ -72,7 +72,10 @@ TEST(PlanPod, RefusesWhatTheNodeLacks) {
       R"({"env": [{"name": "A", "valueFrom": {"secretKeyRef": {}}}]})",
       R"({"env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "status.nope"}}}]})",
       R"({"livenessProbe": {"exec": {"command": ["true"]}}})",
+      R"({"livenessProbe": {"grpc": {"port": 1}}})",
       R"({"livenessProbe": {"httpGet": {"port": "absent"}}})",
+      R"({"lifecycle": {"preStop": {"sleep": {"seconds": 5}}}})",
+      R"({"restartPolicy": "Always"})",
       R"({"volumeMounts": [{"name": "v", "mountPath": "relative"}]})",
   };
   for (const char* container : containers) {

@@ -1,4 +1,4 @@
-#include "operator/local/node/service_proxy.h"
+#include "operator/local/proxy/service_proxy.h"
 
 #include <nlohmann/json.hpp>
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "operator/kube/informer.h"
-#include "operator/local/node/tcp_forwarder.h"
+#include "operator/local/proxy/tcp_forwarder.h"
 
 namespace stepdown::local {
 

@@ -1,4 +1,4 @@
-#include "operator/local/node/tcp_forwarder.h"
+#include "operator/local/proxy/tcp_forwarder.h"
 
 #include <array>
 #include <cerrno>
