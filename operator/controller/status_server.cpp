@@ -5,6 +5,7 @@
 #include <httplib.h>
 
 #include "engine/base/error.h"
+#include "engine/base/listen.h"
 
 namespace stepdown::controller {
 namespace {
@@ -49,8 +50,8 @@ StatusServer::StatusServer(const std::string& address, Pages pages) : state_(std
     response.set_content(pages.metrics(), "text/plain; version=0.0.4");
   });
   const Address at = parse_address(address);
-  if (!server.bind_to_port(at.host.c_str(), at.port)) {
-    throw Error("cannot listen on " + address, "--metrics-addr", "give an address that is free");
+  if (bind_alone(server, at.host, at.port) == 0) {
+    throw InputError("cannot listen on " + address, "--metrics-addr", "give an address that is free");
   }
   state_->thread = std::jthread([&server] { server.listen_after_bind(); });
 }

@@ -9,6 +9,7 @@
 #include <openssl/ssl.h>
 
 #include "engine/base/error.h"
+#include "engine/base/listen.h"
 
 namespace stepdown::webhook {
 namespace {
@@ -82,11 +83,10 @@ struct Server::State {
 
 Server::Server(int port, Reviewer reviewer) : state_(std::make_unique<State>(reviewer)) {
   httplib::SSLServer& server = state_->server;
-  const bool bound = port == 0 ? (state_->port = server.bind_to_any_port("0.0.0.0")) > 0
-                               : server.bind_to_port("0.0.0.0", state_->port = port);
-  if (!bound) {
-    throw Error("cannot listen on port " + std::to_string(port), "--webhook-port",
-                "give a port that is free");
+  state_->port = bind_alone(server, "0.0.0.0", port);
+  if (state_->port == 0) {
+    throw InputError("cannot listen on port " + std::to_string(port), "--webhook-port",
+                     "give a port that is free");
   }
   state_->thread = std::jthread([&server] { server.listen_after_bind(); });
 }

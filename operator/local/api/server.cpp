@@ -8,6 +8,7 @@
 
 #include "engine/base/atomic_file.h"
 #include "engine/base/error.h"
+#include "engine/base/listen.h"
 #include "engine/base/log.h"
 #include "operator/local/api/certificates.h"
 #include "operator/local/api/connections.h"
@@ -162,21 +163,15 @@ struct Server::Impl {
     if (wanted == 0 && fs::exists(file)) {
       const std::string text = read_file(file);
       std::from_chars(text.data(), text.data() + text.size(), wanted);
-      if (wanted > 0 && http.bind_to_port("127.0.0.1", wanted)) {
-        port = wanted;
-        return;
-      }
-      throw Error("port " + std::to_string(wanted) + " of the last start is taken", "127.0.0.1",
-                  "end who listens there, or choose one with --port");
+      port = wanted > 0 ? bind_alone(http, "127.0.0.1", wanted) : 0;
+      if (port > 0) return;
+      throw InputError("port " + std::to_string(wanted) + " of the last start is taken", "127.0.0.1",
+                       "end who listens there, or choose one with --port");
     }
-    if (wanted != 0) {
-      if (!http.bind_to_port("127.0.0.1", wanted))
-        throw Error("cannot listen on port " + std::to_string(wanted), "127.0.0.1",
-                    "choose another with --port");
-      port = wanted;
-    } else {
-      port = http.bind_to_any_port("127.0.0.1");
-      if (port <= 0) throw Error("cannot listen on any port", "127.0.0.1");
+    port = bind_alone(http, "127.0.0.1", wanted);
+    if (port == 0) {
+      throw InputError("cannot listen on port " + std::to_string(wanted), "127.0.0.1",
+                       "end who listens there, or choose another with --port");
     }
     write_file_atomically(file, std::to_string(port) + "\n");
   }

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <string>
+
+#include <sys/socket.h>
+
+namespace stepdown {
+
+/// Binds a cpp-httplib server to `port`, or to any free one for 0, and returns the port; 0 when it is taken
+/// or the address is not this machine's. Left to itself the library lets a second process share the port
+/// (SO_REUSEPORT), so that each gets half of the connections, and keeps a queue of five, so that bursts are
+/// dropped.
+template <class Server>
+int bind_alone(Server& server, const std::string& host, int port) {
+  constexpr int kQueue = 512;
+  int listener = -1;
+  server.set_socket_options([&listener](int socket) {
+    const int yes = 1;  // a port of a process that has just ended is free
+    ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    listener = socket;
+  });
+  if (port == 0) {
+    port = server.bind_to_any_port(host.c_str());
+  } else if (!server.bind_to_port(host.c_str(), port)) {
+    port = 0;
+  }
+  server.set_socket_options([](int /*socket*/) {});
+  if (port <= 0) return 0;
+  ::listen(listener, kQueue);  // on a socket that listens already: its queue grows
+  return port;
+}
+
+}  // namespace stepdown
