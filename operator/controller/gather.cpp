@@ -4,7 +4,7 @@
 
 #include "engine/base/error.h"
 #include "engine/base/log.h"
-#include "operator/controller/resources.h"
+#include "operator/controller/ownership.h"
 #include "operator/rollout/children/common.h"
 
 namespace stepdown::controller {
@@ -120,11 +120,13 @@ rollout::Observed gather(api::QuantizedModel model, const ObjectsByKind& objects
   rollout::Observed out{.model = std::move(model), .profile = std::move(profile)};
   const auto pods = objects.find("Pod");
   static const std::vector<kube::ObjectPtr> kNone;
-  const std::string& name = out.model.metadata.name;
+  const api::Metadata& metadata = out.model.metadata;
   for (const auto& [kind, list] : objects) {
     for (const kube::ObjectPtr& object : list) {
-      if (kind == "Job") out.jobs.push_back(read_job(*object, pods == objects.end() ? kNone : pods->second));
-      if (kind == "Deployment") out.deployments.push_back(read_deployment(*object));
+      const bool ours = belongs_to(kind, *object, {metadata.ns, metadata.name}, metadata.uid);
+      if (kind == "Job" && ours)
+        out.jobs.push_back(read_job(*object, pods == objects.end() ? kNone : pods->second));
+      if (kind == "Deployment" && ours) out.deployments.push_back(read_deployment(*object));
       if (kind == "QuantRevision") {
         try {
           out.revisions.push_back(api::parse_quant_revision(*object, api::UnknownFields::kIgnore));
@@ -134,9 +136,7 @@ rollout::Observed gather(api::QuantizedModel model, const ObjectsByKind& objects
           continue;
         }
       }
-      const bool labelled = kube::label_of(*object, rollout::children::kModelLabel) == name &&
-                            kube::label_of(*object, "app.kubernetes.io/managed-by") == "stepdown";
-      if (labelled && kind != "Pod") out.children.push_back(read_child(kind, *object));
+      if (kind != "Pod" && ours) out.children.push_back(read_child(kind, *object));
     }
   }
   return out;

@@ -6,6 +6,7 @@
 
 #include "engine/base/log.h"
 #include "operator/controller/difference.h"
+#include "operator/controller/ownership.h"
 #include "operator/controller/resources.h"
 
 namespace stepdown::controller {
@@ -14,6 +15,9 @@ namespace {
 using nlohmann::json;
 
 const kube::ApplyOptions kApply{.field_manager = kFieldManager, .force = true};
+
+/// How often something is tried again that only a person can mend, and that no watch tells about.
+constexpr std::chrono::seconds kObstacleDelay{15};
 
 std::string kind_of(const json& object) {
   return kube::text_at(object, "/kind");
@@ -26,11 +30,31 @@ bool namespace_ends(const kube::ApiError& error) {
          });
 }
 
+/// The same request will be refused again.
+bool refused_for_good(const kube::ApiError& error) {
+  return error.code == 400 || error.invalid() || (error.code == 403 && !namespace_ends(error));
+}
+
+/// The record that a GitOps pipeline put there before.
+bool same_revision(const json& a, const json& b) {
+  const std::string digest = kube::text_at(a, "/spec/artifact/digest");
+  return !digest.empty() && digest == kube::text_at(b, "/spec/artifact/digest");
+}
+
+rollout::Obstacle refusal(const json& object, const kube::ApiError& error) {
+  return {"ChildRefused", "the API server refuses " + kind_of(object) + " " + kube::key_of(object).name +
+                              ": " + error.text()};
+}
+
 }  // namespace
 
 struct Reconciler::Subject {
   kube::ObjectKey key;
   kube::ObjectPtr object;
+
+  bool owns(std::string_view kind, const json& child) const {
+    return belongs_to(kind, child, key, kube::uid_of(*object));
+  }
 };
 
 Reconciler::Reconciler(kube::Client client, const Cache& cache, kube::EventRecorder& events,
@@ -59,13 +83,18 @@ Reconciler::Outcome Reconciler::reconcile(const kube::ObjectKey& key) const {
   Outcome outcome{.writes = 0, .look_again = plan.look_again};
   const bool deleting = observed.model.metadata.deleting;
   if (!deleting) outcome.writes += write_finalizers(subject, plan);
-  outcome.writes += apply(subject, plan);
+  outcome.writes += apply(subject, plan, observed.obstacles);
   try {
-    outcome.writes += create(subject, plan);
+    outcome.writes += create(subject, plan, observed.obstacles);
   } catch (const kube::ApiException& error) {
     if (!deleting || !namespace_ends(error.error())) throw;
     observed.namespace_ends = true;
     plan = rollout::make_plan(observed, settings_, now_());
+  }
+  if (!observed.obstacles.empty()) {
+    plan = rollout::make_plan(observed, settings_, now_());
+    outcome.look_again =
+        std::min<std::chrono::milliseconds>(outcome.look_again.value_or(kObstacleDelay), kObstacleDelay);
   }
   outcome.writes += write_status(subject, plan);
   outcome.writes += remove(subject, plan);
@@ -84,13 +113,26 @@ int Reconciler::write_finalizers(const Subject& subject, const rollout::Plan& pl
   return 1;
 }
 
-int Reconciler::apply(const Subject& subject, const rollout::Plan& plan) const {
+int Reconciler::apply(const Subject& subject, const rollout::Plan& plan, Obstacles& obstacles) const {
   int writes = 0;
   for (const json& object : plan.apply) {
     const WatchedKind& kind = watched_kind(kind_of(object));
-    const kube::ObjectPtr found = cache_.get(kind.kind, kube::key_of(object));
+    const kube::ObjectKey key = kube::key_of(object);
+    kube::ObjectPtr found = cache_.get(kind.kind, key);
     if (found && !must_apply(object, *found)) continue;
-    client_.apply(kind.gvr, object, kApply).value();
+    if (!found) found = live(kind, key);  // the cache holds labelled objects alone
+    if (found && !subject.owns(kind.kind, *found)) {
+      obstacles.push_back({"NameTaken", taken_message(kind.kind, *found)});
+      continue;
+    }
+    // Without force where there was none: one that a user makes at this moment is a conflict.
+    const auto applied =
+        client_.apply(kind.gvr, object, {.field_manager = kFieldManager, .force = found != nullptr});
+    if (!applied && refused_for_good(applied.error())) {
+      obstacles.push_back(refusal(object, applied.error()));
+      continue;
+    }
+    if (!applied) throw kube::ApiException(applied.error());
     log::info("applied",
               {{"model", subject.key.text()}, {"kind", kind.kind}, {"name", kube::key_of(object).name}});
     ++writes;
@@ -98,13 +140,29 @@ int Reconciler::apply(const Subject& subject, const rollout::Plan& plan) const {
   return writes;
 }
 
-int Reconciler::create(const Subject& subject, const rollout::Plan& plan) const {
+kube::ObjectPtr Reconciler::live(const WatchedKind& kind, const kube::ObjectKey& key) const {
+  const auto found = client_.get(kind.gvr, key);
+  if (!found && found.error().not_found()) return nullptr;
+  return std::make_shared<const json>(found.value());
+}
+
+/// In order: a Job is of no use without the claim before it.
+int Reconciler::create(const Subject& subject, const rollout::Plan& plan, Obstacles& obstacles) const {
   int writes = 0;
   for (const json& object : plan.create) {
     const WatchedKind& kind = watched_kind(kind_of(object));
     const auto made = client_.create(kind.gvr, object);
-    if (!made && !made.error().already_exists()) throw kube::ApiException(made.error());
-    if (!made) continue;
+    if (!made && made.error().already_exists()) {  // or the cache does not know it yet
+      const kube::ObjectPtr found = live(kind, kube::key_of(object));
+      if (!found || subject.owns(kind.kind, *found) || same_revision(object, *found)) continue;
+      obstacles.push_back({"NameTaken", taken_message(kind.kind, *found)});
+      return writes;
+    }
+    if (!made && refused_for_good(made.error())) {
+      obstacles.push_back(refusal(object, made.error()));
+      return writes;
+    }
+    if (!made) throw kube::ApiException(made.error());
     log::info("created",
               {{"model", subject.key.text()}, {"kind", kind.kind}, {"name", kube::key_of(object).name}});
     ++writes;

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "operator/controller/cache.h"
+#include "operator/controller/resources.h"
 #include "operator/kube/client.h"
 #include "operator/kube/events.h"
 #include "operator/rollout/plan.h"
@@ -34,10 +35,13 @@ class Reconciler {
 
  private:
   struct Subject;
+  using Obstacles = std::vector<rollout::Obstacle>;
 
   int write_finalizers(const Subject& subject, const rollout::Plan& plan) const;
-  int apply(const Subject& subject, const rollout::Plan& plan) const;
-  int create(const Subject& subject, const rollout::Plan& plan) const;
+  int apply(const Subject& subject, const rollout::Plan& plan, Obstacles& obstacles) const;
+  int create(const Subject& subject, const rollout::Plan& plan, Obstacles& obstacles) const;
+  /// As the API server has it; null when there is none.
+  kube::ObjectPtr live(const WatchedKind& kind, const kube::ObjectKey& key) const;
   int write_status(const Subject& subject, const rollout::Plan& plan) const;
   int remove(const Subject& subject, const rollout::Plan& plan) const;
   bool view_is_current(const Subject& subject, const rollout::Plan& plan) const;

@@ -41,9 +41,13 @@ std::string gateway(const std::string& model) {
   return model + "-gateway";
 }
 
+std::string own_claim(const std::string& model) {
+  return model + "-artifacts";
+}
+
 std::string claim(const api::QuantizedModel& model) {
   const std::string& given = model.spec.storage.claim_name;
-  return given.empty() ? model.metadata.name + "-artifacts" : given;
+  return given.empty() ? own_claim(model.metadata.name) : given;
 }
 
 std::string inspect_job(const api::QuantizedModel& model) {

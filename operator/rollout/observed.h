@@ -38,7 +38,7 @@ struct Deployment {
   std::int64_t available = 0;
 };
 
-/// Any object labelled stepdown.dev/model=NAME.
+/// An object of the model, by its controller reference; a QuantRevision or claim by its labels.
 struct Child {
   std::string kind;
   std::string name;
@@ -55,6 +55,14 @@ struct Elsewhere {
   std::set<std::string> quantizes_on;  ///< claims to which their Jobs write now
 };
 
+/// A child that the cluster refuses for good, until a person acts.
+struct Obstacle {
+  std::string reason;   ///< of the condition Stalled: NameTaken, ChildRefused
+  std::string message;  ///< what stands in the way, and the way out
+
+  bool operator==(const Obstacle&) const = default;
+};
+
 struct Observed {
   api::QuantizedModel model;
   std::vector<Job> jobs;
@@ -64,7 +72,8 @@ struct Observed {
   std::optional<api::EngineProfile> profile;  ///< that spec.serving.engine names
   std::vector<Child> children;
   Elsewhere elsewhere;
-  bool namespace_ends = false;  ///< the API server refuses new objects in it
+  bool namespace_ends = false;      ///< the API server refuses new objects in it
+  std::vector<Obstacle> obstacles;  ///< met while the plan was carried out
 
   const Job* job(const std::string& name) const;
   const Deployment* deployment(const std::string& name) const;

@@ -69,6 +69,10 @@ Standing stand(const api::QuantizedModelStatus& status, const Observed& observed
   }
   if (compat::has_errors(found.rules))
     return {"Invalid", "Incompatible", first_error(found.rules), Progress::kStalled};
+  if (!observed.obstacles.empty()) {
+    const Obstacle& first = observed.obstacles.front();
+    return {"Failed", first.reason, first.message, Progress::kStalled};
+  }
   if (found.problem) return {"Failed", found.problem->reason, found.problem->message, Progress::kStalled};
   if (!found.base) return {"Inspecting", "Inspecting", "reads the model's files", Progress::kWorking};
   if (found.trial && !found.trial->quantized)
@@ -169,9 +173,13 @@ void set_conditions(api::QuantizedModelStatus& status, const Observed& observed,
                  standing.message);
   conditions.set(type::kStalled, standing.progress == Progress::kStalled, standing.reason, standing.message);
   if (observed.model.spec.suspend) return;
-  const bool available = found.gateway_serves && (found.fp16_serves || found.stable_serves);
+  const bool reachable = std::ranges::any_of(observed.children, [&](const Child& child) {
+    return child.kind == "Service" && child.name == observed.model.metadata.name;
+  });
+  const bool available = reachable && found.gateway_serves && (found.fp16_serves || found.stable_serves);
   conditions.set(type::kAvailable, available, available ? "Serving" : "NoEndpoints",
                  available              ? ""
+                 : !reachable           ? "there is no Service " + observed.model.metadata.name
                  : found.gateway_serves ? "no engine is available"
                                         : "the gateway is not available");
   set_stage_conditions(conditions, found, observed);

@@ -166,7 +166,31 @@ class Suite:
         wait_for("the model is gone", lambda: self.model() is None)
         assert self.left() == [], self.left()
         told("deletion leaves nothing behind")
+        self.spares_what_it_does_not_own()
         operator.stop()
+
+    def spares_what_it_does_not_own(self):
+        mine = self.api.create("Service", {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "demo"},
+                                           "spec": {"selector": {"app": "mine"}, "ports": [{"port": 80}]}})
+        labelled = self.api.create("ServiceAccount", {
+            "apiVersion": "v1", "kind": "ServiceAccount",
+            "metadata": {"name": "mine", "labels": {"app.kubernetes.io/managed-by": "stepdown",
+                                                    "stepdown.dev/model": "demo"}}})
+        self.api.create("QuantizedModel", MODEL)
+        stalled = wait_for("NameTaken", lambda: next(
+            (each for each in self.model().get("status", {}).get("conditions", [])
+             if each["type"] == "Stalled" and each["reason"] == "NameTaken"), None))
+        assert stalled["status"] == "True" and "kubectl delete service demo" in stalled["message"], stalled
+        assert any("Service demo exists" in event.get("note", "") for event in self.api.list("Event"))
+        told("a user's Service of that name is left alone, and the model says so")
+        self.api.delete("QuantizedModel", "demo")
+        wait_for("the model is gone", lambda: self.model() is None)
+        for kind, before in (("Service", mine), ("ServiceAccount", labelled)):
+            after = self.api.get(kind, before["metadata"]["name"])
+            assert after and after["metadata"]["uid"] == before["metadata"]["uid"], (kind, after)
+            assert "ownerReferences" not in after["metadata"] and after.get("spec") == before.get("spec"), after
+            self.api.delete(kind, before["metadata"]["name"])
+        told("deletion spares what others made, labelled or not")
 
     def ready(self):
         return {each["type"]: each["status"] for each in self.model()["status"]["conditions"]}.get("Ready")

@@ -113,6 +113,23 @@ TEST(Gather, TellsChildrenFromForeignObjects) {
   EXPECT_EQ(seen.children, (std::vector<rollout::Child>{{"QuantRevision", "a", "1", false, true}}));
 }
 
+TEST(Gather, LeavesOutWhatBearsTheLabelsOfAModelButIsNotItsOwn) {
+  api::QuantizedModel model;
+  model.metadata.name = "m";
+  model.metadata.uid = "u";
+  const char* ours = R"({"metadata":{"name":"m-fp16","uid":"1","labels":{"stepdown.dev/model":"m",
+      "app.kubernetes.io/managed-by":"stepdown"},"ownerReferences":[{"uid":"u","controller":true}]}})";
+  const char* labelled = R"({"metadata":{"name":"mine","uid":"2","labels":{"stepdown.dev/model":"m",
+      "app.kubernetes.io/managed-by":"stepdown"}}})";
+  const ObjectsByKind objects = {{"Deployment", {object(ours), object(labelled)}},
+                                 {"Service", {object(labelled)}},
+                                 {"Job", {object(labelled)}}};
+  const rollout::Observed seen = gather(model, objects, {});
+  EXPECT_EQ(seen.children, (std::vector<rollout::Child>{{"Deployment", "m-fp16", "1", false, false}}));
+  EXPECT_EQ(seen.deployments.size(), 1u);
+  EXPECT_TRUE(seen.jobs.empty());
+}
+
 TEST(ModelOf, ReadsTheLabel) {
   const auto key = model_of(
       "Job", *object(R"({"metadata":{"name":"j","namespace":"n","labels":{"stepdown.dev/model":"m"}}})"));

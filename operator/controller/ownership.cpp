@@ -1,0 +1,57 @@
+#include "operator/controller/ownership.h"
+
+#include <algorithm>
+#include <cctype>
+
+#include <nlohmann/json.hpp>
+
+#include "operator/rollout/children/common.h"
+#include "operator/rollout/names.h"
+
+namespace stepdown::controller {
+namespace {
+
+using nlohmann::json;
+
+std::string controller_of(const json& object) {
+  const json& owners = kube::value_at(object, "/metadata/ownerReferences");
+  if (!owners.is_array()) return "";
+  for (const json& owner : owners) {
+    if (kube::value_at(owner, "/controller") == true) {
+      return kube::text_at(owner, "/kind") + " " + kube::text_at(owner, "/name");
+    }
+  }
+  return "";
+}
+
+std::string lower(std::string text) {
+  std::ranges::transform(text, text.begin(), [](unsigned char c) { return std::tolower(c); });
+  return text;
+}
+
+}  // namespace
+
+bool belongs_to(std::string_view kind, const json& object, const kube::ObjectKey& model,
+                const std::string& uid) {
+  if (const std::string owner = kube::controller_uid_of(object); !owner.empty()) return owner == uid;
+  const bool labelled = kube::label_of(object, rollout::children::kModelLabel) == model.name &&
+                        kube::label_of(object, "app.kubernetes.io/managed-by") == "stepdown";
+  if (kind == "PersistentVolumeClaim") {
+    return labelled && kube::key_of(object).name == rollout::names::own_claim(model.name);
+  }
+  return labelled && kind == "QuantRevision";
+}
+
+std::string taken_message(std::string_view kind, const json& object) {
+  const kube::ObjectKey key = kube::key_of(object);
+  const std::string name(kind);
+  const std::string owner = controller_of(object);
+  std::string text = name + " " + key.name + " exists and is " +
+                     (owner.empty() ? "not this model's" : "of " + owner) + ": remove it (kubectl delete " +
+                     lower(name) + " " + key.name + " -n " + key.ns +
+                     "), or name the QuantizedModel otherwise";
+  if (kind == "PersistentVolumeClaim") text += ", or let it use this one: spec.storage.claimName";
+  return text;
+}
+
+}  // namespace stepdown::controller
