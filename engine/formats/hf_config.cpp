@@ -25,9 +25,6 @@ std::string architecture_of(const JsonView& config) {
 }
 
 void refuse_variants(const JsonView& config) {
-  if (const auto quantized = config.member("quantization_config")) {
-    quantized->fail("the weights are quantized already", "give the model's F16, BF16 or F32 weights");
-  }
   for (const char* bias : {"attention_bias", "mlp_bias"}) {
     const auto field = config.member(bias);
     if (field && field->boolean()) field->fail("biases are not supported", "give a model without them");

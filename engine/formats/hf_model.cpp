@@ -2,59 +2,25 @@
 
 #include <algorithm>
 #include <cstring>
-#include <map>
-#include <set>
 #include <utility>
 
 #include "engine/base/error.h"
 #include "engine/base/half.h"
-#include "engine/base/mapped_file.h"
 #include "engine/formats/gguf_model.h"
+#include "engine/formats/hf_checkpoint.h"
 #include "engine/formats/hf_config.h"
 #include "engine/formats/hf_tensors.h"
 #include "engine/formats/hf_tokenizer.h"
+#include "engine/formats/lora.h"
+#include "engine/formats/quantized/layout.h"
 #include "engine/formats/release_pages.h"
-#include "engine/formats/safetensors.h"
 
 namespace stepdown::formats {
 namespace {
 
 namespace fs = std::filesystem;
 
-struct Stored {
-  TensorView view;
-  std::string file;
-};
-using Checkpoint = std::map<std::string, Stored, std::less<>>;
-
-std::vector<std::string> weight_files(const fs::path& folder) {
-  const auto index = read_json(folder / "model.safetensors.index.json");
-  if (!index) return {"model.safetensors"};
-  std::set<std::string> files;
-  const JsonView map = index->required("weight_map");
-  for (const auto& [name, unused] : map.json().items()) {
-    const JsonView entry = map.required(name);
-    const std::string file = entry.text();
-    if (file.empty() || file.find('/') != std::string::npos || file.starts_with('.')) {
-      entry.fail("\"" + file + "\" is no file of this folder", "the index is damaged");
-    }
-    files.insert(file);
-  }
-  return {files.begin(), files.end()};
-}
-
-void check_index(const fs::path& folder, const Checkpoint& stored) {
-  const auto index = read_json(folder / "model.safetensors.index.json");
-  if (!index) return;
-  const JsonView map = index->required("weight_map");
-  for (const auto& [name, unused] : map.json().items()) {
-    const auto found = stored.find(name);
-    const JsonView entry = map.required(name);
-    if (found == stored.end() || found->second.file != (folder / entry.text()).string()) {
-      entry.fail("the tensor is not in " + entry.text(), "copy or download the folder again");
-    }
-  }
-}
+using Stored = HfCheckpoint::Stored;
 
 std::vector<std::byte> widen_to_f32(const TensorView& tensor) {
   const auto count = static_cast<std::size_t>(tensor.rows() * tensor.columns());
@@ -68,9 +34,20 @@ std::vector<std::byte> widen_to_f32(const TensorView& tensor) {
   return result;
 }
 
+bool is_plain(DType type) {
+  return type == DType::kF32 || type == DType::kF16 || type == DType::kBF16;
+}
+
+/// What config.json says its weights were before they were quantized: loaders give them back so.
+DType element_type(const JsonView& config) {
+  const std::string name = config.text("dtype", config.text("torch_dtype", "float16"));
+  if (name == "bfloat16") return DType::kBF16;
+  return name == "float32" ? DType::kF32 : DType::kF16;
+}
+
 class HfModel final : public ModelFile {
  public:
-  explicit HfModel(const fs::path& folder) {
+  HfModel(const fs::path& folder, const std::vector<Adapter>& adapters) : checkpoint_(folder) {
     const auto json = read_json(folder / "config.json");
     if (!json)
       throw InputError("config.json is missing", folder.string(), "give a complete Hugging Face folder");
@@ -78,7 +55,12 @@ class HfModel final : public ModelFile {
     config_ = std::move(hf.model);
     config_.name = fs::weakly_canonical(folder).filename().string();
     tokenizer_ = tokenizer_from_hf(folder, *json, config_.vocab);
-    take_tensors(read_checkpoint(folder), folder);
+    if (const auto settings = json->member("quantization_config")) {
+      read_weight_ = quantized_layout(*settings);
+      plain_type_ = element_type(*json);
+    }
+    for (const Adapter& adapter : adapters) merge_lora(checkpoint_, adapter.path, adapter.weight);
+    take_tensors(folder);
     if (!hf.rope_factors.empty()) {
       const auto bytes = std::as_bytes(std::span(hf.rope_factors));
       own({"rope_freqs.weight", DType::kF32, {static_cast<std::int64_t>(hf.rope_factors.size())}, {}},
@@ -92,47 +74,20 @@ class HfModel final : public ModelFile {
   std::string_view format() const override { return "safetensors"; }
   GgufMetadata gguf_metadata() const override { return gguf_from_model(config_, tokenizer_); }
   void release(const TensorView& tensor) const override {
-    // Only pages of a file come back by themselves; own memory would read as zeros.
-    const auto holds = [&](const MappedFile& file) {
-      const auto bytes = file.bytes();
-      return tensor.data.data() >= bytes.data() && tensor.data.data() < bytes.data() + bytes.size();
-    };
-    if (std::ranges::any_of(files_, holds)) release_pages(tensor.data);
+    // Own memory would read as zeros.
+    if (checkpoint_.is_mapped(tensor)) release_pages(tensor.data);
   }
 
  private:
-  Checkpoint read_checkpoint(const fs::path& folder) {
-    Checkpoint stored;
-    for (const std::string& name : weight_files(folder)) {
-      const std::string file = (folder / name).string();
-      files_.emplace_back(folder / name);
-      for (TensorView& view : parse_safetensors(files_.back().bytes(), file)) {
-        std::string tensor = view.name;
-        if (!stored.emplace(tensor, Stored{std::move(view), file}).second) {
-          throw InputError("tensor '" + tensor + "' occurs in two files", file, "remove stray shards");
-        }
-      }
-    }
-    check_index(folder, stored);
-    return stored;
-  }
-
-  void take_tensors(Checkpoint stored, const fs::path& folder) {
+  void take_tensors(const fs::path& folder) {
+    HfCheckpoint::Tensors stored = checkpoint_.tensors();
     // A lying layer count must not make a list longer than the checkpoint can fill.
     if (static_cast<std::uint64_t>(config_.layers) > stored.size()) {
       throw InputError("num_hidden_layers is " + std::to_string(config_.layers) + ", but there are only " +
                            std::to_string(stored.size()) + " tensors",
                        (folder / "config.json").string(), "give the config.json of this checkpoint");
     }
-    for (const HfTensor& expected : hf_tensors(config_)) {
-      const auto found = stored.find(expected.hf);
-      if (found == stored.end()) {
-        throw InputError("tensor '" + expected.hf + "' is missing", folder.string(),
-                         "give the complete checkpoint");
-      }
-      take_tensor(expected, found->second);
-      stored.erase(found);
-    }
+    for (const HfTensor& expected : hf_tensors(config_)) take_tensor(expected, stored, folder);
     for (const auto& [name, tensor] : stored) {
       if (hf_tensor_is_redundant(name, config_)) continue;
       throw InputError("tensor '" + name + "' does not belong to a " + config_.architecture + " decoder",
@@ -140,16 +95,30 @@ class HfModel final : public ModelFile {
     }
   }
 
-  void take_tensor(const HfTensor& expected, const Stored& stored) {
-    TensorView view = stored.view;
-    const std::string where = stored.file + ": tensor '" + expected.hf + "'";
-    if (view.shape != expected.shape) {
-      throw InputError("its shape is not what config.json asks for", where,
-                       "give the config.json of this checkpoint");
-    }
-    if (view.type != DType::kF32 && view.type != DType::kF16 && view.type != DType::kBF16) {
-      throw InputError("type " + std::string(dtype_info(view.type).name) + " is not supported", where,
+  /// Takes the tensor that is stored plain, or what stands for it in a quantized checkpoint.
+  void take_tensor(const HfTensor& expected, HfCheckpoint::Tensors& stored, const fs::path& folder) {
+    const auto found = stored.find(expected.hf);
+    if (found != stored.end() && is_plain(found->second.view.type)) {
+      take_plain(expected, found->second);
+      stored.erase(found);
+    } else if (read_weight_ && expected.shape.size() == 2) {
+      take_quantized(expected, stored, folder);
+    } else if (found == stored.end()) {
+      throw InputError("tensor '" + expected.hf + "' is missing", folder.string(),
+                       "give the complete checkpoint");
+    } else {
+      throw InputError("type " + std::string(dtype_info(found->second.view.type).name) + " is not supported",
+                       found->second.file + ": tensor '" + expected.hf + "'",
                        "supported are F32, F16 and BF16");
+    }
+  }
+
+  void take_plain(const HfTensor& expected, const Stored& stored) {
+    TensorView view = stored.view;
+    if (view.shape != expected.shape) {
+      throw InputError("its shape is not what config.json asks for",
+                       stored.file + ": tensor '" + expected.hf + "'",
+                       "give the config.json of this checkpoint");
     }
     view.name = expected.gguf;
     if (expected.permuted_heads > 0) {
@@ -163,13 +132,33 @@ class HfModel final : public ModelFile {
     }
   }
 
+  void take_quantized(const HfTensor& expected, HfCheckpoint::Tensors& stored, const fs::path& folder) {
+    const std::string module = expected.hf.substr(0, expected.hf.rfind('.') + 1);
+    ModuleTensors parts;
+    for (auto at = stored.lower_bound(module); at != stored.end() && at->first.starts_with(module);
+         at = stored.erase(at)) {
+      const std::string part = at->first.substr(module.size());
+      // Scales of activations and of the KV cache are hints to engines that quantize those.
+      if (!part.starts_with("input_") && !part.starts_with("output_") && !part.ends_with("_scale_kv")) {
+        parts.emplace(part, at->second.view);
+      }
+    }
+    const ModuleReader reader(parts, folder.string() + ": module '" + module + "'");
+    DenseForm dense = read_weight_(reader, expected.shape[0], expected.shape[1], plain_type_);
+    TensorView view{expected.gguf, dense.type, expected.shape, dense.bytes};
+    own(view, expected.permuted_heads > 0 ? permute_rope_rows(view, expected.permuted_heads)
+                                          : std::move(dense.bytes));
+  }
+
   void own(TensorView view, std::vector<std::byte> bytes) {
     owned_.push_back(std::move(bytes));
     view.data = owned_.back();
     tensors_.push_back(std::move(view));
   }
 
-  std::vector<MappedFile> files_;
+  HfCheckpoint checkpoint_;
+  ReadWeight read_weight_;  ///< of a quantized checkpoint
+  DType plain_type_ = DType::kF16;
   std::vector<std::vector<std::byte>> owned_;  ///< inner buffers do not move when the outer vector grows
   std::vector<TensorView> tensors_;
   ModelConfig config_;
@@ -178,8 +167,8 @@ class HfModel final : public ModelFile {
 
 }  // namespace
 
-std::unique_ptr<ModelFile> open_hf(const fs::path& folder) {
-  return std::make_unique<HfModel>(folder);
+std::unique_ptr<ModelFile> open_hf(const fs::path& folder, const std::vector<Adapter>& adapters) {
+  return std::make_unique<HfModel>(folder, adapters);
 }
 
 }  // namespace stepdown::formats

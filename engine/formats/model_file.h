@@ -77,8 +77,19 @@ class ModelFile {
   const TensorView* find(std::string_view name) const;
 };
 
+/// A LoRA adapter in PEFT's format, to be merged into its base model.
+struct Adapter {
+  std::filesystem::path path;
+  double weight = 1.0;
+};
+
+/// "PATH" or "PATH=WEIGHT" each. Throws InputError for a weight that is no number.
+std::vector<Adapter> parse_adapters(const std::vector<std::string>& texts);
+
 /// Opens a GGUF file, or a directory holding one *.gguf or Hugging Face's config.json with safetensors.
 /// Every length is checked before use; throws InputError that names the file, the place and the mend.
-std::unique_ptr<ModelFile> open_model(const std::filesystem::path& path);
+/// Adapters are merged in F32, in their order; only a Hugging Face folder that is not quantized takes them.
+std::unique_ptr<ModelFile> open_model(const std::filesystem::path& path,
+                                      const std::vector<Adapter>& adapters = {});
 
 }  // namespace stepdown::formats

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <charconv>
 #include <string>
 #include <vector>
 
@@ -29,9 +30,30 @@ const TensorView* ModelFile::find(std::string_view name) const {
   return found == all.end() ? nullptr : &*found;
 }
 
-std::unique_ptr<ModelFile> open_model(const fs::path& path) {
+std::vector<Adapter> parse_adapters(const std::vector<std::string>& texts) {
+  std::vector<Adapter> adapters;
+  for (const std::string& text : texts) {
+    const std::size_t equals = text.rfind('=');
+    Adapter adapter{text.substr(0, equals), 1.0};
+    if (equals != std::string::npos) {
+      const std::string weight = text.substr(equals + 1);
+      const auto [end, error] = std::from_chars(weight.data(), weight.data() + weight.size(), adapter.weight);
+      if (error != std::errc() || end != weight.data() + weight.size()) {
+        throw InputError("\"" + weight + "\" is no number", "--adapter " + text, "give PATH or PATH=WEIGHT");
+      }
+    }
+    adapters.push_back(std::move(adapter));
+  }
+  return adapters;
+}
+
+std::unique_ptr<ModelFile> open_model(const fs::path& path, const std::vector<Adapter>& adapters) {
   if (!fs::exists(path))
     throw InputError("no such model", path.string(), "give a .gguf file or a model directory");
+  if (!adapters.empty() && !fs::exists(path / "config.json")) {
+    throw InputError("adapters merge into a Hugging Face folder alone", path.string(),
+                     "give the base model's folder with config.json and safetensors");
+  }
   if (!fs::is_directory(path)) return open_gguf(path);
   const auto files = gguf_files(path);
   if (files.size() == 1) return open_gguf(files.front());
@@ -39,7 +61,12 @@ std::unique_ptr<ModelFile> open_model(const fs::path& path) {
     throw InputError("holds " + std::to_string(files.size()) + " .gguf files", path.string(),
                      "name one of them, such as " + files.front().string());
   }
-  if (fs::exists(path / "config.json")) return open_hf(path);
+  if (fs::exists(path / "config.json")) return open_hf(path, adapters);
+  if (fs::exists(path / "adapter_config.json")) {
+    throw InputError("an adapter alone is no model", path.string(),
+                     "give its base model as --model and this folder as --adapter: it is merged before "
+                     "anything is written");
+  }
   throw InputError(
       "no model here", path.string(),
       "give a directory with one .gguf file, or with config.json, tokenizer.json and safetensors");

@@ -41,13 +41,29 @@ void remove_abandoned(const fs::path& parent) {
               "check permissions and free space");
 }
 
+void create(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) {
+    throw Error("cannot create: " + error.message(), folder.string(), "check permissions and free space");
+  }
+}
+
 }  // namespace
 
+StagingFolder::StagingFolder(const fs::path& parent, const std::string& key)
+    : path_(parent / (".partial-" + key)), resumable_(true) {
+  for (;;) {  // whoever had the lock before may have published the folder
+    create(path_);
+    lock_ = ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (lock_ < 0) continue;
+    if (::flock(lock_, LOCK_EX) == 0 && fs::exists(path_)) return;
+    ::close(lock_);
+  }
+}
+
 StagingFolder::StagingFolder(const fs::path& parent) {
-  std::error_code error;
-  fs::create_directories(parent, error);
-  if (error)
-    throw Error("cannot create: " + error.message(), parent.string(), "check permissions and free space");
+  create(parent);
   // Between making and locking, a cleaner may take the new folder for an abandoned one: then make another.
   for (;;) {
     std::string pattern = (parent / (std::string(kPrefix) + "XXXXXX")).string();
@@ -63,7 +79,8 @@ StagingFolder::StagingFolder(const fs::path& parent) {
 
 StagingFolder::~StagingFolder() {
   std::error_code ignored;  // nothing to do about it here; the next run cleans up
-  if (!path_.empty()) fs::remove_all(path_, ignored);
+  if (!path_.empty() && !resumable_) fs::remove_all(path_, ignored);
+  if (!path_.empty() && resumable_ && fs::is_empty(path_, ignored)) fs::remove(path_, ignored);
   if (lock_ >= 0) ::close(lock_);
 }
 
@@ -74,6 +91,7 @@ void StagingFolder::publish_file(const std::string& name, const fs::path& target
 
 void StagingFolder::publish_folder(const fs::path& target) {
   sync_to_disk(path_);
+  resumable_ = false;
   if (::rename(path_.c_str(), target.c_str()) == 0) {
     path_.clear();
   } else if (errno != EEXIST && errno != ENOTEMPTY) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
 
 namespace stepdown::formats {
 
@@ -10,6 +11,9 @@ namespace stepdown::formats {
 class StagingFolder {
  public:
   explicit StagingFolder(const std::filesystem::path& parent);
+  /// One that a later process takes up again: ".partial-<key>", left where it is unless it is published.
+  /// Waits while another process works in it.
+  StagingFolder(const std::filesystem::path& parent, const std::string& key);
   ~StagingFolder();
   StagingFolder(const StagingFolder&) = delete;
   StagingFolder& operator=(const StagingFolder&) = delete;
@@ -24,6 +28,7 @@ class StagingFolder {
 
  private:
   std::filesystem::path path_;
+  bool resumable_ = false;
   int lock_ = -1;
 };
 

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
@@ -19,6 +20,7 @@ namespace fs = std::filesystem;
 
 struct Options {
   std::string model;
+  std::vector<std::string> adapters;
   std::string out;
   int threads = 0;
 };
@@ -28,7 +30,7 @@ int convert(const Options& options) {
   if (target.extension() != ".gguf") {
     throw InputError("no .gguf file", "--out " + options.out, "name the result, such as model-f16.gguf");
   }
-  const auto model = formats::open_model(options.model);
+  const auto model = formats::open_model(options.model, formats::parse_adapters(options.adapters));
   formats::StagingFolder staging(target.parent_path());
   const WrittenGguf written =
       write_gguf(*model, plan_f16(*model), staging.path() / "model.gguf", options.threads, "convert");
@@ -42,6 +44,8 @@ std::function<int()> configure(CLI::App& app) {
   app.add_option("--model", options->model, "A Hugging Face folder or a .gguf file")
       ->required()
       ->type_name("PATH");
+  app.add_option("--adapter", options->adapters, "A PEFT LoRA adapter to merge, in F32; may be repeated")
+      ->type_name("PATH[=WEIGHT]");
   app.add_option("--out", options->out, "The F16 GGUF file to write")->required()->type_name("FILE");
   app.add_option("--threads", options->threads, "0: all cores this process may use")->capture_default_str();
   return [options] { return convert(*options); };

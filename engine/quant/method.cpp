@@ -4,48 +4,73 @@
 #include <array>
 
 #include "engine/base/error.h"
-#include "engine/base/log.h"
-#include "engine/quant/preset.h"
+#include "engine/quant/checkpoint/exporter.h"
+#include "engine/quant/methods/gguf.h"
+#include "engine/quant/methods/mixed.h"
 
 namespace stepdown::quant {
 namespace {
 
-MethodResult run_gguf(const formats::ModelFile& model, const MethodRequest& request,
-                      const std::filesystem::path& folder, int threads) {
-  const Preset& preset = find_preset(request.preset);
-  if (request.bits != 0 && request.bits != preset.bits) {
-    throw InputError("preset " + std::string(preset.name) + " has " + std::to_string(preset.bits) + " bits",
-                     "--bits", "leave it out: the preset decides");
+MethodResult export_by(const WeightMethod& method, const MethodRun& run,
+                       const std::filesystem::path& folder) {
+  if (!run.request.preset.empty()) {
+    throw InputError("presets belong to method gguf", "--preset", "leave it out");
   }
-  if (request.group_size != 0) {
-    throw InputError("GGUF presets have their own groups", "--group-size",
-                     "leave it out: the preset decides");
+  if (run.model.format() != "safetensors") {
+    throw InputError(
+        "method " + std::string(method.name) + " writes a Hugging Face folder, which needs one to start from",
+        "--model", "give the model's folder with config.json and tokenizer.json, or use method gguf");
   }
-  formats::Imatrix imatrix;
-  if (!request.imatrix.empty()) {
-    imatrix = formats::read_imatrix(request.imatrix);
-  } else if (!request.calibration.empty()) {
-    log::warn("method gguf uses calibration data only as --imatrix; they have no effect");
-  }
-  const std::string label = "quantize " + std::string(preset.name);
-  const GgufPlan plan = plan_preset(model, preset.name, !imatrix.columns.empty());
-  return {write_gguf(model, plan, folder / "model.gguf", threads, label, imatrix), std::string(preset.name),
-          preset.bits};
+  const ExportJob job{run.model,       run.source, method, method.settle(run.request.weights),
+                      run.calibration, run.threads};
+  const ExportedCheckpoint written = export_checkpoint(job, folder);
+  return {written.size, written.tensors, "", job.settings.bits, method.needs(job.settings) != Needs::kNothing,
+          nullptr};
 }
 
-constexpr std::array kMethods = {Method{"gguf", "model.gguf", run_gguf}};
+std::vector<Method> all_methods() {
+  std::vector<Method> all = {gguf_method(), mixed_method()};
+  for (const WeightMethod& method : weight_methods()) {
+    all.push_back({method.name, "", [&method](const MethodRun& run, const std::filesystem::path& folder) {
+                     return export_by(method, run, folder);
+                   }});
+  }
+  return all;
+}
+
+struct Refusal {
+  std::string_view name;
+  std::string_view reason;
+  std::string_view mend;
+};
+// Names that the field uses for what is no quantization of a trained model.
+constexpr std::array kRefusals = {
+    Refusal{"ternary",
+            "rounding a trained model to three values destroys it: only models trained so keep their sense",
+            "load a model that was trained ternary (TQ1_0 and TQ2_0 are read), or use gguf Q2_K"},
+    Refusal{"tq1_0", "TQ1_0 stores models that were trained ternary; a trained model rounded so is destroyed",
+            "load a ternary model as it is, or use gguf Q2_K"},
+    Refusal{"tq2_0", "TQ2_0 stores models that were trained ternary; a trained model rounded so is destroyed",
+            "load a ternary model as it is, or use gguf Q2_K"},
+};
 
 }  // namespace
 
 std::span<const Method> methods() {
+  static const std::vector<Method> kMethods = all_methods();
   return kMethods;
 }
 
 const Method& find_method(std::string_view name) {
-  const auto* method = std::ranges::find(kMethods, name, &Method::name);
-  if (method != kMethods.end()) return *method;
+  const auto all = methods();
+  const auto method = std::ranges::find(all, name, &Method::name);
+  if (method != all.end()) return *method;
+  if (const auto* refusal = std::ranges::find(kRefusals, name, &Refusal::name); refusal != kRefusals.end()) {
+    throw InputError(std::string(refusal->reason), "--method " + std::string(name),
+                     std::string(refusal->mend));
+  }
   std::string known;
-  for (const Method& each : kMethods) known += (known.empty() ? "" : ", ") + std::string(each.name);
+  for (const Method& each : all) known += (known.empty() ? "" : ", ") + std::string(each.name);
   throw InputError("method \"" + std::string(name) + "\" is not supported", "--method",
                    "supported: " + known);
 }

@@ -1,37 +1,55 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
+
+#include <nlohmann/json.hpp>
 
 #include "engine/formats/model_file.h"
-#include "engine/quant/gguf_quantizer.h"
+#include "engine/quant/calibration/calibration_set.h"
+#include "engine/quant/methods/weight_method.h"
 
 namespace stepdown::quant {
 
 /// What a method is asked for; it refuses what it cannot honour.
 struct MethodRequest {
-  std::string preset;       ///< GGUF mixes
-  int bits = 0;             ///< 0: not given
-  int group_size = 0;       ///< 0: not given
-  std::string calibration;  ///< file or folder; empty: none
-  std::string imatrix;      ///< an importance matrix of llama.cpp's; empty: none
+  std::string preset;      ///< GGUF mixes
+  WeightSettings weights;  ///< methods that write safetensors
+  std::string imatrix;     ///< an importance matrix of llama.cpp's; empty: none, or from the calibration data
+  std::string imatrix_out;   ///< where to store the one that was computed; empty: nowhere
+  std::uint64_t budget = 0;  ///< bytes, for "mixed"
+};
+
+/// One run of a method.
+struct MethodRun {
+  const formats::ModelFile& model;
+  std::filesystem::path source;  ///< the file or folder that `model` was opened from
+  const MethodRequest& request;
+  const CalibrationSet* calibration;  ///< nullptr: none given
+  int threads;
 };
 
 struct MethodResult {
-  WrittenGguf written;
+  std::uint64_t size = 0;
+  std::map<std::string, int> tensors;  ///< how many by stored type
   std::string preset;
   int bits = 0;
+  bool used_calibration = false;
+  nlohmann::json
+      layers;  ///< what each tensor became and why, where the method decides that itself; else null
 };
 
-/// A way of quantization: writes `file_name` into a folder.
+/// A way of quantization.
 struct Method {
   std::string_view name;
-  std::string_view file_name;
-  /// Throws InputError for a request or a model it cannot honour, before anything is written.
-  MethodResult (*run)(const formats::ModelFile& model, const MethodRequest& request,
-                      const std::filesystem::path& folder, int threads);
+  std::string_view file_name;  ///< of the one file it writes; empty: a Hugging Face folder
+  /// Writes into `folder`. Throws InputError for a request or a model it cannot honour.
+  std::function<MethodResult(const MethodRun& run, const std::filesystem::path& folder)> run;
 };
 
 std::span<const Method> methods();

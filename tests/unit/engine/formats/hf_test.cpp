@@ -168,9 +168,9 @@ TEST(HuggingFace, BadFoldersAreOneClearError) {
        "\"yarn\" is not supported"},
       {"quantized",
        [](HfFolder& f) {
-         f.config["quantization_config"] = {{"bits", 4}};
+         f.config["quantization_config"] = {{"quant_method", "exl2"}};
        },
-       "quantized already"},
+       "layout \"exl2\" is not supported"},
       {"bias", [](HfFolder& f) { f.config["attention_bias"] = true; }, "biases"},
       {"heads", [](HfFolder& f) { f.config["num_key_value_heads"] = 3; }, "does not divide"},
       {"token id", [](HfFolder& f) { f.tokenizer["model"]["vocab"]["z"] = 77; }, "beyond the vocabulary"},

@@ -75,7 +75,10 @@ TEST(QuantizeCommand, RefusesUnsupportedRequests) {
     return all;
   };
   EXPECT_THROW(run(with({})), InputError) << "no preset";
-  EXPECT_THROW(run(with({"--method", "awq"})), InputError);
+  EXPECT_THROW(run(with({"--method", "exl2"})), InputError);
+  EXPECT_THROW(run(with({"--method", "tq1_0"})), InputError) << "ternary by rounding";
+  EXPECT_THROW(run({"--model", hf.folder.path(), "--out", out / "hf", "--method", "awq"}), InputError)
+      << "no calibration data";
   EXPECT_THROW(run(with({"--preset", "Q8_0", "--adapter", "lora"})), InputError);
   EXPECT_THROW(run(with({"--preset", "Q8_0", "--artifacts", out / "a"})), InputError);
   EXPECT_TRUE(fs::is_empty(out.path()));

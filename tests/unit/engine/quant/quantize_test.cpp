@@ -62,12 +62,18 @@ TEST(Quantize, RefusesWhatItCannotHonour) {
   const auto model = formats::open_model(hf.folder.path());
   const TempFolder out;
   EXPECT_THROW(plan_preset(*model, "Q9", false), InputError);
-  EXPECT_THROW(find_method("int8"), InputError);
-  const Method& gguf = find_method("gguf");
-  EXPECT_THROW(gguf.run(*model, {"Q8_0", 4, 0, ""}, out.path(), 1), InputError) << "bits";
-  EXPECT_THROW(gguf.run(*model, {"Q8_0", 0, 128, ""}, out.path(), 1), InputError) << "group size";
+  EXPECT_THROW(find_method("int7"), InputError);
+  const auto run = [&](const std::string& preset, int bits, std::int64_t group_size) {
+    MethodRequest request;
+    request.preset = preset;
+    request.weights.bits = bits;
+    request.weights.group_size = group_size;
+    find_method("gguf").run({*model, hf.folder.path(), request, nullptr, 2}, out.path());
+  };
+  EXPECT_THROW(run("Q8_0", 4, 0), InputError) << "bits";
+  EXPECT_THROW(run("Q8_0", 0, 128), InputError) << "group size";
   try {
-    gguf.run(*model, {"Q8_0", 0, 0, ""}, out.path(), 2);
+    run("Q8_0", 0, 0);
     FAIL() << "NaN went through";
   } catch (const InputError& error) {
     EXPECT_NE(std::string(error.what()).find("blk.0.ffn_up.weight"), std::string::npos) << error.what();

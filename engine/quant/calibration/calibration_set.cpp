@@ -1,0 +1,150 @@
+#include "engine/quant/calibration/calibration_set.h"
+
+#include <algorithm>
+#include <sstream>
+
+#include <nlohmann/json.hpp>
+
+#include "engine/base/atomic_file.h"
+#include "engine/base/error.h"
+#include "engine/base/hash.h"
+#include "engine/base/log.h"
+#include "engine/kernels/dequantize.h"
+#include "engine/quant/calibration/corpus.h"
+#include "engine/quant/calibration/redaction.h"
+#include "engine/tokenizer/chat_template.h"
+#include "engine/tokenizer/tokenizer.h"
+
+namespace stepdown::quant {
+namespace {
+
+using nlohmann::ordered_json;
+using tokenizer::TokenId;
+
+std::vector<std::string> lines_of(const std::string& path) {
+  std::vector<std::string> lines;
+  if (path.empty()) return lines;
+  std::istringstream in(read_file(path));
+  for (std::string line; std::getline(in, line);) {
+    if (!line.empty() && line.back() == '\r') line.pop_back();
+    lines.push_back(line);
+  }
+  return lines;
+}
+
+void redact(const Redactor& redactor, CorpusPrompt& prompt, std::map<std::string, int>& counts) {
+  prompt.text = redactor.redact(prompt.text, counts);
+  for (auto& message : prompt.messages) {
+    message["content"] = redactor.redact(message["content"].get<std::string>(), counts);
+  }
+}
+
+/// Prompts → token ids, as the engine's server would see them.
+class Encoder {
+ public:
+  explicit Encoder(const formats::ModelFile& model)
+      : tokenizer_(model.tokenizer()),
+        chat_(model.tokenizer().chat_template),
+        has_chat_(!model.tokenizer().chat_template.empty()) {}
+
+  std::vector<TokenId> encode(const CorpusPrompt& prompt) const {
+    std::vector<TokenId> ids = prompt.messages.empty() || !has_chat_
+                                   ? tokenizer_.encode(prompt.plain(), false)
+                                   : tokenizer_.encode(render(prompt.messages), true);
+    const TokenId bos = tokenizer_.bos();
+    if (bos >= 0 && (ids.empty() || ids.front() != bos)) ids.insert(ids.begin(), bos);
+    return ids;
+  }
+
+ private:
+  std::string render(const ordered_json& messages) const {
+    const auto spelled = [&](TokenId id) {
+      return id < 0 ? std::string() : tokenizer_.decode({&id, 1}, true);
+    };
+    const auto ends = tokenizer_.end_tokens();
+    return chat_.render({{"messages", messages},
+                         {"add_generation_prompt", false},
+                         {"bos_token", spelled(tokenizer_.bos())},
+                         {"eos_token", ends.empty() ? "" : spelled(ends.front())}});
+  }
+
+  tokenizer::Tokenizer tokenizer_;
+  tokenizer::ChatTemplate chat_;
+  bool has_chat_;
+};
+
+}  // namespace
+
+CalibrationSet::CalibrationSet(const formats::ModelFile& model, const CalibrationRequest& request) {
+  const Redactor redactor(request.redact, lines_of(request.names));
+  std::vector<CorpusPrompt> corpus = read_corpus(request.path);
+  std::vector<std::size_t> lengths;
+  for (const CorpusPrompt& prompt : corpus) lengths.push_back(prompt.plain().size());
+  const auto wanted = static_cast<std::size_t>(std::max(1, request.samples));
+  const Encoder encoder(model);
+  const auto limit = static_cast<std::size_t>(std::min(request.max_tokens, model.config().context_length));
+  Sha256 hash;
+  std::vector<std::string> texts;
+  for (const std::size_t index : sample_by_length(lengths, wanted, request.seed)) {
+    CorpusPrompt& prompt = corpus[index];
+    redact(redactor, prompt, redacted_);
+    hash.update(ordered_json{{"messages", prompt.messages}, {"text", prompt.text}}.dump(
+                    -1, ' ', false, ordered_json::error_handler_t::replace) +
+                "\n");
+    texts.push_back(prompt.plain());
+    auto ids = encoder.encode(prompt);
+    if (ids.size() > limit) ids.resize(limit);
+    if (!ids.empty()) prompts_.push_back(std::move(ids));
+  }
+  if (prompts_.empty()) throw InputError("holds no prompts", request.path, "give prompts with text in them");
+  digest_ = hash.hex();
+  if (request.evaluation.empty()) return;
+  std::vector<std::string> judged;
+  for (const CorpusPrompt& prompt : read_corpus(request.evaluation)) judged.push_back(prompt.plain());
+  drift_ = drift_score(texts, judged);
+  if (*drift_ > kDriftWarning) {
+    log::warn("the calibration prompts are unlike the evaluation's: drift " + std::to_string(*drift_) +
+              ", over " + std::to_string(kDriftWarning) + "; calibrate on prompts like those to be served");
+  }
+}
+
+std::vector<Matrix> CalibrationSet::streams(const formats::ModelFile& model) const {
+  const TensorView* embeddings = model.find("token_embd.weight");
+  if (embeddings == nullptr)
+    throw InputError("a tensor is missing", "tensor token_embd.weight", "give the complete model");
+  const std::size_t bytes = embeddings->data.size() / static_cast<std::size_t>(embeddings->rows());
+  std::vector<Matrix> streams;
+  for (const auto& prompt : prompts_) {
+    Matrix stream(static_cast<std::int64_t>(prompt.size()), embeddings->columns());
+    for (std::size_t i = 0; i < prompt.size(); ++i) {
+      const auto token = static_cast<std::size_t>(prompt[i]);
+      if (token >= static_cast<std::size_t>(embeddings->rows())) {
+        throw InputError("the tokenizer gives token " + std::to_string(token) + ", which has no embedding",
+                         "tensor token_embd.weight", "give the tokenizer of this model");
+      }
+      kernels::dequantize_row(embeddings->type, embeddings->data.subspan(token * bytes, bytes),
+                              stream.row_span(static_cast<std::int64_t>(i)));
+    }
+    streams.push_back(std::move(stream));
+  }
+  model.release(*embeddings);
+  return streams;
+}
+
+std::int64_t CalibrationSet::tokens() const {
+  std::int64_t count = 0;
+  for (const auto& prompt : prompts_) count += static_cast<std::int64_t>(prompt.size());
+  return count;
+}
+
+nlohmann::json CalibrationSet::report() const {
+  nlohmann::json drift;
+  if (drift_) drift = {{"score", *drift_}, {"warning", *drift_ > kDriftWarning}};
+  return {{"digest", "sha256:" + digest_},
+          {"samples", samples()},
+          {"tokens", tokens()},
+          {"redacted", redacted_},
+          {"drift", drift}};
+}
+
+}  // namespace stepdown::quant

@@ -1,0 +1,167 @@
+#include "engine/quant/calibration/corpus.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <sstream>
+
+#include "engine/base/atomic_file.h"
+#include "engine/base/error.h"
+
+namespace stepdown::quant {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::ordered_json;
+
+constexpr const char* kShape =
+    R"(write one {"messages": [{"role": "user", "content": "…"}]}, {"prompt": "…"} or {"text": "…"} a line)";
+constexpr std::size_t kStrata = 8;
+
+CorpusPrompt parse_line(const std::string& line, const std::string& where) {
+  const auto json = ordered_json::parse(line, nullptr, false);
+  if (!json.is_object()) throw InputError("not a JSON object", where, kShape);
+  const auto text = [&](const char* key) {
+    const auto found = json.find(key);
+    return found != json.end() && found->is_string() ? found->get<std::string>() : std::string();
+  };
+  CorpusPrompt prompt;
+  if (const auto messages = json.find("messages"); messages != json.end()) {
+    const auto is_message = [](const ordered_json& message) {
+      return message.is_object() && message.contains("role") && message["role"].is_string() &&
+             message.contains("content") && message["content"].is_string();
+    };
+    if (!messages->is_array() || messages->empty() || !std::ranges::all_of(*messages, is_message)) {
+      throw InputError("messages is no list of {role, content}", where, kShape);
+    }
+    prompt.messages = *messages;
+    if (const auto answer = json.find("expected"); answer != json.end() && !answer->is_null()) {
+      prompt.messages.push_back(
+          {{"role", "assistant"},
+           {"content", answer->is_string() ? answer->get<std::string>() : answer->dump()}});
+    }
+    return prompt;
+  }
+  prompt.text = text("text") + text("prompt") + text("completion");
+  if (prompt.text.empty()) throw InputError("holds neither messages nor prompt nor text", where, kShape);
+  return prompt;
+}
+
+void read_lines(const fs::path& path, std::vector<CorpusPrompt>& prompts) {
+  std::istringstream lines(read_file(path));
+  std::string line;
+  for (std::size_t number = 1; std::getline(lines, line); ++number) {
+    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+    prompts.push_back(parse_line(line, path.string() + ":" + std::to_string(number)));
+  }
+}
+
+void read_paragraphs(const fs::path& path, std::vector<CorpusPrompt>& prompts) {
+  std::istringstream lines(read_file(path));
+  CorpusPrompt prompt;
+  const auto finish = [&] {
+    if (!prompt.text.empty()) prompts.push_back(std::exchange(prompt, {}));
+  };
+  for (std::string line; std::getline(lines, line);) {
+    if (line.find_first_not_of(" \t\r") == std::string::npos) {
+      finish();
+    } else {
+      prompt.text += line + "\n";
+    }
+  }
+  finish();
+}
+
+/// SplitMix64 (Steele et al. 2014): the standard library's distributions differ between implementations.
+std::uint64_t next_random(std::uint64_t& state) {
+  state += 0x9e3779b97f4a7c15ULL;
+  std::uint64_t z = state;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+  return z ^ (z >> 31);
+}
+
+using Histogram = std::vector<double>;
+
+Histogram byte_pairs(const std::vector<std::string>& texts) {
+  Histogram counts(65536);
+  double total = 0;
+  for (const std::string& text : texts) {
+    for (std::size_t i = 1; i < text.size(); ++i) {
+      const auto pair = static_cast<std::size_t>(static_cast<unsigned char>(text[i - 1])) << 8 |
+                        static_cast<unsigned char>(text[i]);
+      counts[pair] += 1;
+      total += 1;
+    }
+  }
+  if (total > 0) {
+    for (double& count : counts) count /= total;
+  }
+  return counts;
+}
+
+}  // namespace
+
+std::string CorpusPrompt::plain() const {
+  std::string all = text;
+  for (const auto& message : messages) all += message["content"].get<std::string>() + "\n";
+  return all;
+}
+
+std::vector<CorpusPrompt> read_corpus(const fs::path& path) {
+  if (!fs::exists(path))
+    throw InputError("no such file", path.string(), "give a .jsonl or .txt file, or a folder");
+  std::vector<fs::path> files;
+  if (fs::is_directory(path)) {
+    for (const auto& entry : fs::directory_iterator(path)) {
+      const auto extension = entry.path().extension();
+      if (extension == ".jsonl" || extension == ".txt") files.push_back(entry.path());
+    }
+    std::ranges::sort(files);
+  } else {
+    files.push_back(path);
+  }
+  std::vector<CorpusPrompt> prompts;
+  for (const fs::path& file : files) {
+    file.extension() == ".txt" ? read_paragraphs(file, prompts) : read_lines(file, prompts);
+  }
+  if (prompts.empty()) throw InputError("holds no prompts", path.string(), kShape);
+  return prompts;
+}
+
+std::vector<std::size_t> sample_by_length(const std::vector<std::size_t>& lengths, std::size_t count,
+                                          std::uint64_t seed) {
+  std::vector<std::size_t> order(lengths.size());
+  std::iota(order.begin(), order.end(), 0);
+  if (count >= order.size()) return order;
+  std::ranges::stable_sort(order, {}, [&](std::size_t i) { return lengths[i]; });
+  const std::size_t strata = std::min(kStrata, count);
+  std::vector<std::size_t> chosen;
+  std::uint64_t state = seed;
+  for (std::size_t s = 0; s < strata; ++s) {
+    const std::size_t begin = order.size() * s / strata;
+    const std::size_t end = order.size() * (s + 1) / strata;
+    const std::size_t wanted = count * (s + 1) / strata - count * s / strata;
+    for (std::size_t i = 0; i < wanted; ++i) {  // Fisher and Yates, as far as needed
+      const std::size_t rest = end - begin - i;
+      std::swap(order[begin + i], order[begin + i + next_random(state) % rest]);
+      chosen.push_back(order[begin + i]);
+    }
+  }
+  std::ranges::sort(chosen);
+  return chosen;
+}
+
+double drift_score(const std::vector<std::string>& left, const std::vector<std::string>& right) {
+  const Histogram a = byte_pairs(left);
+  const Histogram b = byte_pairs(right);
+  const auto term = [](double p, double mean) { return p > 0 ? p * std::log2(p / mean) / 2 : 0.0; };
+  double divergence = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const double mean = (a[i] + b[i]) / 2;
+    divergence += term(a[i], mean) + term(b[i], mean);
+  }
+  return divergence;
+}
+
+}  // namespace stepdown::quant

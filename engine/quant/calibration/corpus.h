@@ -1,0 +1,37 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+namespace stepdown::quant {
+
+/// One calibration prompt: chat messages, or plain text where those are empty.
+struct CorpusPrompt {
+  nlohmann::ordered_json messages;
+  std::string text;
+
+  /// All words of it, in order.
+  std::string plain() const;
+};
+
+/// Reads .jsonl files, a prompt a line: {"messages": [{"role", "content"}…], "expected"?} (the expected
+/// answer becomes the assistant's), {"prompt": "…", "completion"?} or {"text": "…"}; and .txt files, whose
+/// paragraphs are prompts. A folder gives all of its files. Throws InputError with file:line.
+std::vector<CorpusPrompt> read_corpus(const std::filesystem::path& path);
+
+/// `count` of `lengths`, evenly over their range: sorted by length, cut into as many strata as fit, the same
+/// number drawn from each. Ascending indices; all of them when there are no more. The same for the same seed
+/// anywhere.
+std::vector<std::size_t> sample_by_length(const std::vector<std::size_t>& lengths, std::size_t count,
+                                          std::uint64_t seed);
+
+/// How unlike two bodies of text are: the Jensen–Shannon divergence of their pairs of neighbouring bytes, in
+/// bits, 0 (alike) to 1. Prose against prose of one language stays below 0.1; prose against JSON logs lies
+/// above 0.25.
+double drift_score(const std::vector<std::string>& left, const std::vector<std::string>& right);
+inline constexpr double kDriftWarning = 0.15;
+
+}  // namespace stepdown::quant

@@ -1,0 +1,243 @@
+#include "engine/quant/checkpoint/exporter.h"
+
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <optional>
+
+#include <nlohmann/json.hpp>
+
+#include "engine/base/atomic_file.h"
+#include "engine/base/error.h"
+#include "engine/base/half.h"
+#include "engine/base/mapped_file.h"
+#include "engine/base/progress.h"
+#include "engine/formats/hf_tensors.h"
+#include "engine/formats/quantized/layout.h"
+#include "engine/formats/safetensors.h"
+#include "engine/formats/safetensors_writer.h"
+#include "engine/kernels/dequantize.h"
+
+namespace stepdown::quant {
+namespace {
+
+namespace fs = std::filesystem;
+using formats::ModuleTensors;
+using formats::NamedTensor;
+
+std::string layer_prefix(std::int64_t layer) {
+  return "model.layers." + std::to_string(layer) + ".";
+}
+
+NamedTensor as_f16(const std::string& name, const std::vector<std::int64_t>& shape,
+                   std::span<const float> values) {
+  std::vector<std::uint16_t> halves(values.size());
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (!(std::fabs(values[i]) <= 65504.0f)) {
+      throw InputError("holds values beyond binary16's range", "tensor " + name, "use method gguf");
+    }
+    halves[i] = f32_to_f16(values[i]);
+  }
+  return formats::named_tensor<std::uint16_t>(name, DType::kF16, shape, halves);
+}
+
+class Exporter {
+ public:
+  Exporter(const ExportJob& job, const fs::path& folder)
+      : job_(job),
+        needs_(job.method.needs(job.settings)),
+        folder_(folder),
+        pool_(job.threads > 0 ? job.threads : kernels::usable_processors()) {
+    const std::string config = job.method.config(job.settings).dump();
+    read_ = formats::quantized_layout(formats::JsonView::parse(config, "quantization_config"));
+  }
+
+  ExportedCheckpoint run() {
+    const std::int64_t layers = job_.model.config().layers;
+    if (needs_ != Needs::kNothing) streams_ = job_.calibration->streams(job_.model);
+    Progress progress("quantize " + std::string(job_.method.name), static_cast<std::uint64_t>(layers),
+                      " layers");
+    for (std::int64_t layer = 0; layer < layers; ++layer) {
+      progress.note("layer " + std::to_string(layer));
+      DecoderBlock block(job_.model, layer);
+      const fs::path shard = folder_ / shard_name(layer + 1);
+      if (fs::exists(shard)) {
+        take_up(block, shard);
+      } else {
+        write(layer + 1, quantize(block));
+      }
+      progress.advance();
+    }
+    write(0, other_tensors());
+    formats::write_safetensors_index(folder_, files_, tensor_bytes_);
+    write_config();
+    copy_other_files();
+    for (const auto& entry : fs::directory_iterator(folder_)) {
+      if (entry.is_regular_file()) result_.size += entry.file_size();
+    }
+    return result_;
+  }
+
+ private:
+  std::string shard_name(std::int64_t index) const {
+    std::array<char, 64> name;
+    std::snprintf(name.data(), name.size(), "model-%05d-of-%05d.safetensors", static_cast<int>(index + 1),
+                  static_cast<int>(job_.model.config().layers + 1));
+    return name.data();
+  }
+
+  /// The module's weight as loaders will compute with it.
+  Matrix read_back(const ModuleTensors& module, const Linear& linear) const {
+    const formats::ModuleReader reader(module, std::string(linear.name));
+    Matrix values(linear.weight.rows, linear.weight.columns);
+    const formats::DenseForm dense = read_(reader, values.rows, values.columns, DType::kF32);
+    kernels::dequantize_row(dense.type, dense.bytes, values.values);
+    return values;
+  }
+
+  std::vector<NamedTensor> quantize(DecoderBlock& block) {
+    for (const Stage stage : {Stage::kAttentionInput, Stage::kFeedForwardInput}) {
+      for (float& x : block.norm(stage)) x = f16_to_f32(f32_to_f16(x));  // as they will be stored
+    }
+    if (job_.method.prepare != nullptr) {
+      std::vector<StageInputs> seen;
+      for (const Stage stage : kStages) seen.push_back(see(block, stage));
+      job_.method.prepare(pool_, block, seen, job_.settings);
+    }
+    std::vector<NamedTensor> tensors;
+    for (const Stage stage : kStages) {  // each stage sees what the quantized ones before it give
+      std::optional<StageInputs> inputs;
+      if (needs_ != Needs::kNothing) inputs = see(block, stage);
+      for (Linear& linear : block.linears()) {
+        if (linear.stage == stage) quantize(block, linear, inputs ? &*inputs : nullptr, tensors);
+      }
+      if (needs_ != Needs::kNothing) advance(block, stage);
+    }
+    const std::string prefix = layer_prefix(block.index());
+    for (const auto& [stage, name] :
+         {std::pair(Stage::kAttentionInput, "input_layernorm.weight"),
+          std::pair(Stage::kFeedForwardInput, "post_attention_layernorm.weight")}) {
+      const std::vector<float>& norm = block.norm(stage);
+      tensors.push_back(as_f16(prefix + name, {static_cast<std::int64_t>(norm.size())}, norm));
+    }
+    return tensors;
+  }
+
+  void quantize(const DecoderBlock& block, Linear& linear, const StageInputs* inputs,
+                std::vector<NamedTensor>& tensors) {
+    auto module = job_.method.quantize(pool_, linear, inputs, job_.settings);
+    ModuleTensors views;
+    for (const NamedTensor& tensor : module) views.emplace(tensor.name, tensor.view());
+    linear.weight = read_back(views, linear);
+    for (NamedTensor& tensor : module) {
+      tensor.name = layer_prefix(block.index()) + std::string(linear.name) + "." + tensor.name;
+      tensors.push_back(std::move(tensor));
+    }
+  }
+
+  StageInputs see(const DecoderBlock& block, Stage stage) {
+    return observe(pool_, block, stage, streams_, needs_ == Needs::kGram);
+  }
+
+  void advance(const DecoderBlock& block, Stage stage) {
+    if (stage != Stage::kAttentionOutput && stage != Stage::kFeedForwardOutput) return;
+    for (Matrix& stream : streams_)
+      block.add_output(pool_, stage, block.inputs(pool_, stage, stream), stream);
+  }
+
+  /// A block that an earlier run finished: its stored weights bring the streams on.
+  void take_up(DecoderBlock& block, const fs::path& shard) {
+    const MappedFile file(shard);
+    const auto tensors = formats::parse_safetensors(file.bytes(), shard.string());
+    for (const TensorView& tensor : tensors) note(tensor, shard.filename());
+    if (streams_.empty()) return;
+    const std::string prefix = layer_prefix(block.index());
+    for (Linear& linear : block.linears()) {
+      const std::string module = prefix + std::string(linear.name) + ".";
+      ModuleTensors views;
+      for (const TensorView& tensor : tensors) {
+        if (tensor.name.starts_with(module)) views.emplace(tensor.name.substr(module.size()), tensor);
+      }
+      linear.weight = read_back(views, linear);
+    }
+    for (const TensorView& tensor : tensors) {
+      if (tensor.name == prefix + "input_layernorm.weight") {
+        kernels::dequantize_row(tensor.type, tensor.data, block.norm(Stage::kAttentionInput));
+      } else if (tensor.name == prefix + "post_attention_layernorm.weight") {
+        kernels::dequantize_row(tensor.type, tensor.data, block.norm(Stage::kFeedForwardInput));
+      }
+    }
+    for (const Stage stage : kStages) advance(block, stage);
+  }
+
+  std::vector<NamedTensor> other_tensors() const {
+    std::vector<NamedTensor> tensors;
+    for (const formats::HfTensor& expected : formats::hf_tensors(job_.model.config())) {
+      if (expected.hf.starts_with("model.layers.")) continue;
+      tensors.push_back(as_f16(expected.hf, expected.shape, load_matrix(job_.model, expected.gguf).values));
+    }
+    return tensors;
+  }
+
+  void write(std::int64_t index, const std::vector<NamedTensor>& tensors) {
+    std::vector<TensorView> views;
+    for (const NamedTensor& tensor : tensors) views.push_back(tensor.view());
+    formats::write_safetensors(folder_ / shard_name(index), views);
+    for (const TensorView& view : views) note(view, shard_name(index));
+  }
+
+  void note(const TensorView& tensor, const std::string& file) {
+    files_[tensor.name] = file;
+    tensor_bytes_ += tensor.data.size();
+    ++result_.tensors[std::string(dtype_info(tensor.type).name)];
+  }
+
+  void write_config() const {
+    auto config = nlohmann::ordered_json::parse(read_file(job_.source / "config.json"));
+    config.erase("dtype");
+    config["torch_dtype"] = "float16";
+    config["quantization_config"] = job_.method.config(job_.settings);
+    write_file_atomically(folder_ / "config.json", config.dump(2) + "\n");
+  }
+
+  /// Tokenizer, generation settings, license: all but weights and their index.
+  void copy_other_files() const {
+    for (const auto& entry : fs::directory_iterator(job_.source)) {
+      const std::string name = entry.path().filename();
+      const std::string extension = entry.path().extension();
+      const bool weights = extension == ".safetensors" || extension == ".bin" || extension == ".gguf" ||
+                           extension == ".pth" || name.ends_with(".index.json");
+      if (!entry.is_regular_file() || weights || name.starts_with('.') || name == "config.json") continue;
+      write_file_atomically(folder_ / name, read_file(entry.path()));
+    }
+  }
+
+  const ExportJob& job_;
+  Needs needs_;
+  fs::path folder_;
+  kernels::ThreadPool pool_;
+  formats::ReadWeight read_;
+  std::vector<Matrix> streams_;  ///< the residual stream of each calibration prompt
+  std::map<std::string, std::string> files_;
+  std::uint64_t tensor_bytes_ = 0;
+  ExportedCheckpoint result_;
+};
+
+}  // namespace
+
+ExportedCheckpoint export_checkpoint(const ExportJob& job, const fs::path& folder) {
+  if (job.method.needs(job.settings) != Needs::kNothing && job.calibration == nullptr) {
+    throw InputError("method " + std::string(job.method.name) + " needs calibration data", "--calibration",
+                     "give a JSONL file of prompts like those it will serve");
+  }
+  for (const TensorView& tensor : job.model.tensors()) {
+    if (dtype_info(tensor.type).quantized) {
+      throw InputError(
+          "tensor '" + tensor.name + "' is " + std::string(dtype_info(tensor.type).name) + " already",
+          "--model", "give the F16, BF16 or F32 model");
+    }
+  }
+  return Exporter(job, folder).run();
+}
+
+}  // namespace stepdown::quant

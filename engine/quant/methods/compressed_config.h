@@ -1,0 +1,27 @@
+#pragma once
+
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+namespace stepdown::quant {
+
+/// quantization_config of compressed-tensors: one scheme for all linear layers but the head.
+/// `weights`: the fields of the weights' arguments; `activations`: of the inputs', or null.
+inline nlohmann::json compressed_config(const std::string& format, nlohmann::json weights,
+                                        nlohmann::json activations) {
+  weights["dynamic"] = false;
+  return {{"quant_method", "compressed-tensors"},
+          {"format", format},
+          {"quantization_status", "compressed"},
+          {"config_groups",
+           {{"group_0",
+             {{"targets", {"Linear"}},
+              {"weights", std::move(weights)},
+              {"input_activations", std::move(activations)},
+              {"output_activations", nullptr}}}}},
+          {"ignore", {"lm_head"}},
+          {"kv_cache_scheme", nullptr}};
+}
+
+}  // namespace stepdown::quant

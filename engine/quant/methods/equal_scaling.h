@@ -1,0 +1,26 @@
+#pragma once
+
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "engine/quant/calibration/decoder_block.h"
+
+namespace stepdown::quant {
+
+/// Linear layers that share an input, and what produces it.
+struct ScalingGroup {
+  Stage stage;
+  std::vector<Linear*> linears;
+  Linear* producer;  ///< nullptr: the norm before the stage
+};
+
+/// Multiplies the columns of the group's layers by `scales` and divides their producer's outputs by them: the
+/// block computes the same. The norm is rounded to binary16 as it will be stored.
+void scale_equally(DecoderBlock& block, const ScalingGroup& group, std::span<const float> scales);
+
+/// The places of a block where that is possible: behind both norms, behind v_proj where no query heads share
+/// it, behind up_proj.
+std::vector<ScalingGroup> scaling_groups(DecoderBlock& block);
+
+}  // namespace stepdown::quant

@@ -1,0 +1,54 @@
+#include "engine/quant/methods/gguf.h"
+
+#include <algorithm>
+
+#include "engine/base/error.h"
+#include "engine/quant/calibration/compute_imatrix.h"
+#include "engine/quant/gguf_quantizer.h"
+#include "engine/quant/preset.h"
+
+namespace stepdown::quant {
+namespace {
+
+MethodResult run_preset(const MethodRun& run, const std::filesystem::path& folder) {
+  const Preset& preset = find_preset(run.request.preset);
+  const WeightSettings& asked = run.request.weights;
+  if (asked.bits != 0 && asked.bits != preset.bits) {
+    throw InputError("preset " + std::string(preset.name) + " has " + std::to_string(preset.bits) + " bits",
+                     "--bits", "leave it out: the preset decides");
+  }
+  if (asked.group_size != 0) {
+    throw InputError("GGUF presets have their own groups", "--group-size",
+                     "leave it out: the preset decides");
+  }
+  plan_preset(run.model, preset.name, false);  // refuses what cannot be quantized before anything is computed
+  const formats::Imatrix imatrix = importance_for(run);
+  const GgufPlan plan = plan_preset(run.model, preset.name, !imatrix.columns.empty());
+  const WrittenGguf written = write_gguf(run.model, plan, folder / "model.gguf", run.threads,
+                                         "quantize " + std::string(preset.name), imatrix);
+  return {written.size,
+          written.tensors,
+          std::string(preset.name),
+          preset.bits,
+          run.calibration != nullptr && run.request.imatrix.empty(),
+          nullptr};
+}
+
+}  // namespace
+
+formats::Imatrix importance_for(const MethodRun& run) {
+  if (!run.request.imatrix.empty()) return formats::read_imatrix(run.request.imatrix);
+  if (run.calibration == nullptr) return {};
+  formats::Imatrix imatrix = compute_imatrix(run.model, *run.calibration, run.threads);
+  if (!run.request.imatrix_out.empty()) {
+    const auto tokens = static_cast<std::uint32_t>(run.calibration->tokens());
+    formats::write_imatrix(run.request.imatrix_out, imatrix, tokens, tokens / std::max(1u, imatrix.chunks));
+  }
+  return imatrix;
+}
+
+Method gguf_method() {
+  return {"gguf", "model.gguf", run_preset};
+}
+
+}  // namespace stepdown::quant

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "engine/formats/quantized/gptq.h"
+#include "engine/formats/quantized/named_tensor.h"
+#include "engine/quant/calibration/stage_inputs.h"
+#include "engine/quant/matrix.h"
+
+namespace stepdown::quant {
+
+/// How a checkpoint is to be quantized; a method takes what it can honour.
+struct WeightSettings {
+  int bits = 0;                 ///< 0: the method's own
+  std::int64_t group_size = 0;  ///< columns that share a scale; 0: the method's own, −1: a whole row
+  std::string
+      granularity;  ///< of scales that are not by group: "tensor", "channel", "block"; empty: the method's
+  bool symmetric = true;
+  bool search_clip = true;
+  bool act_order = true;      ///< GPTQ: columns of large inputs first
+  bool static_groups = true;  ///< GPTQ: groups are neighbours in the file whatever the order
+  double damping = 0.01;      ///< GPTQ: of the Hessian's mean diagonal
+  formats::GptqVersion gptq_version = formats::GptqVersion::kV1;
+  double migration = 0.85;  ///< SmoothQuant's α
+  bool static_activations = false;
+};
+
+/// A matrix as a checkpoint will hold it, by names within the module: "qweight".
+using QuantizedWeight = std::vector<formats::NamedTensor>;
+
+enum class Needs { kNothing, kInputs, kGram };
+
+/// A way to write linear layers in fewer bits into a Hugging Face checkpoint: one file and one row of the
+/// table.
+struct WeightMethod {
+  std::string_view name;
+  Needs (*needs)(const WeightSettings& settings);  ///< of calibration data
+  /// Fills in the method's own defaults. Throws InputError for settings it cannot honour.
+  WeightSettings (*settle)(WeightSettings asked);
+  /// Changes the block's weights so that they lose less, its function staying the same; nullptr: nothing to
+  /// do.
+  void (*prepare)(kernels::ThreadPool& pool, DecoderBlock& block, std::span<const StageInputs> stages,
+                  const WeightSettings& settings);
+  /// `inputs`: nullptr when the method needs none. Must not throw for finite weights whose shape settle() and
+  /// the layout allow.
+  QuantizedWeight (*quantize)(kernels::ThreadPool& pool, const Linear& linear, const StageInputs* inputs,
+                              const WeightSettings& settings);
+  /// config.json's quantization_config.
+  nlohmann::json (*config)(const WeightSettings& settings);
+};
+
+std::span<const WeightMethod> weight_methods();
+
+inline Needs needs_nothing(const WeightSettings& /*settings*/) {
+  return Needs::kNothing;
+}
+inline Needs needs_gram(const WeightSettings& /*settings*/) {
+  return Needs::kGram;
+}
+
+}  // namespace stepdown::quant

@@ -1,0 +1,118 @@
+#include "engine/quant/quantize_options.h"
+
+#include <CLI/CLI.hpp>
+
+#include "engine/quant/preset.h"
+
+namespace stepdown::quant {
+namespace {
+
+std::string joined(const auto& rows, auto name_of) {
+  std::string names;
+  for (const auto& row : rows) names += (names.empty() ? "" : "|") + std::string(name_of(row));
+  return names;
+}
+
+void add_method_options(CLI::App& app, MethodRequest& request) {
+  WeightSettings& weights = request.weights;
+  constexpr const char* kGroup = "Methods";
+  app.add_option("--preset", request.preset, "gguf: mix of types")
+      ->type_name(joined(presets(), [](const Preset& preset) { return preset.name; }))
+      ->group(kGroup);
+  app.add_option("--budget", request.budget, "mixed: bytes that the file may have; K, M and G are understood")
+      ->transform(CLI::AsSizeValue(false))
+      ->type_name("BYTES")
+      ->group(kGroup);
+  app.add_option("--bits", weights.bits, "Bits a weight (gptq: 2, 3, 4 or 8)")->group(kGroup);
+  app.add_option("--group-size", weights.group_size,
+                 "Weights that share a scale; -1: a whole row (default 128)")
+      ->group(kGroup);
+  app.add_option("--granularity", weights.granularity, "int8, int4, fp8: what else shares a scale")
+      ->type_name("tensor|channel|group|block")
+      ->group(kGroup);
+  app.add_flag("!--asymmetric", weights.symmetric, "int8, int4, gptq: codes with a zero of their own")
+      ->group(kGroup);
+  app.add_flag("!--no-clip", weights.search_clip, "Take ranges as they are, do not search for narrower ones")
+      ->group(kGroup);
+  app.add_flag("!--no-act-order", weights.act_order, "gptq: columns in their stored order")->group(kGroup);
+  app.add_flag("!--no-static-groups", weights.static_groups,
+               "gptq: groups in the order of quantization (g_idx)")
+      ->group(kGroup);
+  app.add_option("--damping", weights.damping, "gptq: share of the Hessian's mean diagonal added to it")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str()
+      ->group(kGroup);
+  app.add_option("--checkpoint-format", weights.gptq_version, "gptq: how zeros are stored")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, formats::GptqVersion>{
+          {"gptq", formats::GptqVersion::kV1}, {"gptq_v2", formats::GptqVersion::kV2}}))
+      ->group(kGroup);
+  app.add_option("--migration", weights.migration,
+                 "smoothquant: how much of the outliers moves into the weights")
+      ->capture_default_str()
+      ->group(kGroup);
+  app.add_flag("--static-activations", weights.static_activations,
+               "fp8, smoothquant: one measured scale for a layer's inputs, not one a token")
+      ->group(kGroup);
+}
+
+void add_calibration_options(CLI::App& app, MethodRequest& request, CalibrationRequest& calibration) {
+  constexpr const char* kGroup = "Calibration";
+  app.add_option("--calibration", calibration.path,
+                 "Prompts like those to be served: .jsonl of messages, prompts or texts, .txt, or a folder")
+      ->type_name("PATH")
+      ->group(kGroup);
+  app.add_option("--samples", calibration.samples, "How many of them, evenly over their lengths")
+      ->capture_default_str()
+      ->group(kGroup);
+  app.add_option("--max-tokens", calibration.max_tokens, "Of one prompt; the rest is cut off")
+      ->check(CLI::Range(std::int64_t{16}, std::int64_t{1} << 20))
+      ->capture_default_str()
+      ->group(kGroup);
+  app.add_option("--seed", calibration.seed, "Of the choice of prompts")
+      ->capture_default_str()
+      ->group(kGroup);
+  app.add_option("--redact", calibration.redact, "Personal data to replace before anything is kept")
+      ->delimiter(',')
+      ->type_name("email,phone,iban,card,name")
+      ->group(kGroup);
+  app.add_option("--redact-names", calibration.names, "Names to replace, one a line")
+      ->type_name("FILE")
+      ->group(kGroup);
+  app.add_option("--evaluation", calibration.evaluation,
+                 "The prompts that the model will be judged by: warns when the calibration's are unlike them")
+      ->type_name("PATH")
+      ->group(kGroup);
+  app.add_option("--imatrix", request.imatrix, "gguf, mixed: an importance matrix that llama-imatrix made")
+      ->type_name("FILE")
+      ->group(kGroup);
+  app.add_option("--imatrix-out", request.imatrix_out,
+                 "gguf, mixed: keep the importance matrix that is computed")
+      ->type_name("FILE")
+      ->group(kGroup);
+}
+
+}  // namespace
+
+void add_options(CLI::App& app, QuantizeOptions& options) {
+  app.add_option("--model", options.model,
+                 "The F16, BF16 or F32 model: a .gguf file or a Hugging Face folder")
+      ->required()
+      ->type_name("PATH");
+  app.add_option("--adapter", options.adapters, "A PEFT LoRA adapter to merge first, in F32; may be repeated")
+      ->type_name("PATH[=WEIGHT]");
+  app.add_option("--artifacts", options.artifacts, "Store the result under its digest: DIR/<sha256>/")
+      ->type_name("DIR");
+  app.add_option("--out", options.out, "Store the result as this file or folder")->type_name("PATH");
+  app.add_option("--method", options.method, "How to quantize")
+      ->type_name(joined(methods(), [](const Method& method) { return method.name; }))
+      ->capture_default_str();
+  add_method_options(app, options.request);
+  add_calibration_options(app, options.request, options.calibration);
+  app.add_option("--report", options.report, "Write what was done as JSON")->type_name("FILE");
+  app.add_option("--termination-log", options.termination_log, "Where a Kubernetes Job leaves its summary")
+      ->type_name("FILE")
+      ->capture_default_str();
+  app.add_option("--threads", options.threads, "0: all cores this process may use")->capture_default_str();
+}
+
+}  // namespace stepdown::quant

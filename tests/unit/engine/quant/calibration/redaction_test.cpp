@@ -1,0 +1,63 @@
+#include "engine/quant/calibration/redaction.h"
+
+#include <gtest/gtest.h>
+
+#include "engine/base/error.h"
+
+namespace stepdown::quant {
+namespace {
+
+std::string redacted(std::string_view text) {
+  const std::vector<std::string> kinds = {"email", "phone", "iban", "card", "name"};
+  std::map<std::string, int> counts;
+  return Redactor(kinds, {"Ada Lovelace", "Jürgen", "Ada"}).redact(text, counts);
+}
+
+TEST(Redaction, ReplacesPersonalData) {
+  struct Case {
+    const char* text;
+    const char* result;
+  };
+  for (const Case& each : {
+           Case{"Write to ada.l+x@mail.example.org.", "Write to [email]."},
+           Case{"<a@b.io>", "<[email]>"},
+           Case{"Call +49 170 1234567 now", "Call [phone] now"},
+           Case{"Tel. (030) 901820-00", "Tel. [phone]"},
+           Case{"0171/2345678", "[phone]"},
+           Case{"555-123-4567", "[phone]"},
+           Case{"pay DE89 3704 0044 0532 0130 00 today", "pay [iban] today"},
+           Case{"GB82WEST12345698765432,", "[iban],"},
+           Case{"card 4111 1111 1111 1111!", "card [card]!"},
+           Case{"4111-1111-1111-1111", "[card]"},
+           Case{"ADA LOVELACE and jürgen met Ada.", "[name] and [name] met [name]."},
+       }) {
+    EXPECT_EQ(redacted(each.text), each.result);
+  }
+}
+
+TEST(Redaction, LeavesOtherTextAlone) {
+  for (const char* text :
+       {"", "user@localhost", "12:30, 2026-11-23", "unit FL-654 at Pier 87", "v1.2.3", "4111 1111 1111 1112",
+        "Adamant Canada", "order 1234567", "sha 0123456789abcdef", "3.14159265358979", "@", "+", "(", "00"}) {
+    EXPECT_EQ(redacted(text), text);
+  }
+}
+
+TEST(Redaction, CountsWhatItReplacedAndRefusesWhatItDoesNotKnow) {
+  std::map<std::string, int> counts;
+  const std::vector<std::string> email = {"email"};
+  Redactor(email, {}).redact("a@b.io c@d.io +49 170 1234567", counts);
+  EXPECT_EQ(counts, (std::map<std::string, int>{{"email", 2}}));
+  EXPECT_THROW(Redactor(std::vector<std::string>{"address"}, {}), InputError);
+  EXPECT_THROW(Redactor(std::vector<std::string>{"name"}, {}), InputError) << "without a list";
+}
+
+TEST(Redaction, IsLinearInTheTextsLength) {
+  std::string text(1 << 20, 'a');
+  EXPECT_EQ(redacted(text), text);
+  text.assign(1 << 20, '1');
+  EXPECT_EQ(redacted(text), text);
+}
+
+}  // namespace
+}  // namespace stepdown::quant

@@ -1,0 +1,226 @@
+// Methods that write checkpoints, from the command line to the model that is loaded again.
+#include <cmath>
+#include <csignal>
+#include <random>
+
+#include "tests/unit/engine/formats/hf_folder.h"
+#include <CLI/CLI.hpp>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "engine/base/atomic_file.h"
+#include "engine/base/half.h"
+#include "engine/base/hash.h"
+#include "engine/kernels/dequantize.h"
+#include "engine/quant/calibration/calibration_set.h"
+#include "engine/quant/calibration/decoder_block.h"
+#include "engine/quant/quantize_command.h"
+
+namespace stepdown::quant {
+namespace {
+
+namespace fs = std::filesystem;
+using formats::TempFolder;
+
+/// A random model of two layers, hidden 64, and prompts for it.
+struct Model : formats::HfFolder {
+  Model() {
+    config["hidden_size"] = 64;
+    config["intermediate_size"] = 128;
+    config["num_hidden_layers"] = 2;
+    config["num_attention_heads"] = 2;
+    config["num_key_value_heads"] = 1;
+    config["head_dim"] = 32;
+    tensors.clear();
+    fill("model.embed_tokens.weight", {6, 64}, 1.0f);
+    fill("model.norm.weight", {64}, 0.0f);
+    for (const char* layer : {"model.layers.0.", "model.layers.1."}) {
+      const std::string prefix = layer;
+      fill(prefix + "input_layernorm.weight", {64}, 0.0f);
+      fill(prefix + "post_attention_layernorm.weight", {64}, 0.0f);
+      fill(prefix + "self_attn.q_proj.weight", {64, 64}, 0.1f);
+      fill(prefix + "self_attn.k_proj.weight", {32, 64}, 0.1f);
+      fill(prefix + "self_attn.v_proj.weight", {32, 64}, 0.1f);
+      fill(prefix + "self_attn.o_proj.weight", {64, 64}, 0.1f);
+      fill(prefix + "mlp.gate_proj.weight", {128, 64}, 0.1f);
+      fill(prefix + "mlp.up_proj.weight", {128, 64}, 0.1f);
+      fill(prefix + "mlp.down_proj.weight", {64, 128}, 0.1f);
+    }
+    write();
+    std::string lines;
+    for (int i = 0; i < 24; ++i)
+      lines += "{\"text\": \"" + std::string(static_cast<std::size_t>(8 + i), 'a') + "\"}\n";
+    write_file_atomically(prompts(), lines);
+  }
+
+  void fill(const std::string& name, std::vector<std::int64_t> shape, float spread) {
+    std::int64_t count = 1;
+    for (const std::int64_t length : shape) count *= length;
+    std::string bytes;
+    for (std::int64_t i = 0; i < count; ++i) {
+      // Sums of uniform numbers, the same everywhere: the standard library's normal distribution is not.
+      float value = 0;
+      for (int k = 0; k < 6; ++k) value += static_cast<float>(random_() % 2001) / 1000.0f - 1.0f;
+      const std::uint16_t half = f32_to_f16(spread == 0.0f ? 1.0f + 0.1f * value : spread * value);
+      bytes.append(reinterpret_cast<const char*>(&half), sizeof(half));
+    }
+    tensors[name] = {"F16", std::move(shape), bytes};
+  }
+
+  fs::path prompts() const { return folder / "prompts.jsonl"; }
+
+ private:
+  std::mt19937 random_{5};
+};
+
+int run(std::vector<std::string> arguments) {
+  CLI::App app;
+  const auto body = quantize_command().configure(app);
+  std::ranges::reverse(arguments);  // as CLI11 wants a vector
+  app.parse(arguments);
+  testing::internal::CaptureStdout();
+  const int status = body();
+  testing::internal::GetCapturedStdout();
+  return status;
+}
+
+std::vector<std::string> arguments(const Model& model, const fs::path& out, std::vector<std::string> more) {
+  std::vector<std::string> all = {
+      "--model", model.folder.path(), "--calibration", model.prompts(), "--out", out, "--threads", "2"};
+  all.insert(all.end(), more.begin(), more.end());
+  return all;
+}
+
+/// The stream behind the last block, for prompts the methods saw.
+std::vector<Matrix> outputs(const formats::ModelFile& file, const Model& model) {
+  CalibrationRequest request;
+  request.path = model.prompts();
+  kernels::ThreadPool pool(2);
+  auto streams = CalibrationSet(file, request).streams(file);
+  for (std::int64_t layer = 0; layer < file.config().layers; ++layer) {
+    const DecoderBlock block(file, layer);
+    for (Matrix& stream : streams) {
+      for (const Stage stage : {Stage::kAttentionOutput, Stage::kFeedForwardOutput}) {
+        block.add_output(pool, stage, block.inputs(pool, stage, stream), stream);
+      }
+    }
+  }
+  return streams;
+}
+
+/// Energy of the difference over energy of the original's outputs.
+double loss(const Model& model, const fs::path& quantized) {
+  const auto original = outputs(*formats::open_model(model.folder.path()), model);
+  const auto got = outputs(*formats::open_model(quantized), model);
+  double lost = 0;
+  double energy = 0;
+  for (std::size_t i = 0; i < original.size(); ++i) {
+    for (std::size_t k = 0; k < original[i].values.size(); ++k) {
+      const double difference = got[i].values[k] - original[i].values[k];
+      lost += difference * difference;
+      energy += static_cast<double>(original[i].values[k]) * original[i].values[k];
+    }
+  }
+  return lost / energy;
+}
+
+double loss_of(const Model& model, std::vector<std::string> more) {
+  const TempFolder out;
+  EXPECT_EQ(run(arguments(model, out / "q", std::move(more))), 0);
+  return loss(model, out / "q");
+}
+
+TEST(Export, EveryMethodGivesAModelThatLoadsAndIsCloseToItsSource) {
+  const Model model;
+  struct Case {
+    std::vector<std::string> arguments;
+    double most;  ///< loss
+  };
+  for (const Case& each : {
+           Case{{"--method", "int8"}, 1e-3},
+           Case{{"--method", "int8", "--granularity", "tensor"}, 1e-3},
+           Case{{"--method", "int4", "--group-size", "32"}, 0.05},
+           Case{{"--method", "int4", "--group-size", "32", "--asymmetric"}, 0.05},
+           Case{{"--method", "gptq", "--bits", "4", "--group-size", "32"}, 0.03},
+           Case{{"--method", "gptq", "--bits", "3", "--group-size", "32"}, 0.15},
+           Case{{"--method", "gptq", "--bits", "2", "--group-size", "32", "--asymmetric"}, 0.6},
+           Case{{"--method", "gptq", "--bits", "8", "--group-size", "-1"}, 1e-3},
+           Case{{"--method", "gptq", "--group-size", "32", "--no-static-groups"}, 0.03},
+           Case{{"--method", "awq", "--group-size", "32"}, 0.03},
+           Case{{"--method", "nf4"}, 0.05},
+           Case{{"--method", "fp8"}, 5e-3},
+           Case{{"--method", "fp8", "--granularity", "block"}, 5e-3},
+           Case{{"--method", "fp8", "--static-activations"}, 5e-3},
+           Case{{"--method", "smoothquant"}, 1e-3},
+           Case{{"--method", "smoothquant", "--static-activations"}, 1e-3},
+       }) {
+    const double lost = loss_of(model, each.arguments);
+    EXPECT_LT(lost, each.most) << each.arguments[1];
+    EXPECT_GT(lost, 0.0) << each.arguments[1] << " changed nothing";
+  }
+}
+
+TEST(Export, CalibratedMethodsBeatRoundingAtTheSameBits) {
+  const Model model;
+  const double rounding = loss_of(model, {"--method", "int4", "--group-size", "64"});
+  EXPECT_LT(loss_of(model, {"--method", "gptq", "--group-size", "64"}), 0.7 * rounding);
+  EXPECT_LT(loss_of(model, {"--method", "awq", "--group-size", "64"}), rounding);
+}
+
+TEST(Export, BytesDoNotDependOnThreads) {
+  const Model model;
+  const TempFolder out;
+  for (const char* method : {"gptq", "awq"}) {
+    const std::vector<std::string> more = {"--method", method, "--group-size", "32"};
+    ASSERT_EQ(run(arguments(model, out / (std::string(method) + "2"), more)), 0);
+    auto one = arguments(model, out / (std::string(method) + "1"), more);
+    *(std::ranges::find(one, "--threads") + 1) = "1";
+    ASSERT_EQ(run(one), 0);
+    EXPECT_EQ(artifact_digest(out / (std::string(method) + "1")),
+              artifact_digest(out / (std::string(method) + "2")));
+  }
+}
+
+TEST(Export, AKilledRunGoesOnBehindItsLastBlockWithTheSameBytes) {
+  const Model model;
+  const TempFolder whole;
+  const TempFolder killed;
+  const std::vector<std::string> more = {"--method", "gptq", "--group-size", "32"};
+  ASSERT_EQ(run(arguments(model, whole / "q", more)), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    run(arguments(model, killed / "q", more));
+    ::_exit(0);
+  }
+  fs::path shard;
+  for (int i = 0; i < 5000 && shard.empty(); ++i) {  // until the first block's shard is there
+    ::usleep(200);
+    for (const auto& folder : fs::directory_iterator(killed.path())) {
+      if (fs::exists(folder.path() / "model-00002-of-00003.safetensors"))
+        shard = folder.path() / "model-00002-of-00003.safetensors";
+    }
+  }
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  ASSERT_FALSE(shard.empty());
+  if (!fs::exists(killed / "q")) {  // else the child was done before it was killed
+    const auto written = fs::last_write_time(shard);
+    fs::last_write_time(shard, written - std::chrono::hours(1));
+    ASSERT_EQ(run(arguments(model, killed / "q", more)), 0);
+    EXPECT_EQ(fs::last_write_time(killed / "q" / "model-00002-of-00003.safetensors"),
+              written - std::chrono::hours(1))
+        << "the finished block was taken up";
+  }
+  EXPECT_EQ(artifact_digest(killed / "q"), artifact_digest(whole / "q"));
+  for (const auto& entry : fs::directory_iterator(killed.path())) EXPECT_EQ(entry.path().filename(), "q");
+}
+
+TEST(Export, ADegenerateHessianIsRecovered) {
+  Model model;
+  write_file_atomically(model.prompts(), "{\"text\": \"a\"}\n");  // two tokens: a Hessian of rank two
+  EXPECT_LT(loss_of(model, {"--method", "gptq", "--group-size", "32", "--damping", "0"}), 0.2);
+}
+
+}  // namespace
+}  // namespace stepdown::quant
