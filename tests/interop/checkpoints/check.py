@@ -88,7 +88,8 @@ def by_transformers(folder, config, settings):
             if isinstance(module, torch.nn.Linear) and name != "lm_head":
                 weights[name + ".weight"] = module.weight.data
     with torch.no_grad():
-        logits = model.float()(TOKENS).logits
+        quantized = settings["quant_method"] == "bitsandbytes"
+        logits = (model if quantized else model.float())(TOKENS).logits.float()
     return weights, logits
 
 
@@ -168,7 +169,9 @@ def check_written(name):
         with torch.no_grad():
             expected = reference_model(ours, config)(TOKENS).logits
         worst = ((logits - expected).abs().max() / expected.abs().max()).item()
-        limit = 0.15 if settings.get("config_groups", {}).get("group_0", {}).get("input_activations") else 1e-3
+        # transformers quantizes activations where the scheme says so, and computes NF4 in F16; this engine does neither.
+        activations = settings.get("config_groups", {}).get("group_0", {}).get("input_activations")
+        limit = 0.15 if activations else 1e-2 if settings["quant_method"] == "bitsandbytes" else 1e-3
         assert worst < limit, f"{name}: logits differ by {worst}"
         line += f", logits within {worst:.1e}"
     print(line, flush=True)
