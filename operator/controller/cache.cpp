@@ -104,7 +104,11 @@ ObjectsByKind Cache::around(const api::QuantizedModel& model) const {
   }
   std::vector<kube::ObjectPtr>& revisions = out["QuantRevision"];
   const auto add = [&](const kube::ObjectPtr& revision) {
-    if (revision && std::ranges::find(revisions, revision) == revisions.end()) revisions.push_back(revision);
+    // Each look gives a copy of its own, so the same object is known by its name.
+    const auto same = [&](const kube::ObjectPtr& known) {
+      return kube::key_of(*known) == kube::key_of(*revision);
+    };
+    if (revision && std::ranges::none_of(revisions, same)) revisions.push_back(revision);
   };
   for (const std::string& name : revisions_named(model)) {
     const kube::Informer& all = informer("QuantRevision");

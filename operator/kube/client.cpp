@@ -11,12 +11,14 @@ namespace {
 
 using nlohmann::json;
 
+TransportError no_json(const HttpRequest& request) {
+  return TransportError("the answer is no JSON", request.method + " " + request.path,
+                        "check that the server of the kubeconfig is a Kubernetes API");
+}
+
 json parse_body(const HttpRequest& request, const HttpResponse& response) {
   json body = json::parse(response.body, nullptr, false);
-  if (body.is_discarded()) {
-    throw TransportError("the answer is no JSON", request.method + " " + request.path,
-                         "check that the server of the kubeconfig is a Kubernetes API");
-  }
+  if (body.is_discarded()) throw no_json(request);
   return body;
 }
 
@@ -26,6 +28,36 @@ void fill_type(json& item, const std::string& list_kind, const std::string& api_
   if (!item.contains("kind") && list_kind.ends_with("List"))
     item["kind"] = list_kind.substr(0, list_kind.size() - 4);
   if (!item.contains("apiVersion")) item["apiVersion"] = api_version;
+}
+
+/// Hands out the items of a list one by one, each parsed and let go before the next; gives the rest of the
+/// page.
+json parse_page(const HttpRequest& request, const HttpResponse& response,
+                const std::function<void(json&&)>& each) {
+  std::string kind, api_version, key;
+  std::vector<json> untyped;  // lists whose kind stands behind their items
+  const auto hand_out = [&](json& item) {
+    fill_type(item, kind, api_version);
+    each(std::move(item));
+  };
+  json page = json::parse(
+      response.body,
+      [&](int depth, json::parse_event_t event, json& parsed) {
+        if (depth == 1 && event == json::parse_event_t::key) key = parsed.get<std::string>();
+        if (depth == 1 && event == json::parse_event_t::value && key == "kind") kind = parsed;
+        if (depth == 1 && event == json::parse_event_t::value && key == "apiVersion") api_version = parsed;
+        if (depth != 2 || event != json::parse_event_t::object_end || key != "items") return true;
+        if (parsed.contains("kind") || !kind.empty()) {
+          hand_out(parsed);
+        } else {
+          untyped.push_back(std::move(parsed));
+        }
+        return false;
+      },
+      /*allow_exceptions=*/false);
+  if (page.is_discarded()) throw no_json(request);
+  for (json& item : untyped) hand_out(item);
+  return page;
 }
 
 }  // namespace
@@ -53,18 +85,13 @@ Result<std::string> Client::list(const GroupVersionResource& gvr, const ListOpti
                                  const std::function<void(json&&)>& each) const {
   std::string continue_token;
   for (;;) {
-    Result<json> page = call(request::list(gvr, options, continue_token));
-    if (!page) return page.error();
-    const std::string kind = text_at(*page, "/kind");
-    const std::string api_version = text_at(*page, "/apiVersion");
-    if (page->contains("items") && (*page)["items"].is_array()) {
-      for (json& item : (*page)["items"]) {
-        fill_type(item, kind, api_version);
-        each(std::move(item));
-      }
-    }
-    continue_token = text_at(*page, "/metadata/continue");
-    if (continue_token.empty()) return text_at(*page, "/metadata/resourceVersion");
+    HttpRequest request = request::list(gvr, options, continue_token);
+    request.timeout = timeout_;
+    const HttpResponse response = transport_->send(request);
+    if (response.status < 200 || response.status > 299) return request::parse_error(response);
+    const json page = parse_page(request, response, each);
+    continue_token = text_at(page, "/metadata/continue");
+    if (continue_token.empty()) return text_at(page, "/metadata/resourceVersion");
   }
 }
 

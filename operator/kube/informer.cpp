@@ -1,12 +1,9 @@
 #include "operator/kube/informer.h"
 
 #include <condition_variable>
-#include <map>
 #include <mutex>
 #include <random>
-#include <set>
 #include <thread>
-#include <unordered_map>
 
 #include <nlohmann/json.hpp>
 
@@ -34,24 +31,8 @@ void drop_managed_fields(json& object) {
 
 struct Informer::State {
   State(Client c, GroupVersionResource r, Options o)
-      : client(std::move(c)), gvr(std::move(r)), options(std::move(o)) {
+      : client(std::move(c)), gvr(std::move(r)), options(std::move(o)), cache(options.index) {
     if (!options.trim) options.trim = drop_managed_fields;
-  }
-
-  using Cache = std::unordered_map<ObjectKey, ObjectPtr>;
-
-  void add_to_index(const ObjectPtr& object) {
-    if (!options.index) return;
-    for (const std::string& word : options.index(*object)) index[word].insert(object);
-  }
-  void remove_from_index(const ObjectPtr& object) {
-    if (!options.index) return;
-    for (const std::string& word : options.index(*object)) {
-      const auto found = index.find(word);
-      if (found == index.end()) continue;
-      found->second.erase(object);
-      if (found->second.empty()) index.erase(found);
-    }
   }
 
   void run(const std::stop_token& stop) {
@@ -98,32 +79,11 @@ struct Informer::State {
   }
 
   std::optional<ApiError> list_once() {
-    Cache fresh;
-    const auto listed =
-        client.list(gvr, options.list, [&](json&& object) { keep(fresh, std::move(object)); });
+    cache.mark();
+    const auto listed = client.list(gvr, options.list, [&](json&& object) { keep(std::move(object)); });
     if (!listed) return listed.error();
     resource_version = *listed;
-    std::vector<Change> changes;
-    {
-      const std::lock_guard lock(mutex);
-      for (const auto& [key, object] : fresh) {
-        const auto known = cache.find(key);
-        if (known == cache.end()) {
-          changes.push_back({key, nullptr, object, true});
-        } else if (known->second != object) {
-          changes.push_back({key, known->second, object, true});
-        }
-      }
-      for (const auto& [key, object] : cache) {
-        if (!fresh.contains(key)) changes.push_back({key, object, nullptr, true});
-      }
-      cache.swap(fresh);
-      for (const Change& change : changes) {
-        if (change.before) remove_from_index(change.before);
-        if (change.after) add_to_index(change.after);
-      }
-    }
-    for (const Change& change : changes) tell(change);
+    for (const ObjectCache::Change& gone : cache.sweep()) tell(gone, /*initial=*/true);
     {
       const std::lock_guard lock(mutex);
       synced = true;
@@ -132,45 +92,27 @@ struct Informer::State {
     return std::nullopt;
   }
 
-  /// Objects that did not change keep their place in memory, so that a relist holds no second copy.
-  void keep(Cache& fresh, json&& object) {
+  void keep(json&& object) {
+    if (cache.seen(key_of(object), resource_version_of(object))) return;
     options.trim(object);
-    const ObjectKey key = key_of(object);
-    {
-      const std::lock_guard lock(mutex);
-      const auto known = cache.find(key);
-      if (known != cache.end() && resource_version_of(*known->second) == resource_version_of(object)) {
-        fresh.emplace(key, known->second);
-        return;
-      }
-    }
-    fresh.emplace(key, std::make_shared<const json>(std::move(object)));
+    tell(cache.put(std::move(object)), /*initial=*/true);
   }
 
   void take(WatchEvent&& event) {
     const std::string seen = resource_version_of(event.object);
     if (!seen.empty()) resource_version = seen;
     if (event.type == WatchEventType::kBookmark) return;
-    options.trim(event.object);
-    Change change{key_of(event.object), nullptr, nullptr, false};
-    if (event.type != WatchEventType::kDeleted)
-      change.after = std::make_shared<const json>(std::move(event.object));
-    {
-      const std::lock_guard lock(mutex);
-      const auto known = cache.find(change.key);
-      if (known != cache.end()) change.before = known->second;
-      if (change.before) remove_from_index(change.before);
-      if (change.after) add_to_index(change.after);
-      if (change.after) {
-        cache[change.key] = change.after;
-      } else if (known != cache.end()) {
-        cache.erase(known);
-      }
+    if (event.type == WatchEventType::kDeleted) {
+      tell(cache.erase(key_of(event.object)), /*initial=*/false);
+      return;
     }
-    if (change.before || change.after) tell(change);
+    options.trim(event.object);
+    tell(cache.put(std::move(event.object)), /*initial=*/false);
   }
 
-  void tell(const Change& change) const {
+  void tell(const ObjectCache::Change& what, bool initial) const {
+    if (!what.before && !what.after) return;
+    const Change change{what.key, what.before, what.after, initial};
     for (const Handler& handler : handlers) handler(change);
   }
 
@@ -192,6 +134,7 @@ struct Informer::State {
   Client client;
   const GroupVersionResource gvr;
   Options options;
+  ObjectCache cache;
   std::vector<Handler> handlers;
   // Of the informer's thread alone:
   bool relist = true;
@@ -200,8 +143,6 @@ struct Informer::State {
 
   mutable std::mutex mutex;
   mutable std::condition_variable_any changed;
-  Cache cache;
-  std::unordered_map<std::string, std::set<ObjectPtr>> index;
   bool synced = false;
   std::string trouble;
   std::jthread thread;
@@ -243,9 +184,7 @@ std::string Informer::trouble() const {
 }
 
 ObjectPtr Informer::get(const ObjectKey& key) const {
-  const std::lock_guard lock(state_->mutex);
-  const auto found = state_->cache.find(key);
-  return found == state_->cache.end() ? nullptr : found->second;
+  return state_->cache.get(key);
 }
 
 std::vector<ObjectPtr> Informer::list() const {
@@ -253,19 +192,11 @@ std::vector<ObjectPtr> Informer::list() const {
 }
 
 std::vector<ObjectPtr> Informer::indexed(const std::string& word) const {
-  const std::lock_guard lock(state_->mutex);
-  const auto found = state_->index.find(word);
-  if (found == state_->index.end()) return {};
-  return {found->second.begin(), found->second.end()};
+  return state_->cache.indexed(word);
 }
 
 std::vector<ObjectPtr> Informer::find(const std::function<bool(const json&)>& wanted) const {
-  std::vector<ObjectPtr> found;
-  const std::lock_guard lock(state_->mutex);
-  for (const auto& [key, object] : state_->cache) {
-    if (wanted(*object)) found.push_back(object);
-  }
-  return found;
+  return state_->cache.find(wanted);
 }
 
 const GroupVersionResource& Informer::resource() const {

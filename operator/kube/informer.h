@@ -9,15 +9,14 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "operator/kube/client.h"
+#include "operator/kube/object_cache.h"
 
 namespace stepdown::kube {
 
-using ObjectPtr = std::shared_ptr<const nlohmann::json>;
-
 /// Keeps a local copy of some objects of one resource true by list and watch: relists after 410, watches
 /// again after any break (backoff 0.2 s to 10 s, with jitter), and never forgets what it knows while the
-/// server is away. Lists are taken page by page and trimmed as they come, so memory holds what `trim` keeps
-/// and one page.
+/// server is away. Lists are taken object by object, trimmed and packed as they come, so memory holds what
+/// `trim` keeps, packed, and the text of one page.
 class Informer {
  public:
   /// What happened to an object. `initial`: found by a list rather than told by the watch; reconcile with low
@@ -37,7 +36,7 @@ class Informer {
     std::function<void(nlohmann::json&)> trim;
     std::chrono::seconds watch_timeout{300};
     /// Words under which an object is found again by indexed(); none by default.
-    std::function<std::vector<std::string>(const nlohmann::json&)> index;
+    ObjectCache::Index index;
   };
 
   Informer(Client client, GroupVersionResource gvr, Options options);

@@ -136,7 +136,7 @@ TEST_F(InformerTest, An410ListsAnewAndTellsTheDifference) {
   difference.erase(difference.begin(), difference.begin() + 3);
   std::sort(difference.begin(), difference.end());
   EXPECT_EQ(difference, (std::vector<std::string>{"*+d", "*-a", "*~b"}));
-  EXPECT_EQ(informer_.get({"n", "c"}), unchanged) << "the same object in memory";
+  EXPECT_EQ(*informer_.get({"n", "c"}), *unchanged);
 }
 
 TEST_F(InformerTest, FindsObjectsByTheWordsOfItsIndex) {
