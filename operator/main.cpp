@@ -76,6 +76,9 @@ std::function<int()> configure(CLI::App& app) {
   app.add_option("--webhook-authority-seconds", hook.lifetimes.authority,
                  "Life of the authority that signs it")
       ->capture_default_str();
+  app.add_option("--webhook-announcement-seconds", hook.lifetimes.announcement,
+                 "How long a new authority is announced before anything it signed is served")
+      ->capture_default_str();
   return [given] {
     Shutdown shutdown;
     std::stop_source stop;

@@ -55,8 +55,9 @@ class Kubectl:
         assert done.returncode == 0, f"kubectl {' '.join(map(str, arguments))}: {done.stderr}"
         return done.stdout
 
-    def get(self, kind, name=None, selector=None):
-        done = self.try_kubectl("get", kind, *([name] if name else []), *(["-l", selector] if selector else []), "-o", "json")
+    def get(self, kind, name=None, selector=None, namespace="default"):
+        chosen = ([name] if name else []) + (["-l", selector] if selector else []) + ["-n", namespace]
+        done = self.try_kubectl("get", kind, *chosen, "-o", "json")
         if done.returncode != 0:
             return None
         found = json.loads(done.stdout)

