@@ -1,4 +1,5 @@
-"""Programs that a cluster consists of: each with its log, ended in the order opposite to their start."""
+"""Programs that a cluster consists of: each with its log, ended in the order opposite to their start, and with this program
+however it ends."""
 
 import os
 import pathlib
@@ -17,7 +18,7 @@ class Processes:
     def start(self, name, command, **options):
         with open(self.logs / f"{name}.log", "a") as log:
             self.running[name] = subprocess.Popen(
-                [str(word) for word in command], stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True, **options
+                ["setpriv", "--pdeathsig", "KILL", "--", *(str(word) for word in command)], stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True, **options
             )
         return self.running[name]
 
