@@ -1,5 +1,7 @@
 #include "operator/api/yaml.h"
 
+#include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <regex>
@@ -8,6 +10,7 @@
 #include <yaml-cpp/yaml.h>
 
 #include "engine/base/error.h"
+#include "engine/base/utf8.h"
 
 namespace stepdown::api {
 namespace {
@@ -16,9 +19,40 @@ namespace {
 constexpr int kDeepest = 64;
 constexpr std::size_t kMostNodes = 200'000;
 
+/// One document of a stream.
+struct Part {
+  std::string_view text;
+  int first_line = 0;  ///< from 0
+};
+
+/// At lines that begin with "---", as kubectl does; YAML::LoadAll does not end on some malformed streams.
+std::vector<Part> split(std::string_view text) {
+  std::vector<Part> parts = {{text.substr(0, 0), 0}};
+  bool has_content = false;  // else the marker begins this document: only comments and directives came before
+  int line = 0;
+  for (std::size_t begin = 0; begin < text.size(); ++line) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size() - 1) + 1;
+    const std::string_view words = text.substr(begin, end - begin);
+    const bool marker = words.starts_with("---") &&
+                        (words.size() == 3 || std::isspace(static_cast<unsigned char>(words[3])) != 0);
+    if (marker && has_content) parts.push_back({text.substr(begin, 0), line});
+    const char first = words.front();
+    has_content = marker || has_content ||
+                  (first != '#' && first != '%' && std::isspace(static_cast<unsigned char>(first)) == 0);
+    Part& part = parts.back();
+    part.text = {part.text.data(), part.text.size() + words.size()};
+    begin = end;
+  }
+  return parts;
+}
+
+std::string place(std::string_view origin, int first_line, const YAML::Mark& mark) {
+  return std::string(origin) + ":" + std::to_string(first_line + mark.line + 1);
+}
+
 class Converter {
  public:
-  explicit Converter(std::string_view origin) : origin_(origin) {}
+  Converter(std::string_view origin, int first_line) : origin_(origin), first_line_(first_line) {}
 
   nlohmann::json convert(const YAML::Node& node, int depth = 0) {
     if (depth > kDeepest) fail("nested too deeply", node, "flatten it");
@@ -34,12 +68,14 @@ class Converter {
         for (const auto& entry : node) {
           const YAML::Node& key = entry.first;
           if (!key.IsScalar()) fail("a key must be a string", key, "quote it");
+          require_utf8(key);
           if (out.contains(key.Scalar())) fail("key " + key.Scalar() + " is repeated", key, "keep one");
           out[key.Scalar()] = convert(entry.second, depth + 1);
         }
         return out;
       }
       case YAML::NodeType::Scalar:
+        require_utf8(node);
         return scalar(node);
       default:
         return nullptr;
@@ -48,7 +84,11 @@ class Converter {
 
  private:
   [[noreturn]] void fail(const std::string& what, const YAML::Node& node, const std::string& mend) const {
-    throw InputError(what, origin_ + ":" + std::to_string(node.Mark().line + 1), mend);
+    throw InputError(what, place(origin_, first_line_, node.Mark()), mend);
+  }
+
+  void require_utf8(const YAML::Node& node) const {
+    if (!is_utf8(node.Scalar())) fail("text is not UTF-8", node, "save the file as UTF-8");
   }
 
   static nlohmann::json scalar(const YAML::Node& node) {
@@ -72,22 +112,34 @@ class Converter {
   }
 
   std::string origin_;
+  int first_line_;
   std::size_t nodes_ = 0;
 };
 
 }  // namespace
 
-std::vector<nlohmann::json> documents_from_yaml(const std::string& text, std::string_view origin) {
-  try {
-    std::vector<nlohmann::json> documents;
-    for (const YAML::Node& node : YAML::LoadAll(text)) {
-      if (node.IsDefined() && !node.IsNull()) documents.push_back(Converter(origin).convert(node));
-    }
-    return documents;
-  } catch (const YAML::Exception& error) {
-    throw InputError(error.msg, std::string(origin) + ":" + std::to_string(error.mark.line + 1),
-                     "mend the YAML there");
+bool is_utf8(std::string_view text) {
+  while (!text.empty()) {
+    const std::size_t length = decode_utf8(text).length;
+    if (length == 0) return false;
+    text.remove_prefix(length);
   }
+  return true;
+}
+
+std::vector<nlohmann::json> documents_from_yaml(const std::string& text, std::string_view origin) {
+  std::vector<nlohmann::json> documents;
+  for (const Part& part : split(text)) {
+    try {
+      const YAML::Node node = YAML::Load(std::string(part.text));
+      if (node.IsDefined() && !node.IsNull()) {
+        documents.push_back(Converter(origin, part.first_line).convert(node));
+      }
+    } catch (const YAML::Exception& error) {
+      throw InputError(error.msg, place(origin, part.first_line, error.mark), "mend the YAML there");
+    }
+  }
+  return documents;
 }
 
 }  // namespace stepdown::api

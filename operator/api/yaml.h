@@ -13,4 +13,7 @@ namespace stepdown::api {
 /// InputError with `origin`:line of a syntax error, a repeated key or a key that is no scalar.
 std::vector<nlohmann::json> documents_from_yaml(const std::string& text, std::string_view origin);
 
+/// yaml-cpp lets other bytes through, which no JSON may hold.
+bool is_utf8(std::string_view text);
+
 }  // namespace stepdown::api

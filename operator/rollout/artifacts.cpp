@@ -24,11 +24,18 @@ void add(Uris& uris, const std::string& uri) {
   if (!claim_of(uri).empty() && !contains(uris, uri)) uris.push_back(uri);
 }
 
+/// What the Job that made the artifact told of it.
+std::string quantize_report(const api::CandidateStatus& row) {
+  return row.uri.empty() ? ""
+                         : std::string(kClaim) + claim_of(row.uri) + "/reports/" + row.quantize_job + ".json";
+}
+
 /// Artifacts and reports of the candidates, and FP16's report.
 Uris held(const api::QuantizedModelStatus& status) {
   Uris out;
   const auto hold = [&](const api::CandidateStatus& row) {
     add(out, row.uri);
+    add(out, quantize_report(row));
     add(out, row.report);
   };
   if (status.baseline) hold(*status.baseline);
@@ -103,6 +110,7 @@ void give_up_losers(Pass& pass) {
         row.state == api::candidate_state::kPassed || row.state == api::candidate_state::kFailed;
     if (!judged || !lost || row.uri.empty() || in_use(pass.observed, row.uri)) continue;
     add(status.leftovers, row.uri);
+    add(status.leftovers, quantize_report(row));
     row.uri.clear();
     ++row.collected;
     row.quantize_job = names::quantize_job(pass.model(), pass.found.base->digest, specs[i], row.collected);

@@ -5,6 +5,7 @@
 
 #include <yaml-cpp/yaml.h>
 
+#include "operator/api/yaml.h"
 #include "operator/local/api/api_error.h"
 #include "operator/local/api/protobuf_body.h"
 
@@ -72,6 +73,7 @@ Json parse_json(std::string_view text) {
 }
 
 Json parse_yaml(std::string_view text) {
+  if (!stepdown::api::is_utf8(text)) throw bad_request("error parsing YAML: invalid UTF-8");
   try {
     std::size_t budget = kMaxYamlNodes;
     return convert(YAML::Load(std::string(text)), 0, budget);

@@ -71,8 +71,22 @@ TEST(Yaml, TypesScalarsAsKubectlDoes) {
                                           "i":"true","j":"0x1f"})"));
 }
 
+TEST(Yaml, SplitsStreamsAtTheirMarkers) {
+  const auto documents = documents_from_yaml(
+      "# c\n%YAML 1.2\n---\na: 1\n--- {b: 2}\n...\n---\n\n---\ns: |\n  ---\n  t\n", "t.yaml");
+  ASSERT_EQ(documents.size(), 3u);
+  EXPECT_EQ(documents[0], json::parse(R"({"a": 1})"));
+  EXPECT_EQ(documents[2], json::parse(R"({"s": "---\nt\n"})"));
+  try {
+    documents_from_yaml("a: 1\n---\nb: 2\n---\nc: [", "t.yaml");
+    FAIL();
+  } catch (const InputError& error) {
+    EXPECT_EQ(error.where(), "t.yaml:5");
+  }
+}
+
 TEST(Yaml, NamesTheLine) {
-  for (const char* text : {"a: 1\nb: [", "a: 1\na: 2", "a: 1\n? [x]\n: 2"}) {
+  for (const char* text : {"a: 1\nb: [", "a: 1\na: 2", "a: 1\n? [x]\n: 2", "a: 1\nb: x\xff"}) {
     try {
       documents_from_yaml(text, "t.yaml");
       FAIL() << text;
