@@ -2,6 +2,7 @@
 #include <vector>
 
 #include <httplib.h>
+#include <netinet/tcp.h>
 
 #include "engine/base/version.h"
 #include "operator/kube/config.h"
@@ -30,6 +31,18 @@ void set_timeouts(httplib::ClientImpl& http, std::chrono::milliseconds timeout) 
   http.set_connection_timeout(std::min(timeout, kConnectTimeout));
   http.set_read_timeout(timeout);
   http.set_write_timeout(timeout);
+}
+
+/// A server that vanished without a word is noticed within half a minute, on watches too, where silence is
+/// normal.
+void notice_lost_peer(socket_t socket) {
+  const auto set = [&](int level, int option, int value) {
+    ::setsockopt(socket, level, option, &value, sizeof value);
+  };
+  set(SOL_SOCKET, SO_KEEPALIVE, 1);
+  set(IPPROTO_TCP, TCP_KEEPIDLE, 15);
+  set(IPPROTO_TCP, TCP_KEEPINTVL, 5);
+  set(IPPROTO_TCP, TCP_KEEPCNT, 3);
 }
 
 struct Connection {
@@ -128,6 +141,10 @@ class HttpsTransport final : public Transport {
     }
     connection.http->set_keep_alive(true);
     connection.http->set_tcp_nodelay(true);
+    connection.http->set_socket_options([](socket_t socket) {
+      httplib::default_socket_options(socket);
+      notice_lost_peer(socket);
+    });
     connection.http->set_url_encode(false);
     return connection;
   }
