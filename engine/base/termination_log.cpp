@@ -1,26 +1,26 @@
 #include "engine/base/termination_log.h"
 
-#include <filesystem>
 #include <fstream>
 #include <string>
+
+#include <nlohmann/json.hpp>
 
 #include "engine/base/error.h"
 
 namespace stepdown {
 
-void write_termination_log(std::string_view path, std::string_view message) {
-  constexpr std::size_t kKubeletLimit = 4096;
-  const std::filesystem::path file(path);
-  if (!std::filesystem::exists(file)) return;
-  if (message.size() > kKubeletLimit) {
-    throw Error("the summary has " + std::to_string(message.size()) + " bytes, a pod may leave " +
-                    std::to_string(kKubeletLimit),
-                file.string());
+constexpr std::size_t kMaxBytes = 4096;  // Kubernetes' limit for one container
+
+void write_termination_log(const std::filesystem::path& path, const nlohmann::json& summary) {
+  if (path == kTerminationLog && !std::filesystem::exists(path)) return;
+  const std::string text = summary.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  if (text.size() > kMaxBytes) {
+    throw Error("summary of " + std::to_string(text.size()) + " bytes; at most 4096 are kept", path.string());
   }
-  // Written in place: the kubelet bind-mounts this very file, so it must not be replaced by rename.
-  std::ofstream out(file, std::ios::binary | std::ios::trunc);
-  out.write(message.data(), static_cast<std::streamsize>(message.size()));
-  if (!out.flush()) throw Error("cannot write", file.string());
+  std::ofstream out(path, std::ios::binary | std::ios::trunc);
+  out << text;
+  out.flush();
+  if (!out) throw Error("cannot write", path.string(), "give a writable --termination-log");
 }
 
 }  // namespace stepdown

@@ -1,14 +1,15 @@
 #pragma once
 
-#include <string_view>
+#include <filesystem>
+
+#include <nlohmann/json_fwd.hpp>
 
 namespace stepdown {
 
-inline constexpr std::string_view kDefaultTerminationLog = "/dev/termination-log";
+inline constexpr const char* kTerminationLog = "/dev/termination-log";
 
-/// Leaves a Job's summary where the kubelet picks it up (terminationMessagePath). Skipped when the file does
-/// not exist, as outside a pod. Throws Error when `message` is over the kubelet's 4096 bytes, which it would
-/// cut.
-void write_termination_log(std::string_view path, std::string_view message);
+/// Writes a Job's summary where the kubelet collects it (at most 4096 bytes). The file is made by the kubelet
+/// and mounted: it is written in place, and skipped when absent and the path is the default. Throws Error.
+void write_termination_log(const std::filesystem::path& path, const nlohmann::json& summary);
 
 }  // namespace stepdown

@@ -29,7 +29,7 @@ namespace fs = std::filesystem;
 struct Options {
   std::string model, url, served_model_name, dataset, suites = "[]", text, baseline, report, html,
                                                       kv_type = "f16";
-  std::string termination_log = std::string(kDefaultTerminationLog);
+  std::string termination_log = kTerminationLog;
   std::int64_t context = 0, concurrency = 2, max_tokens = 512;
   int threads = 0;
 };
@@ -161,7 +161,7 @@ int run(const Options& options) {
   }
   if (!options.report.empty()) write_file_atomically(options.report, to_json(report).dump(1) + "\n");
   if (!options.html.empty()) write_file_atomically(options.html, to_html(report, baseline));
-  write_termination_log(options.termination_log, summary(report).dump());
+  write_termination_log(options.termination_log, summary(report));
   print_table(report);
   return kDone;
 }

@@ -12,8 +12,8 @@
 #include "engine/base/atomic_file.h"
 #include "engine/base/error.h"
 #include "engine/base/mapped_file.h"
+#include "engine/base/termination_log.h"
 #include "engine/formats/staging_folder.h"
-#include "engine/formats/termination_log.h"
 
 namespace stepdown::formats {
 namespace {

@@ -9,8 +9,8 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "engine/base/termination_log.h"
 #include "engine/formats/inspection.h"
-#include "engine/formats/termination_log.h"
 
 namespace stepdown::formats {
 namespace {

@@ -5,8 +5,11 @@
 #include <cmath>
 #include <fstream>
 #include <string>
+#include <system_error>
 
 #include <sched.h>
+
+#include "engine/base/error.h"
 
 namespace stepdown::kernels {
 namespace {
@@ -39,12 +42,24 @@ bool spin(const Ready& ready) {
 }  // namespace
 
 ThreadPool::ThreadPool(int threads) {
-  for (int worker = 1; worker < threads; ++worker) {
-    workers_.emplace_back([this, worker] { work(worker); });
+  try {
+    for (int worker = 1; worker < threads; ++worker) {
+      workers_.emplace_back([this, worker] { work(worker); });
+    }
+  } catch (const std::system_error& error) {
+    const std::size_t started = workers_.size();
+    stop();
+    throw Error("only " + std::to_string(started) + " of " + std::to_string(threads) +
+                    " threads could be started (" + error.code().message() + ")",
+                "thread pool", "ask for fewer --threads");
   }
 }
 
 ThreadPool::~ThreadPool() {
+  stop();
+}
+
+void ThreadPool::stop() {
   {
     const std::lock_guard lock(mutex_);
     stop_ = true;

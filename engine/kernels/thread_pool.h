@@ -14,6 +14,7 @@ namespace stepdown::kernels {
 /// they sleep.
 class ThreadPool {
  public:
+  /// Throws Error when the system does not give that many.
   explicit ThreadPool(int threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
@@ -31,6 +32,7 @@ class ThreadPool {
   }
 
  private:
+  void stop();
   struct Job {
     const void* context = nullptr;
     void (*call)(const void*, std::int64_t, int) = nullptr;

@@ -47,7 +47,9 @@ std::function<int()> configure(CLI::App& app) {
   app.add_option("--adapter", options->adapters, "A PEFT LoRA adapter to merge, in F32; may be repeated")
       ->type_name("PATH[=WEIGHT]");
   app.add_option("--out", options->out, "The F16 GGUF file to write")->required()->type_name("FILE");
-  app.add_option("--threads", options->threads, "0: all cores this process may use")->capture_default_str();
+  app.add_option("--threads", options->threads, "0: all cores this process may use")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
   return [options] { return convert(*options); };
 }
 

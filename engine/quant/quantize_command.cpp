@@ -14,13 +14,13 @@
 #include "engine/base/atomic_file.h"
 #include "engine/base/error.h"
 #include "engine/base/hash.h"
+#include "engine/base/system_facts.h"
+#include "engine/base/termination_log.h"
 #include "engine/base/version.h"
 #include "engine/formats/model_file.h"
 #include "engine/formats/staging_folder.h"
-#include "engine/formats/termination_log.h"
 #include "engine/quant/calibration/calibration_set.h"
 #include "engine/quant/method.h"
-#include "engine/quant/peak_memory.h"
 #include "engine/quant/quantize_options.h"
 
 namespace stepdown::quant {
@@ -46,7 +46,14 @@ fs::path out_path(const QuantizeOptions& options, const Method& method) {
   } else if (!target.has_extension() || fs::is_directory(target)) {
     target /= method.file_name;
   }
-  return fs::absolute(target);
+  target = fs::absolute(target);
+  std::error_code absent;  // then it is no file of the model
+  if (fs::equivalent(target, options.model, absent) ||
+      fs::equivalent(target.parent_path(), options.model, absent)) {
+    throw InputError("the result would become part of the model it is made from", "--out " + options.out,
+                     "name a file or folder elsewhere");
+  }
+  return target;
 }
 
 /// Names one piece of work, so that a rerun of it takes up what a killed run left.
@@ -134,7 +141,7 @@ int quantize(const QuantizeOptions& options) {
                            {"tensors", result.tensors},
                            {"calibration", nullptr}};
   if (calibration && result.used_calibration) report["calibration"] = calibration->report();
-  formats::write_termination_log(options.termination_log, report);
+  write_termination_log(options.termination_log, report);
   if (!result.layers.is_null()) report["layers"] = result.layers;
   if (!options.report.empty()) {
     const fs::path file = fs::absolute(options.report);

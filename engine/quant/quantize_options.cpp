@@ -112,7 +112,9 @@ void add_options(CLI::App& app, QuantizeOptions& options) {
   app.add_option("--termination-log", options.termination_log, "Where a Kubernetes Job leaves its summary")
       ->type_name("FILE")
       ->capture_default_str();
-  app.add_option("--threads", options.threads, "0: all cores this process may use")->capture_default_str();
+  app.add_option("--threads", options.threads, "0: all cores this process may use")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
 }
 
 }  // namespace stepdown::quant

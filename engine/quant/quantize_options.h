@@ -3,8 +3,8 @@
 #include <string>
 #include <vector>
 
+#include "engine/base/termination_log.h"
 #include "engine/formats/model_file.h"
-#include "engine/formats/termination_log.h"
 #include "engine/quant/calibration/calibration_set.h"
 #include "engine/quant/method.h"
 
@@ -24,7 +24,7 @@ struct QuantizeOptions {
   MethodRequest request;
   CalibrationRequest calibration;
   std::string report;
-  std::string termination_log = formats::kTerminationLog;
+  std::string termination_log = kTerminationLog;
   int threads = 0;
 };
 

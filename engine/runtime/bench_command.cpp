@@ -201,7 +201,8 @@ Command bench_command() {
             app.add_option("--model", options->model, "GGUF file or model folder")->required();
             app.add_option("--json", options->json, "Write the figures to this file");
             app.add_option("--threads", options->threads, "Threads; 0: all this process may use")
-                ->capture_default_str();
+                ->capture_default_str()
+                ->check(CLI::Range(0, 1024));
             app.add_option("--repeats", options->repeats, "Runs of each test; the median counts")
                 ->check(CLI::Range(1, 1000))
                 ->capture_default_str();

@@ -4,6 +4,7 @@
 #include <string>
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include "engine/base/atomic_file.h"
 #include "engine/base/error.h"
@@ -12,15 +13,13 @@
 namespace stepdown {
 namespace {
 
-TEST(TerminationLog, WritesOnlyWhereTheKubeletLeftAFile) {
+TEST(TerminationLog, IsWrittenInPlaceAndBounded) {
   const auto path = std::filesystem::path(testing::TempDir()) / "termination-log";
-  std::filesystem::remove(path);
-  write_termination_log(path.string(), "lost");
-  EXPECT_FALSE(std::filesystem::exists(path));
-  write_file_atomically(path, "older and longer");
-  write_termination_log(path.string(), "done");
-  EXPECT_EQ(read_file(path), "done");
-  EXPECT_THROW(write_termination_log(path.string(), std::string(4097, 'x')), Error);
+  write_file_atomically(path, "older and longer than this");
+  write_termination_log(path, {{"a", 1}});
+  EXPECT_EQ(read_file(path), R"({"a":1})");
+  EXPECT_THROW(write_termination_log(path, std::string(4097, 'x')), Error);
+  EXPECT_THROW(write_termination_log(path / "absent", {{"a", 1}}), Error);
   std::filesystem::remove(path);
 }
 

@@ -5,8 +5,8 @@
 
 #include "engine/base/error.h"
 #include "engine/base/hash.h"
+#include "engine/base/termination_log.h"
 #include "engine/formats/gguf_writer.h"
-#include "engine/formats/termination_log.h"
 
 namespace stepdown::formats {
 namespace {
@@ -41,15 +41,6 @@ TEST(Inspect, AGgufOfTheModelHasTheSameTokenizerDigest) {
   TokenizerData changed = model->tokenizer();
   changed.tokens[1] = "other";
   EXPECT_NE(tokenizer_digest(changed), tokenizer_digest(model->tokenizer()));
-}
-
-TEST(TerminationLog, IsWrittenInPlaceAndBounded) {
-  const TempFolder folder;
-  write_file(folder / "log", "old");
-  write_termination_log(folder / "log", {{"a", 1}});
-  EXPECT_EQ(read_file(folder / "log"), R"({"a":1})");
-  EXPECT_THROW(write_termination_log(folder / "log", {{"a", std::string(5000, 'x')}}), Error);
-  EXPECT_THROW(write_termination_log(folder / "absent" / "log", {{"a", 1}}), Error);
 }
 
 }  // namespace

@@ -1,9 +1,13 @@
 #include "engine/kernels/thread_pool.h"
 
 #include <chrono>
+#include <cstdlib>
 #include <vector>
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include "engine/base/error.h"
 
 namespace stepdown::kernels {
 namespace {
@@ -32,6 +36,23 @@ TEST(ThreadPool, WakesAfterSleeping) {
     EXPECT_EQ(calls, 100);
   }
 }
+
+#if !defined(__SANITIZE_ADDRESS__) && \
+    !defined(__SANITIZE_THREAD__)  // they reserve more memory than the limit below
+TEST(ThreadPool, SaysHowManyThreadsThereCouldBe) {
+  const auto starve = [] {
+    const rlimit little{1 << 30, 1 << 30};  // a thread's stack reserves 8 MiB
+    ::setrlimit(RLIMIT_AS, &little);
+    try {
+      const ThreadPool pool(2000);
+    } catch (const Error&) {
+      std::_Exit(7);
+    }
+    std::_Exit(0);
+  };
+  EXPECT_EXIT(starve(), testing::ExitedWithCode(7), "");
+}
+#endif
 
 TEST(ThreadPool, SomeProcessorIsUsable) {
   EXPECT_GE(usable_processors(), 1);

@@ -84,6 +84,17 @@ TEST(QuantizeCommand, RefusesUnsupportedRequests) {
   EXPECT_TRUE(fs::is_empty(out.path()));
 }
 
+TEST(QuantizeCommand, NeverWritesIntoItsOwnSource) {
+  QuantizableFolder hf;
+  hf.write();
+  const std::string model = hf.folder.path();
+  const std::string digest = artifact_digest(model);
+  for (const std::string& out : {model, model + "/other.gguf"}) {
+    EXPECT_THROW(run({"--model", model, "--out", out, "--preset", "Q8_0"}), InputError) << out;
+  }
+  EXPECT_EQ(artifact_digest(model), digest);
+}
+
 TEST(QuantizeCommand, KilledAtAnyMomentLeavesNothingHalfWritten) {
   QuantizableFolder hf;
   hf.write();
