@@ -36,7 +36,8 @@ void remove_all(Pass& pass) {
   pass.plan.status.summary.message = std::to_string(left.size()) + " objects are being removed";
   pass.plan.remove = left;
   if (!left.empty()) return;
-  if (!collection.job.empty()) {
+  // A Job that the API server refuses, by a quota or a policy, must not hold the deletion up.
+  if (!collection.job.empty() && pass.observed.obstacles.empty()) {
     const Job* job = pass.observed.job(collection.job);
     pass.plan.status.summary.message = "Job " + collection.job + " removes " +
                                        std::to_string(collection.uris.size()) + " artifacts and reports";

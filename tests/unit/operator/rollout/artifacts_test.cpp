@@ -170,6 +170,22 @@ TEST(Deletion, KeepsWhatAPinnedRevisionNames) {
   EXPECT_EQ(cluster.disk, hex({'4'}));
 }
 
+TEST(Deletion, IsNotHeldUpByACollectionThatIsRefused) {
+  Cluster cluster;
+  cluster.model.spec.storage.claim_name = "shared";
+  cluster.until("Canary");
+  cluster.model.metadata.deleting = true;
+  Observed seen = cluster.observe();
+  seen.children.clear();
+  seen.deployments.clear();
+  seen.revisions.clear();
+  EXPECT_EQ(make_plan(seen, cluster.settings, cluster.now).create.size(), 1u) << "the Job that removes them";
+  seen.obstacles = {{"ChildRefused", "exceeded quota"}};
+  const Plan plan = make_plan(seen, cluster.settings, cluster.now);
+  EXPECT_TRUE(plan.create.empty());
+  EXPECT_EQ(plan.finalizers, std::vector<std::string>{});
+}
+
 TEST(Deletion, IsNotHeldUpByACollectionThatFails) {
   Cluster cluster;
   cluster.model.spec.storage.claim_name = "shared";
