@@ -82,7 +82,7 @@ Gateway::State::State(GatewayOptions o, std::unique_ptr<RouteSource> route_sourc
     : options(std::move(o)),
       file(options.state_dir),
       upstreams(std::make_shared<Upstreams>(io, options.upstreams)),
-      traffic(instance_name(seed), [u = upstreams](const std::string& digest) { return u->usable(digest); }),
+      traffic(instance_name(seed), [u = upstreams](const std::string& digest) { return u->reach(digest); }),
       proxy(std::make_shared<Proxy>(io, traffic, upstreams, metrics, options.proxy, seed)),
       peer_client(io, {}),
       server(io, options.listen, options.http, [this](Exchange& exchange) { return handle(exchange); }),
@@ -123,7 +123,7 @@ json Gateway::State::route() const {
           {"tripsKnown", traffic.known()},
           {"trips", to_json(traffic.trips())},
           {"inFlight", proxy->in_flight()},
-          {"status", verdict_status(traffic, snapshot.generation)}};
+          {"status", verdict_status(traffic, snapshot.generation, system_clock::now())}};
 }
 
 Task<> Gateway::State::handle(Exchange& exchange) {
@@ -198,12 +198,13 @@ Task<> Gateway::State::tell() {
     timer.expires_after(options.tell_every);
     boost::system::error_code ignored;
     co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    traffic.look_around(system_clock::now());
     if (kept_changes != traffic.changes()) {
       kept_changes = traffic.changes();
       file.save(snapshot, traffic.trips());
     }
     if (traffic.awaits_fp16(system_clock::now())) continue;
-    json status = verdict_status(traffic, snapshot.generation);
+    json status = verdict_status(traffic, snapshot.generation, system_clock::now());
     if (status.is_null() || status == told) continue;
     sink->tell(status, essence(status) != essence(told));
     told = std::move(status);

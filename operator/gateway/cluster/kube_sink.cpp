@@ -9,6 +9,8 @@
 #include "engine/base/log.h"
 #include "operator/gateway/cluster/kube_source.h"
 #include "operator/gateway/cluster/resource.h"
+#include "operator/gateway/cluster/verdict_status.h"
+#include "operator/gateway/judge/member.h"
 #include "operator/kube/client.h"
 #include "operator/kube/time.h"
 
@@ -75,29 +77,26 @@ class KubeSink final : public VerdictSink {
   bool dirty() const { return wanted_ && (!written_ || *written_ != *wanted_); }
 
   bool write(json status) {
-    for (json& condition : status["conditions"]) stamp(condition);
-    const json object = {{"apiVersion", kQuantizedModels.api_version()},
-                         {"kind", "QuantizedModel"},
-                         {"metadata", {{"name", key_.name}, {"namespace", key_.ns}}},
-                         {"status", std::move(status)}};
     try {
+      const auto found = client_.get(kQuantizedModels, key_);
+      if (!found.ok()) {
+        if (found.error().not_found()) return true;  // deleted: nothing to tell any more
+        log::warn("cannot read the last verdict", {{"error", found.error().text()}});
+        return false;
+      }
+      keep_transition_times(status["conditions"], member(member(found.value(), "status"), "conditions"),
+                            kube::format_time(std::chrono::system_clock::now()));
+      const json object = {{"apiVersion", kQuantizedModels.api_version()},
+                           {"kind", "QuantizedModel"},
+                           {"metadata", {{"name", key_.name}, {"namespace", key_.ns}}},
+                           {"status", std::move(status)}};
       const auto result = client_.apply_status(kQuantizedModels, object, {kFieldManager, true, false});
-      if (result.ok()) return true;
-      if (result.error().not_found()) return true;  // deleted: nothing to tell any more
+      if (result.ok() || result.error().not_found()) return true;
       log::warn("cannot write the verdict", {{"error", result.error().text()}});
     } catch (const std::exception& error) {
       log::warn("cannot write the verdict; it holds here all the same", {{"error", error.what()}});
     }
     return false;
-  }
-
-  void stamp(json& condition) {
-    const std::string status = condition.value("status", "");
-    if (status != condition_status_) {
-      condition_status_ = status;
-      since_ = kube::format_time(std::chrono::system_clock::now());
-    }
-    condition["lastTransitionTime"] = since_;
   }
 
   kube::Client client_;
@@ -109,8 +108,6 @@ class KubeSink final : public VerdictSink {
   bool urgent_ = false;
   bool stopping_ = false;
   std::chrono::milliseconds backoff_ = kFirstBackoff;
-  std::string condition_status_;  // of the writing thread
-  std::string since_;
   std::thread thread_;
 };
 

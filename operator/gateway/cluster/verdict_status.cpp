@@ -21,6 +21,8 @@ constexpr Said kSaid[] = {
     {Detector::kEProcess, "ErrorsAboveControl", "fails more often than the concurrent FP16 control"},
     {Detector::kCeiling, "FailuresAboveCeiling", "fails requests that FP16 answers, more often than allowed"},
     {Detector::kShadow, "DisagreesWithFP16", "answers differ from FP16's more than allowed"},
+    {Detector::kLatency, "SlowerThanControl", "has a p99 latency above the allowed ratio to FP16's"},
+    {Detector::kUnreachable, "EngineUnreachable", "has engines listed as ready that cannot be reached"},
     {Detector::kRetryBudget, "RetryBudgetExhausted", "needed more FP16 retries than the budget holds"},
 };
 
@@ -30,6 +32,9 @@ const Said& said(Detector detector) {
   }
   return kSaid[0];
 }
+
+// A restart is over sooner: it is not worth a transition of the condition.
+constexpr std::chrono::seconds kShortest{5};
 
 double ms_between(WallTime from, WallTime to) {
   return std::chrono::duration<double, std::milli>(to - from).count();
@@ -44,6 +49,12 @@ void add_counts(json& verdict, const Evidence& evidence) {
   verdict["evidence"]["logEProcess"] = log_mixture(evidence.arm);
   verdict["evidence"]["logCeiling"] = log_mixture(evidence.ceiling);
   verdict["evidence"]["logShadow"] = log_mixture(evidence.shadow);
+  verdict["evidence"]["logLatency"] = log_mixture(evidence.latency);
+  verdict["evidence"]["slow"] = {{"candidate", evidence.slow_candidate}, {"control", evidence.slow_control}};
+  if (evidence.candidate_p99_ms > 0 && evidence.control_p99_ms > 0) {
+    verdict["evidence"]["p99Ms"] = {{"candidate", evidence.candidate_p99_ms},
+                                    {"control", evidence.control_p99_ms}};
+  }
   verdict["evidence"]["failedWhereFp16Passed"] = evidence.failed_where_fp16_passed;
 }
 
@@ -80,7 +91,7 @@ json tripped(const Trip& trip, std::uint64_t epoch, std::int64_t generation) {
           {"verdict", std::move(verdict)}};
 }
 
-json watching(const Trial& trial, const Rollout& rollout, std::int64_t generation) {
+json watching(const Trial& trial, const Rollout& rollout, bool unreachable, std::int64_t generation) {
   const Evidence evidence = trial.combined();
   json verdict = {{"digest", trial.digest()},
                   {"epoch", rollout.epoch},
@@ -89,7 +100,13 @@ json watching(const Trial& trial, const Rollout& rollout, std::int64_t generatio
                   {"badAnswers", evidence.candidate_errors}};
   add_counts(verdict, evidence);
   json told = condition("True", "WithinLimits", "no test has evidence against the revision", generation);
-  if (evidence.candidate_answers == 0) {
+  if (unreachable) {
+    told =
+        condition("False", "EngineUnreachable",
+                  "the revision's engines are listed as ready but cannot be reached; FP16 answers in their "
+                  "place",
+                  generation);
+  } else if (evidence.candidate_answers == 0) {
     told = condition("Unknown", "NoAnswersYet", "the revision has answered nothing yet", generation);
   } else if (trial.digest() == rollout.candidate && evidence.step_answers < rollout.min_answers) {
     told =
@@ -101,14 +118,16 @@ json watching(const Trial& trial, const Rollout& rollout, std::int64_t generatio
 
 }  // namespace
 
-json verdict_status(const Traffic& traffic, std::int64_t generation) {
+json verdict_status(const Traffic& traffic, std::int64_t generation, WallTime now) {
   const std::string subject = traffic.subject();
   if (subject.empty()) return nullptr;
   if (const Trip* trip = traffic.trips().find(subject)) {
     return tripped(*trip, traffic.rollout().epoch, generation);
   }
   const Trial* trial = traffic.trial(subject);
-  return trial == nullptr ? json() : watching(*trial, traffic.rollout(), generation);
+  if (trial == nullptr) return json();
+  const auto since = traffic.unreachable_since(subject);
+  return watching(*trial, traffic.rollout(), since && now - *since >= kShortest, generation);
 }
 
 json essence(const json& status) {
@@ -117,6 +136,18 @@ json essence(const json& status) {
   for (const char* count : {"answers", "stepAnswers", "errors", "shadow", "badAnswers", "evidence"})
     kept["verdict"].erase(count);
   return kept;
+}
+
+void keep_transition_times(json& conditions, const json& before, const std::string& now) {
+  for (json& condition : conditions) {
+    condition["lastTransitionTime"] = now;
+    if (!before.is_array()) continue;
+    for (const json& old : before) {
+      if (member(old, "type") != condition["type"] || member(old, "status") != condition["status"]) continue;
+      const json& since = member(old, "lastTransitionTime");
+      if (since.is_string()) condition["lastTransitionTime"] = since;
+    }
+  }
 }
 
 std::optional<Trip> trip_of_status(const json& model) {

@@ -22,6 +22,7 @@ Task<> Proxy::complete_stream(Exchange& exchange, Job& job) {
       job.assignment.arm, job.assignment.digest, job.client.body, Priority::kFirst, 1, {}};
   if (job.quantized()) first.held_chunks = limits_.held_chunks;
   StreamRelay::End end = co_await relay.feed(first);
+  job.ms = ms_since(job.started) - relay.blocked_ms();
   if (end.client_gone) co_return;
 
   const Asked told = end.refusal.value_or(Asked{});

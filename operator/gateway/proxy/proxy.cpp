@@ -79,6 +79,7 @@ Task<> Proxy::complete_whole(Exchange& exchange, Job& job) {
     co_return;
   }
   Asked first = co_await ask(job, job.assignment.digest, Priority::kFirst, job.client.body);
+  job.ms = ms_since(job.started);
   if (!job.quantized()) {
     report(job, first, first.judgement.fault, false);
     if (first.judgement.passed()) learn_control(first.judgement);
@@ -193,7 +194,7 @@ void Proxy::learn_control(const Judgement& judgement) {
 void Proxy::report(const Job& job, const Asked& first, Fault fault, bool fp16_passed) {
   if (fault != Fault::kNone) metrics_.fault(job.assignment.arm, job.assignment.digest, fault);
   if (!first.counts || first.judgement.undecided()) return;
-  traffic_.answered(job.assignment, fault, fp16_passed, system_clock::now());
+  traffic_.answered(job.assignment, {fault, fp16_passed, job.ms}, system_clock::now());
 }
 
 Task<> Proxy::forward(Exchange& exchange) {

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 
@@ -25,10 +26,15 @@ struct Job {
   std::string id;
   Traffic::Assignment assignment;
   SteadyTime started;
-  SteadyTime deadline;  ///< of the engine that is asked now
+  SteadyTime deadline;       ///< of the engine that is asked now
+  std::optional<double> ms;  ///< that the first engine took
 
   bool quantized() const { return assignment.arm != Arm::kFp16; }
 };
+
+inline double ms_since(SteadyTime start) {
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+}
 
 /// What one engine made of a whole request.
 struct Asked {

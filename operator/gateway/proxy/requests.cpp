@@ -10,7 +10,8 @@ namespace {
 using json = nlohmann::ordered_json;
 
 constexpr int kDeepest = 128;
-constexpr const char* kPassed[] = {"content-type", "authorization", "accept", "user-agent", "traceparent"};
+constexpr const char* kPassed[] = {"content-type", "authorization", "accept",
+                                   "user-agent",   "traceparent",   "tracestate"};
 
 }  // namespace
 

@@ -10,6 +10,8 @@ using nlohmann::json;
 
 namespace {
 
+constexpr std::chrono::seconds kSlowClient{1};
+
 std::string dump(const json& value) {
   return value.dump(-1, ' ', false, json::error_handler_t::replace);
 }
@@ -52,7 +54,9 @@ Task<StreamRelay::End> StreamRelay::feed(Source source) {
       const bool timeout = piece.error.kind == NetError::Kind::kTimeout;
       end.fault = timeout ? Fault::kTimeout : Fault::kConnection;
       Asked broken;
-      broken.counts = proxy_.upstreams_->broke(source.digest, *reply.call, piece.error);
+      // An engine that was held up by a slow client may give up on it: nobody may trip a revision that way.
+      broken.counts =
+          blocked_ < kSlowClient && proxy_.upstreams_->broke(source.digest, *reply.call, piece.error);
       broken.judgement.fault = end.fault;
       end.refusal = std::move(broken);
       co_return end;
@@ -129,7 +133,10 @@ Task<bool> StreamRelay::flush(const Source& source, const StreamJudge& judge, st
   text_ = judge.accepted().substr(0, held.back().text_size);
   tokens_ += held.size();
   held.clear();
-  co_return co_await exchange_.write(bytes);
+  const auto began = std::chrono::steady_clock::now();
+  const bool written = co_await exchange_.write(bytes);
+  blocked_ += std::chrono::steady_clock::now() - began;
+  co_return written;
 }
 
 Task<bool> StreamRelay::finish(const Source& source, const StreamJudge& judge, std::vector<Held>& held) {

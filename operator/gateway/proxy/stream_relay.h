@@ -43,6 +43,8 @@ class StreamRelay {
   bool released() const { return released_; }
   const std::string& text() const { return text_; }
   std::size_t tokens() const { return tokens_; }
+  /// The time that the engine had to wait for a client that reads slowly.
+  double blocked_ms() const { return std::chrono::duration<double, std::milli>(blocked_).count(); }
   /// Ends a released stream with an error event: the client must not take it for whole.
   Task<> fail(std::string_view message);
 
@@ -62,6 +64,7 @@ class StreamRelay {
   bool released_ = false;
   std::string text_;  // what the client has
   std::size_t tokens_ = 0;
+  std::chrono::steady_clock::duration blocked_{};
   std::string revision_;
   nlohmann::json first_chunk_;  // its id and date go on all chunks
 };

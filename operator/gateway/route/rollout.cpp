@@ -68,6 +68,8 @@ Rollout read_rollout(const json& model) {
   rollout.limits.ratio = number_at(model, "/spec/rollout/rollback/ratio", defaults.ratio);
   rollout.limits.max_error_rate =
       number_at(model, "/spec/rollout/rollback/maxErrorRate", defaults.max_error_rate);
+  rollout.limits.latency_p99_ratio =
+      number_at(model, "/spec/rollout/rollback/latencyP99Ratio", defaults.latency_p99_ratio);
   rollout.limits.max_disagreement =
       number_at(model, "/spec/rollout/shadow/maxDisagreement", defaults.max_disagreement);
   rollout.min_answers =

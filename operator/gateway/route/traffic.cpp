@@ -5,18 +5,25 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/base/log.h"
+#include "operator/gateway/judge/member.h"
 
 namespace stepdown::gateway {
 
 using nlohmann::json;
 
-Traffic::Traffic(std::string instance, Usable usable)
-    : instance_(std::move(instance)), usable_(std::move(usable)) {}
+namespace {
+
+constexpr std::chrono::seconds kPeerWordHolds{5};
+
+}  // namespace
+
+Traffic::Traffic(std::string instance, Reach reach)
+    : instance_(std::move(instance)), reach_(std::move(reach)) {}
 
 Split Traffic::split() const {
   const std::string fp16 = rollout_.fp16();
   return split_traffic(rollout_, [&](const std::string& digest) {
-    return usable_(digest) && (digest == fp16 || trips_.routable(rollout_, digest));
+    return reach_(digest) == Reachable::kYes && (digest == fp16 || trips_.routable(rollout_, digest));
   });
 }
 
@@ -39,14 +46,16 @@ Traffic::Assignment Traffic::assign(const std::string& id, const std::string& se
   return assignment;
 }
 
-void Traffic::answered(const Assignment& assignment, Fault fault, bool fp16_passed, WallTime now) {
+void Traffic::answered(const Assignment& assignment, const Outcome& outcome, WallTime now) {
   for (const Assignment::Stake& stake : assignment.stakes) {
     const auto found = trials_.find(stake.digest);
     if (found == trials_.end()) continue;
+    const Trial::Answer answer{outcome.fault, outcome.fp16_passed, stake.w, assignment.session,
+                               now,           outcome.ms};
     if (stake.digest == assignment.digest) {
-      found->second.answered({fault, fp16_passed, stake.w, assignment.session, now});
+      found->second.answered(answer);
     } else {
-      found->second.control_answered(fault != Fault::kNone, stake.w, assignment.session);
+      found->second.control_answered(answer);
     }
     look(stake.digest, now);
   }
@@ -62,6 +71,29 @@ void Traffic::shadow_compared(const std::string& digest, double disagreement, Wa
 void Traffic::retrying(const std::string& digest, WallTime now) {
   const auto found = trials_.find(digest);
   if (found != trials_.end() && !found->second.retry()) trip(digest, Detector::kRetryBudget, now);
+}
+
+void Traffic::look_around(WallTime now) {
+  std::erase_if(unreachable_since_, [&](const auto& entry) { return !trials_.contains(entry.first); });
+  for (const auto& [digest, trial] : trials_) {
+    const auto peer = reached_by_peer_.find(digest);
+    const bool by_peer = peer != reached_by_peer_.end() && now - peer->second < kPeerWordHolds;
+    if (reach_(digest) != Reachable::kNo || by_peer) {
+      unreachable_since_.erase(digest);
+      continue;
+    }
+    const WallTime since = unreachable_since_.try_emplace(digest, now).first->second;
+    const bool fault_of_both = reach_(rollout_.fp16()) != Reachable::kYes;
+    if (digest == rollout_.candidate && rollout_.weight > 0 && !fault_of_both &&
+        now - since >= kUnreachableFor) {
+      trip(digest, Detector::kUnreachable, now);
+    }
+  }
+}
+
+std::optional<WallTime> Traffic::unreachable_since(const std::string& digest) const {
+  const auto found = unreachable_since_.find(digest);
+  return found == unreachable_since_.end() ? std::nullopt : std::optional(found->second);
 }
 
 void Traffic::follow(const Rollout& rollout, WallTime now) {
@@ -118,10 +150,15 @@ void Traffic::trip(const std::string& digest, Detector detected_by, WallTime now
 
 json Traffic::message() const {
   json evidence = json::object();
+  json reached = json::array();
   for (const auto& [digest, trial] : trials_) {
     if (trips_.find(digest) == nullptr) evidence[digest] = to_json(trial.own());
+    if (reach_(digest) == Reachable::kYes) reached.push_back(digest);
   }
-  return {{"instance", instance_}, {"trips", to_json(trips_)}, {"evidence", std::move(evidence)}};
+  return {{"instance", instance_},
+          {"trips", to_json(trips_)},
+          {"evidence", std::move(evidence)},
+          {"reached", std::move(reached)}};
 }
 
 void Traffic::hear(const json& message, WallTime now) {
@@ -129,6 +166,11 @@ void Traffic::hear(const json& message, WallTime now) {
   const std::string from = message["instance"].get<std::string>();
   if (from == instance_) return;
   remember(trips_from_json(message.value("trips", json())));
+  if (const json& reached = member(message, "reached"); reached.is_array()) {
+    for (const json& digest : reached) {
+      if (digest.is_string() && trials_.contains(digest)) reached_by_peer_[digest.get<std::string>()] = now;
+    }
+  }
   const auto evidence = message.find("evidence");
   if (evidence == message.end() || !evidence->is_object()) return;
   for (const auto& [digest, value] : evidence->items()) {

@@ -15,13 +15,20 @@
 
 namespace stepdown::gateway {
 
+/// Of the engines of one revision, as EndpointSlices list them.
+enum class Reachable {
+  kNone,  ///< none is listed: it starts, or was taken away
+  kNo,    ///< listed as ready, and no connection to any succeeds
+  kYes,
+};
+
 /// Decides where each request goes, and learns from what came of it. Everything a gateway knows about its
 /// revisions is here; no I/O, the clock is an argument. For one thread.
 class Traffic {
  public:
-  using Usable = std::function<bool(const std::string& digest)>;
-  /// `usable`: an engine of the digest can be reached now. `instance` names this gateway to its peers.
-  Traffic(std::string instance, Usable usable);
+  using Reach = std::function<Reachable(const std::string& digest)>;
+  /// `reach` tells of the engines of a digest now. `instance` names this gateway to its peers.
+  Traffic(std::string instance, Reach reach);
 
   /// Where one request goes, and what its outcome tells about each revision under watch.
   struct Assignment {
@@ -37,12 +44,26 @@ class Traffic {
   /// `id` of the request; `session` empty when it has none.
   Assignment assign(const std::string& id, const std::string& session, WallTime now);
 
-  /// The outcome of the assigned arm. `fp16_passed`: the FP16 retry of a failed answer passed.
-  void answered(const Assignment& assignment, Fault fault, bool fp16_passed, WallTime now);
+  /// What came of the assigned arm. `fp16_passed`: the FP16 retry of a failed answer passed. `ms`: how long
+  /// the arm took, where that says something about it.
+  struct Outcome {
+    Fault fault = Fault::kNone;
+    bool fp16_passed = false;
+    std::optional<double> ms = std::nullopt;
+  };
+  void answered(const Assignment& assignment, const Outcome& outcome, WallTime now);
   /// One of FP16's and the revision's answers to the same request.
   void shadow_compared(const std::string& digest, double disagreement, WallTime now);
   /// A failed answer is about to be retried: an exhausted budget trips its revision.
   void retrying(const std::string& digest, WallTime now);
+
+  /// Looks at what can be reached; to be called a few times a second. A candidate that Kubernetes lists as
+  /// ready but that neither this gateway nor a peer reaches for kUnreachableFor, while FP16 is reached,
+  /// trips: no answer will ever tell of it.
+  void look_around(WallTime now);
+  static constexpr std::chrono::seconds kUnreachableFor{60};
+  /// Since when the digest's engines are listed but not reached; empty when they are.
+  std::optional<WallTime> unreachable_since(const std::string& digest) const;
 
   /// What the operator says now.
   void follow(const Rollout& rollout, WallTime now);
@@ -51,7 +72,8 @@ class Traffic {
   void remember(const std::vector<Trip>& trips);
   bool known() const { return trips_.known(); }
 
-  /// To peers: {"instance", "trips", "evidence": {digest: …}}; `hear` takes theirs, of any shape.
+  /// To peers: {"instance", "trips", "evidence": {digest: …}, "reached": [digest]}; `hear` takes theirs, of
+  /// any shape.
   nlohmann::json message() const;
   void hear(const nlohmann::json& message, WallTime now);
 
@@ -73,10 +95,12 @@ class Traffic {
   void trip(const std::string& digest, Detector detected_by, WallTime now);
 
   std::string instance_;
-  Usable usable_;
+  Reach reach_;
   Rollout rollout_;
   Trips trips_;
   std::map<std::string, Trial> trials_;
+  std::map<std::string, WallTime> unreachable_since_;
+  std::map<std::string, WallTime> reached_by_peer_;
   std::vector<std::string> awaiting_fp16_;  // tripped, and no request came since
   std::uint64_t changes_ = 0;
 };

@@ -9,6 +9,7 @@
 #include "operator/gateway/route/retry_budget.h"
 #include "operator/gateway/route/seen.h"
 #include "operator/gateway/route/trips.h"
+#include "operator/gateway/verdict/slow_answers.h"
 #include "operator/gateway/verdict/tests.h"
 
 namespace stepdown::gateway {
@@ -22,19 +23,21 @@ class Trial {
   const std::string& digest() const { return digest_; }
   const Limits& limits() const { return tests_.limits(); }
 
-  /// An answer of the revision, judged. `session`: empty, or an id that counts one error at most. `w`: its
-  /// share against control when the request arrived. `at`: now.
+  /// An answer of the revision or of the control, judged. `fp16_passed`: the FP16 retry of a failed one did.
+  /// `session`: empty, or an id that counts one error at most. `w`: the revision's share against control when
+  /// the request arrived. `at`: now. `ms`: how long it took.
   struct Answer {
     Fault fault = Fault::kNone;
     bool fp16_passed = false;
     double w = 0;
     std::string session;
     WallTime at{};
+    std::optional<double> ms = std::nullopt;
   };
   void answered(const Answer& answer);
   /// Answers from now on count for the step of this epoch.
   void begin_step(std::uint64_t epoch);
-  void control_answered(bool failed, double w, const std::string& session);
+  void control_answered(const Answer& answer);
   /// A pair that differs by more than the limit is a bad answer of the revision.
   void shadow_compared(double disagreement, WallTime at);
   /// False when the budget of retries is exhausted.
@@ -51,8 +54,11 @@ class Trial {
   double budget() const { return budget_.tokens(); }
 
  private:
+  void took(const Answer& answer, bool of_candidate);
+
   std::string digest_;
   Tests tests_;
+  SlowAnswers slow_;
   Evidence own_;
   std::map<std::string, Evidence> peers_;
   RetryBudget budget_;

@@ -8,7 +8,7 @@ void Fleet::set_addresses(const std::vector<Address>& addresses) {
   std::vector<Endpoint> next;
   for (const Address& address : addresses) {
     const Endpoint* known = find(address);
-    next.push_back(known != nullptr ? *known : Endpoint{address, 0, false, std::nullopt});
+    next.push_back(known != nullptr ? *known : Endpoint{.address = address});
   }
   endpoints_ = std::move(next);
 }
@@ -46,17 +46,24 @@ void Fleet::ended(const Address& address) {
   if (endpoint != nullptr && endpoint->outstanding > 0) --endpoint->outstanding;
 }
 
-bool Fleet::failed(const Address& address, SteadyTime sent, SteadyTime now) {
+void Fleet::answered(const Address& address) {
+  if (Endpoint* endpoint = find(address)) endpoint->answered = true;
+}
+
+bool Fleet::failed(const Address& address, SteadyTime sent, SteadyTime now, bool refused) {
   Endpoint* endpoint = find(address);
   if (endpoint == nullptr) return false;  // it left the Service before it broke: a pod that was taken away
   const bool news = !endpoint->failed_at || sent > *endpoint->failed_at;
   endpoint->apart = true;
   if (news) endpoint->failed_at = now;
-  return news;
+  return news && (endpoint->answered || !refused);
 }
 
 void Fleet::recovered(const Address& address) {
-  if (Endpoint* endpoint = find(address)) endpoint->apart = false;
+  Endpoint* endpoint = find(address);
+  if (endpoint == nullptr) return;
+  endpoint->apart = false;
+  endpoint->answered = true;
 }
 
 std::vector<Address> Fleet::apart() const {

@@ -11,7 +11,8 @@ namespace stepdown::gateway {
 
 /// The engines of one revision and their health. An endpoint whose connection fails is set apart until a
 /// probe of its /readyz succeeds; what was already on its way to it breaks with it and is the same incident,
-/// so that one crash counts as one error, however many requests it takes along.
+/// so that one crash counts as one error, however many requests it takes along. A refused connection to an
+/// endpoint that never answered is none at all: it was listed before it listened.
 class Fleet {
  public:
   /// Those that stay keep their state.
@@ -28,8 +29,12 @@ class Fleet {
 
   void started(const Address& address);
   void ended(const Address& address);
-  /// A connection failure of a request sent at `sent`. True when it is a new incident.
-  bool failed(const Address& address, SteadyTime sent, SteadyTime now);
+  /// It sent the header of an answer.
+  void answered(const Address& address);
+  /// A connection failure of a request sent at `sent`; `refused`: before anything could be sent. True when it
+  /// is a new incident.
+  bool failed(const Address& address, SteadyTime sent, SteadyTime now, bool refused = false);
+  /// A probe succeeded.
   void recovered(const Address& address);
   /// Those set apart.
   std::vector<Address> apart() const;
@@ -39,6 +44,7 @@ class Fleet {
     Address address;
     std::size_t outstanding = 0;
     bool apart = false;
+    bool answered = false;  ///< ever, a probe included
     std::optional<SteadyTime> failed_at;
   };
   Endpoint* find(const Address& address);

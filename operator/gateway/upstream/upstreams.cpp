@@ -32,9 +32,10 @@ void Upstreams::follow(const Rollout& rollout, const Endpoints& endpoints) {
   std::erase_if(revisions_, [&](const auto& entry) { return !wanted.contains(entry.first); });
 }
 
-bool Upstreams::usable(const std::string& digest) const {
+Reachable Upstreams::reach(const std::string& digest) const {
   const auto found = revisions_.find(digest);
-  return found != revisions_.end() && found->second->fleet.healthy();
+  if (found == revisions_.end() || found->second->fleet.empty()) return Reachable::kNone;
+  return found->second->fleet.healthy() ? Reachable::kYes : Reachable::kNo;
 }
 
 Task<Upstreams::Reply> Upstreams::send(std::string digest, const Request& request, Priority priority,
@@ -59,12 +60,14 @@ Task<Upstreams::Reply> Upstreams::send(std::string digest, const Request& reques
     std::shared_ptr<void> held(nullptr, [revision, pass, at = *to](void*) { revision->fleet.ended(at); });
     Outcome<HttpClient::Answer> answer = co_await http_.send(*to, request, deadline);
     if (answer) {
+      revision->fleet.answered(*to);
       Reply reply;
       reply.call = Call{std::move(*answer.value), std::move(held), *to, sent};
       co_return reply;
     }
     const bool timeout = answer.error.kind == NetError::Kind::kTimeout;
-    const bool incident = timeout || revision->fleet.failed(*to, sent, steady_clock::now());
+    const bool refused = answer.error.kind == NetError::Kind::kConnect;
+    const bool incident = timeout || revision->fleet.failed(*to, sent, steady_clock::now(), refused);
     failure = {Failure::Kind::kNet, std::move(answer.error), incident || failure.new_incident};
     if (timeout) break;  // the time is up; another endpoint would work on the same for nothing
   }

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "operator/gateway/http/client.h"
-#include "operator/gateway/route/rollout.h"
+#include "operator/gateway/route/traffic.h"
 #include "operator/gateway/upstream/fleet.h"
 #include "operator/gateway/upstream/gate.h"
 
@@ -28,8 +28,8 @@ class Upstreams : public std::enable_shared_from_this<Upstreams> {
   Upstreams(asio::io_context& io, Limits limits);
 
   void follow(const Rollout& rollout, const Endpoints& endpoints);
-  /// An engine of it can be reached.
-  bool usable(const std::string& digest) const;
+  Reachable reach(const std::string& digest) const;
+  bool usable(const std::string& digest) const { return reach(digest) == Reachable::kYes; }
 
   /// An answer under way, and what it holds: room at the gate, a place at the endpoint.
   struct Call {

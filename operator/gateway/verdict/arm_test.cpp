@@ -6,18 +6,14 @@
 namespace stepdown::gateway {
 namespace {
 
-// From "a third worse than allowed" to "the control never fails": a dead candidate is told by the last ones
-// in three errors, a slightly worse one by the first.
-constexpr double kTimesRatio[] = {4.0 / 3, 2, 4, 10, 30, 100, 1000};
-
 double share_of_errors(double w, double odds) {
   return w * odds / (w * odds + 1 - w);
 }
 
 }  // namespace
 
-ArmTest::ArmTest(double ratio) : ratio_(std::max(ratio, 1.0)) {
-  for (const double times : kTimesRatio) odds_.push_back(ratio_ * times);
+ArmTest::ArmTest(double ratio, std::span<const double> times_ratio) : ratio_(std::max(ratio, 1.0)) {
+  for (const double times : times_ratio) odds_.push_back(ratio_ * times);
 }
 
 void ArmTest::observe(LogVector& evidence, bool from_candidate, double w) const {

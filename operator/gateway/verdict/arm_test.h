@@ -1,5 +1,6 @@
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "operator/gateway/verdict/grid.h"
@@ -17,7 +18,8 @@ namespace stepdown::gateway {
 class ArmTest {
  public:
   /// `ratio` ≥ 1: how many times the control's error rate a healthy candidate may show.
-  explicit ArmTest(double ratio);
+  /// `times_ratio`: the grid of ρ, as multiples of `ratio` above 1.
+  ArmTest(double ratio, std::span<const double> times_ratio);
 
   LogVector start() const { return LogVector(odds_.size(), 0.0); }
   /// One error at candidate share `w`; outside (0, 1) it says nothing.

@@ -1,5 +1,6 @@
 #include "operator/gateway/verdict/evidence.h"
 
+#include <algorithm>
 #include <cmath>
 #include <span>
 
@@ -23,15 +24,27 @@ constexpr Counter kCounters[] = {
     {"controlErrors", &Evidence::control_errors},
     {"failedWhereFp16Passed", &Evidence::failed_where_fp16_passed},
     {"shadowPairs", &Evidence::shadow_pairs},
+    {"slowCandidate", &Evidence::slow_candidate},
+    {"slowControl", &Evidence::slow_control},
 };
 constexpr Counter kStep[] = {{"epoch", &Evidence::epoch}, {"stepAnswers", &Evidence::step_answers}};
+
+struct Figure {
+  const char* name;
+  double Evidence::*field;
+};
+constexpr Figure kFigures[] = {{"disagreement", &Evidence::disagreement},
+                               {"candidateP99Ms", &Evidence::candidate_p99_ms},
+                               {"controlP99Ms", &Evidence::control_p99_ms}};
 
 struct Vector {
   const char* name;
   LogVector Evidence::*field;
 };
-constexpr Vector kVectors[] = {
-    {"arm", &Evidence::arm}, {"ceiling", &Evidence::ceiling}, {"shadow", &Evidence::shadow}};
+constexpr Vector kVectors[] = {{"arm", &Evidence::arm},
+                               {"ceiling", &Evidence::ceiling},
+                               {"shadow", &Evidence::shadow},
+                               {"latency", &Evidence::latency}};
 
 bool read_counters(const json& value, std::span<const Counter> counters, Evidence& evidence) {
   for (const Counter& counter : counters) {
@@ -56,11 +69,14 @@ void Evidence::add(const Evidence& other) {
   for (const Vector& vector : kVectors) gateway::add(this->*vector.field, other.*vector.field);
   for (const Counter& counter : kCounters) this->*counter.field += other.*counter.field;
   disagreement += other.disagreement;
+  candidate_p99_ms = std::max(candidate_p99_ms, other.candidate_p99_ms);
+  control_p99_ms = std::max(control_p99_ms, other.control_p99_ms);
   if (other.epoch == epoch) step_answers += other.step_answers;
 }
 
 json to_json(const Evidence& evidence) {
-  json value = {{"disagreement", evidence.disagreement}};
+  json value = json::object();
+  for (const Figure& figure : kFigures) value[figure.name] = evidence.*figure.field;
   for (const Vector& vector : kVectors) value[vector.name] = evidence.*vector.field;
   for (const Counter& counter : kCounters) value[counter.name] = evidence.*counter.field;
   for (const Counter& counter : kStep) value[counter.name] = evidence.*counter.field;
@@ -77,9 +93,10 @@ std::optional<Evidence> evidence_from_json(const json& value) {
   if (!read_counters(value, kCounters, evidence) || !read_counters(value, kStep, evidence)) {
     return std::nullopt;
   }
-  const auto disagreement = value.find("disagreement");
-  if (disagreement == value.end() || !disagreement->is_number()) return std::nullopt;
-  evidence.disagreement = disagreement->get<double>();
+  for (const Figure& figure : kFigures) {
+    if (!value.contains(figure.name) || !value[figure.name].is_number()) return std::nullopt;
+    evidence.*figure.field = value[figure.name].get<double>();
+  }
   return evidence;
 }
 

@@ -15,13 +15,18 @@ struct Evidence {
   LogVector arm;
   LogVector ceiling;
   LogVector shadow;
+  LogVector latency;
   std::uint64_t candidate_answers = 0;
   std::uint64_t control_answers = 0;
   std::uint64_t candidate_errors = 0;
   std::uint64_t control_errors = 0;
   std::uint64_t failed_where_fp16_passed = 0;
   std::uint64_t shadow_pairs = 0;
-  double disagreement = 0;  ///< sum over the pairs
+  std::uint64_t slow_candidate = 0;  ///< slow answers that were evidence
+  std::uint64_t slow_control = 0;
+  double disagreement = 0;      ///< sum over the pairs
+  double candidate_p99_ms = 0;  ///< of the gateway that saw the slowest; 0: too few answers
+  double control_p99_ms = 0;
 
   /// The candidate's answers since this epoch of the rollout began: what a step may be left on.
   std::uint64_t epoch = 0;

@@ -10,10 +10,16 @@ struct Name {
   Detector detector;
   std::string_view text;
 };
-constexpr Name kNames[] = {{Detector::kEProcess, "eProcess"},
-                           {Detector::kCeiling, "ceiling"},
-                           {Detector::kShadow, "shadow"},
-                           {Detector::kRetryBudget, "retryBudget"}};
+constexpr Name kNames[] = {{Detector::kEProcess, "eProcess"},       {Detector::kCeiling, "ceiling"},
+                           {Detector::kShadow, "shadow"},           {Detector::kLatency, "latency"},
+                           {Detector::kRetryBudget, "retryBudget"}, {Detector::kUnreachable, "unreachable"}};
+
+// From "a third worse than allowed" to "the control never fails": a dead candidate is told by the last ones
+// in three errors, a slightly worse one by the first.
+constexpr double kErrorGrid[] = {4.0 / 3, 2, 4, 10, 30, 100, 1000};
+// Slow answers are a weaker sign: no less than five slices of time with them trip, at any weight.
+constexpr double kSlowGrid[] = {4.0 / 3, 2, 4};
+constexpr double kSlowShareRatio = 1.5;
 
 }  // namespace
 
@@ -32,7 +38,11 @@ std::optional<Detector> detector_named(std::string_view text) {
 }
 
 Tests::Tests(const Limits& limits)
-    : limits_(limits), arm_(limits.ratio), ceiling_(limits.max_error_rate), shadow_(limits.max_disagreement) {
+    : limits_(limits),
+      arm_(limits.ratio, kErrorGrid),
+      ceiling_(limits.max_error_rate),
+      shadow_(limits.max_disagreement),
+      latency_(kSlowShareRatio, kSlowGrid) {
   limits_.alpha = std::clamp(limits.alpha, 1e-9, 0.5);
 }
 
@@ -41,6 +51,7 @@ Evidence Tests::start() const {
   evidence.arm = arm_.start();
   evidence.ceiling = ceiling_.start();
   evidence.shadow = shadow_.start();
+  evidence.latency = latency_.start();
   return evidence;
 }
 
@@ -68,11 +79,18 @@ void Tests::shadow_compared(Evidence& evidence, double disagreement) const {
   shadow_.observe(evidence.shadow, disagreement);
 }
 
+void Tests::slow_answer(Evidence& evidence, bool of_candidate, double w) const {
+  ++(of_candidate ? evidence.slow_candidate : evidence.slow_control);
+  latency_.observe(evidence.latency, of_candidate, w);
+}
+
 std::optional<Detector> Tests::decide(const Evidence& evidence) const {
   const double errors_need = std::log(2 / limits_.alpha);
   if (log_mixture(evidence.arm) >= errors_need) return Detector::kEProcess;
   if (log_mixture(evidence.ceiling) >= errors_need) return Detector::kCeiling;
-  if (log_mixture(evidence.shadow) >= std::log(1 / limits_.alpha)) return Detector::kShadow;
+  const double others_need = std::log(1 / limits_.alpha);
+  if (log_mixture(evidence.shadow) >= others_need) return Detector::kShadow;
+  if (log_mixture(evidence.latency) >= others_need) return Detector::kLatency;
   return std::nullopt;
 }
 

@@ -14,11 +14,12 @@ struct Limits {
   double alpha = 0.01;             ///< probability of ever rolling back a healthy candidate
   double ratio = 1.5;              ///< times the control's error rate that a healthy candidate may show
   double max_error_rate = 0.02;    ///< of "failed here, passed on FP16"
+  double latency_p99_ratio = 2;    ///< times the control's p99 latency that a healthy candidate may show
   double max_disagreement = 0.20;  ///< mean paired disagreement with FP16
   bool operator==(const Limits&) const = default;
 };
 
-enum class Detector { kEProcess, kCeiling, kShadow, kRetryBudget };
+enum class Detector { kEProcess, kCeiling, kShadow, kLatency, kRetryBudget, kUnreachable };
 /// As in status.verdict.detectedBy.
 std::string_view name(Detector detector);
 std::optional<Detector> detector_named(std::string_view name);
@@ -41,9 +42,11 @@ class Tests {
   void control_answered(Evidence& evidence, bool failed, double w) const;
   /// `disagreement` in [0, 1] of one candidate answer with FP16's for the same request.
   void shadow_compared(Evidence& evidence, double disagreement) const;
+  /// A slow answer that SlowAnswers drew, of the candidate or the control.
+  void slow_answer(Evidence& evidence, bool of_candidate, double w) const;
 
-  /// The test that has seen enough, if one has. The error tests take α/2 each; the shadow test has an α of
-  /// its own.
+  /// The test that has seen enough, if one has. The error tests take α/2 each; the shadow and the latency
+  /// test have an α of their own.
   std::optional<Detector> decide(const Evidence& evidence) const;
 
  private:
@@ -51,6 +54,7 @@ class Tests {
   ArmTest arm_;
   MeanTest ceiling_;
   MeanTest shadow_;
+  ArmTest latency_;
 };
 
 }  // namespace stepdown::gateway

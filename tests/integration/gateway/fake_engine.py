@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""An engine with OpenAI's API and no model: fake_engine.py PORT [healthy|nonfinite|looping|slow]."""
+"""An engine with OpenAI's API and no model: fake_engine.py PORT [healthy|nonfinite|looping|flaky|slow], where flaky loops when
+the prompt asks it to break."""
 import json
 import sys
 import time
@@ -35,7 +36,8 @@ class Engine(BaseHTTPRequestHandler):
             return self.reply(500, {"error": {"type": "engine_error", "code": "nonfinite_logits", "message": "NaN"}})
         if MODE == "slow":
             time.sleep(0.05)
-        text = "the pump " * 40 if MODE == "looping" else f"You asked about {prompt}; the pump ran dry."
+        loops = MODE == "looping" or (MODE == "flaky" and prompt.startswith("break"))
+        text = "the pump " * 40 if loops else f"You asked about {prompt}; the pump ran dry."
         self.reply(200, {"id": "c", "object": "chat.completion", "choices": [
             {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
             "stepdown": {"mean_logprob": -0.2}})

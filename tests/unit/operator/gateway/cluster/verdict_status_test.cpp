@@ -23,14 +23,14 @@ Rollout rollout() {
 
 class VerdictStatusTest : public testing::Test {
  protected:
-  VerdictStatusTest() : traffic_("one", [](const std::string&) { return true; }) {
+  VerdictStatusTest() : traffic_("one", [](const std::string&) { return Reachable::kYes; }) {
     traffic_.remember({});
     traffic_.follow(rollout(), now_);
   }
   void answer(Fault fault) {
     now_ += std::chrono::milliseconds(1500);
     const auto assignment = traffic_.assign("x", "", now_);
-    traffic_.answered(assignment, fault, true, now_);
+    traffic_.answered(assignment, {fault, true}, now_);
   }
 
   WallTime now_{std::chrono::hours(500'000)};
@@ -38,11 +38,11 @@ class VerdictStatusTest : public testing::Test {
 };
 
 TEST_F(VerdictStatusTest, TellsOfHealthAndThenOfTheTrip) {
-  EXPECT_EQ(verdict_status(traffic_, 1)["conditions"][0]["status"], "Unknown");
+  EXPECT_EQ(verdict_status(traffic_, 1, now_)["conditions"][0]["status"], "Unknown");
   answer(Fault::kNone);
-  EXPECT_EQ(verdict_status(traffic_, 7)["conditions"][0]["reason"], "TooFewAnswers");
+  EXPECT_EQ(verdict_status(traffic_, 7, now_)["conditions"][0]["reason"], "TooFewAnswers");
   answer(Fault::kNone);
-  json status = verdict_status(traffic_, 7);
+  json status = verdict_status(traffic_, 7, now_);
   EXPECT_EQ(status["conditions"][0]["status"], "True");
   EXPECT_EQ(status["conditions"][0]["observedGeneration"], 7);
   EXPECT_EQ(status["verdict"]["state"], "Watching");
@@ -50,11 +50,11 @@ TEST_F(VerdictStatusTest, TellsOfHealthAndThenOfTheTrip) {
   EXPECT_EQ(status["verdict"]["stepAnswers"], 2);
   const json before = essence(status);
   answer(Fault::kNone);
-  EXPECT_EQ(essence(verdict_status(traffic_, 7)), before) << "counts alone are not urgent";
+  EXPECT_EQ(essence(verdict_status(traffic_, 7, now_)), before) << "counts alone are not urgent";
 
   for (int i = 0; i < 6; ++i) answer(Fault::kLooping);
   EXPECT_FALSE(traffic_.awaits_fp16(now_));
-  status = verdict_status(traffic_, 7);
+  status = verdict_status(traffic_, 7, now_);
   EXPECT_EQ(status["conditions"][0]["status"], "False");
   EXPECT_EQ(status["conditions"][0]["reason"], "FailuresAboveCeiling");
   EXPECT_EQ(status["verdict"]["state"], "Tripped");
@@ -72,14 +72,14 @@ TEST_F(VerdictStatusTest, TheTripIsStillToldWhenTheOperatorHasTakenTheRevisionAw
   after.epoch = 4;
   after.blocked = {"sha256:c"};
   traffic_.follow(after, now_);
-  const json status = verdict_status(traffic_, 1);
+  const json status = verdict_status(traffic_, 1, now_);
   EXPECT_EQ(status["verdict"]["digest"], "sha256:c");
   EXPECT_EQ(status["verdict"]["epoch"], 4) << "so the operator sees that its epoch is followed";
 }
 
 TEST_F(VerdictStatusTest, ATripReadBackFromStatusIsTheTrip) {
   for (int i = 0; i < 8; ++i) answer(Fault::kEmpty);
-  const json model = {{"status", verdict_status(traffic_, 1)}};
+  const json model = {{"status", verdict_status(traffic_, 1, now_)}};
   const auto trip = trip_of_status(model);
   ASSERT_TRUE(trip);
   EXPECT_EQ(trip->digest, "sha256:c");
@@ -89,6 +89,23 @@ TEST_F(VerdictStatusTest, ATripReadBackFromStatusIsTheTrip) {
   EXPECT_FALSE(
       trip_of_status(json::parse(R"({"status": {"verdict": {"state": "Watching", "digest": "x"}}})")));
   EXPECT_FALSE(trip_of_status(json::parse(R"({"status": []})")));
+}
+
+TEST(TransitionTimes, OutliveTheGatewayWhileTheStatusStays) {
+  const json before = json::parse(R"([
+    {"type": "Ready", "status": "True", "lastTransitionTime": "t0"},
+    {"type": "CanaryHealthy", "status": "True", "lastTransitionTime": "t1"}])");
+  struct Case {
+    const char* status;
+    json before;
+    const char* since;
+  };
+  for (const Case& c : {Case{"True", before, "t1"}, Case{"False", before, "t2"}, Case{"True", nullptr, "t2"},
+                        Case{"True", json::array({3, nullptr}), "t2"}}) {
+    json conditions = json::array({{{"type", "CanaryHealthy"}, {"status", c.status}}});
+    keep_transition_times(conditions, c.before, "t2");
+    EXPECT_EQ(conditions[0]["lastTransitionTime"], c.since) << c.before;
+  }
 }
 
 TEST(SnapshotTest, ReadsReadyAddressesOfTheHttpPort) {

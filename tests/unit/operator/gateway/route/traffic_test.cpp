@@ -20,7 +20,9 @@ class TrafficTest : public testing::Test {
   }
 
   Traffic gateway(const std::string& name) {
-    Traffic traffic(name, [this](const std::string& digest) { return !down_.contains(digest); });
+    Traffic traffic(name, [this](const std::string& digest) {
+      return down_.contains(digest) ? Reachable::kNo : Reachable::kYes;
+    });
     traffic.remember({});
     traffic.follow(rollout_, now_);
     return traffic;
@@ -34,7 +36,7 @@ class TrafficTest : public testing::Test {
       const auto assignment = traffic.assign(std::to_string(++next_id_), "", now_);
       const bool candidate = assignment.arm == Arm::kCandidate;
       bad += candidate ? 1 : 0;
-      traffic.answered(assignment, candidate ? Fault::kLooping : Fault::kNone, candidate, now_);
+      traffic.answered(assignment, {candidate ? Fault::kLooping : Fault::kNone, candidate}, now_);
     }
     return bad;
   }
@@ -87,7 +89,7 @@ TEST_F(TrafficTest, TheTripOutlivesItsRolloutUntilARetry) {
 }
 
 TEST_F(TrafficTest, AGatewayThatKnowsNothingSendsAllToFp16) {
-  Traffic traffic("one", [](const std::string&) { return true; });
+  Traffic traffic("one", [](const std::string&) { return Reachable::kYes; });
   traffic.follow(rollout_, now_);
   EXPECT_EQ(candidate_share(traffic), 0);
   traffic.remember({});
@@ -131,7 +133,7 @@ TEST_F(TrafficTest, AnswersCountForTheStepTheyWereJudgedAt) {
   const auto answer = [&](Traffic& traffic, int answers) {
     for (int i = 0; i < answers;) {
       const auto assignment = traffic.assign(std::to_string(++next_id_), "", now_);
-      traffic.answered(assignment, Fault::kNone, false, now_);
+      traffic.answered(assignment, {Fault::kNone, false}, now_);
       i += assignment.arm == Arm::kCandidate ? 1 : 0;
     }
   };
@@ -167,6 +169,49 @@ TEST_F(TrafficTest, AnUnreachableCandidateLosesItsShareWithoutAVerdict) {
   EXPECT_TRUE(traffic.trips().all().empty());
 }
 
+TEST_F(TrafficTest, ACandidateListedAsReadyThatNobodyReachesTripsInTheEnd) {
+  Traffic traffic = gateway("one");
+  const auto look_for = [&](std::chrono::seconds time) {
+    for (const WallTime end = now_ + time; now_ < end; now_ += std::chrono::milliseconds(100)) {
+      traffic.look_around(now_);
+    }
+  };
+  down_ = {"candidate"};
+  look_for(std::chrono::seconds(59));
+  EXPECT_TRUE(traffic.trips().all().empty());
+  EXPECT_TRUE(traffic.unreachable_since("candidate"));
+  down_ = {};
+  look_for(std::chrono::seconds(1));
+  EXPECT_FALSE(traffic.unreachable_since("candidate")) << "reached again: it starts anew";
+
+  down_ = {"candidate", "base"};
+  look_for(std::chrono::seconds(120));
+  EXPECT_TRUE(traffic.trips().all().empty()) << "a fault of both";
+
+  Traffic peer("two", [](const std::string&) { return Reachable::kYes; });
+  peer.follow(rollout_, now_);
+  down_ = {"candidate"};
+  for (int i = 0; i < 120; ++i) {
+    traffic.hear(peer.message(), now_);
+    look_for(std::chrono::seconds(1));
+  }
+  EXPECT_TRUE(traffic.trips().all().empty()) << "a peer reaches it: this gateway's network is at fault";
+
+  look_for(std::chrono::seconds(66));
+  ASSERT_NE(traffic.trips().find("candidate"), nullptr);
+  EXPECT_EQ(traffic.trips().find("candidate")->detected_by, Detector::kUnreachable);
+}
+
+TEST_F(TrafficTest, ACandidateWithoutEnginesIsWaitedFor) {
+  Traffic traffic("one", [](const std::string& digest) {
+    return digest == "candidate" ? Reachable::kNone : Reachable::kYes;
+  });
+  traffic.remember({});
+  traffic.follow(rollout_, now_);
+  for (int i = 0; i < 600; ++i) traffic.look_around(now_ += std::chrono::seconds(1));
+  EXPECT_TRUE(traffic.trips().all().empty());
+}
+
 TEST_F(TrafficTest, AStableRevisionIsStillJudged) {
   rollout_.candidate.clear();
   rollout_.weight = 0;
@@ -177,7 +222,7 @@ TEST_F(TrafficTest, AStableRevisionIsStillJudged) {
   for (int i = 0; i < 200; ++i) {
     const auto assignment = traffic.assign(std::to_string(i), "", now_);
     const bool stable = assignment.arm == Arm::kStable;
-    traffic.answered(assignment, stable ? Fault::kNonFinite : Fault::kNone, stable, now_);
+    traffic.answered(assignment, {stable ? Fault::kNonFinite : Fault::kNone, stable}, now_);
   }
   const Trip* trip = traffic.trips().find("stable");
   ASSERT_NE(trip, nullptr);

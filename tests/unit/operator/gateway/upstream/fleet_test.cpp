@@ -40,6 +40,18 @@ TEST(FleetTest, OneCrashIsOneIncident) {
   EXPECT_TRUE(fleet.failed(kA, at(200), at(201))) << "a second crash";
 }
 
+TEST(FleetTest, ARefusalBeforeTheFirstAnswerIsNoIncident) {
+  Fleet fleet;
+  fleet.set_addresses({kA});
+  EXPECT_FALSE(fleet.failed(kA, at(1), at(2), true)) << "listed before it listened";
+  EXPECT_FALSE(fleet.healthy());
+  fleet.recovered(kA);
+  EXPECT_TRUE(fleet.failed(kA, at(10), at(11), true)) << "it answered a probe, and is gone again";
+
+  fleet.set_addresses({kB});
+  EXPECT_TRUE(fleet.failed(kB, at(1), at(2))) << "it took the request and broke off";
+}
+
 TEST(FleetTest, EndpointsKeepTheirStateWhenOthersComeAndGo) {
   Fleet fleet;
   fleet.set_addresses({kA});

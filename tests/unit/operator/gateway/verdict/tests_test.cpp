@@ -104,6 +104,19 @@ TEST(VerdictTest, OneOrTwoCrashesOfAHealthyCandidateAreNoVerdict) {
   }
 }
 
+TEST(VerdictTest, BadLuckInTheFirstAnswersTripsAHealthyCandidateNoMoreOftenThanAllowed) {
+  // Two failures in the first two answers do trip: that has a chance of 0.04 % at the ceiling of 2 %.
+  const Tests tests{Limits{}};
+  for (const double w : {0.05, 1.0}) {
+    int trips = 0;
+    for (int run = 0; run < 5'000; ++run) {
+      const World worst{.w = w, .candidate_fails = 0.02, .control_fails = 0.02};
+      trips += simulate(tests, worst, w < 1 ? 400 : 20, 5'000 + run).tripped ? 1 : 0;
+    }
+    EXPECT_LE(trips, 50) << "of 5,000 at alpha 1 %, w " << w;
+  }
+}
+
 TEST(VerdictTest, TheCeilingSeesWhatTheArmTestCannotAtWeightOneHundred) {
   const Tests tests{Limits{}};
   const End end = simulate(tests, {.w = 1, .candidate_fails = 0.5}, 1'000, 3);
