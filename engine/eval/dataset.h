@@ -15,6 +15,7 @@ struct Sample {
   nlohmann::json messages;                         ///< OpenAI chat messages
   std::optional<nlohmann::ordered_json> expected;  ///< the reference answer, key order as written
   std::optional<bool> refuse;                      ///< whether a refusal is the right answer
+  bool brought_by_suite = false;  ///< no prompt of the user's: only suites with prompts judge it
 };
 
 /// Lines of {"id", "messages": [{"role", "content"}…], "expected"?, "refuse"?}; `id` defaults to the line

@@ -14,10 +14,12 @@
 #include "engine/base/atomic_file.h"
 #include "engine/base/error.h"
 #include "engine/base/hash.h"
+#include "engine/base/log.h"
 #include "engine/base/progress.h"
 #include "engine/base/system_facts.h"
 #include "engine/base/termination_log.h"
 #include "engine/base/version.h"
+#include "engine/eval/divergence.h"
 #include "engine/eval/evaluation.h"
 #include "engine/runtime/engine.h"
 
@@ -27,8 +29,8 @@ namespace {
 namespace fs = std::filesystem;
 
 struct Options {
-  std::string model, url, served_model_name, dataset, suites = "[]", text, baseline, report, html,
-                                                      kv_type = "f16";
+  std::string model, reference, url, served_model_name, dataset, suites = "[]", text, baseline, report, html,
+                                                                 kv_type = "f16";
   std::string termination_log = kTerminationLog;
   std::int64_t context = 0, concurrency = 2, max_tokens = 512;
   int threads = 0;
@@ -79,9 +81,35 @@ void measure_text(Report& report, runtime::Engine& engine, const Options& option
   report.metrics["perplexity"] = {.value = meter.perplexity(), .n = meter.tokens()};
 }
 
+/// Both models over the same tokens: how far their distributions lie apart. Before the engine is started, so
+/// that three copies of the weights are never in memory.
+void measure_reference(Report& report, const Options& options, const std::vector<Sample>& samples) {
+  const auto candidate = formats::open_model(options.model);
+  const auto reference = formats::open_model(options.reference);
+  const tokenizer::Tokenizer tokenizer(candidate->tokenizer());
+  const ChatEncoder encoder(tokenizer, candidate->tokenizer().chat_template);
+  const std::int64_t context = std::min<std::int64_t>(options.context > 0 ? options.context : 2048,
+                                                      candidate->config().context_length);
+  std::vector<SampleTokens> sequences;
+  for (const Sample& sample : samples) {
+    if (!sample.brought_by_suite) sequences.push_back(tokens_of(encoder, sample, context));
+  }
+  Progress progress("divergence", sequences.size(), " prompts");
+  const Divergence found =
+      measure_divergence(*candidate, *reference, sequences,
+                         {.context = context,
+                          .kv_type = options.kv_type == "f16" ? model::KvType::kF16 : model::KvType::kInt8,
+                          .threads = options.threads,
+                          .on_sequence = [&] { progress.advance(); }});
+  report.metrics["kld"] = {.value = found.mean, .n = found.tokens};
+  report.metrics["kldP99"] = {.value = found.p99, .n = found.tokens};
+  report.metrics["topTokenAgreement"] = {.value = found.top_agreement, .n = found.tokens};
+}
+
 Report measure_engine(const Options& options, const std::vector<Sample>& samples,
                       const std::vector<std::unique_ptr<Suite>>& suites) {
   Report report;
+  if (!options.reference.empty()) measure_reference(report, options, samples);
   auto file = formats::open_model(options.model);
   const std::string chat_template = file->tokenizer().chat_template;
   report.model = {{"digest", "sha256:" + artifact_digest(options.model)}, {"format", file->format()}};
@@ -113,7 +141,7 @@ Report measure_url(const Options& options, const std::vector<Sample>& samples,
   Report report;
   report.model = {{"url", options.url}, {"name", options.served_model_name}};
   report.setting = {{"concurrency", options.concurrency},
-                    {"dataset", "sha256:" + artifact_digest(options.dataset)}};
+                    {"dataset", options.dataset.empty() ? "" : "sha256:" + artifact_digest(options.dataset)}};
   const char* key = std::getenv("OPENAI_API_KEY");
   const auto answerer = make_http_answerer(options.url, options.served_model_name, key == nullptr ? "" : key);
   Progress progress("evaluate", samples.size(), " prompts");
@@ -143,17 +171,27 @@ int run(const Options& options) {
   if (options.model.empty() == options.url.empty()) {
     throw InputError("give exactly one of --model and --url", "command line");
   }
-  if (options.dataset.empty() && (options.text.empty() || options.model.empty())) {
-    throw InputError("nothing to measure", "command line", "give --dataset, or --model with --text");
-  }
   const auto start = std::chrono::steady_clock::now();
-  const auto suites = make_suites(parse_suites(options.suites));
-  const auto samples = options.dataset.empty() ? std::vector<Sample>{} : read_dataset(options.dataset);
+  const nlohmann::json suite_config = parse_suites(options.suites);
+  const auto suites = make_suites(suite_config);
+  auto samples = options.dataset.empty() ? std::vector<Sample>{} : read_dataset(options.dataset);
+  for (const auto& suite : suites) {
+    samples.insert(samples.end(), suite->prompts().begin(), suite->prompts().end());
+  }
+  if (samples.empty() && (options.text.empty() || options.model.empty())) {
+    throw InputError("nothing to measure", "command line",
+                     "give --dataset, suites with prompts of their own, or --model with --text");
+  }
+  if (!options.reference.empty() && (options.model.empty() || samples.empty())) {
+    throw InputError("compares two models on prompts", "--reference", "give --model and --dataset with it");
+  }
   std::optional<Report> baseline;
   if (!options.baseline.empty()) baseline = read_report(options.baseline);
   Report report =
       options.url.empty() ? measure_engine(options, samples, suites) : measure_url(options, samples, suites);
   if (baseline) compare(report, *baseline);
+  report.warnings = warnings_about(suite_config);
+  for (const std::string& warning : report.warnings) log::warn(warning);
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   for (const std::string& path : {options.report, options.html}) {
     if (!path.empty() && fs::path(path).has_parent_path())
@@ -173,6 +211,8 @@ Command evaluate_command() {
       "evaluate", "Measure a model on held-out prompts, against a baseline", [](CLI::App& app) {
         auto options = std::make_shared<Options>();
         app.add_option("--model", options->model, "Model file or folder, run in this process");
+        app.add_option("--reference", options->reference,
+                       "The FP16 model: adds KL divergence and top-token agreement over the data set");
         app.add_option("--url", options->url,
                        "Or: root of an OpenAI-compatible API, e.g. http://host:8000/v1");
         app.add_option("--name", options->served_model_name, "Model name to ask for at --url");

@@ -77,7 +77,7 @@ void run_suites(Report& report, Answerer& answerer, std::span<const Sample> samp
                    AnswerOptions asked{.max_tokens = options.max_tokens};
                    answers.free = answerer.answer(samples[i].messages, asked);
                    tokens += answers.free.tokens;
-                   if (schema != nullptr) {
+                   if (schema != nullptr && !samples[i].brought_by_suite) {
                      asked.schema = schema;
                      answers.constrained = answerer.answer(samples[i].messages, asked);
                      tokens += answers.constrained->tokens;
@@ -90,7 +90,10 @@ void run_suites(Report& report, Answerer& answerer, std::span<const Sample> samp
                    result.text = served.text;
                    result.finish_reason = served.finish_reason;
                    result.error = served.error;
-                   for (const auto& suite : suites) suite->score(samples[i], answers, result.scores);
+                   for (const auto& suite : suites) {
+                     if (samples[i].brought_by_suite && suite->prompts().empty()) continue;
+                     suite->score(samples[i], answers, result.scores);
+                   }
                    const std::lock_guard lock(progress);
                    if (options.on_answer) options.on_answer();
                  });
@@ -104,6 +107,7 @@ void run_perplexity(Report& report, const Scorer& score, const ChatEncoder& enco
                     std::span<const Sample> samples, const EvaluationOptions& options) {
   PerplexityMeter answers;
   for (const Sample& sample : samples) {
+    if (sample.brought_by_suite) continue;
     add_sample(answers, score, encoder, sample, options.context);
     if (options.on_answer) options.on_answer();
   }

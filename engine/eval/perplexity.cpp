@@ -33,13 +33,18 @@ double PerplexityMeter::perplexity() const {
   return tokens_ == 0 ? 0 : std::exp(sum_ / static_cast<double>(tokens_));
 }
 
+SampleTokens tokens_of(const ChatEncoder& encoder, const Sample& sample, std::int64_t context) {
+  SampleTokens result{encoder.prompt(sample.messages)};
+  const Tokens answer = reference_answer(encoder.tokenizer(), sample);
+  if (!answer.empty()) result.counted_from = std::max<std::size_t>(result.tokens.size(), 1);
+  append(result.tokens, answer);
+  result.tokens.resize(std::min(result.tokens.size(), static_cast<std::size_t>(context)));
+  return result;
+}
+
 void add_sample(PerplexityMeter& meter, const Scorer& score, const ChatEncoder& encoder, const Sample& sample,
                 std::int64_t context) {
-  Tokens tokens = encoder.prompt(sample.messages);
-  const Tokens answer = reference_answer(encoder.tokenizer(), sample);
-  const std::size_t counted_from = answer.empty() ? 1 : std::max<std::size_t>(tokens.size(), 1);
-  append(tokens, answer);
-  tokens.resize(std::min(tokens.size(), static_cast<std::size_t>(context)));
+  const auto [tokens, counted_from] = tokens_of(encoder, sample, context);
   if (tokens.size() <= counted_from) return;
   const std::vector<float> logprobs = score(tokens);
   meter.add(std::span(logprobs).subspan(counted_from - 1));
@@ -65,6 +70,7 @@ void add_long_context(PerplexityMeter& meter, const Scorer& score, const ChatEnc
   const auto size = static_cast<std::size_t>(context);
   Tokens window;
   for (const Sample& sample : samples) {
+    if (sample.brought_by_suite) continue;
     append(window, encoder.prompt(sample.messages));
     append(window, reference_answer(encoder.tokenizer(), sample));
     if (window.size() < size) continue;

@@ -26,6 +26,14 @@ class PerplexityMeter {
   std::int64_t tokens_ = 0;
 };
 
+/// A sample as tokens, prompt then reference answer, at most `context` of them, and where the counted ones
+/// begin: those of the answer, or without one all after the first.
+struct SampleTokens {
+  std::vector<tokenizer::TokenId> tokens;
+  std::size_t counted_from = 1;
+};
+SampleTokens tokens_of(const ChatEncoder& encoder, const Sample& sample, std::int64_t context);
+
 /// Perplexity of the reference answer given its prompt; where a sample has none, of the prompt itself.
 /// Samples longer than `context` are cut at its end.
 void add_sample(PerplexityMeter& meter, const Scorer& score, const ChatEncoder& encoder, const Sample& sample,

@@ -11,8 +11,8 @@ namespace stepdown::eval {
 namespace {
 
 // Metrics where less is more; all others are rates.
-constexpr std::array<std::string_view, 5> kLowerIsBetter = {"perplexity", "longContext", "latencyP50Ms",
-                                                            "latencyP99Ms", "peakMemoryBytes"};
+constexpr std::array<std::string_view, 7> kLowerIsBetter = {
+    "perplexity", "longContext", "kld", "kldP99", "latencyP50Ms", "latencyP99Ms", "peakMemoryBytes"};
 
 /// JSON has no infinity: an infinite perplexity is written as null and read as one.
 nlohmann::json number(double value) {
@@ -46,11 +46,9 @@ bool higher_is_better(std::string_view metric) {
 }
 
 nlohmann::json summary(const Report& report) {
-  return {{"kind", "evaluation"},
-          {"model", report.model},
-          {"setting", report.setting},
-          {"metrics", metrics_json(report)},
-          {"seconds", report.seconds}};
+  return {{"kind", "evaluation"},        {"model", report.model},
+          {"setting", report.setting},   {"metrics", metrics_json(report)},
+          {"warnings", report.warnings}, {"seconds", report.seconds}};
 }
 
 nlohmann::json to_json(const Report& report) {

@@ -43,6 +43,7 @@ struct Report {
       setting;  ///< what it is valid for: engine version, dataset digest, context, KV type, hardware
   std::map<std::string, Metric> metrics;
   std::vector<SampleResult> samples;
+  std::vector<std::string> warnings;  ///< why the figures may mislead
   double seconds = 0;
 };
 

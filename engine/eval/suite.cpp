@@ -9,10 +9,10 @@ namespace stepdown::eval {
 namespace {
 
 constexpr std::array kTypes = {
-    SuiteType{"jsonSchema", make_json_schema_suite},
-    SuiteType{"exactMatch", make_exact_match_suite},
-    SuiteType{"citation", make_citation_suite},
-    SuiteType{"refusal", make_refusal_suite},
+    SuiteType{"jsonSchema", make_json_schema_suite}, SuiteType{"exactMatch", make_exact_match_suite},
+    SuiteType{"citation", make_citation_suite},      SuiteType{"refusal", make_refusal_suite},
+    SuiteType{"arithmetic", make_arithmetic_suite},  SuiteType{"retrieval", make_retrieval_suite},
+    SuiteType{"toolCall", make_tool_call_suite},     SuiteType{"multipleChoice", make_multiple_choice_suite},
 };
 
 std::string known_types() {
@@ -41,6 +41,26 @@ std::vector<std::unique_ptr<Suite>> make_suites(const nlohmann::json& config) {
     suites.push_back(row->make(config[i], where));
   }
   return suites;
+}
+
+std::int64_t prompt_count(const nlohmann::json& config, const std::string& where, std::int64_t fallback) {
+  const auto count = config.find("count");
+  if (count == config.end()) return fallback;
+  if (!count->is_number_integer() || count->get<std::int64_t>() < 1 || count->get<std::int64_t>() > 1000) {
+    throw InputError("not within 1 and 1000", where + ".count");
+  }
+  return count->get<std::int64_t>();
+}
+
+std::vector<std::string> warnings_about(const nlohmann::json& config) {
+  const bool choice_alone =
+      config.is_array() && !config.empty() && std::ranges::all_of(config, [](const auto& suite) {
+        return suite.is_object() && suite.value("type", "") == "multipleChoice";
+      });
+  if (!choice_alone) return {};
+  return {
+      "multiple choice alone hides what quantization breaks: add generated answers (jsonSchema, exactMatch, "
+      "arithmetic, retrieval)"};
 }
 
 }  // namespace stepdown::eval

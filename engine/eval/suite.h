@@ -33,6 +33,8 @@ class Suite {
  public:
   virtual ~Suite() = default;
   virtual void score(const Sample& sample, const Answers& answers, Scores& scores) const = 0;
+  /// Prompts that the suite brings itself, asked beside the user's.
+  virtual std::span<const Sample> prompts() const { return {}; }
   /// The JSON Schema to constrain decoding with, if the suite brings one.
   virtual const nlohmann::ordered_json* schema() const { return nullptr; }
 };
@@ -52,5 +54,16 @@ std::unique_ptr<Suite> make_json_schema_suite(const nlohmann::json& config, cons
 std::unique_ptr<Suite> make_exact_match_suite(const nlohmann::json& config, const std::string& where);
 std::unique_ptr<Suite> make_citation_suite(const nlohmann::json& config, const std::string& where);
 std::unique_ptr<Suite> make_refusal_suite(const nlohmann::json& config, const std::string& where);
+
+std::unique_ptr<Suite> make_arithmetic_suite(const nlohmann::json& config, const std::string& where);
+std::unique_ptr<Suite> make_retrieval_suite(const nlohmann::json& config, const std::string& where);
+std::unique_ptr<Suite> make_tool_call_suite(const nlohmann::json& config, const std::string& where);
+std::unique_ptr<Suite> make_multiple_choice_suite(const nlohmann::json& config, const std::string& where);
+
+/// config.count, 1 … 1000. Throws InputError naming the path.
+std::int64_t prompt_count(const nlohmann::json& config, const std::string& where, std::int64_t fallback);
+
+/// What is wrong with judging by these suites, in a sentence each; empty when nothing is.
+std::vector<std::string> warnings_about(const nlohmann::json& config);
 
 }  // namespace stepdown::eval

@@ -100,14 +100,17 @@ Imatrix from_dat(std::span<const std::byte> bytes, const std::string& file) {
 
 }  // namespace
 
+Imatrix parse_imatrix(std::span<const std::byte> bytes, const std::string& file) {
+  std::uint32_t magic = 0;
+  if (bytes.size() >= sizeof(magic)) std::memcpy(&magic, bytes.data(), sizeof(magic));
+  Imatrix imatrix = magic == kGgufMagic ? from_gguf(bytes, file) : from_dat(bytes, file);
+  check(imatrix, file);
+  return imatrix;
+}
+
 Imatrix read_imatrix(const fs::path& path) {
   const MappedFile file(path);
-  std::uint32_t magic = 0;
-  if (file.bytes().size() >= sizeof(magic)) std::memcpy(&magic, file.bytes().data(), sizeof(magic));
-  Imatrix imatrix =
-      magic == kGgufMagic ? from_gguf(file.bytes(), path.string()) : from_dat(file.bytes(), path.string());
-  check(imatrix, path.string());
-  return imatrix;
+  return parse_imatrix(file.bytes(), path.string());
 }
 
 void write_imatrix(const fs::path& path, const Imatrix& imatrix, std::uint32_t tokens,

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,8 @@ struct Imatrix {
 /// Reads llama.cpp's files: GGUF with "<name>.in_sum2" and "<name>.counts", or the older .dat. Throws
 /// InputError for damaged files and values that are negative or not finite.
 Imatrix read_imatrix(const std::filesystem::path& path);
+/// The same from bytes; `file` names them in errors.
+Imatrix parse_imatrix(std::span<const std::byte> bytes, const std::string& file);
 
 /// Writes llama.cpp's GGUF form. `counts`: tokens that each entry of `imatrix` is a mean over.
 void write_imatrix(const std::filesystem::path& path, const Imatrix& imatrix, std::uint32_t tokens,

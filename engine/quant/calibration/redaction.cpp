@@ -164,29 +164,36 @@ Redactor::Redactor(std::span<const std::string> kinds, std::vector<std::string> 
 }
 
 std::string Redactor::redact(std::string_view text, std::map<std::string, int>& counts) const {
-  const auto name_at = [&](std::size_t at) -> std::size_t {
-    if (!starts_word(text, at)) return 0;
+  const auto name_at = [&](std::string_view rest, std::size_t at) -> std::size_t {
+    if (!starts_word(rest, at)) return 0;
     for (const std::string& name : names_) {
       const std::size_t end = at + name.size();
-      if (end > text.size() || (end < text.size() && is_word(text[end]))) continue;
-      const auto part = text.substr(at, name.size());
-      if (std::ranges::equal(part, name, {}, lower)) return name.size();
+      if (end > rest.size() || (end < rest.size() && is_word(rest[end]))) continue;
+      if (std::ranges::equal(rest.substr(at, name.size()), name, {}, lower)) return name.size();
+    }
+    return 0;
+  };
+  const auto replace_at = [&](std::string_view rest, std::size_t at, std::string& result) -> std::size_t {
+    for (const std::string& kind : kinds_) {
+      const Finder find = std::ranges::find(kKinds, kind, &Kind::name)->find;
+      const std::size_t length = find == nullptr ? name_at(rest, at) : find(rest, at);
+      if (length == 0) continue;
+      result += "[" + kind + "]";
+      ++counts[kind];
+      return length;
     }
     return 0;
   };
   std::string result;
-  for (std::size_t at = 0; at < text.size();) {
-    std::size_t length = 0;
-    for (const std::string& kind : kinds_) {
-      const Finder find = std::ranges::find(kKinds, kind, &Kind::name)->find;
-      length = find == nullptr ? name_at(at) : find(text, at);
-      if (length == 0) continue;
-      result += "[" + kind + "]";
-      ++counts[kind];
-      break;
+  std::string_view rest =
+      text;  // begins behind the last replacement, so that what follows it counts as a beginning
+  for (std::size_t at = 0; at < rest.size();) {
+    if (const std::size_t length = replace_at(rest, at, result); length > 0) {
+      rest.remove_prefix(at + length);
+      at = 0;
+    } else {
+      result += rest[at++];
     }
-    if (length == 0) result += text[at];
-    at += std::max<std::size_t>(1, length);
   }
   return result;
 }

@@ -97,5 +97,80 @@ TEST(Suites, BadConfigurationIsNamedByPath) {
   EXPECT_THROW(make_suites("all"), InputError);
 }
 
+/// Scores of the suite's own prompt `index` for an answer made from its expected one.
+double judge_own(const json& config, std::size_t index, const std::string& before, const std::string& after) {
+  const auto suites = make_suites(json::array({config}));
+  const Sample& sample = suites[0]->prompts()[index];
+  const auto& expected = *sample.expected;
+  Answers answers;
+  answers.free = {
+      .text = before + (expected.is_string() ? expected.get<std::string>() : expected.dump()) + after,
+      .finish_reason = "stop"};
+  Scores scores;
+  suites[0]->score(sample, answers, scores);
+  return scores.begin()->second;
+}
+
+TEST(ArithmeticSuite, TheLastNumberCounts) {
+  const json config = {{"type", "arithmetic"}, {"count", 6}};
+  for (std::size_t i = 0; i < 6; ++i) {
+    EXPECT_EQ(judge_own(config, i, "3 and 4 make ", "."), 1) << i;
+    EXPECT_EQ(judge_own(config, i, "", " or 100003"), 0) << i;
+    EXPECT_EQ(judge_own(config, i, "1", ""), 0) << i;
+  }
+  EXPECT_THROW(make_suites(json::array({{{"type", "arithmetic"}, {"count", 0}}})), InputError);
+}
+
+TEST(RetrievalSuite, NeedlesLieAtEveryDepthAndAreToldApart) {
+  const json config = {{"type", "retrieval"}, {"count", 5}, {"words", 300}, {"keys", 4}};
+  const auto suites = make_suites(json::array({config}));
+  std::size_t before = 0;
+  for (std::size_t i = 0; i < 5; ++i) {
+    const Sample& sample = suites[0]->prompts()[i];
+    const auto text = sample.messages[0]["content"].get<std::string>();
+    const std::size_t at = text.find("locker is " + sample.expected->get<std::string>());
+    ASSERT_NE(at, std::string::npos) << i;
+    EXPECT_GE(at, before) << "deeper each time";
+    before = at;
+    EXPECT_EQ(judge_own(config, i, "It is ", "."), 1);
+    EXPECT_EQ(judge_own(config, i, "", ""), 1);
+  }
+  Scores scores;
+  Answers wrong;
+  wrong.free = {.text = "0000", .finish_reason = "stop"};
+  suites[0]->score(suites[0]->prompts()[0], wrong, scores);
+  EXPECT_EQ(scores.at("retrieval"), 0);
+}
+
+TEST(ToolCallSuite, NameAndArgumentsMustBeRight) {
+  const json config = {{"type", "toolCall"}};
+  const Sample sample = sample_with({{"name", "stop_belt"}, {"arguments", {{"belt", 7}}}});
+  for (const char* right :
+       {R"({"name": "stop_belt", "arguments": {"belt": 7}})",
+        "<tool_call>\n{\"name\": \"stop_belt\", \"arguments\": {\"belt\": 7}}\n</tool_call>",
+        R"(Sure: {"name": "stop_belt", "parameters": {"belt": 7}} done)",
+        R"({"name": "stop_belt", "arguments": "{\"belt\": 7}"})"}) {
+    EXPECT_EQ(judge(config, sample, right).at("toolCall"), 1) << right;
+  }
+  for (const char* wrong :
+       {"", "stop_belt(7)", R"({"name": "stop_belt"})", R"({"name": "stop_belt", "arguments": {"belt": 8}})",
+        R"({"name": "start_belt", "arguments": {"belt": 7}})"}) {
+    EXPECT_EQ(judge(config, sample, wrong).at("toolCall"), 0) << wrong;
+  }
+  EXPECT_TRUE(judge(config, sample_with("text"), "{}").empty());
+}
+
+TEST(MultipleChoiceSuite, TheFirstLoneLetterCountsAndAloneItIsFlagged) {
+  const json config = {{"type", "multipleChoice"}};
+  EXPECT_EQ(judge(config, sample_with("B"), "(b) because").at("multipleChoice"), 1);
+  EXPECT_EQ(judge(config, sample_with("B"), "Answer: B").at("multipleChoice"), 1);
+  EXPECT_EQ(judge(config, sample_with("B"), "C").at("multipleChoice"), 0);
+  EXPECT_EQ(judge(config, sample_with("B"), "").at("multipleChoice"), 0);
+  EXPECT_TRUE(judge(config, sample_with("Bee"), "B").empty());
+  EXPECT_EQ(warnings_about(json::array({config})).size(), 1u);
+  EXPECT_TRUE(warnings_about(json::array({config, {{"type", "exactMatch"}}})).empty());
+  EXPECT_TRUE(warnings_about(json::array()).empty());
+}
+
 }  // namespace
 }  // namespace stepdown::eval

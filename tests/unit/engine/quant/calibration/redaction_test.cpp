@@ -21,6 +21,7 @@ TEST(Redaction, ReplacesPersonalData) {
   for (const Case& each : {
            Case{"Write to ada.l+x@mail.example.org.", "Write to [email]."},
            Case{"<a@b.io>", "<[email]>"},
+           Case{"a@b.io.c@d.org", "[email][email]"},
            Case{"Call +49 170 1234567 now", "Call [phone] now"},
            Case{"Tel. (030) 901820-00", "Tel. [phone]"},
            Case{"0171/2345678", "[phone]"},
