@@ -13,7 +13,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[3] / "images"))
 import oci
 
 HERE = pathlib.Path(__file__).resolve().parent
-PACKAGES = ("containerd", "runc", "containernetworking-plugins", "iproute2", "iptables", "nftables", "conntrack", "kmod", "gcc", "libc6-dev")
+PACKAGES = ("containerd", "runc", "containernetworking-plugins", "iproute2", "procps", "iptables", "nftables", "conntrack", "kmod", "gcc", "libc6-dev")
 NAME = "node"
 PAUSE = "docker.io/stepdown/pause:1"
 

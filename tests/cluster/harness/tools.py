@@ -24,6 +24,15 @@ def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
+def place_of_build():
+    return CACHE / f"{KUBERNETES}-{HELM}-{sources_digest()}"
+
+
+def ready():
+    """Whether nothing needs to be built."""
+    return bool(os.environ.get("STEPDOWN_CLUSTER_BIN")) or place_of_build().exists()
+
+
 def folder():
     """The folder that has every program; builds what is missing (once: some ten minutes of two cores)."""
     given = os.environ.get("STEPDOWN_CLUSTER_BIN")
@@ -35,7 +44,7 @@ def folder():
     CACHE.mkdir(parents=True, exist_ok=True)
     with open(CACHE / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two tests at once build once
-        place = CACHE / f"{KUBERNETES}-{HELM}-{sources_digest()}"
+        place = place_of_build()
         if not place.exists():
             build(place)
     return place
