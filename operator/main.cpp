@@ -2,6 +2,7 @@
 #include <optional>
 
 #include <CLI/CLI.hpp>
+#include <malloc.h>
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
@@ -80,6 +81,8 @@ std::function<int()> configure(CLI::App& app) {
                  "How long a new authority is announced before anything it signed is served")
       ->capture_default_str();
   return [given] {
+    // A pool of memory for each of some twenty threads would keep what the largest list of each once took.
+    mallopt(M_ARENA_MAX, 2);
     Shutdown shutdown;
     std::stop_source stop;
     shutdown.on_request([&] { stop.request_stop(); });

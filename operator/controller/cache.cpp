@@ -9,6 +9,9 @@
 namespace stepdown::controller {
 namespace {
 
+/// Objects of a list's page: all kinds are listed at once, and a page's text is what a cold start peaks with.
+constexpr int kPage = 100;
+
 /// Digests and places of artifacts, and reports, that a model's status speaks about.
 std::vector<std::string> revisions_named(const api::QuantizedModel& model) {
   const api::QuantizedModelStatus& status = model.status;
@@ -37,6 +40,7 @@ Cache::Cache(const kube::Client& client, const Scope& scope,
     kube::Informer::Options options{.list = {}, .trim = watched.trim};
     options.list.ns = watched.kind == "EngineProfile" ? "" : scope.ns;
     options.list.label_selector = watched.label_selector;
+    options.list.limit = kPage;
     options.index = [kind = watched.kind](const nlohmann::json& object) {
       return index::words(kind, object);
     };

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <thread>
 
+#include <malloc.h>
 #include <nlohmann/json.hpp>
 
 #include "engine/base/log.h"
@@ -41,6 +42,7 @@ class Term {
         told = trouble;
       }
     }
+    malloc_trim(0);  // what the lists were read with
     synced = true;
     std::vector<std::jthread> workers;
     for (int i = 0; i < workers_; ++i) {

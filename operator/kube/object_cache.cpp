@@ -124,9 +124,11 @@ std::vector<ObjectPtr> ObjectCache::indexed(const std::string& word) const {
     const std::lock_guard lock(state_->mutex);
     const auto found = state_->index.find(word);
     if (found == state_->index.end()) return {};
+    packed.reserve(found->second.size());
     for (const Place place : found->second) packed.push_back(place->second.packed);
   }
   std::vector<ObjectPtr> out;
+  out.reserve(packed.size());
   for (const std::string& each : packed) out.push_back(state_->unpacked(each));
   return out;
 }
