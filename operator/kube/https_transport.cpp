@@ -15,8 +15,12 @@
 namespace stepdown::kube {
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
 constexpr std::chrono::milliseconds kConnectTimeout{10'000};
 constexpr std::size_t kIdleConnections = 8;
+// Below what API servers and load balancers before them allow (60 s and more).
+constexpr std::chrono::seconds kLongestIdle{30};
 constexpr std::size_t kLongestErrorBody = 1u << 20u;
 
 /// The Retry-After header in seconds; the HTTP-date form is not used by API servers.
@@ -50,6 +54,7 @@ struct Connection {
   httplib::SSLClient* tls = nullptr;  ///< the same object, where it is one
   std::uint64_t generation = 0;       ///< of the client certificate it presents
   bool used = false;
+  Clock::time_point idle_since;
 };
 
 class HttpsTransport final : public Transport {
@@ -71,13 +76,9 @@ class HttpsTransport final : public Transport {
       const httplib::Request http_request = translate(request, identity);
       const httplib::Result result = connection.http->send(http_request);
       if (!result) {
-        // The server may have closed an idle connection just as we wrote to it. Reads and patches bear
-        // repetition.
-        const bool repeatable = request.method == "GET" || request.method == "PATCH";
-        if (reused && repeatable && !second_try) {
-          drop_idle();
-          continue;
-        }
+        // The server may have closed an idle connection just as we wrote to it, and then the others too.
+        if (reused) drop_idle();
+        if (reused && request.repeatable && !second_try) continue;
         fail(connection, result.error(), request);
       }
       if (result->status == 401 && !second_try) {
@@ -181,7 +182,10 @@ class HttpsTransport final : public Transport {
   Connection take(const Identity& identity) {
     {
       const std::lock_guard lock(mutex_);
-      std::erase_if(idle_, [&](const Connection& c) { return c.generation != identity.generation; });
+      const Clock::time_point oldest = Clock::now() - kLongestIdle;
+      std::erase_if(idle_, [&](const Connection& c) {
+        return c.generation != identity.generation || c.idle_since < oldest;
+      });
       if (!idle_.empty()) {
         Connection connection = std::move(idle_.back());
         idle_.pop_back();
@@ -193,6 +197,7 @@ class HttpsTransport final : public Transport {
 
   void give_back(Connection connection) {
     connection.used = true;
+    connection.idle_since = Clock::now();
     const std::lock_guard lock(mutex_);
     if (idle_.size() < kIdleConnections) idle_.push_back(std::move(connection));
   }

@@ -96,16 +96,22 @@ HttpRequest watch(const GroupVersionResource& gvr, const WatchOptions& options) 
 }
 
 HttpRequest create(const GroupVersionResource& gvr, const json& object) {
-  return with_body("POST", path(gvr, {key_of(object).ns, {}}), "application/json", object);
+  HttpRequest request = with_body("POST", path(gvr, {key_of(object).ns, {}}), "application/json", object);
+  request.repeatable = !key_of(object).name.empty();  // the second is refused: AlreadyExists
+  return request;
 }
 
 HttpRequest create_subresource(const GroupVersionResource& gvr, const ObjectKey& key,
                                std::string_view subresource, const json& body) {
-  return with_body("POST", path(gvr, key, subresource), "application/json", body);
+  HttpRequest request = with_body("POST", path(gvr, key, subresource), "application/json", body);
+  request.repeatable = false;
+  return request;
 }
 
 HttpRequest replace(const GroupVersionResource& gvr, const json& object, std::string_view subresource) {
-  return with_body("PUT", path(gvr, key_of(object), subresource), "application/json", object);
+  HttpRequest request = with_body("PUT", path(gvr, key_of(object), subresource), "application/json", object);
+  request.repeatable = false;  // the second would be a conflict with the first
+  return request;
 }
 
 HttpRequest patch_merge(const GroupVersionResource& gvr, const ObjectKey& key, const json& patch,
@@ -131,7 +137,9 @@ HttpRequest remove(const GroupVersionResource& gvr, const ObjectKey& key, const 
   if (options.grace_period_seconds) body["gracePeriodSeconds"] = *options.grace_period_seconds;
   if (!options.uid.empty()) body["preconditions"]["uid"] = options.uid;
   if (!options.resource_version.empty()) body["preconditions"]["resourceVersion"] = options.resource_version;
-  return with_body("DELETE", path(gvr, key), "application/json", body);
+  HttpRequest request = with_body("DELETE", path(gvr, key), "application/json", body);
+  request.repeatable = !options.uid.empty();  // a successor of the same name is not meant
+  return request;
 }
 
 ApiError parse_status(const json& status) {

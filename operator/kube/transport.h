@@ -18,6 +18,7 @@ struct HttpRequest {
   std::string path;  ///< with query, percent-encoded: "/api/v1/pods?limit=500"
   std::string content_type;
   std::string body;
+  bool repeatable = true;  ///< sent twice it does no more than once, or is refused
   std::chrono::milliseconds timeout{
       60'000};  ///< between bytes of the answer; also the longest wait for a connection
 };

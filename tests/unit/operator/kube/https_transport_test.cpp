@@ -60,30 +60,53 @@ struct Authority {
 
 class TransportTest : public ::testing::Test {
  protected:
-  TransportTest() : http_(authority_.certificate.get(), authority_.key.get()) {
+  TransportTest() {
     std::signal(SIGPIPE, SIG_IGN);
-    http_.Get("/hello", [this](const httplib::Request& request, httplib::Response& response) {
+    serve();
+  }
+  ~TransportTest() override { http_->stop(); }
+
+  void serve() {
+    http_ = std::make_unique<httplib::SSLServer>(authority_.certificate.get(), authority_.key.get());
+    http_->set_keep_alive_timeout(1);  // stop() waits for it
+    const auto hello = [this](const httplib::Request& request, httplib::Response& response) {
       const std::lock_guard lock(mutex_);
       peers_.insert(request.remote_port);
       authorizations_.push_back(request.get_header_value("Authorization"));
       if (request.get_header_value("Authorization") == "Bearer old") response.status = 401;
       response.set_content("hi", "text/plain");
+    };
+    http_->Get("/hello", hello);
+    http_->Post("/hello", hello);
+    http_->Delete("/hello", hello);
+    http_->Get("/slow", [](const httplib::Request&, httplib::Response&) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
     });
-    http_.Get("/busy", [](const httplib::Request&, httplib::Response& response) {
+    http_->Get("/busy", [](const httplib::Request&, httplib::Response& response) {
       response.status = 429;
       response.set_header("Retry-After", "3");
     });
-    http_.Get("/stream", [](const httplib::Request&, httplib::Response& response) {
+    http_->Get("/stream", [](const httplib::Request&, httplib::Response& response) {
       response.set_chunked_content_provider("application/json", [](std::size_t, httplib::DataSink& sink) {
         std::this_thread::sleep_for(std::chrono::milliseconds(10));
         return sink.write("x\n", 2);
       });
     });
-    port_ = http_.bind_to_any_port("127.0.0.1");
-    thread_ = std::jthread([this] { http_.listen_after_bind(); });
-    while (!http_.is_running()) std::this_thread::yield();  // stop() before that would do nothing
+    if (port_ == 0) {
+      port_ = http_->bind_to_any_port("127.0.0.1");
+    } else {
+      ASSERT_TRUE(http_->bind_to_port("127.0.0.1", port_));
+    }
+    thread_ = std::jthread([this] { http_->listen_after_bind(); });
+    while (!http_->is_running()) std::this_thread::yield();  // stop() before that would do nothing
   }
-  ~TransportTest() override { http_.stop(); }
+
+  /// Every connection ends; the same port answers again.
+  void restart() {
+    http_->stop();
+    thread_.join();
+    serve();
+  }
 
   Config config() const {
     Config config;
@@ -99,7 +122,7 @@ class TransportTest : public ::testing::Test {
   }
 
   Authority authority_;
-  httplib::SSLServer http_;
+  std::unique_ptr<httplib::SSLServer> http_;
   int port_ = 0;
   std::mutex mutex_;
   std::set<int> peers_;
@@ -111,6 +134,37 @@ TEST_F(TransportTest, ReusesItsConnection) {
   const auto transport = make_https_transport(config());
   for (int i = 0; i < 4; ++i) EXPECT_EQ(transport->send(get("/hello")).body, "hi");
   EXPECT_EQ(peers_.size(), 1U);
+}
+
+TEST_F(TransportTest, AConnectionThatTheServerClosedCostsNoRequestThatMayBeRepeated) {
+  for (const char* method : {"GET", "POST", "DELETE"}) {
+    const auto transport = make_https_transport(config());
+    EXPECT_EQ(transport->send(get("/hello")).status, 200);
+    restart();
+    HttpRequest request = get("/hello");
+    request.method = method;
+    EXPECT_EQ(transport->send(request).body, "hi") << method;
+  }
+}
+
+TEST_F(TransportTest, ARequestThatMayNotBeRepeatedFailsAtMostOnce) {
+  const auto transport = make_https_transport(config());
+  std::vector<std::jthread> clients;  // several connections idle, all of them stale after the restart
+  for (int i = 0; i < 4; ++i) clients.emplace_back([&] { transport->send(get("/slow")); });
+  clients.clear();
+  restart();
+  HttpRequest request = get("/hello");
+  request.method = "POST";
+  request.repeatable = false;
+  int failures = 0;
+  for (int i = 0; i < 4; ++i) {
+    try {
+      transport->send(request);
+    } catch (const TransportError&) {
+      ++failures;
+    }
+  }
+  EXPECT_LE(failures, 1);
 }
 
 TEST_F(TransportTest, CarriesRetryAfter) {
