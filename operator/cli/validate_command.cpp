@@ -26,12 +26,26 @@ struct Documents {
   int ignored = 0;
 };
 
+/// As the CRD says.
+void check_name(const std::string& name) {
+  constexpr std::size_t kLongest = 40;
+  constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyz";
+  const bool fits = name.size() <= kLongest && !name.empty() &&
+                    kLetters.find(name.front()) != std::string_view::npos && name.back() != '-' &&
+                    name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string::npos;
+  if (fits) return;
+  throw InputError("no Service can be named so, and clients use one named as the model",
+                   "metadata.name " + name,
+                   "begin with a letter, then a-z, 0-9 and -, at most 40: llama-3-1-8b for llama-3.1-8b");
+}
+
 void add_document(const json& document, Documents& into) {
   const std::string kind = kube::text_at(document, "/kind");
   const std::string name = kube::text_at(document, "/metadata/name");
   if (!kube::text_at(document, "/apiVersion").starts_with(std::string(api::kGroup) + "/")) {
     ++into.ignored;
   } else if (kind == "QuantizedModel") {
+    check_name(name);
     into.models.push_back(api::parse_quantized_model(document, api::UnknownFields::kRefuse));
   } else if (kind == "QuantRevision") {
     into.revisions.emplace(name, api::parse_quant_revision(document, api::UnknownFields::kRefuse));

@@ -41,6 +41,7 @@ Cache::Cache(const kube::Client& client, const Scope& scope,
     options.list.ns = watched.kind == "EngineProfile" ? "" : scope.ns;
     options.list.label_selector = watched.label_selector;
     options.list.limit = kPage;
+    options.list.field_selector = watched.field_selector;
     options.index = [kind = watched.kind](const nlohmann::json& object) {
       return index::words(kind, object);
     };
@@ -73,6 +74,11 @@ std::string Cache::trouble() const {
 void Cache::on_change(std::string_view kind, const kube::Informer::Change& change) {
   const kube::ObjectPtr& object = change.after ? change.after : change.before;
   if (!object) return;
+  if (kind == "Event") {
+    const kube::ObjectPtr pod = informer("Pod").get(subject_of(*object));
+    if (const auto key = pod ? model_of("Pod", *pod) : std::nullopt) on_change_(*key, change.initial);
+    return;
+  }
   if (const auto key = model_of(kind, *object)) on_change_(*key, change.initial);
   if (change.initial || (kind != "QuantRevision" && kind != "EngineProfile")) return;
   // Models that name this object, though it is not theirs.
@@ -105,6 +111,11 @@ ObjectsByKind Cache::around(const api::QuantizedModel& model) const {
   for (const auto& [kind, informer] : informers_) {
     if (kind == "QuantizedModel" || kind == "EngineProfile") continue;
     out[kind] = informer->indexed(index::of_model(key));
+  }
+  for (const kube::ObjectPtr& pod : out["Pod"]) {
+    for (kube::ObjectPtr& event : informer("Event").indexed(index::of_pod(kube::key_of(*pod)))) {
+      out["Event"].push_back(std::move(event));
+    }
   }
   std::vector<kube::ObjectPtr>& revisions = out["QuantRevision"];
   const auto add = [&](const kube::ObjectPtr& revision) {

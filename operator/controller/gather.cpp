@@ -43,12 +43,31 @@ std::optional<Ending> ending_of(const json& pod) {
   return std::nullopt;
 }
 
-std::string waiting_message(const json& pod) {
+struct Waiting {
+  std::string message;
+  bool may_start = false;
+};
+
+/// Why a pod's containers do not run. A kubelet tells of an image in their status, of a volume by Event
+/// alone; the scheduler tells in a condition of the pod.
+Waiting waiting_of(const json& pod, const std::vector<kube::ObjectPtr>& events) {
+  if (kube::text_at(pod, "/status/phase") != "Pending") return {};
   const json& containers = kube::value_at(pod, "/status/containerStatuses");
-  if (!containers.is_array()) return {};
-  for (const json& container : containers) {
-    const std::string message = kube::text_at(container, "/state/waiting/message");
-    if (!message.empty()) return message;
+  if (containers.is_array()) {
+    for (const json& container : containers) {
+      const std::string message = kube::text_at(container, "/state/waiting/message");
+      if (!message.empty()) return {message, false};
+    }
+  }
+  const json& conditions = kube::value_at(pod, "/status/conditions");
+  for (const json& each : conditions.is_array() ? conditions : json::array()) {
+    if (kube::text_at(each, "/type") == "PodScheduled" && kube::text_at(each, "/status") == "False") {
+      return {kube::text_at(each, "/reason") + ": " + kube::text_at(each, "/message"), true};
+    }
+  }
+  for (const kube::ObjectPtr& event : events) {
+    if (kube::text_at(*event, "/involvedObject/uid") != kube::uid_of(pod)) continue;
+    return {"FailedMount: " + kube::text_at(*event, "/message"), false};
   }
   return {};
 }
@@ -63,7 +82,8 @@ rollout::Child read_child(std::string_view kind, const json& object) {
 
 }  // namespace
 
-rollout::Job read_job(const json& job, const std::vector<kube::ObjectPtr>& pods) {
+rollout::Job read_job(const json& job, const std::vector<kube::ObjectPtr>& pods,
+                      const std::vector<kube::ObjectPtr>& events) {
   rollout::Job out{.name = kube::key_of(job).name, .uid = kube::uid_of(job)};
   if (const json* failed = true_condition(job, "Failed")) {
     out.state = rollout::JobState::kFailed;
@@ -75,8 +95,10 @@ rollout::Job read_job(const json& job, const std::vector<kube::ObjectPtr>& pods)
   }
   if (out.state == rollout::JobState::kRunning) {
     for (const kube::ObjectPtr& pod : pods) {
-      if (kube::controller_uid_of(*pod) == out.uid && out.waiting.empty())
-        out.waiting = waiting_message(*pod);
+      if (kube::controller_uid_of(*pod) != out.uid || !out.waiting.empty()) continue;
+      const Waiting waiting = waiting_of(*pod, events);
+      out.waiting = waiting.message;
+      out.may_start = waiting.may_start;
     }
     return out;
   }
@@ -118,14 +140,16 @@ rollout::Deployment read_deployment(const json& deployment) {
 rollout::Observed gather(api::QuantizedModel model, const ObjectsByKind& objects,
                          std::optional<api::EngineProfile> profile) {
   rollout::Observed out{.model = std::move(model), .profile = std::move(profile)};
-  const auto pods = objects.find("Pod");
-  static const std::vector<kube::ObjectPtr> kNone;
+  const auto of_kind = [&](std::string_view kind) {
+    const auto found = objects.find(kind);
+    return found == objects.end() ? std::vector<kube::ObjectPtr>() : found->second;
+  };
+  const std::vector<kube::ObjectPtr> pods = of_kind("Pod"), events = of_kind("Event");
   const api::Metadata& metadata = out.model.metadata;
   for (const auto& [kind, list] : objects) {
     for (const kube::ObjectPtr& object : list) {
       const bool ours = belongs_to(kind, *object, {metadata.ns, metadata.name}, metadata.uid);
-      if (kind == "Job" && ours)
-        out.jobs.push_back(read_job(*object, pods == objects.end() ? kNone : pods->second));
+      if (kind == "Job" && ours) out.jobs.push_back(read_job(*object, pods, events));
       if (kind == "Deployment" && ours) out.deployments.push_back(read_deployment(*object));
       if (kind == "QuantRevision") {
         try {

@@ -15,8 +15,10 @@ namespace stepdown::controller {
 
 using ObjectsByKind = std::map<std::string, std::vector<kube::ObjectPtr>, std::less<>>;
 
-/// `pods`: of any Job; the one that ended last and belongs to this Job gives the summary.
-rollout::Job read_job(const nlohmann::json& job, const std::vector<kube::ObjectPtr>& pods);
+/// `pods`: of any Job; the one that ended last and belongs to this Job gives the summary. `events`: about
+/// pods whose volumes cannot be mounted.
+rollout::Job read_job(const nlohmann::json& job, const std::vector<kube::ObjectPtr>& pods,
+                      const std::vector<kube::ObjectPtr>& events = {});
 rollout::Deployment read_deployment(const nlohmann::json& deployment);
 
 /// `objects`: those labelled with the model, and QuantRevisions of its namespace that it names.

@@ -14,6 +14,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::string_view kOurs = "app.kubernetes.io/managed-by=stepdown";
+constexpr std::string_view kFailedMounts = "involvedObject.kind=Pod,reason=FailedMount";
 constexpr std::string_view kOurJobPods = "app.kubernetes.io/managed-by=stepdown,app.kubernetes.io/name=job";
 
 void drop_bookkeeping(json& object) {
@@ -41,32 +42,43 @@ void drop_spec_and_status(json& object) {
   object.erase("status");
 }
 
-/// Of a Job's pod only how its containers ended matters.
+/// Of a Job's pod only how its containers ended matters, or why they do not begin.
 void keep_endings(json& pod) {
   drop_spec(pod);
   const auto status = pod.find("status");
   if (status == pod.end() || !status->is_object()) return;
   json kept = json::object();
-  for (const char* field : {"phase", "containerStatuses"}) {
+  for (const char* field : {"phase", "conditions", "containerStatuses"}) {
     if (const auto found = status->find(field); found != status->end()) kept[field] = std::move(*found);
   }
   *status = std::move(kept);
 }
 
+/// Of an Event: whom it is about, and what it says.
+void keep_note(json& event) {
+  drop_bookkeeping(event);
+  json kept = json::object();
+  for (const char* field : {"apiVersion", "kind", "metadata", "involvedObject", "message"}) {
+    if (const auto found = event.find(field); found != event.end()) kept[field] = std::move(*found);
+  }
+  event = std::move(kept);
+}
+
 const std::vector<WatchedKind>& table() {
   namespace builtin = kube::resources;
   static const std::vector<WatchedKind> kTable = {
-      {"QuantizedModel", kQuantizedModels, "", drop_bookkeeping, false},
-      {"EngineProfile", kEngineProfiles, "", drop_bookkeeping, false},
-      {"Pod", builtin::kPods, kOurJobPods, keep_endings, false},
-      {"QuantRevision", kQuantRevisions, "", drop_bookkeeping, true},
-      {"Job", builtin::kJobs, kOurs, drop_spec, true},
-      {"Deployment", builtin::kDeployments, kOurs, drop_bookkeeping, true},
-      {"Service", builtin::kServices, kOurs, drop_status, true},
-      {"ServiceAccount", builtin::kServiceAccounts, kOurs, drop_bookkeeping, true},
-      {"Role", builtin::kRoles, kOurs, drop_bookkeeping, true},
-      {"RoleBinding", builtin::kRoleBindings, kOurs, drop_bookkeeping, true},
-      {"PersistentVolumeClaim", builtin::kPersistentVolumeClaims, kOurs, drop_spec_and_status, true},
+      {"QuantizedModel", kQuantizedModels, "", "", drop_bookkeeping, false},
+      {"EngineProfile", kEngineProfiles, "", "", drop_bookkeeping, false},
+      {"Pod", builtin::kPods, kOurJobPods, "", keep_endings, false},
+      {"Event", kube::GroupVersionResource{"", "v1", "events"}, "", kFailedMounts, keep_note, false},
+      {"QuantRevision", kQuantRevisions, "", "", drop_bookkeeping, true},
+      {"Job", builtin::kJobs, kOurs, "", drop_spec, true},
+      {"Deployment", builtin::kDeployments, kOurs, "", drop_bookkeeping, true},
+      {"Service", builtin::kServices, kOurs, "", drop_status, true},
+      {"ServiceAccount", builtin::kServiceAccounts, kOurs, "", drop_bookkeeping, true},
+      {"Role", builtin::kRoles, kOurs, "", drop_bookkeeping, true},
+      {"RoleBinding", builtin::kRoleBindings, kOurs, "", drop_bookkeeping, true},
+      {"PersistentVolumeClaim", builtin::kPersistentVolumeClaims, kOurs, "", drop_spec_and_status, true},
   };
   return kTable;
 }
@@ -93,8 +105,16 @@ std::string index::of_namespace(const std::string& ns) {
   return "namespace " + ns;
 }
 
+std::string index::of_pod(const kube::ObjectKey& pod) {
+  return "pod " + pod.text();
+}
+
 std::string index::of_named(std::string_view kind, const kube::ObjectKey& named) {
   return std::string(kind) + " " + named.text();
+}
+
+kube::ObjectKey subject_of(const json& event) {
+  return {kube::text_at(event, "/involvedObject/namespace"), kube::text_at(event, "/involvedObject/name")};
 }
 
 std::vector<std::string> index::words(std::string_view kind, const json& object) {
@@ -104,6 +124,7 @@ std::vector<std::string> index::words(std::string_view kind, const json& object)
             of_named("QuantRevision", {key.ns, kube::text_at(object, "/spec/quantization/fromRevision")}),
             of_named("EngineProfile", {"", kube::text_at(object, "/spec/serving/engine")})};
   }
+  if (kind == "Event") return {of_pod(subject_of(object))};
   std::vector<std::string> out;
   if (std::string model = kube::label_of(object, rollout::children::kModelLabel); !model.empty()) {
     out.push_back(of_model({key.ns, std::move(model)}));

@@ -20,11 +20,15 @@ struct WatchedKind {
   std::string_view kind;
   kube::GroupVersionResource gvr;
   std::string_view label_selector;
+  std::string_view field_selector;
   void (*trim)(nlohmann::json&);
   bool is_child;  ///< made, applied and removed by plans
 };
 
 std::span<const WatchedKind> watched_kinds();
+
+/// What an Event is about.
+kube::ObjectKey subject_of(const nlohmann::json& event);
 
 /// Words of the cache's index: a child is found by its model, a QuantRevision by its artifact's digest and
 /// its report too, a QuantizedModel by its namespace.
@@ -32,6 +36,7 @@ namespace index {
 std::string of_model(const kube::ObjectKey& model);
 std::string of_artifact(const std::string& ns, const std::string& digest_or_uri);
 std::string of_namespace(const std::string& ns);
+std::string of_pod(const kube::ObjectKey& pod);  ///< Events about it
 std::string of_named(std::string_view kind, const kube::ObjectKey& named);
 std::vector<std::string> words(std::string_view kind, const nlohmann::json& object);
 }  // namespace index

@@ -3,6 +3,11 @@
 #include <algorithm>
 
 namespace stepdown::rollout {
+
+std::string wait_message(const Job& job) {
+  if (job.state != JobState::kRunning || job.waiting.empty()) return "";
+  return "Job " + job.name + (job.may_start ? " waits: " : " cannot start: ") + job.waiting.substr(0, 500);
+}
 namespace {
 
 template <class List, class Wanted>

@@ -24,11 +24,15 @@ struct Job {
   std::string name;
   std::string uid;
   JobState state = JobState::kRunning;
-  std::string summary;  ///< termination message of its last finished pod
-  std::string reason;   ///< of the Job's condition Failed
-  std::string waiting;  ///< why its pod cannot start, such as a volume that is missing
+  std::string summary;     ///< termination message of its last finished pod
+  std::string reason;      ///< of the Job's condition Failed
+  std::string waiting;     ///< why its pod does not start, such as a volume that is missing
+  bool may_start = false;  ///< by itself: it waits for a node
   std::optional<api::Time> finished_at;
 };
+
+/// "Job x cannot start: …"; empty unless it waits.
+std::string wait_message(const Job& job);
 
 struct Deployment {
   std::string name;

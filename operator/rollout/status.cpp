@@ -62,6 +62,20 @@ Standing rolled_back(const api::QuantizedModelStatus& status, const std::string&
   return {"RolledBack", "RolledBack", message + "; give another revision, or retry", Progress::kStalled};
 }
 
+/// A stage whose Jobs work, or do not: then what one of them waits for.
+Standing working(const Observed& observed, const char* phase, const std::string& message) {
+  const Job* stuck = nullptr;
+  bool any_works = false;
+  for (const Job& job : observed.jobs) {
+    if (job.state != JobState::kRunning) continue;
+    any_works = any_works || job.waiting.empty() || job.may_start;
+    if (!job.waiting.empty() && (stuck == nullptr || stuck->may_start)) stuck = &job;
+  }
+  if (stuck == nullptr) return {phase, phase, message, Progress::kWorking};
+  const char* reason = stuck->may_start ? "JobWaits" : "JobCannotStart";
+  return {phase, reason, wait_message(*stuck), any_works ? Progress::kWorking : Progress::kStalled};
+}
+
 Standing stand(const api::QuantizedModelStatus& status, const Observed& observed, const Findings& found) {
   const std::string weight = status.rollout ? std::to_string(status.rollout->weight) + "%" : "";
   if (observed.model.spec.suspend) {
@@ -74,11 +88,11 @@ Standing stand(const api::QuantizedModelStatus& status, const Observed& observed
     return {"Failed", first.reason, first.message, Progress::kStalled};
   }
   if (found.problem) return {"Failed", found.problem->reason, found.problem->message, Progress::kStalled};
-  if (!found.base) return {"Inspecting", "Inspecting", "reads the model's files", Progress::kWorking};
+  if (!found.base) return working(observed, "Inspecting", "reads the model's files");
   if (found.trial && !found.trial->quantized)
-    return {"Quantizing", "Quantizing", trial_progress(*found.trial), Progress::kWorking};
+    return working(observed, "Quantizing", trial_progress(*found.trial));
   if (found.trial && !found.trial->evaluated)
-    return {"Evaluating", "Evaluating", trial_progress(*found.trial), Progress::kWorking};
+    return working(observed, "Evaluating", trial_progress(*found.trial));
   switch (found.position) {
     case Position::kServingFp16:
       if (!found.waits_for.empty())
@@ -124,7 +138,8 @@ class Conditions {
   std::string now_;
 };
 
-void set_stage_conditions(Conditions& conditions, const Findings& found, const Observed& observed) {
+void set_stage_conditions(Conditions& conditions, const Findings& found, const Observed& observed,
+                          const Standing& standing) {
   namespace type = api::condition;
   if (compat::has_errors(found.rules)) {
     conditions.set(type::kCompatible, false, "Incompatible", first_error(found.rules));
@@ -151,7 +166,9 @@ void set_stage_conditions(Conditions& conditions, const Findings& found, const O
                  !trial.quantized ? "Quantizing"
                  : any            ? "Quantized"
                                   : "QuantizeFailed",
-                 !trial.quantized || any ? "" : trial.candidates.front().message);
+                 !trial.quantized ? standing.message
+                 : any            ? ""
+                                  : trial.candidates.front().message);
   if (observed.model.spec.evaluation.dataset.empty()) {
     conditions.set(type::kEvaluated, "Unknown", "NoDataset", "spec.evaluation.dataset is not given");
   } else {
@@ -159,7 +176,7 @@ void set_stage_conditions(Conditions& conditions, const Findings& found, const O
                    trial.evaluated ? "Evaluated"
                    : found.problem ? found.problem->reason
                                    : "Evaluating",
-                   "");
+                   trial.evaluated ? "" : standing.message);
   }
 }
 
@@ -182,8 +199,13 @@ void set_conditions(api::QuantizedModelStatus& status, const Observed& observed,
                  : !reachable           ? "there is no Service " + observed.model.metadata.name
                  : found.gateway_serves ? "no engine is available"
                                         : "the gateway is not available");
-  set_stage_conditions(conditions, found, observed);
+  set_stage_conditions(conditions, found, observed, standing);
   conditions.set(type::kPromoted, found.position == Position::kPromoted, standing.reason, standing.message);
+}
+
+std::string stalled_reason(const api::QuantizedModelStatus& status) {
+  const api::Condition* stalled = api::find_condition(status.conditions, api::condition::kStalled);
+  return stalled != nullptr && stalled->status == "True" ? stalled->reason : "";
 }
 
 }  // namespace
@@ -227,6 +249,9 @@ std::vector<Event> events(const api::QuantizedModelStatus& before, const api::Qu
   if (before.phase != after.phase) {
     const bool bad = after.phase == "Invalid" || after.phase == "Failed" || after.phase == "ServingFP16";
     if (after.phase != "RolledBack") out.push_back({bad, "Reconcile", after.phase, after.summary.message});
+  } else if (const std::string stalled = stalled_reason(after);
+             !stalled.empty() && stalled != stalled_reason(before) && after.phase != "RolledBack") {
+    out.push_back({true, "Reconcile", stalled, after.summary.message});
   } else if (weight_after > weight_before) {
     out.push_back({false, "Step", "CanaryStep", after.summary.message});
   }

@@ -98,6 +98,42 @@ TEST(ReadJob, RunsUntilAConditionSaysOtherwise) {
   }
 }
 
+struct WaitingCase {
+  const char* name;
+  const char* status;
+  const char* waiting;
+  bool may_start;
+};
+
+TEST(ReadJob, TellsWhyItsPodDoesNotStart) {
+  const WaitingCase cases[] = {
+      {"an image", R"({"phase":"Pending","containerStatuses":[{"state":{"waiting":{
+          "reason":"ImagePullBackOff","message":"no such image"}}}]})",
+       "no such image", false},
+      {"no node", R"({"phase":"Pending","conditions":[{"type":"PodScheduled","status":"False",
+          "reason":"Unschedulable","message":"0/3 nodes are available"}]})",
+       "Unschedulable: 0/3 nodes are available", true},
+      {"a volume", R"({"phase":"Pending","conditions":[{"type":"PodScheduled","status":"True"}],
+          "containerStatuses":[{"state":{"waiting":{"reason":"ContainerCreating"}}}]})",
+       "FailedMount: hostPath type check failed: /nope.jsonl is not a file", false},
+      {"it runs", R"({"phase":"Running","containerStatuses":[{"state":{"running":{}}}]})", "", false},
+      {"strange", R"({"phase":"Pending","conditions":{},"containerStatuses":3})",
+       "FailedMount: hostPath type check failed: /nope.jsonl is not a file", false},
+  };
+  const std::vector<kube::ObjectPtr> events = {
+      object(R"({"involvedObject":{"uid":"of another pod"},"message":"no"})"),
+      object(R"({"involvedObject":{"uid":"p"},
+          "message":"hostPath type check failed: /nope.jsonl is not a file"})")};
+  const json job = json::parse(R"({"metadata":{"name":"j","uid":"u"},"status":{"active":1}})");
+  for (const WaitingCase& test : cases) {
+    json pod = {{"metadata", {{"name", "p"}, {"uid", "p"}}}, {"status", json::parse(test.status)}};
+    pod["metadata"]["ownerReferences"] = {{{"controller", true}, {"uid", "u"}}};
+    const rollout::Job read = read_job(job, {std::make_shared<const json>(pod)}, events);
+    EXPECT_EQ(read.waiting, test.waiting) << test.name;
+    EXPECT_EQ(read.may_start, test.may_start) << test.name;
+  }
+}
+
 TEST(Gather, TellsChildrenFromForeignObjects) {
   api::QuantizedModel model;
   model.metadata.name = "m";
