@@ -3,6 +3,7 @@
 #include <memory>
 
 #include <CLI/CLI.hpp>
+#include <sys/stat.h>
 
 #include "operator/local/api/api_command.h"
 #include "operator/local/node/node_agent.h"
@@ -22,7 +23,10 @@ Command local_command() {
               auto body = command.configure(*sub);
               sub->callback([chosen, body = std::move(body)] { *chosen = body; });
             }
-            return [chosen] { return (*chosen)(); };
+            return [chosen] {
+              ::umask(077);  // keys, tokens and prompts are its owner's alone
+              return (*chosen)();
+            };
           }};
 }
 

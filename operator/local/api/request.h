@@ -27,6 +27,7 @@ struct Request {
   std::string user_agent;
   std::string body;
   User user;
+  User impersonate;  ///< whom the user asks to be taken for; no name and no groups: nobody
 
   std::string param(const std::string& name) const;
   bool flag(const std::string& name) const;

@@ -16,6 +16,7 @@
 #include "operator/local/api/kubeconfig.h"
 #include "operator/local/api/metadata.h"
 #include "operator/local/api/router.h"
+#include "operator/local/state_folder.h"
 
 namespace stepdown::local::api {
 namespace {
@@ -92,7 +93,8 @@ bool connected(int descriptor) {
 
 struct Server::Impl {
   explicit Impl(const ServerOptions& options)
-      : folder(options.folder),
+      : folder(open_state_folder(options.folder)),
+        lock(folder / "api.lock"),
         certificates(load_certificates(folder / "pki")),
         tokens(load_secret(folder / "pki" / "service-accounts.key")),
         cluster(folder / "objects.db", options.history),
@@ -214,6 +216,9 @@ struct Server::Impl {
       return;
     }
     request.user = *user;
+    request.impersonate.name = source.get_header_value("Impersonate-User");
+    const auto groups = source.headers.equal_range("Impersonate-Group");
+    for (auto it = groups.first; it != groups.second; ++it) request.impersonate.groups.push_back(it->second);
     Response routed = router.handle(request);
     // httplib compresses a stream without flushing it: events would reach a client that accepts gzip only
     // when the watch ends. It decides by this header, after us.
@@ -245,6 +250,7 @@ struct Server::Impl {
   }
 
   fs::path folder;
+  FolderLock lock;
   Certificates certificates;
   Tokens tokens;
   Cluster cluster;
@@ -254,10 +260,7 @@ struct Server::Impl {
   std::atomic<bool> stopping = false;
 };
 
-Server::Server(const ServerOptions& options) : impl_(nullptr) {
-  fs::create_directories(options.folder);
-  impl_ = std::make_unique<Impl>(options);
-}
+Server::Server(const ServerOptions& options) : impl_(std::make_unique<Impl>(options)) {}
 
 Server::~Server() {
   stop();

@@ -77,6 +77,9 @@ Database::Database(const std::filesystem::path& file) {
     sqlite3_close(handle_);
     throw Error("cannot open the object database: " + why, file.string(), "check the folder's permissions");
   }
+  // It holds tokens and Secrets; the write-ahead log takes the same mode.
+  std::filesystem::permissions(file,
+                               std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
 }
 
 Database::~Database() {

@@ -1,5 +1,6 @@
 #include "operator/local/node/kubelet.h"
 
+#include <algorithm>
 #include <condition_variable>
 #include <csignal>
 
@@ -41,6 +42,20 @@ std::vector<Container> containers_in(const fs::path& folder) {
 
 }  // namespace
 
+std::vector<std::string> running_pods(const fs::path& pods) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (const auto& pod : fs::directory_iterator(pods, error)) {
+    const auto containers = containers_in(pod.path());
+    if (std::any_of(containers.begin(), containers.end(), [](const Container& container) {
+          return container.state().kind == ContainerState::Kind::kRunning;
+        })) {
+      names.push_back(pod.path().filename());
+    }
+  }
+  return names;
+}
+
 void stop_all_containers(const fs::path& pods, std::chrono::seconds grace) {
   std::vector<Container> running;
   std::error_code error;
@@ -62,7 +77,8 @@ void stop_all_containers(const fs::path& pods, std::chrono::seconds grace) {
   }
 }
 
-Kubelet::Kubelet(const NodeContext& context, kube::Informer& pods) : context_(context), pods_(pods) {
+Kubelet::Kubelet(const NodeContext& context, kube::Informer& pods)
+    : context_(context), pods_(pods), events_(context.client, "kubelet", context.node_name) {
   pods_.on_change([this](const kube::Informer::Change& change) { sync(change.key, change.after); });
 }
 
@@ -89,7 +105,11 @@ void Kubelet::start() {
         used_ips_.erase(it->second->ip());
         it = runners_.erase(it);
         // A successor of the same name may have come while the old one ended.
-        if (const ObjectPtr pod = pods_.get(key)) run_pod(key, pod);
+        if (const ObjectPtr pod = pods_.get(key)) {
+          run_pod(key, pod);
+        } else {
+          forget(key);
+        }
       }
     }
   });
@@ -102,7 +122,15 @@ void Kubelet::sync(const ObjectKey& key, const ObjectPtr& pod) {
     runner->second->update(pod);
   } else if (pod) {
     run_pod(key, pod);
+  } else {
+    forget(key);
   }
+}
+
+/// Of a pod that ended long ago: its logs go with its object, as a kubelet's do.
+void Kubelet::forget(const ObjectKey& key) {
+  std::error_code error;
+  fs::remove_all(context_.pods() / (key.ns + "_" + key.name), error);
 }
 
 void Kubelet::run_pod(const ObjectKey& key, const ObjectPtr& pod) {
@@ -118,7 +146,7 @@ void Kubelet::run_pod(const ObjectKey& key, const ObjectPtr& pod) {
     fs::remove_all(folder, error);
   }
   const std::string ip = allocate_ip(*pod);
-  runners_[key] = std::make_unique<PodRunner>(context_, pod, ip);
+  runners_[key] = std::make_unique<PodRunner>(context_, events_, pod, ip);
 }
 
 std::string Kubelet::allocate_ip(const json& pod) {

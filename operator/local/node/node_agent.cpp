@@ -22,6 +22,7 @@
 #include "operator/local/node/kubelet.h"
 #include "operator/local/node/shim.h"
 #include "operator/local/node/workloads.h"
+#include "operator/local/state_folder.h"
 
 namespace stepdown::local {
 
@@ -36,15 +37,11 @@ constexpr const char* kManager = "stepdown-local-node";
 NodeContext make_context(const NodeOptions& options) {
   const kube::Config config = kube::load_config(options.kubeconfig);
   const kube::ServerUrl server = kube::parse_server_url(config.server);
-  fs::create_directories(options.dir / "pods");
-  fs::create_directories(options.dir / "volumes");
-  NodeContext context{kube::Client(config),
-                      options.node_name,
-                      fs::canonical(options.dir),
-                      fs::read_symlink("/proc/self/exe"),
-                      {},
-                      {},
-                      97};
+  const fs::path dir = open_state_folder(options.dir);
+  fs::create_directories(dir / "pods");
+  fs::create_directories(dir / "volumes");
+  NodeContext context{
+      kube::Client(config), options.node_name, dir, fs::read_symlink("/proc/self/exe"), {}, {}, 97};
   context.environment = {{"KUBERNETES_SERVICE_HOST", server.host},
                          {"KUBERNETES_SERVICE_PORT", std::to_string(server.port)}};
   context.certificate_authority = config.certificate_authority;

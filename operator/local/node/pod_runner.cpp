@@ -58,8 +58,10 @@ bool should_restart(RestartPolicy policy, int exit_code) {
   return policy == RestartPolicy::kAlways || (policy == RestartPolicy::kOnFailure && exit_code != 0);
 }
 
-PodRunner::PodRunner(const NodeContext& context, kube::ObjectPtr pod, std::string ip)
+PodRunner::PodRunner(const NodeContext& context, kube::EventRecorder& events, kube::ObjectPtr pod,
+                     std::string ip)
     : context_(context),
+      events_(events),
       key_(kube::key_of(*pod)),
       uid_(kube::uid_of(*pod)),
       ip_(std::move(ip)),
@@ -125,7 +127,12 @@ bool PodRunner::step() {
     volumes_->prepare();
     volumes_->refresh();
   } catch (const Error& error) {
-    wait_all("ContainerCreating", error.what());
+    wait_all("ContainerCreating");
+    if (!gone_) {
+      events_.warning(
+          {{"apiVersion", "v1"}, {"kind", "Pod"}, {"metadata", kube::value_at(*pod, "/metadata")}}, "Mount",
+          "FailedMount", error.what());
+    }
     publish();
     next_try_ = Steady::now() + kRetry;
     return false;
@@ -371,13 +378,13 @@ void PodRunner::clean_up() {
     log::warn("cannot remove a pod's folder", {{"folder", folder_.string()}, {"error", error.message()}});
 }
 
-void PodRunner::wait_all(const std::string& reason, const std::string& message) {
+void PodRunner::wait_all(const std::string& reason) {
   view_.containers.clear();
   for (Tracked& tracked : main_) {
     tracked.view.state = tracked.container.state();
     if (tracked.view.state.kind == Kind::kNone) {
       tracked.view.waiting_reason = reason;
-      tracked.view.waiting_message = message;
+      tracked.view.waiting_message.clear();
     }
     view_.containers.push_back(tracked.view);
   }
@@ -397,7 +404,9 @@ void PodRunner::publish() {
     for (const auto& [key, value] : status.items()) published_[key] = value;
     return;
   }
-  if (patched.error().not_found() || patched.error().conflict()) {
+  const auto& causes = patched.error().causes;
+  const bool successor = patched.error().invalid() && !causes.empty() && causes[0].field == "metadata.uid";
+  if (patched.error().not_found() || patched.error().conflict() || successor) {
     gone_ = true;
     return;
   }

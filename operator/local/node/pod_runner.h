@@ -12,6 +12,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "operator/kube/events.h"
 #include "operator/kube/informer.h"
 #include "operator/local/node/container.h"
 #include "operator/local/node/node_context.h"
@@ -31,7 +32,8 @@ bool should_restart(RestartPolicy policy, int exit_code);
 /// running.
 class PodRunner {
  public:
-  PodRunner(const NodeContext& context, kube::ObjectPtr pod, std::string ip);
+  /// `events`: what a status has no place for, as a kubelet tells it.
+  PodRunner(const NodeContext& context, kube::EventRecorder& events, kube::ObjectPtr pod, std::string ip);
   ~PodRunner();
   PodRunner(const PodRunner&) = delete;
   PodRunner& operator=(const PodRunner&) = delete;
@@ -63,12 +65,13 @@ class PodRunner {
   void probe_container(Tracked& tracked);
   void reset_probes(Tracked& tracked, bool started, bool ready);
   bool terminate();
-  void wait_all(const std::string& reason, const std::string& message);
+  void wait_all(const std::string& reason);
   void publish();
   void clean_up();
   kube::ObjectPtr current() const;
 
   const NodeContext& context_;
+  kube::EventRecorder& events_;
   const kube::ObjectKey key_;
   const std::string uid_;
   const std::string ip_;

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <sys/file.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -58,6 +59,7 @@ void become(const ContainerSpec& spec, const fs::path& scratch) {
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   std::signal(SIGPIPE, SIG_DFL);
+  ::umask(022);  // a container's own, whatever the agent keeps to itself
   std::vector<std::string> argv = spec.argv;
   std::vector<std::string> env;
   std::string path;

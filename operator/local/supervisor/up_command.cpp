@@ -20,6 +20,7 @@
 #include "operator/kube/resources.h"
 #include "operator/local/node/kubelet.h"
 #include "operator/local/node/memory_limit.h"
+#include "operator/local/state_folder.h"
 #include "operator/local/supervisor/crds.h"
 #include "operator/local/supervisor/instance.h"
 #include "operator/local/supervisor/process.h"
@@ -34,6 +35,8 @@ namespace {
 constexpr std::chrono::milliseconds kTick{20};
 constexpr std::chrono::seconds kStartLimit{60};
 constexpr std::chrono::seconds kPodGrace{30};
+constexpr std::chrono::seconds kStopLimit{120};
+constexpr std::chrono::seconds kProgress{5};
 
 struct UpOptions {
   fs::path dir = default_dir();
@@ -154,7 +157,7 @@ void print_usage(const fs::path& dir, double seconds) {
 
 int supervise(const UpOptions& options) {
   const auto began = Clock::now();
-  const InstanceLock lock(options.dir);
+  const FolderLock lock(up_lock(options.dir));
   Shutdown shutdown;
   std::error_code error;
   fs::remove(options.dir / "ready", error);
@@ -207,25 +210,46 @@ int detach(const UpOptions& options) {
 }
 
 int up(UpOptions options) {
+  options.dir = open_state_folder(options.dir);
   fs::create_directories(options.dir / "logs");
-  options.dir = fs::canonical(options.dir);
   if (options.operator_program.empty())
     options.operator_program = own_program().parent_path() / "stepdown-operator";
   if (!fs::exists(options.operator_program)) {
     throw Error("the operator's program is missing", options.operator_program.string(),
                 "build or install it");
   }
-  if (const auto pid = running_instance(options.dir)) {
-    throw Error("already up (process " + std::to_string(*pid) + ")", options.dir.string(),
-                "kubectl stepdown local down --dir " + options.dir.string());
+  if (const auto pid = lock_holder(up_lock(options.dir))) {
+    throw InputError("already up (process " + std::to_string(*pid) + ")", options.dir.string(),
+                     "kubectl stepdown local down --dir " + options.dir.string());
   }
   return options.detach ? detach(options) : supervise(options);
 }
 
+/// Tells every few seconds which pods still run.
+void await_end(const fs::path& dir, pid_t pid) {
+  const auto began = Clock::now();
+  auto told = began;
+  while (lock_holder(up_lock(dir)) == pid) {
+    std::this_thread::sleep_for(kTick);
+    const auto now = Clock::now();
+    if (now - began > kStopLimit) {
+      throw Error("it does not stop", "process " + std::to_string(pid), "kill -9 " + std::to_string(pid));
+    }
+    if (now - told < kProgress) continue;
+    told = now;
+    std::string names;
+    for (const std::string& pod : running_pods(dir / "pods")) names += " " + pod;
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now - began).count();
+    std::fprintf(stderr, "%3lld s: waiting for%s; pods are killed after %lld s\n",
+                 static_cast<long long>(seconds), names.empty() ? " the last processes" : names.c_str(),
+                 static_cast<long long>(kPodGrace.count()));
+  }
+}
+
 int down(const fs::path& dir) {
-  if (const auto pid = running_instance(dir)) {
+  if (const auto pid = lock_holder(up_lock(dir))) {
     ::kill(*pid, SIGTERM);
-    while (running_instance(dir) == pid) std::this_thread::sleep_for(kTick);
+    await_end(dir, *pid);
     std::printf("stopped %s\n", dir.c_str());
     return kDone;
   }
