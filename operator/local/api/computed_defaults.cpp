@@ -27,11 +27,6 @@ void complete_pod_spec(Json& spec) {
     for (Json& container : spec[list]) {
       if (!container.is_object()) continue;
       set_default(container, "imagePullPolicy", pull_policy(text_of(at(container, {"image"}))));
-      // Requests that are not given equal the limits.
-      const Json limits = at(container, {"resources", "limits"});
-      if (!limits.is_object()) continue;
-      for (const auto& [name, limit] : limits.items())
-        set_default(container["resources"]["requests"], name.c_str(), limit);
     }
   }
   if (spec.contains("serviceAccountName")) set_default(spec, "serviceAccount", spec["serviceAccountName"]);
@@ -43,9 +38,23 @@ void complete_pod_spec(Json& spec) {
   }
 }
 
+/// Requests that are not given equal the limits; of pods alone, not of the templates that they are made from.
+void complete_requests(Json& pod_spec) {
+  for (const char* list : {"containers", "initContainers"}) {
+    if (!pod_spec.contains(list) || !pod_spec[list].is_array()) continue;
+    for (Json& container : pod_spec[list]) {
+      const Json limits = at(container, {"resources", "limits"});
+      if (!limits.is_object()) continue;
+      for (const auto& [name, limit] : limits.items())
+        set_default(container["resources"]["requests"], name.c_str(), limit);
+    }
+  }
+}
+
 void complete_pod(Json& pod) {
   set_default(pod["spec"], "enableServiceLinks", true);
   complete_pod_spec(pod["spec"]);
+  complete_requests(pod["spec"]);
 }
 
 void complete_template(Json& object) {

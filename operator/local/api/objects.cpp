@@ -55,6 +55,16 @@ Json default_token_object(const std::string& space) {
             {"creationTimestamp", now_rfc3339()}}}};
 }
 
+/// kubectl's client-side apply compares with this annotation: its server-side apply keeps it true.
+void keep_last_applied(Json& object, const Json& live, Json applied, const std::string& manager) {
+  constexpr const char* kAnnotation = "kubectl.kubernetes.io/last-applied-configuration";
+  const Json::json_pointer place("/metadata/annotations");
+  if (manager != "kubectl" || !live.contains(place) || !live.at(place).contains(kAnnotation)) return;
+  if (applied.contains(place)) applied[place].erase(kAnnotation);
+  applied["metadata"].erase("managedFields");
+  object[place][kAnnotation] = applied.dump() + "\n";
+}
+
 }  // namespace
 
 Json Objects::get(const Resource& resource, const std::string& space, const std::string& name) {
@@ -162,6 +172,7 @@ Outcome Objects::patch(const Resource& resource, const std::string& space, const
     draft.object["apiVersion"] = resource.api_version();
     draft.object["kind"] = resource.kind;
     draft.applied = true;
+    keep_last_applied(draft.object, live, patch, options.manager);
     draft.decode(resource, cluster_.object_meta());
     if (!live.empty()) {
       draft.object["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"];
@@ -170,6 +181,10 @@ Outcome Objects::patch(const Resource& resource, const std::string& space, const
     return insert(resource, store, std::move(draft));
   }
   draft.object = patched(live, patch, type, resource);
+  if (const std::string uid = meta(draft.object, "uid"); !uid.empty() && uid != meta(live, "uid")) {
+    throw invalid(resource.subject(name),
+                  {invalid_field("metadata.uid", in_quotes(uid), "field is immutable")});
+  }
   draft.decode(resource, cluster_.object_meta());
   if (meta(draft.object, "name") != name) throw bad_request("metadata.name cannot be changed by a patch");
   return update(resource, store, std::move(draft), live);

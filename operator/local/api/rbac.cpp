@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "operator/local/api/body.h"
+#include "operator/local/api/clock.h"
 #include "operator/local/api/metadata.h"
 
 namespace stepdown::local::api {
@@ -17,21 +18,16 @@ bool lists(const Json& rule, const char* key, const std::string& wanted) {
                      [&](const Json& entry) { return entry == wanted || entry == "*"; });
 }
 
-bool allows(const Json& role, const Target& target) {
-  if (!role.contains("rules") || !role["rules"].is_array()) return false;
+bool allows(const Json& rule, const Target& target) {
   const std::string resource =
       target.subresource.empty() ? target.plural : target.plural + "/" + target.subresource;
-  for (const Json& rule : role["rules"]) {
-    if (!lists(rule, "verbs", target.verb) || !lists(rule, "apiGroups", target.group)) continue;
-    const bool any_of_subresource =
-        !target.subresource.empty() && lists(rule, "resources", "*/" + target.subresource);
-    if (!lists(rule, "resources", resource) && !any_of_subresource) continue;
-    const auto names = rule.find("resourceNames");
-    const bool restricted = names != rule.end() && names->is_array() && !names->empty();
-    if (restricted && std::find(names->begin(), names->end(), Json(target.name)) == names->end()) continue;
-    return true;
-  }
-  return false;
+  if (!lists(rule, "verbs", target.verb) || !lists(rule, "apiGroups", target.group)) return false;
+  const bool any_of_subresource =
+      !target.subresource.empty() && lists(rule, "resources", "*/" + target.subresource);
+  if (!lists(rule, "resources", resource) && !any_of_subresource) return false;
+  const auto names = rule.find("resourceNames");
+  const bool restricted = names != rule.end() && names->is_array() && !names->empty();
+  return !restricted || std::find(names->begin(), names->end(), Json(target.name)) != names->end();
 }
 
 bool concerns(const Json& binding, const User& user) {
@@ -49,22 +45,47 @@ bool concerns(const Json& binding, const User& user) {
   return false;
 }
 
-bool granted(Cluster& cluster, const User& user, const Target& target) {
-  if (std::find(user.groups.begin(), user.groups.end(), "system:masters") != user.groups.end()) return true;
+bool is_master(const User& user) {
+  return std::find(user.groups.begin(), user.groups.end(), "system:masters") != user.groups.end();
+}
+
+/// Visits the rules of all roles that are bound to the user, in the whole cluster and in `space`, until one
+/// visit says that it is enough.
+bool visit_rules(Cluster& cluster, const User& user, const std::string& space,
+                 const std::function<bool(const Json& rule)>& visit) {
   Store& store = cluster.store();
-  const auto through = [&](const std::string& bindings, const std::string& space) {
-    for (const Json& binding : store.list({bindings + kGroup, space, {}, {}, {}, 0}).objects) {
+  const auto through = [&](const std::string& bindings, const std::string& where) {
+    for (const Json& binding : store.list({bindings + kGroup, where, {}, {}, {}, 0}).objects) {
       if (!concerns(binding, user)) continue;
       const Json& reference = binding.at("roleRef");
       const bool of_space = reference.value("kind", "") == "Role";
       const auto role = store.get({(of_space ? "roles" : "clusterroles") + std::string(kGroup),
-                                   of_space ? space : "", reference.value("name", "")});
-      if (role && allows(*role, target)) return true;
+                                   of_space ? where : "", reference.value("name", "")});
+      if (!role || !role->contains("rules") || !(*role)["rules"].is_array()) continue;
+      for (const Json& rule : (*role)["rules"]) {
+        if (visit(rule)) return true;
+      }
     }
     return false;
   };
-  if (through("clusterrolebindings", "")) return true;
-  return !target.space.empty() && through("rolebindings", target.space);
+  return through("clusterrolebindings", "") || (!space.empty() && through("rolebindings", space));
+}
+
+bool granted(Cluster& cluster, const User& user, const Target& target) {
+  return is_master(user) ||
+         visit_rules(cluster, user, target.space, [&](const Json& rule) { return allows(rule, target); });
+}
+
+constexpr std::string_view kAccountPrefix = "system:serviceaccount:";
+
+/// "system:serviceaccount:NAMESPACE:NAME" is a ServiceAccount, any other name a user.
+Target impersonation(const std::string& name) {
+  Target target{"impersonate", "", "v1", "users", "", name, ""};
+  if (!name.starts_with(kAccountPrefix)) return target;
+  const std::string rest = name.substr(kAccountPrefix.size());
+  const auto colon = rest.find(':');
+  if (colon == std::string::npos) return target;
+  return {"impersonate", "", "v1", "serviceaccounts", rest.substr(0, colon), rest.substr(colon + 1), ""};
 }
 
 }  // namespace
@@ -78,6 +99,51 @@ void authorize(Cluster& cluster, const User& user, const Target& target) {
   throw forbidden({target.group, target.plural, "", target.name},
                   "User " + in_quotes(user.name) + " cannot " + target.verb + " resource " +
                       in_quotes(resource) + " in API group " + in_quotes(target.group) + where);
+}
+
+User effective_user(Cluster& cluster, const Request& request) {
+  User wanted = request.impersonate;
+  if (wanted.name.empty() && wanted.groups.empty()) return request.user;
+  if (wanted.name.empty()) throw bad_request("a group is impersonated without a user: give --as too");
+  const Target target = impersonation(wanted.name);
+  authorize(cluster, request.user, target);
+  for (const std::string& group : wanted.groups) {
+    authorize(cluster, request.user, {"impersonate", "", "v1", "groups", "", group, ""});
+  }
+  if (target.plural == "serviceaccounts" && wanted.groups.empty()) {
+    wanted.groups = {"system:serviceaccounts", "system:serviceaccounts:" + target.space};
+  }
+  if (wanted.name != "system:anonymous") wanted.groups.emplace_back("system:authenticated");
+  return wanted;
+}
+
+Json review_self(const Request& request) {
+  return {{"kind", "SelfSubjectReview"},
+          {"apiVersion", "authentication.k8s.io/v1"},
+          {"metadata", {{"creationTimestamp", now_rfc3339()}}},
+          {"status", {{"userInfo", {{"username", request.user.name}, {"groups", request.user.groups}}}}}};
+}
+
+Json review_rules(Cluster& cluster, const Request& request) {
+  const Json review = parse_body(request.body, request.content_type);
+  const Json everything = Json::array({"*"});
+  Json rules = Json::array();
+  Json paths = {
+      {{"verbs", {"get"}}, {"nonResourceURLs", {"/api", "/apis", "/healthz", "/openapi", "/version"}}}};
+  if (is_master(request.user)) {
+    rules.push_back({{"verbs", everything}, {"apiGroups", everything}, {"resources", everything}});
+    paths.push_back({{"verbs", everything}, {"nonResourceURLs", everything}});
+  }
+  visit_rules(cluster, request.user, review.value("spec", Json::object()).value("namespace", ""),
+              [&](const Json& rule) {
+                rules.push_back(rule);
+                return false;
+              });
+  return {{"kind", "SelfSubjectRulesReview"},
+          {"apiVersion", "authorization.k8s.io/v1"},
+          {"metadata", Json::object()},
+          {"spec", Json::object()},
+          {"status", {{"resourceRules", rules}, {"nonResourceRules", paths}, {"incomplete", false}}}};
 }
 
 void authorize_path(Cluster& cluster, const Request& request) {

@@ -10,6 +10,11 @@ namespace stepdown::local::api {
 void authorize(Cluster& cluster, const User& user, const Target& target);
 /// Paths that are no resources: discovery and OpenAPI are open to every authenticated user.
 void authorize_path(Cluster& cluster, const Request& request);
+/// Whose rights count for the request: those of whom it impersonates (kubectl --as), if the user may.
+User effective_user(Cluster& cluster, const Request& request);
+/// Answers a SelfSubjectReview ("kubectl auth whoami") and a SelfSubjectRulesReview ("can-i --list").
+Json review_self(const Request& request);
+Json review_rules(Cluster& cluster, const Request& request);
 /// Answers a SelfSubjectAccessReview ("kubectl auth can-i").
 Json review_access(Cluster& cluster, const Request& request);
 

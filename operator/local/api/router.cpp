@@ -46,6 +46,26 @@ Response page_not_found() {
   return response;
 }
 
+/// Without the library's mark, "[json.exception.type_error.302] ".
+std::string plain_words(const Json::exception& error) {
+  const std::string text = error.what();
+  const auto mark = text.find("] ");
+  return text.starts_with('[') && mark != std::string::npos ? text.substr(mark + 2) : text;
+}
+
+/// What takes a connection into a container: refused with another way to the same end.
+void refuse_sessions(const std::string& subresource) {
+  static const std::map<std::string, std::string, std::less<>> kOtherWays = {
+      {"exec", "containers are processes of this machine: see them with ps, their files under DIR/pods"},
+      {"attach", "read its output with kubectl logs -f"},
+      {"portforward", "connect to the pod's IP (kubectl get pod -o wide) or the Service's clusterIP"},
+      {"proxy", "connect to the pod's IP (kubectl get pod -o wide)"}};
+  const auto found = kOtherWays.find(subresource);
+  if (found == kOtherWays.end()) return;
+  throw ApiError(501, "NotImplemented",
+                 "the embedded API does not support " + subresource + ": " + found->second);
+}
+
 bool dry_run(const Request& request) {
   const std::string value = request.param("dryRun");
   if (value.empty()) return false;
@@ -133,13 +153,15 @@ Response respond(const Resource& resource, const Request& request, Outcome outco
 
 Response Router::handle(const Request& request) {
   try {
-    return route(request);
+    if (request.impersonate.name.empty() && request.impersonate.groups.empty()) return route(request);
+    Request own = request;
+    own.user = effective_user(cluster_, request);
+    return route(own);
   } catch (const ApiError& error) {
     return json_response(error.code(), error.status());
   } catch (const Json::exception& error) {
     return json_response(
-        400,
-        bad_request(std::string("the request's object has an unexpected shape: ") + error.what()).status());
+        400, bad_request("the request's object has an unexpected shape: " + plain_words(error)).status());
   } catch (const std::exception& error) {
     log::error("a request failed",
                {{"method", request.method}, {"path", request.path}, {"why", error.what()}});
@@ -151,7 +173,9 @@ Response Router::route(const Request& request) {
   const std::string& path = request.path;
   if (path == "/healthz" || path == "/livez" || path == "/readyz" || path.starts_with("/livez/") ||
       path.starts_with("/readyz/"))
-    return plain("ok");
+    return plain(request.query.contains("verbose")
+                     ? "[+]ping ok\n[+]store ok\n" + path.substr(1) + " check passed\n"
+                     : "ok");
   if (path == "/version" || path == "/version/") return json_response(200, version());
   authorize_path(cluster_, request);
   const auto registry = cluster_.registry();
@@ -173,6 +197,14 @@ Response Router::route(const Request& request) {
         target->verb == "create") {
       return json_response(201, review_access(cluster_, request));
     }
+    if (target->group == "authorization.k8s.io" && target->plural == "selfsubjectrulesreviews" &&
+        target->verb == "create") {
+      return json_response(201, review_rules(cluster_, request));
+    }
+    if (target->group == "authentication.k8s.io" && target->plural == "selfsubjectreviews" &&
+        target->verb == "create") {
+      return json_response(201, review_self(request));
+    }
     return resource_request(*target, request);
   }
   return page_not_found();
@@ -187,7 +219,8 @@ Response Router::resource_request(const Target& parsed, const Request& request) 
   if (resource->namespaced ? (target.space.empty() && !target.name.empty()) : !target.space.empty())
     throw path_not_found();
   if (!target.subresource.empty()) return subresource(target, *resource, request);
-  if (target.verb.empty() || !resource->allows(target.verb)) {
+  const bool needs_name = target.verb == "update" || target.verb == "patch";
+  if (target.verb.empty() || !resource->allows(target.verb) || (needs_name && target.name.empty())) {
     throw method_not_allowed("the server does not allow this method on the requested resource");
   }
   if (target.verb == "list") return list_objects(cluster_, *resource, target, request);
@@ -234,6 +267,7 @@ Response Router::write(const Target& target, const Resource& resource, const Req
 }
 
 Response Router::subresource(const Target& target, const Resource& resource, const Request& request) {
+  if (resource.plural == "pods") refuse_sessions(target.subresource);
   if (!resource.has(target.subresource)) throw path_not_found();
   const bool object_verb = target.verb == "get" || target.verb == "update" || target.verb == "patch";
   if (target.subresource == "status" && object_verb) {

@@ -33,7 +33,7 @@ class Client:
         elif "body" in case:
             body = json.dumps(case["body"])
         headers = {"Accept": case.get("accept", "application/json"), "Content-Type": case.get("type", "application/json"),
-                   "User-Agent": "contract/1"}
+                   "User-Agent": "contract/1", **case.get("headers", {})}
         connection = http.client.HTTPSConnection(self.host, context=self.context, timeout=20)
         connection.request(case["method"], case["path"], body, headers)
         answer = connection.getresponse()

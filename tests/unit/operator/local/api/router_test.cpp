@@ -37,6 +37,7 @@ class RouterTest : public testing::Test {
     request.content_type = type;
     request.user_agent = "test/1";
     if (!body.is_null()) request.body = body.dump();
+    request.impersonate = impersonate_;
     request.user = {
         user, user == "admin" ? std::vector<std::string>{"system:masters"} : std::vector<std::string>{}};
     return router_.handle(request);
@@ -63,6 +64,7 @@ class RouterTest : public testing::Test {
   }
 
   std::filesystem::path folder_;
+  User impersonate_;
   Cluster cluster_;
   Tokens tokens_;
   Router router_;
@@ -182,6 +184,111 @@ TEST_F(RouterTest, AWatchToldOfASelectorSeesObjectsEnterAndLeave) {
     told += watch.stream->next().value_or("");
   EXPECT_LT(told.find("\"ADDED\""), told.find("\"DELETED\"")) << told;
   EXPECT_EQ(told.find("\"MODIFIED\""), std::string::npos);
+}
+
+TEST_F(RouterTest, ImpersonationCountsAndNeedsTheRight) {
+  const Json review = {{"spec", {{"resourceAttributes", {{"verb", "delete"}, {"resource", "pods"}}}}}};
+  const std::string can_i = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+  EXPECT_EQ(Json::parse(send("POST", can_i, review).body)["status"]["allowed"], true);
+  impersonate_ = {"nobody", {}};
+  EXPECT_EQ(Json::parse(send("POST", can_i, review).body)["status"]["allowed"], false);
+  EXPECT_EQ(send("GET", kMaps).code, 403);
+  const Json refused =
+      Json::parse(send("GET", kMaps, nullptr, "application/json", "system:serviceaccount:default:x").body);
+  EXPECT_EQ(
+      refused["message"],
+      "users \"nobody\" is forbidden: User \"system:serviceaccount:default:x\" cannot impersonate resource "
+      "\"users\" in API group \"\" at the cluster scope");
+  impersonate_ = {"nobody", {"system:masters"}};
+  EXPECT_EQ(send("GET", kMaps).code, 200);
+  impersonate_ = {"", {"system:masters"}};
+  EXPECT_EQ(send("GET", kMaps).code, 400);
+}
+
+TEST_F(RouterTest, WhoAmIAndWhatMayIDo) {
+  impersonate_ = {"system:serviceaccount:default:x", {}};
+  const Json self =
+      Json::parse(send("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", Json::object())
+                      .body)["status"]["userInfo"];
+  EXPECT_EQ(self["username"], "system:serviceaccount:default:x");
+  EXPECT_EQ(self["groups"],
+            (Json{"system:serviceaccounts", "system:serviceaccounts:default", "system:authenticated"}));
+  impersonate_ = {};
+  const Json rules = Json::parse(send("POST", "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews",
+                                      {{"spec", {{"namespace", "default"}}}})
+                                     .body)["status"];
+  EXPECT_EQ(rules["resourceRules"][0]["verbs"], Json::array({"*"}));
+  EXPECT_EQ(rules["incomplete"], false);
+}
+
+TEST_F(RouterTest, AMethodThatAResourceLacksIsNamedAsSuch) {
+  for (const char* method : {"PUT", "PATCH"}) {
+    EXPECT_EQ(send(method, kMaps, config_map("c", Json::object()), "application/merge-patch+json").code, 405)
+        << method;
+  }
+  EXPECT_EQ(send("POST", kMaps + "/c", config_map("c", Json::object())).code, 405);
+}
+
+TEST_F(RouterTest, SessionsIntoContainersAreRefusedWithAnotherWay) {
+  for (const char* sub : {"exec", "attach", "portforward"}) {
+    const Response refused = send("POST", "/api/v1/namespaces/default/pods/p/" + std::string(sub));
+    EXPECT_EQ(refused.code, 501) << sub;
+    EXPECT_NE(refused.body.find("does not support " + std::string(sub)), std::string::npos) << refused.body;
+  }
+}
+
+TEST_F(RouterTest, ReadinessTellsItsChecksWhenAsked) {
+  EXPECT_EQ(send("GET", "/readyz").body, "ok");
+  EXPECT_EQ(send("GET", "/readyz?verbose").body, "[+]ping ok\n[+]store ok\nreadyz check passed\n");
+}
+
+TEST_F(RouterTest, ErrorsKeepTheLibrarysMarksToThemselves) {
+  const Json odd = {{"apiVersion", "v1"}, {"kind", "ConfigMap"}, {"metadata", {{"name", 7}}}};
+  const Response refused = send("POST", kMaps, odd);
+  EXPECT_GE(refused.code, 400);
+  EXPECT_EQ(refused.body.find("json.exception"), std::string::npos) << refused.body;
+  const Response patch = send("PATCH", kMaps + "/x?fieldManager=a", Json(3), "application/apply-patch+yaml");
+  EXPECT_GE(patch.code, 400);
+  EXPECT_EQ(patch.body.find("json.exception"), std::string::npos) << patch.body;
+}
+
+TEST_F(RouterTest, TheUidIsImmutable) {
+  send("POST", kMaps, config_map("c", Json::object()));
+  const Response refused =
+      send("PATCH", kMaps + "/c", {{"metadata", {{"uid", "x"}}}}, "application/merge-patch+json");
+  EXPECT_EQ(refused.code, 422);
+  EXPECT_NE(refused.body.find("field is immutable"), std::string::npos) << refused.body;
+}
+
+TEST_F(RouterTest, ServerSideApplyByKubectlKeepsLastAppliedTrue) {
+  Json object = config_map("c", {{"k", "old"}});
+  object["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"] = "stale";
+  send("POST", kMaps, object);
+  apply(kMaps + "/c", "kubectl", config_map("c", {{"j", "new"}}));
+  const Json annotations = read(kMaps + "/c")["metadata"]["annotations"];
+  EXPECT_EQ(
+      Json::parse(annotations["kubectl.kubernetes.io/last-applied-configuration"].get<std::string>())["data"],
+      (Json{{"j", "new"}}));
+  apply(kMaps + "/c", "other", config_map("c", {{"i", "1"}}));
+  EXPECT_EQ(read(kMaps + "/c")["metadata"]["annotations"], annotations);
+}
+
+TEST_F(RouterTest, LimitsBecomeRequestsInPodsNotInTemplates) {
+  const Json pod_spec = {
+      {"containers", {{{"name", "c"}, {"image", "i"}, {"resources", {{"limits", {{"cpu", "1"}}}}}}}}};
+  const Json deployment = {{"apiVersion", "apps/v1"},
+                           {"kind", "Deployment"},
+                           {"metadata", {{"name", "d"}}},
+                           {"spec",
+                            {{"selector", {{"matchLabels", {{"a", "b"}}}}},
+                             {"template", {{"metadata", {{"labels", {{"a", "b"}}}}}, {"spec", pod_spec}}}}}};
+  const Json pod = {{"apiVersion", "v1"}, {"kind", "Pod"}, {"metadata", {{"name", "p"}}}, {"spec", pod_spec}};
+  send("POST", "/apis/apps/v1/namespaces/default/deployments", deployment);
+  send("POST", "/api/v1/namespaces/default/pods", pod);
+  const Json of_template = read("/apis/apps/v1/namespaces/default/deployments/d")["spec"]["template"]["spec"];
+  EXPECT_FALSE(of_template["containers"][0]["resources"].contains("requests"));
+  const Json of_pod = read("/api/v1/namespaces/default/pods/p")["spec"];
+  EXPECT_EQ(of_pod["containers"][0]["resources"]["requests"], (Json{{"cpu", "1"}}));
 }
 
 }  // namespace
