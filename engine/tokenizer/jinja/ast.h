@@ -44,17 +44,33 @@ struct Expression {
 struct Statement;
 using Block = std::vector<Statement>;
 
-enum class StatementKind { kText, kPrint, kIf, kFor, kSet, kSetBlock, kBreak, kContinue };
+enum class StatementKind {
+  kText,
+  kPrint,
+  kIf,
+  kFor,
+  kSet,
+  kSetBlock,
+  kFilterBlock,
+  kMacro,
+  kCallBlock,
+  kBreak,
+  kContinue
+};
+
+/// What stands for a block's text in the filters applied to it; no template can name it.
+inline constexpr const char* kBlockText = "the block";
 
 struct Statement {
   StatementKind kind = StatementKind::kText;
   Place place;
-  std::string text;                  ///< kText; kSet with an attribute: the namespace's name
-  std::vector<std::string> targets;  ///< kFor and kSet: names that are bound
-  ExpressionPtr expression;          ///< what to print, test, walk or bind
+  std::string text;  ///< kText; kSet with an attribute: the namespace's name; kMacro: its name
+  std::vector<std::string> targets;  ///< kFor and kSet: names that are bound; kMacro, kCallBlock: parameters
+  ExpressionPtr expression;          ///< what to print, test, walk, bind or call; filters of a block
   ExpressionPtr filter;              ///< kFor: `if` behind the iterable
   Block body;
-  Block otherwise;  ///< kIf: else (an elif is an if in here); kFor: else
+  Block otherwise;                           ///< kIf: else (an elif is an if in here); kFor: else
+  std::vector<ExpressionPtr> defaults = {};  ///< kMacro, kCallBlock: of the last parameters
 };
 
 }  // namespace stepdown::tokenizer::jinja

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <functional>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -8,6 +7,9 @@
 #include "engine/tokenizer/jinja/value.h"
 
 namespace stepdown::tokenizer::jinja {
+
+/// Compares as Python's `<`; throws InputError that names `op` for what has no order.
+bool less(const Value& a, const Value& b, std::string_view op);
 
 /// Arguments of a filter, test, method or function; the object itself is positional[0] except for functions.
 struct Arguments {

@@ -76,12 +76,6 @@ Value arithmetic(std::string_view op, const Value& a, const Value& b) {
   return divide(op, a, b);
 }
 
-bool less(const Value& a, const Value& b, std::string_view op) {
-  if (a.is_number() && b.is_number()) return a.to_number() < b.to_number();
-  if (a.as_text() != nullptr && b.as_text() != nullptr) return *a.as_text() < *b.as_text();
-  unsupported(op, defined(a), defined(b));
-}
-
 bool holds(std::string_view op, const Value& a, const Value& b) {
   if (op == "==") return a == b;
   if (op == "!=") return !(a == b);
@@ -100,10 +94,30 @@ void Evaluator::step(const Place& place) {
   if (++steps_ > kMost) fail(place, "the chat template does not end");
 }
 
+Depth::Depth(Evaluator& evaluator, const Place& place) : evaluator_(evaluator) {
+  constexpr int kDeepest = 800;
+  if (evaluator_.depth_ >= kDeepest) fail(place, "macros call each other too deeply");
+  ++evaluator_.depth_;
+}
+
+Depth::~Depth() {
+  --evaluator_.depth_;
+}
+
 Value Evaluator::evaluate(const Expression& expression) {
+  return placed(expression, [&] { return compute(expression); });
+}
+
+Value Evaluator::evaluate_call(const Expression& expression, Value caller) {
+  return placed(expression, [&] { return call(expression, &caller); });
+}
+
+template <typename Compute>
+Value Evaluator::placed(const Expression& expression, const Compute& compute_value) {
   step(expression.place);
+  const Depth depth(*this, expression.place);
   try {
-    return compute(expression);
+    return compute_value();
   } catch (const InputError& error) {
     if (!error.where().empty()) throw;
     fail(expression.place, error.what());
@@ -116,8 +130,10 @@ Value Evaluator::compute(const Expression& expression) {
     case Kind::kLiteral:
       return expression.value;
     case Kind::kName: {
-      const Value* found = scope_.find(expression.name);
-      return found == nullptr ? Value::undefined(expression.name) : *found;
+      if (const Value* found = scope_.find(expression.name)) return *found;
+      if (const Builtin function = find_function(expression.name))
+        return std::make_shared<const Callable>(Callable{function});
+      return Value::undefined(expression.name);
     }
     case Kind::kList: {
       List items;
@@ -128,6 +144,12 @@ Value Evaluator::compute(const Expression& expression) {
       auto dict = std::make_shared<Dict>();
       for (std::size_t i = 0; i + 1 < expression.children.size(); i += 2)
         dict->set(to_text(child(i)), child(i + 1));
+      dict->numbered = !dict->entries.empty() && [&] {
+        for (std::size_t i = 0; i + 1 < expression.children.size(); i += 2) {
+          if (expression.children[i]->value.as<std::int64_t>() == nullptr) return false;
+        }
+        return true;
+      }();
       return dict;
     }
     case Kind::kAttribute:
@@ -153,27 +175,33 @@ Value Evaluator::compute(const Expression& expression) {
   throw Error("unreachable expression");
 }
 
-Value Evaluator::call(const Expression& expression) {
+Value Evaluator::call(const Expression& expression, const Value* caller) {
   Arguments args;
   Builtin builtin = nullptr;
+  Value target;  // holds a macro while it runs
   const Expression& callee = *expression.children[0];
   std::string_view name = expression.name;
   if (expression.kind == Kind::kFilter || expression.kind == Kind::kTest) {
     args.positional.push_back(evaluate(callee));
     builtin = expression.kind == Kind::kFilter ? find_filter(name) : find_test(name);
   } else if (callee.kind == Kind::kAttribute) {
-    args.positional.push_back(defined(evaluate(*callee.children[0])));
+    const Value object = defined(evaluate(*callee.children[0]));
     name = callee.name;
-    builtin = find_method(args.object(), name);
-  } else if (callee.kind == Kind::kName) {
+    builtin = find_method(object, name);
+    if (builtin == nullptr) target = item_of(object, Value::text(name));
+    if (builtin != nullptr) args.positional.push_back(object);
+  } else {
     name = callee.name;
-    builtin = find_function(name);
+    target = evaluate(callee);
   }
-  if (builtin == nullptr) throw InputError("'" + std::string(name) + "' is not supported here");
+  const auto* callable = target.as<std::shared_ptr<const Callable>>();
+  if (builtin == nullptr && callable == nullptr)
+    throw InputError("'" + std::string(name) + "' is not supported here");
   for (std::size_t i = 1; i < expression.children.size(); ++i)
     args.positional.push_back(evaluate(*expression.children[i]));
   for (const auto& [key, value] : expression.keywords) args.keywords.emplace_back(key, evaluate(*value));
-  return builtin(args);
+  if (caller != nullptr) args.keywords.emplace_back("caller", *caller);
+  return builtin != nullptr ? builtin(args) : (*callable)->call(args);
 }
 
 Value Evaluator::slice(const Expression& expression) {

@@ -185,22 +185,6 @@ ExpressionPtr parse_test(TokenStream& tokens, ExpressionPtr object, const Place&
   return make(Kind::kUnary, place, "not", ExpressionPtr(std::move(test)));
 }
 
-ExpressionPtr parse_filters(TokenStream& tokens, ExpressionPtr object) {
-  for (;;) {
-    const Place place = tokens.peek().place;
-    if (tokens.accept("|")) {
-      Node filter = make(Kind::kFilter, place, tokens.expect(TokenKind::kName, "a filter's name").text,
-                         std::move(object));
-      if (tokens.accept("(")) parse_arguments(tokens, *filter);
-      object = std::move(filter);
-    } else if (tokens.accept_name("is")) {
-      object = parse_test(tokens, std::move(object), place);
-    } else {
-      return object;
-    }
-  }
-}
-
 ExpressionPtr parse_unary(TokenStream& tokens, bool with_filter) {
   const Nesting nesting(tokens);
   const Place place = tokens.peek().place;
@@ -314,6 +298,29 @@ Nesting::Nesting(TokenStream& tokens) : tokens_(tokens) {
   if (++tokens_.depth_ > kDeepest) {
     --tokens_.depth_;
     fail(tokens_.peek().place, "nested deeper than " + std::to_string(kDeepest) + " levels");
+  }
+}
+
+ExpressionPtr make_name(const Place& place, std::string name) {
+  return make(Kind::kName, place, std::move(name));
+}
+
+ExpressionPtr parse_filter(TokenStream& tokens, const Token& name, ExpressionPtr object) {
+  Node filter = make(Kind::kFilter, name.place, name.text, std::move(object));
+  if (tokens.accept("(")) parse_arguments(tokens, *filter);
+  return filter;
+}
+
+ExpressionPtr parse_filters(TokenStream& tokens, ExpressionPtr object) {
+  for (;;) {
+    const Place place = tokens.peek().place;
+    if (tokens.accept("|")) {
+      object = parse_filter(tokens, tokens.expect(TokenKind::kName, "a filter's name"), std::move(object));
+    } else if (tokens.accept_name("is")) {
+      object = parse_test(tokens, std::move(object), place);
+    } else {
+      return object;
+    }
   }
 }
 

@@ -45,6 +45,12 @@ class Nesting {
 ExpressionPtr parse_expression(TokenStream& tokens);
 /// An expression, or several with commas between, which make a list.
 ExpressionPtr parse_tuple(TokenStream& tokens);
+/// A filter whose name was read, with its arguments.
+ExpressionPtr parse_filter(TokenStream& tokens, const Token& name, ExpressionPtr object);
+/// `| filter(…) | …` and `is test` behind an object.
+ExpressionPtr parse_filters(TokenStream& tokens, ExpressionPtr object);
+/// A name as an expression.
+ExpressionPtr make_name(const Place& place, std::string name);
 /// Stops before `if`, which a for loop's filter needs.
 ExpressionPtr parse_without_condition(TokenStream& tokens);
 

@@ -6,6 +6,7 @@
 
 #include "engine/base/error.h"
 #include "engine/tokenizer/jinja/builtins.h"
+#include "engine/tokenizer/jinja/sorting.h"
 #include "engine/tokenizer/jinja/text.h"
 
 namespace stepdown::tokenizer::jinja {
@@ -76,7 +77,8 @@ Value filter_items(const Arguments& args) {
   if (args.object().is_undefined()) return Value::list(pairs);
   const Dict* dict = args.object().as_dict();
   if (dict == nullptr) throw InputError("items needs a mapping");
-  for (const auto& [key, value] : dict->entries) pairs.push_back(Value::list({Value::text(key), value}));
+  for (std::size_t i = 0; i < dict->entries.size(); ++i)
+    pairs.push_back(Value::list({dict->key(i), dict->entries[i].second}));
   return Value::list(std::move(pairs));
 }
 
@@ -104,12 +106,17 @@ Value filter_list(const Arguments& args) {
   return Value::list(iterate(args.object()));
 }
 
+/// What map and select walk: they take whatever is false for nothing.
+List some_items(const Value& value) {
+  return value.truthy() ? iterate(value) : List();
+}
+
 /// map('filter', …), map(attribute='a', default=…)
 Value filter_map(const Arguments& args) {
   const Value* attribute = args.get(std::numeric_limits<std::size_t>::max(), "attribute");
   const Value* otherwise = args.get(std::numeric_limits<std::size_t>::max(), "default");
   List out;
-  for (const Value& item : iterate(args.object())) {
+  for (const Value& item : some_items(args.object())) {
     if (attribute != nullptr) {
       Value value = item_of(item, *attribute);
       out.push_back(value.is_undefined() && otherwise != nullptr ? *otherwise : std::move(value));
@@ -129,7 +136,7 @@ template <bool kAttribute, bool kWanted>
 Value filter_select(const Arguments& args) {
   constexpr std::size_t kTestAt = kAttribute ? 2 : 1;
   List out;
-  for (const Value& item : iterate(args.object())) {
+  for (const Value& item : some_items(args.object())) {
     const Value subject = kAttribute ? item_of(item, Value(args.text(1, "attribute"))) : item;
     bool holds = subject.truthy();
     if (args.positional.size() > kTestAt) {
@@ -176,11 +183,22 @@ Value filter_capitalize(const Arguments& args) {
 }
 
 Value filter_tojson(const Arguments& args) {
-  const Value* indent = args.get(std::numeric_limits<std::size_t>::max(), "indent");
-  return to_json_text(args.object(),
-                      indent == nullptr || indent->is_none()
-                          ? -1
-                          : static_cast<int>(std::clamp<std::int64_t>(indent->to_integer(), 0, 16)));
+  const auto flag = [&args](std::size_t index, std::string_view name) {
+    const Value* value = args.get(index, name);
+    return value != nullptr && value->truthy();
+  };
+  JsonStyle style{.sort_keys = flag(4, "sort_keys"), .ascii = flag(1, "ensure_ascii")};
+  if (const Value* indent = args.get(2, "indent"); indent != nullptr && !indent->is_none()) {
+    style.indent = static_cast<int>(std::clamp<std::int64_t>(indent->to_integer(), 0, 16));
+    style.comma = ",";
+  }
+  if (const Value* separators = args.get(3, "separators"); separators != nullptr && !separators->is_none()) {
+    const List* pair = separators->as_list();
+    if (pair == nullptr || pair->size() != 2) throw InputError("separators must be two strings");
+    style.comma = to_text((*pair)[0]);
+    style.colon = to_text((*pair)[1]);
+  }
+  return to_json_text(args.object(), style);
 }
 
 Value filter_trim(const Arguments& args) {
@@ -209,6 +227,7 @@ constexpr auto kFilters = std::to_array<Row>({
     {"count", filter_length},
     {"d", filter_default},
     {"default", filter_default},
+    {"dictsort", filter_dictsort},
     {"first", filter_first},
     {"float", filter_float},
     {"indent", filter_indent},
@@ -220,6 +239,8 @@ constexpr auto kFilters = std::to_array<Row>({
     {"list", filter_list},
     {"lower", filter_lower},
     {"map", filter_map},
+    {"max", filter_max},
+    {"min", filter_min},
     {"reject", filter_select<false, false>},
     {"rejectattr", filter_select<true, false>},
     {"replace", filter_replace},
@@ -227,6 +248,7 @@ constexpr auto kFilters = std::to_array<Row>({
     {"safe", filter_string},
     {"select", filter_select<false, true>},
     {"selectattr", filter_select<true, true>},
+    {"sort", filter_sort},
     {"string", filter_string},
     {"title", filter_title},
     {"tojson", filter_tojson},

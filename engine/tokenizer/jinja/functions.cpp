@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <ctime>
 #include <limits>
 
 #include "engine/base/error.h"
@@ -79,6 +80,35 @@ Value text_join(const Arguments& args) {
   return find_filter("join")({{args.positional[1], args.object()}, {}});
 }
 
+/// Python's str.format with {}, {0} and {name}; format specifications are refused.
+Value text_format(const Arguments& args) {
+  const std::string& text = *args.object().as_text();
+  std::string out;
+  std::size_t next = 1;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const bool doubled = i + 1 < text.size() && text[i + 1] == text[i];
+    if (text[i] != '{' && text[i] != '}') {
+      out += text[i];
+    } else if (doubled) {
+      out += text[i++];
+    } else {
+      const std::size_t end = text[i] == '{' ? text.find('}', i) : std::string::npos;
+      if (end == std::string::npos) throw InputError("single brace in a format string");
+      const std::string name = text.substr(i + 1, end - i - 1);
+      const bool number = name.size() < 4 && name.find_first_not_of("0123456789") == std::string::npos;
+      const std::size_t index = !number        ? args.positional.size()
+                                : name.empty() ? next++
+                                               : std::stoul(name) + 1;
+      const Value* value = args.get(index, name);
+      if (value == nullptr) throw InputError("format has no argument for '{" + name + "}'");
+      out += to_text(*value);
+      i = end;
+    }
+    check_size(out.size());
+  }
+  return out;
+}
+
 Value dict_items(const Arguments& args) {
   return find_filter("items")(args);
 }
@@ -137,6 +167,21 @@ Value range(const Arguments& args) {
   return Value::list(std::move(items));
 }
 
+/// transformers' own function: the time of day by strftime's format.
+Value strftime_now(const Arguments& args) {
+  constexpr std::size_t kLongestFormat = 200;
+  if (args.positional.empty() || args.positional[0].as_text() == nullptr ||
+      args.positional[0].as_text()->size() > kLongestFormat) {
+    throw InputError("strftime_now takes a short format");
+  }
+  const std::time_t now = std::time(nullptr);
+  std::tm local{};
+  localtime_r(&now, &local);
+  std::array<char, 4096> text{};
+  return Value::text(
+      {text.data(), std::strftime(text.data(), text.size(), args.positional[0].as_text()->c_str(), &local)});
+}
+
 struct Row {
   std::string_view name;
   Builtin call;
@@ -146,6 +191,7 @@ constexpr auto kTextMethods = std::to_array<Row>({
     {"capitalize", text_capitalize},
     {"endswith", text_has_affix<false>},
     {"find", text_find},
+    {"format", text_format},
     {"join", text_join},
     {"lower", text_lower},
     {"lstrip", text_lstrip},
@@ -162,7 +208,8 @@ constexpr auto kDictMethods = std::to_array<Row>(
 constexpr auto kFunctions = std::to_array<Row>({{"dict", make_dict},
                                                 {"namespace", make_namespace},
                                                 {"raise_exception", raise_exception},
-                                                {"range", range}});
+                                                {"range", range},
+                                                {"strftime_now", strftime_now}});
 
 template <typename Table>
 Builtin find(const Table& table, std::string_view name) {
@@ -204,7 +251,8 @@ Builtin find_function(std::string_view name) {
 
 Value item_of(const Value& object, const Value& key) {
   if (const Dict* dict = object.as_dict()) {
-    const Value* found = key.as_text() == nullptr ? nullptr : dict->find(*key.as_text());
+    const bool known = dict->numbered ? key.is_integer() : key.as_text() != nullptr;
+    const Value* found = known ? dict->find(to_text(key)) : nullptr;
     return found == nullptr ? Value::undefined(to_text(key)) : *found;
   }
   if (object.is_undefined()) throw InputError("'" + object.as<Undefined>()->name + "' is undefined");

@@ -1,6 +1,7 @@
 #include "engine/tokenizer/jinja/parser.h"
 
 #include <initializer_list>
+#include <utility>
 
 #include "engine/tokenizer/jinja/expression_parser.h"
 
@@ -61,6 +62,12 @@ class TemplateParser {
                        {},
                        {}});
       end_tag();
+    } else if (name.text == "macro") {
+      block.push_back(parse_macro(name.place));
+    } else if (name.text == "call") {
+      block.push_back(parse_call_block(name.place));
+    } else if (name.text == "filter") {
+      block.push_back(parse_filter_block(name.place));
     } else if (name.text ==
                "generation") {  // transformers' mark of what the assistant wrote: no effect on the text
       end_tag();
@@ -121,11 +128,63 @@ class TemplateParser {
       return statement;
     }
     statement.kind = StatementKind::kSetBlock;
+    if (tokens_.is("|")) statement.expression = parse_filters(tokens_, make_name(place, kBlockText));
     end_tag();
-    statement.body = parse_block({"endset"});
+    close(statement, "endset");
+    return statement;
+  }
+
+  Statement parse_macro(const Place& place) {
+    Statement statement{StatementKind::kMacro, place, {}, {}, {}, {}, {}, {}};
+    statement.text = tokens_.expect(TokenKind::kName, "the macro's name").text;
+    parse_signature(statement);
+    end_tag();
+    const int outside = std::exchange(loops_, 0);
+    close(statement, "endmacro");
+    loops_ = outside;
+    return statement;
+  }
+
+  Statement parse_call_block(const Place& place) {
+    Statement statement{StatementKind::kCallBlock, place, {}, {}, {}, {}, {}, {}};
+    if (tokens_.is("(")) parse_signature(statement);
+    statement.expression = parse_expression(tokens_);
+    if (statement.expression->kind != ExpressionKind::kCall) fail(place, "'call' needs a macro's call");
+    end_tag();
+    const int outside = std::exchange(loops_, 0);
+    close(statement, "endcall");
+    loops_ = outside;
+    return statement;
+  }
+
+  Statement parse_filter_block(const Place& place) {
+    Statement statement{StatementKind::kFilterBlock, place, {}, {}, {}, {}, {}, {}};
+    const Token name = tokens_.expect(TokenKind::kName, "a filter's name");
+    statement.expression = parse_filters(tokens_, parse_filter(tokens_, name, make_name(place, kBlockText)));
+    end_tag();
+    close(statement, "endfilter");
+    return statement;
+  }
+
+  /// ( name, name = default, … )
+  void parse_signature(Statement& statement) {
+    tokens_.expect_operator("(");
+    while (!tokens_.accept(")")) {
+      const Token name = tokens_.expect(TokenKind::kName, "a parameter");
+      statement.targets.push_back(name.text);
+      if (tokens_.accept("=")) {
+        statement.defaults.push_back(parse_expression(tokens_));
+      } else if (!statement.defaults.empty()) {
+        fail(name.place, "a parameter without default behind one with a default");
+      }
+      if (!tokens_.is(")")) tokens_.expect_operator(",");
+    }
+  }
+
+  void close(Statement& statement, std::string_view end) {
+    statement.body = parse_block({end});
     tokens_.next();
     end_tag();
-    return statement;
   }
 
   std::vector<std::string> parse_targets() {

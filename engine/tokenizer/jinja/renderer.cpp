@@ -1,5 +1,8 @@
 #include "engine/tokenizer/jinja/renderer.h"
 
+#include <algorithm>
+#include <utility>
+
 #include <nlohmann/json.hpp>
 
 #include "engine/base/error.h"
@@ -10,8 +13,9 @@ namespace stepdown::tokenizer::jinja {
 namespace {
 
 /// Namespaces alone can be assigned to after they were made: one that held itself, in a list say, would never
-/// end to print.
+/// end to print. Macros, which reach names, count as namespaces.
 bool holds_namespace(const Value& value) {
+  if (value.as<std::shared_ptr<const Callable>>() != nullptr) return true;
   if (const Dict* dict = value.as_dict(); dict != nullptr) {
     if (dict->assignable) return true;
     for (const auto& entry : dict->entries) {
@@ -41,6 +45,8 @@ class Renderer {
 
  private:
   Flow walk(const Block& block) {
+    if (block.empty()) return Flow::kNext;
+    const Depth depth(evaluator_, block.front().place);
     for (const Statement& statement : block) {
       evaluator_.step(statement.place);
       const Flow flow = execute(statement);
@@ -66,11 +72,21 @@ class Renderer {
         assign(statement, evaluator_.evaluate(*statement.expression));
         break;
       case StatementKind::kSetBlock: {
-        std::string outer = std::exchange(out_, {});
-        const Flow flow = walk(statement.body);
-        assign(statement, std::exchange(out_, std::move(outer)));
+        Flow flow = Flow::kNext;
+        assign(statement, filtered(statement, captured(statement.body, flow)));
         return flow;
       }
+      case StatementKind::kFilterBlock: {
+        Flow flow = Flow::kNext;
+        out_ += to_text(filtered(statement, captured(statement.body, flow)));
+        return flow;
+      }
+      case StatementKind::kMacro:
+        scope_.set(statement.text, macro(statement));
+        break;
+      case StatementKind::kCallBlock:
+        out_ += to_text(evaluator_.evaluate_call(*statement.expression, macro(statement)));
+        break;
       case StatementKind::kBreak:
         return Flow::kBreak;
       case StatementKind::kContinue:
@@ -78,6 +94,60 @@ class Renderer {
     }
     check_size(out_.size());
     return Flow::kNext;
+  }
+
+  /// What the block writes.
+  std::string captured(const Block& block, Flow& flow) {
+    std::string outer = std::exchange(out_, {});
+    flow = walk(block);
+    return std::exchange(out_, std::move(outer));
+  }
+
+  /// The block's text after the filters that its tag names.
+  Value filtered(const Statement& statement, std::string text) {
+    if (!statement.expression) return text;
+    scope_.push();
+    scope_.set(kBlockText, std::move(text));
+    Value value = evaluator_.evaluate(*statement.expression);
+    scope_.pop();
+    return value;
+  }
+
+  /// A macro, or a call block's body, as a value: it writes into a text of its own.
+  Value macro(const Statement& statement) {
+    const std::size_t depth = scope_.depth();
+    return std::make_shared<const Callable>(
+        Callable{[this, &statement, depth](const Arguments& args) -> Value {
+          Scope::Hidden hidden = scope_.hide(depth);
+          const std::size_t visible = scope_.depth();
+          scope_.push();
+          bind_arguments(statement, args);
+          Flow flow = Flow::kNext;
+          std::string text = captured(statement.body, flow);
+          scope_.restore(std::move(hidden), visible);
+          return text;
+        }});
+  }
+
+  void bind_arguments(const Statement& statement, const Arguments& args) {
+    const std::vector<std::string>& names = statement.targets;
+    if (args.positional.size() > names.size())
+      fail(statement.place,
+           "'" + statement.text + "' takes at most " + std::to_string(names.size()) + " arguments");
+    for (const auto& [name, value] : args.keywords) {
+      if (name != "caller" && std::ranges::find(names, name) == names.end())
+        fail(statement.place, "'" + statement.text + "' has no parameter '" + name + "'");
+      if (name == "caller") scope_.set(name, value);
+    }
+    const std::size_t required = names.size() - statement.defaults.size();
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      if (const Value* given = args.get(i, names[i]); given != nullptr) {
+        scope_.set(names[i], *given);
+      } else {
+        scope_.set(names[i], i < required ? Value::undefined(names[i])
+                                          : evaluator_.evaluate(*statement.defaults[i - required]));
+      }
+    }
   }
 
   void assign(const Statement& statement, Value value) {

@@ -51,8 +51,8 @@ Value is_iterable(const Arguments& args) {
   return value.as_text() != nullptr || value.as_list() != nullptr || value.as_dict() != nullptr ||
          value.is_undefined();
 }
-Value is_callable(const Arguments& /*args*/) {
-  return false;
+Value is_callable(const Arguments& args) {
+  return args.object().as<std::shared_ptr<const Callable>>() != nullptr;
 }
 Value is_odd(const Arguments& args) {
   return args.object().to_integer() % 2 != 0;

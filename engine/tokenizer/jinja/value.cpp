@@ -4,6 +4,8 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <cstdlib>
+#include <numeric>
 
 #include <nlohmann/json.hpp>
 
@@ -50,61 +52,76 @@ std::string repr(const Value& value) {
   return value.as_text() != nullptr ? python_quoted(*value.as_text()) : to_text(value);
 }
 
-std::string json_string(std::string_view text) {
-  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+std::string json_string(std::string_view text, bool ascii) {
+  return nlohmann::json(text).dump(-1, ' ', ascii, nlohmann::json::error_handler_t::replace);
 }
 
-void write_json(const Value& value, int indent, int depth, std::string& out) {
-  const auto line = [&](int level) {
-    if (indent >= 0)
-      out += "\n" + std::string(static_cast<std::size_t>(indent) * static_cast<std::size_t>(level), ' ');
-  };
-  const std::string_view comma = indent >= 0 ? "," : ", ";
-  if (const List* list = value.as_list()) {
-    if (list->empty()) {
-      out += "[]";
-      return;
+class JsonWriter {
+ public:
+  explicit JsonWriter(const JsonStyle& style) : style_(style) {}
+
+  void write(const Value& value, int depth) {
+    if (const List* list = value.as_list()) {
+      sequence('[', ']', list->size(), depth, [&](std::size_t i) { write((*list)[i], depth + 1); });
+    } else if (const Dict* dict = value.as_dict()) {
+      std::vector<std::size_t> order(dict->entries.size());
+      std::iota(order.begin(), order.end(), std::size_t{0});
+      if (style_.sort_keys)
+        std::ranges::sort(order, {},
+                          [dict](std::size_t i) { return std::string_view(dict->entries[i].first); });
+      sequence('{', '}', order.size(), depth, [&](std::size_t i) {
+        const auto& [key, item] = dict->entries[order[i]];
+        out_ += json_string(key, style_.ascii) + style_.colon;
+        write(item, depth + 1);
+      });
+    } else if (value.as_text() != nullptr) {
+      out_ += json_string(*value.as_text(), style_.ascii);
+    } else if (value.is_none()) {
+      out_ += "null";
+    } else if (value.as<bool>() != nullptr) {
+      out_ += value.truthy() ? "true" : "false";
+    } else if (value.is_undefined()) {
+      throw InputError("'" + value.as<Undefined>()->name + "' is undefined and has no JSON");
+    } else if (!value.is_number()) {
+      throw InputError("a " + std::string(value.type_name()) + " has no JSON");
+    } else {
+      out_ += to_text(value);
     }
-    out += '[';
-    for (std::size_t i = 0; i < list->size(); ++i) {
-      if (i > 0) out += comma;
-      line(depth + 1);
-      write_json((*list)[i], indent, depth + 1, out);
-    }
-    line(depth);
-    out += ']';
-  } else if (const Dict* dict = value.as_dict()) {
-    if (dict->entries.empty()) {
-      out += "{}";
-      return;
-    }
-    out += '{';
-    for (std::size_t i = 0; i < dict->entries.size(); ++i) {
-      if (i > 0) out += comma;
-      line(depth + 1);
-      out += json_string(dict->entries[i].first) + ": ";
-      write_json(dict->entries[i].second, indent, depth + 1, out);
-    }
-    line(depth);
-    out += '}';
-  } else if (value.as_text() != nullptr) {
-    out += json_string(*value.as_text());
-  } else if (value.is_none()) {
-    out += "null";
-  } else if (value.as<bool>() != nullptr) {
-    out += value.truthy() ? "true" : "false";
-  } else if (value.is_undefined()) {
-    throw InputError("'" + value.as<Undefined>()->name + "' is undefined and has no JSON");
-  } else {
-    out += to_text(value);
   }
-}
+  std::string take() { return std::move(out_); }
+
+ private:
+  template <typename Item>
+  void sequence(char open, char close, std::size_t count, int depth, const Item& item) {
+    out_ += open;
+    for (std::size_t i = 0; i < count; ++i) {
+      if (i > 0) out_ += style_.comma;
+      line(depth + 1);
+      item(i);
+    }
+    if (count > 0) line(depth);
+    out_ += close;
+  }
+  void line(int depth) {
+    if (style_.indent < 0) return;
+    out_ += '\n';
+    out_.append(static_cast<std::size_t>(style_.indent) * static_cast<std::size_t>(depth), ' ');
+  }
+
+  const JsonStyle& style_;
+  std::string out_;
+};
 
 }  // namespace
 
 const Value* Dict::find(std::string_view key) const {
   const auto found = std::ranges::find_if(entries, [key](const auto& entry) { return entry.first == key; });
   return found == entries.end() ? nullptr : &found->second;
+}
+
+Value Dict::key(std::size_t index) const {
+  const std::string& text = entries[index].first;
+  return numbered ? Value(std::int64_t{std::strtoll(text.c_str(), nullptr, 10)}) : Value(text);
 }
 
 void Dict::set(std::string_view key, Value value) {
@@ -159,12 +176,13 @@ bool Value::truthy() const {
   if (const std::string* text = as_text()) return !text->empty();
   if (const List* list = as_list()) return !list->empty();
   if (const Dict* dict = as_dict()) return !dict->entries.empty() || dict->assignable;
+  if (as<std::shared_ptr<const Callable>>() != nullptr) return true;
   return to_number() != 0;
 }
 
 std::string_view Value::type_name() const {
-  constexpr std::array<std::string_view, 8> kNames = {"undefined", "None", "bool", "int",
-                                                      "float",     "str",  "list", "dict"};
+  constexpr std::array<std::string_view, 9> kNames = {"undefined", "None", "bool", "int",  "float",
+                                                      "str",       "list", "dict", "macro"};
   return kNames[data_.index()];
 }
 
@@ -199,15 +217,17 @@ std::string to_text(const Value& value) {
     for (const Value& item : *list) out += (out.empty() ? "" : ", ") + repr(item);
     return "[" + out + "]";
   }
-  for (const auto& [key, item] : value.as_dict()->entries)
+  const Dict* dict = value.as_dict();
+  if (dict == nullptr) return "<" + std::string(value.type_name()) + ">";
+  for (const auto& [key, item] : dict->entries)
     out += (out.empty() ? "" : ", ") + python_quoted(key) + ": " + repr(item);
   return "{" + out + "}";
 }
 
-std::string to_json_text(const Value& value, int indent) {
-  std::string out;
-  write_json(value, indent, 0, out);
-  return out;
+std::string to_json_text(const Value& value, const JsonStyle& style) {
+  JsonWriter writer(style);
+  writer.write(value, 0);
+  return writer.take();
 }
 
 List iterate(const Value& value) {
@@ -215,7 +235,7 @@ List iterate(const Value& value) {
   if (value.is_undefined()) return items;
   if (const List* list = value.as_list()) return *list;
   if (const Dict* dict = value.as_dict()) {
-    for (const auto& entry : dict->entries) items.emplace_back(entry.first);
+    for (std::size_t i = 0; i < dict->entries.size(); ++i) items.push_back(dict->key(i));
     return items;
   }
   const std::string* text = value.as_text();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -19,6 +20,8 @@ using List = std::vector<Value>;
 struct Dict {
   std::vector<std::pair<std::string, Value>> entries;
   bool assignable = false;  ///< made by namespace(): `set ns.key = …` works
+  bool numbered = false;    ///< its keys are written as integers, and count as such
+  Value key(std::size_t index) const;
   const Value* find(std::string_view key) const;
   void set(std::string_view key, Value value);
 };
@@ -29,12 +32,19 @@ struct Undefined {
 };
 struct None {};
 
+struct Arguments;
+/// A macro, or the `caller` of a call block. Lives no longer than the render that made it.
+struct Callable {
+  std::function<Value(const Arguments&)> call;
+};
+
 /// What a template computes with: Python's values as far as templates use them. Lists and dicts are shared,
 /// as in Python; only namespaces ever change after they were made, and only to hold other values.
 class Value {
  public:
-  using Variant = std::variant<Undefined, None, bool, std::int64_t, double, std::string,
-                               std::shared_ptr<const List>, std::shared_ptr<Dict>>;
+  using Variant =
+      std::variant<Undefined, None, bool, std::int64_t, double, std::string, std::shared_ptr<const List>,
+                   std::shared_ptr<Dict>, std::shared_ptr<const Callable>>;
 
   Value() : data_(None{}) {}
   template <typename T>
@@ -71,9 +81,16 @@ class Value {
 bool operator==(const Value& a, const Value& b);
 /// Python's str(): what {{ value }} prints.
 std::string to_text(const Value& value);
-/// Python's json.dumps(ensure_ascii=False) as transformers' `tojson`; `indent` < 0 is one line. Throws
-/// InputError for undefined values.
-std::string to_json_text(const Value& value, int indent);
+/// How JSON is laid out; the defaults are those of transformers' `tojson`, Python's json.dumps.
+struct JsonStyle {
+  int indent = -1;  ///< < 0: one line
+  bool sort_keys = false;
+  bool ascii = false;
+  std::string comma = ", ";
+  std::string colon = ": ";
+};
+/// Throws InputError for values that JSON does not know.
+std::string to_json_text(const Value& value, const JsonStyle& style);
 /// The elements a `for` walks: list items, dict keys, characters. Throws InputError for others.
 List iterate(const Value& value);
 

@@ -8,6 +8,7 @@ that published models use (ChatML, Llama 3 with tools, Qwen 2.5, Mistral, Gemma)
                                                              # STEPDOWN_TEMPLATE_GOLDENS=FILE
 """
 import argparse
+import datetime
 import json
 import pathlib
 
@@ -275,6 +276,21 @@ LINES = [
     "{{ list|string }} {{ n|string + '!' }} {{ dict(a=1, b='x') }} {{ ', '.join(words) }} {{ words[n - 7] }}",
     "{% generation %}kept {{ n }}{% endgeneration %}",
     "{{ 'line\nbreak' | indent(2) }}|{{ 'a\n\nb' | indent(4, true) }}",
+    "{% macro tag(name, body='?', open=true) %}{% if open %}<{{ name }}>{% endif %}{{ body }}{% endmacro %}{{ tag('a') }}{{ tag('b', 'x') }}{{ tag(body='y', name='c', open=false) }}{{ tag() }}{{ tag is callable }}",
+    "{% macro wrap(x) %}[{{ caller(x) }}|{{ caller(x + 1) }}]{% endmacro %}{% call(i) wrap(n) %}{{ i }}{{ s|trim }}{% endcall %}{% call(i) wrap(1) %}{{ list[i] }}{% endcall %}",
+    "{% macro tree(node, depth=0) %}{{ depth }}:{% if node is mapping %}{% for k, v in node|items %}{{ k }}({{ tree(v, depth + 1) }}){% endfor %}{% elif node is iterable and node is not string %}{% for v in node %}{{ tree(v, depth + 1) }},{% endfor %}{% else %}{{ node }}{% endif %}{% endmacro %}{{ tree(d) }}",
+    "{% set g = 'global' %}{% macro sees(n) %}{{ g }}{{ n }}{{ x is defined }}{{ loop is defined }}{% set g = 'inner' %}{{ g }}{% endmacro %}{% for x in list %}{{ sees(x) }};{% endfor %}{{ g }}",
+    "{% set ns = namespace(count=0) %}{% macro next() %}{% set ns.count = ns.count + 1 %}{{ ns.count }}{% endmacro %}{{ next() }}{{ next() }}{{ ns.count }}{{ next()|int + 1 }}",
+    "{% for x in list %}{% macro inner() %}{{ x }}{% endmacro %}{{ inner() }}{% if x == 1 %}{% continue %}{% endif %}{{ inner()|length }}{% endfor %}",
+    "{% filter upper|replace('L', '_') %}{{ s|trim }} {{ n }}{% endfilter %}{% set up | trim | upper %}  x{{ n }} {% endset %}[{{ up }}]",
+    "{{ list|sort }} {{ list|sort(reverse=true) }} {{ ['b', 'A', 'c']|sort|join }} {{ ['b', 'A']|sort(case_sensitive=true)|first }} {{ people|sort(attribute='name', reverse=true)|map(attribute='name')|list }} {{ list|min }} {{ list|max }} {{ ['b', 'A']|min }}",
+    "{% for k, v in {'b': 1, 'A': 2}|dictsort(reverse=true) %}{{ k }}{{ v }}{% endfor %}{% for k, v in d|dictsort %}{{ k }}={{ v }},{% endfor %}{% for k, v in {'b': 1, 'a': 2}|dictsort(by='value') %}{{ k }}{% endfor %}",
+    "{% set sizes = {512: 'a', 0: 'b'} %}{% for k, v in sizes|items %}{{ k + 1 }}{{ v }},{% endfor %}{{ sizes[512] }}{{ sizes['512'] is defined }}{% for k in sizes %}{{ 600 > k }}{% endfor %}",
+    "{{ none|selectattr('a')|list }} {{ missing|map('upper')|list }} {{ strftime_now is defined }} {{ nothing_such is defined }} {{ range is callable }}",
+    "{{ d|tojson(separators=(',', ':')) }} {{ {'b': 1, 'a': {'d': 1, 'c': 2}}|tojson(sort_keys=true) }} {{ t|tojson(ensure_ascii=true) }} {{ [1, {'a': []}]|tojson(indent=2, separators=(',', ': ')) }}",
+    "{{ '{} and {}'.format(n, 'x') }} {{ '{1}{0}{{}}'.format('a', 'b') }} {{ '{who}'.format(who=n) }}",
+    "{{ strftime_now('%Y')|length }} {{ strftime_now('%d')|int > 0 }}",
+    "{{ tag('a') }}", "{% macro one(a) %}{{ a }}{% endmacro %}{{ one(1, 2) }}", "{% macro one(a) %}{{ a }}{% endmacro %}{{ one(b=2) }}", "{% macro f(x) %}{{ f(x) }}{% endmacro %}{{ f(1) }}",
     "{{ missing.attribute }}", "{{ 1 + 'a' }}", "{{ d.z.strip() }}", "{{ raise_exception('own words') }}", "{{ missing + 'x' }}", "{{ n.items() }}",
     "{{ 1 / 0 }}", "{{ missing|tojson }}",
 ]
@@ -302,6 +318,7 @@ def environment():
     env = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols])
     env.filters["tojson"] = tojson
     env.globals["raise_exception"] = raise_exception
+    env.globals["strftime_now"] = lambda form: datetime.datetime.now().strftime(form)
     return env
 
 
@@ -313,8 +330,8 @@ def case(name, source, variables):
 
 
 def chats(name, source):
-    common = {"bos_token": "<s>", "eos_token": "</s>"}
-    return [case(f"{name}/{chat}/{prompt}", source, {**variables, **common, "add_generation_prompt": prompt})
+    common = {"bos_token": "<s>", "eos_token": "</s>", "tools": None, "documents": None}
+    return [case(f"{name}/{chat}/{prompt}", source, {**common, **variables, "add_generation_prompt": prompt})
             for chat, variables in CHATS.items() for prompt in ([True, False] if chat == "turns" else [True])]
 
 
@@ -325,6 +342,12 @@ if __name__ == "__main__":
     arguments = parser.parse_args()
     if arguments.templates:
         sources = {path.stem: path.read_text() for path in sorted(arguments.templates.glob("*.jinja"))}
+        for name, source in list(sources.items()):
+            try:
+                environment().from_string(source)
+            except TemplateError as error:
+                print(f"{name}: jinja2 itself refuses it: {error}")
+                del sources[name]
     else:
         sources = TEMPLATES
     cases = [c for name, source in sources.items() for c in chats(name, source)]
