@@ -12,6 +12,9 @@ class Engine;
 namespace stepdown::schema {
 class Schema;
 }
+namespace stepdown::tokenizer {
+class ChatEncoder;
+}
 
 namespace stepdown::eval {
 
@@ -38,7 +41,8 @@ class Answerer {
 };
 
 /// `engine` must outlive the answerer. Throws InputError when the chat template cannot be parsed.
-std::unique_ptr<Answerer> make_engine_answerer(runtime::Engine& engine, const std::string& chat_template);
+std::unique_ptr<Answerer> make_engine_answerer(runtime::Engine& engine,
+                                               const tokenizer::ChatEncoder& encoder);
 
 /// `url`: of the API's root, e.g. http://127.0.0.1:8000/v1. Throws InputError on any other scheme.
 std::unique_ptr<Answerer> make_http_answerer(const std::string& url, const std::string& model,

@@ -6,9 +6,9 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/eval/answerer.h"
-#include "engine/eval/chat.h"
 #include "engine/runtime/engine.h"
 #include "engine/schema/schema.h"
+#include "engine/tokenizer/chat_encoder.h"
 
 namespace stepdown::eval {
 namespace {
@@ -31,8 +31,8 @@ const char* refusal_text(Engine::Refusal refusal) {
 
 class EngineAnswerer : public Answerer {
  public:
-  EngineAnswerer(Engine& engine, const std::string& chat_template)
-      : engine_(engine), tokenizer_(engine.tokenizer()), encoder_(*tokenizer_, chat_template) {}
+  EngineAnswerer(Engine& engine, const tokenizer::ChatEncoder& encoder)
+      : engine_(engine), tokenizer_(engine.tokenizer()), encoder_(encoder) {}
 
   Answer answer(const nlohmann::json& messages, const AnswerOptions& options) override {
     runtime::GenerateRequest request;
@@ -71,6 +71,7 @@ class EngineAnswerer : public Answerer {
         result.error = "non-finite logits";
         break;
       case FinishReason::kCancelled:
+      case FinishReason::kDeadline:
         result.finish_reason = "error";
         result.error = "cancelled";
         break;
@@ -81,13 +82,13 @@ class EngineAnswerer : public Answerer {
  private:
   Engine& engine_;
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer_;
-  ChatEncoder encoder_;
+  const tokenizer::ChatEncoder& encoder_;
 };
 
 }  // namespace
 
-std::unique_ptr<Answerer> make_engine_answerer(Engine& engine, const std::string& chat_template) {
-  return std::make_unique<EngineAnswerer>(engine, chat_template);
+std::unique_ptr<Answerer> make_engine_answerer(Engine& engine, const tokenizer::ChatEncoder& encoder) {
+  return std::make_unique<EngineAnswerer>(engine, encoder);
 }
 
 }  // namespace stepdown::eval

@@ -111,18 +111,14 @@ Report measure_engine(const Options& options, const std::vector<Sample>& samples
   Report report;
   if (!options.reference.empty()) measure_reference(report, options, samples);
   auto file = formats::open_model(options.model);
-  const std::string chat_template = file->tokenizer().chat_template;
+  const formats::TokenizerData tokenizer = file->tokenizer();
   report.model = {{"digest", "sha256:" + artifact_digest(options.model)}, {"format", file->format()}};
   runtime::Engine engine(std::move(file), engine_options(options));
   report.setting = setting_json(options, engine.options());
   if (!options.text.empty()) measure_text(report, engine, options);
   if (!samples.empty()) {
-    if (chat_template.empty()) {
-      throw InputError("the model has no chat template", options.model,
-                       "add chat_template to tokenizer_config.json");
-    }
-    const ChatEncoder encoder(*engine.tokenizer(), chat_template);
-    const auto answerer = make_engine_answerer(engine, chat_template);
+    const tokenizer::ChatEncoder encoder(engine.tokenizer(), tokenizer);
+    const auto answerer = make_engine_answerer(engine, encoder);
     Progress progress("evaluate", 2 * samples.size(), " prompts");
     const EvaluationOptions evaluation{.concurrency = options.concurrency,
                                        .max_tokens = options.max_tokens,

@@ -103,7 +103,7 @@ void run_suites(Report& report, Answerer& answerer, std::span<const Sample> samp
                                        .n = tokens};
 }
 
-void run_perplexity(Report& report, const Scorer& score, const ChatEncoder& encoder,
+void run_perplexity(Report& report, const Scorer& score, const tokenizer::ChatEncoder& encoder,
                     std::span<const Sample> samples, const EvaluationOptions& options) {
   PerplexityMeter answers;
   for (const Sample& sample : samples) {

@@ -9,11 +9,11 @@
 #include <vector>
 
 #include "engine/eval/answerer.h"
-#include "engine/eval/chat.h"
 #include "engine/eval/dataset.h"
 #include "engine/eval/perplexity.h"
 #include "engine/eval/report.h"
 #include "engine/eval/suite.h"
+#include "engine/tokenizer/chat_encoder.h"
 
 namespace stepdown::eval {
 
@@ -30,7 +30,7 @@ void run_suites(Report& report, Answerer& answerer, std::span<const Sample> samp
                 std::span<const std::unique_ptr<Suite>> suites, const EvaluationOptions& options);
 
 /// Adds perplexity and longContext, for engines whose probabilities can be asked.
-void run_perplexity(Report& report, const Scorer& score, const ChatEncoder& encoder,
+void run_perplexity(Report& report, const Scorer& score, const tokenizer::ChatEncoder& encoder,
                     std::span<const Sample> samples, const EvaluationOptions& options);
 
 }  // namespace stepdown::eval

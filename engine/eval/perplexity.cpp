@@ -33,7 +33,7 @@ double PerplexityMeter::perplexity() const {
   return tokens_ == 0 ? 0 : std::exp(sum_ / static_cast<double>(tokens_));
 }
 
-SampleTokens tokens_of(const ChatEncoder& encoder, const Sample& sample, std::int64_t context) {
+SampleTokens tokens_of(const tokenizer::ChatEncoder& encoder, const Sample& sample, std::int64_t context) {
   SampleTokens result{encoder.prompt(sample.messages)};
   const Tokens answer = reference_answer(encoder.tokenizer(), sample);
   if (!answer.empty()) result.counted_from = std::max<std::size_t>(result.tokens.size(), 1);
@@ -42,7 +42,7 @@ SampleTokens tokens_of(const ChatEncoder& encoder, const Sample& sample, std::in
   return result;
 }
 
-void add_sample(PerplexityMeter& meter, const Scorer& score, const ChatEncoder& encoder, const Sample& sample,
+void add_sample(PerplexityMeter& meter, const Scorer& score, const tokenizer::ChatEncoder& encoder, const Sample& sample,
                 std::int64_t context) {
   const auto [tokens, counted_from] = tokens_of(encoder, sample, context);
   if (tokens.size() <= counted_from) return;
@@ -65,7 +65,7 @@ void add_text(PerplexityMeter& meter, const Scorer& score, const tokenizer::Toke
   }
 }
 
-void add_long_context(PerplexityMeter& meter, const Scorer& score, const ChatEncoder& encoder,
+void add_long_context(PerplexityMeter& meter, const Scorer& score, const tokenizer::ChatEncoder& encoder,
                       std::span<const Sample> samples, std::int64_t context, std::int64_t windows) {
   const auto size = static_cast<std::size_t>(context);
   Tokens window;

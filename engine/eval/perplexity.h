@@ -6,8 +6,8 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/eval/chat.h"
 #include "engine/eval/dataset.h"
+#include "engine/tokenizer/chat_encoder.h"
 
 namespace stepdown::eval {
 
@@ -36,8 +36,8 @@ SampleTokens tokens_of(const ChatEncoder& encoder, const Sample& sample, std::in
 
 /// Perplexity of the reference answer given its prompt; where a sample has none, of the prompt itself.
 /// Samples longer than `context` are cut at its end.
-void add_sample(PerplexityMeter& meter, const Scorer& score, const ChatEncoder& encoder, const Sample& sample,
-                std::int64_t context);
+void add_sample(PerplexityMeter& meter, const Scorer& score, const tokenizer::ChatEncoder& encoder,
+                const Sample& sample, std::int64_t context);
 
 /// llama.cpp's convention (tools/perplexity): chunks of `context` tokens, BOS in place of each chunk's first
 /// token when the model wants one, the second half of each chunk counted.
@@ -46,7 +46,7 @@ void add_text(PerplexityMeter& meter, const Scorer& score, const tokenizer::Toke
 
 /// How the model does at the end of a full context: prompts and answers packed one after the other to
 /// `context` tokens; the last quarter counts. At most `windows` windows.
-void add_long_context(PerplexityMeter& meter, const Scorer& score, const ChatEncoder& encoder,
+void add_long_context(PerplexityMeter& meter, const Scorer& score, const tokenizer::ChatEncoder& encoder,
                       std::span<const Sample> samples, std::int64_t context, std::int64_t windows);
 
 }  // namespace stepdown::eval
