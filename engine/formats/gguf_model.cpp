@@ -1,6 +1,7 @@
 #include "engine/formats/gguf_model.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <optional>
 #include <utility>
@@ -122,6 +123,61 @@ TokenizerData::Model tokenizer_model(const Keys& keys) {
   keys.fail(kKey, "is \"" + *name + "\", which is not supported", "supported are \"gpt2\" and \"llama\"");
 }
 
+RopeScaling rope_scaling(const Keys& keys, const std::string& prefix, const ModelConfig& config) {
+  RopeScaling scaling;
+  const std::string key = prefix + "rope.scaling.";
+  const std::string type = keys.text(key + "type").value_or("none");
+  const auto number = [&](const std::string& name, double otherwise) {
+    return static_cast<float>(keys.number(key + name).value_or(otherwise));
+  };
+  if (type == "none") return scaling;
+  if (type != "linear" && type != "yarn") {
+    keys.fail(key + "type", "is \"" + type + "\", which is not supported",
+              "supported are linear and yarn, and llama3's rope_freqs");
+  }
+  scaling.kind = type == "yarn" ? RopeScaling::Kind::kYarn : RopeScaling::Kind::kLinear;
+  scaling.factor = number("factor", 1.0);
+  if (!(scaling.factor > 0.0f)) keys.fail(key + "factor", "is not positive", "the header is damaged");
+  scaling.original_context = number("original_context_length", static_cast<double>(config.context_length));
+  // GGUF's factor multiplies what YaRN's paper gives.
+  scaling.attention_factor = number("attn_factor", 1.0) * (0.1f * std::log(scaling.factor) + 1.0f);
+  scaling.beta_fast = number("yarn_beta_fast", 32.0);
+  scaling.beta_slow = number("yarn_beta_slow", 1.0);
+  return scaling;
+}
+
+// Gemma's files leave out what all its sizes but the 27 B share: there a query is scaled by its head's share
+// of the hidden length.
+float gemma_attention_scale(const ModelConfig& config) {
+  const bool largest = config.layers == (config.architecture == "gemma2" ? 46 : 62);
+  return 1.0f / std::sqrt(static_cast<float>(largest ? config.hidden / config.heads : config.head_dim));
+}
+
+void read_variants(const Keys& keys, const std::string& prefix, ModelConfig& config) {
+  const auto number = [&](const char* name, float otherwise) {
+    return static_cast<float>(keys.number(prefix + name).value_or(otherwise));
+  };
+  const bool gemma = config.architecture == "gemma2" || config.architecture == "gemma3";
+  config.sliding_window = keys.length(prefix + "attention.sliding_window").value_or(0);
+  config.full_attention_every = keys.length(prefix + "attention.sliding_window_pattern")
+                                    .value_or(config.architecture == "gemma2"   ? 2
+                                              : config.architecture == "gemma3" ? 6
+                                                                                : 0);
+  config.rope_theta_sliding = number("rope.freq_base_swa", config.architecture == "gemma3" ? 10000.0f : 0.0f);
+  config.attention_scale = number("attention.scale", gemma ? gemma_attention_scale(config) : 0.0f);
+  config.attention_softcap = number("attn_logit_softcapping", 0.0f);
+  config.logit_softcap = number("final_logit_softcapping", 0.0f);
+  config.embedding_scale =
+      number("embedding_scale", gemma ? std::sqrt(static_cast<float>(config.hidden)) : 1.0f);
+  config.residual_scale = number("residual_scale", 1.0f);
+  config.logit_scale = 1.0f / number("logit_scale", 1.0f);
+  config.experts = keys.length(prefix + "expert_count").value_or(0);
+  config.experts_used = keys.length(prefix + "expert_used_count").value_or(0);
+  config.normalize_experts = keys.flag(prefix + "expert_weights_norm").value_or(true);
+  if (config.experts > 0)
+    config.feed_forward = keys.length(prefix + "expert_feed_forward_length").value_or(config.feed_forward);
+}
+
 }  // namespace
 
 ModelConfig config_from_gguf(const GgufMetadata& metadata, std::span<const TensorView> tensors,
@@ -151,15 +207,52 @@ ModelConfig config_from_gguf(const GgufMetadata& metadata, std::span<const Tenso
   config.rope_theta = static_cast<float>(keys.number(prefix + "rope.freq_base").value_or(10000.0));
   config.rms_eps =
       static_cast<float>(keys.number(prefix + "attention.layer_norm_rms_epsilon").value_or(1e-5));
-  const std::string scaling = keys.text(prefix + "rope.scaling.type").value_or("none");
-  if (scaling != "none") {
-    keys.fail(prefix + "rope.scaling.type", "is \"" + scaling + "\", which is not supported",
-              "give a model without RoPE scaling or with llama3's rope_freqs");
-  }
+  config.rope_scaling = rope_scaling(keys, prefix, config);
   config.vocab = vocabulary(keys, prefix, tensors);
   config.tied_embeddings = find_tensor(tensors, "output.weight") == nullptr;
+  read_variants(keys, prefix, config);
   return config;
 }
+
+namespace {
+
+/// Whatever differs from its default.
+void write_variants(const ModelConfig& config, GgufMetadata& keys) {
+  const std::string prefix = config.architecture + ".";
+  const auto length = [&](const char* name, std::int64_t value) {
+    if (value != 0) keys[prefix + name] = GgufValue::of(static_cast<std::uint32_t>(value));
+  };
+  const auto number = [&](const char* name, float value, float otherwise) {
+    if (value != otherwise) keys[prefix + name] = GgufValue::of(value);
+  };
+  length("attention.sliding_window", config.sliding_window);
+  length("attention.sliding_window_pattern", config.full_attention_every);
+  number("rope.freq_base_swa", config.rope_theta_sliding, 0.0f);
+  number("attention.scale", config.attention_scale, 0.0f);
+  number("attn_logit_softcapping", config.attention_softcap, 0.0f);
+  number("final_logit_softcapping", config.logit_softcap, 0.0f);
+  number("embedding_scale", config.embedding_scale, 1.0f);
+  number("residual_scale", config.residual_scale, 1.0f);
+  number("logit_scale", 1.0f / config.logit_scale, 1.0f);
+  length("expert_count", config.experts);
+  length("expert_used_count", config.experts_used);
+  if (config.experts > 0) length("expert_feed_forward_length", config.feed_forward);
+  if (!config.normalize_experts) keys[prefix + "expert_weights_norm"] = GgufValue::of_bool(false);
+  const RopeScaling& scaling = config.rope_scaling;
+  if (scaling.kind == RopeScaling::Kind::kNone) return;
+  const bool yarn = scaling.kind == RopeScaling::Kind::kYarn;
+  keys[prefix + "rope.scaling.type"] = GgufValue::of_text(yarn ? "yarn" : "linear");
+  number("rope.scaling.factor", scaling.factor, 0.0f);
+  if (!yarn) return;
+  length("rope.scaling.original_context_length", static_cast<std::int64_t>(scaling.original_context));
+  if (scaling.attention_factor != 0.0f)
+    number("rope.scaling.attn_factor", scaling.attention_factor / (0.1f * std::log(scaling.factor) + 1.0f),
+           1.0f);
+  number("rope.scaling.yarn_beta_fast", scaling.beta_fast, 32.0f);
+  number("rope.scaling.yarn_beta_slow", scaling.beta_slow, 1.0f);
+}
+
+}  // namespace
 
 TokenizerData tokenizer_from_gguf(const GgufMetadata& metadata, const std::string& file) {
   const Keys keys(metadata, file);
@@ -228,6 +321,8 @@ GgufMetadata gguf_from_model(const ModelConfig& config, const TokenizerData& tok
   set_length(prefix + "vocab_size", config.vocab);
   keys[prefix + "rope.freq_base"] = GgufValue::of(config.rope_theta);
   keys[prefix + "attention.layer_norm_rms_epsilon"] = GgufValue::of(config.rms_eps);
+
+  write_variants(config, keys);
 
   const bool sentence_piece = tokenizer.model == TokenizerData::Model::kSentencePiece;
   keys["tokenizer.ggml.model"] = GgufValue::of_text(sentence_piece ? "llama" : "gpt2");

@@ -1,36 +1,24 @@
 #include "engine/formats/hf_config.h"
 
-#include <algorithm>
-#include <array>
 #include <cmath>
 #include <numbers>
-#include <string_view>
+#include <string>
+
+#include "engine/formats/hf_architecture.h"
 
 namespace stepdown::formats {
 namespace {
 
-struct Architecture {
-  std::string_view model_type;  ///< config.json's
-  std::string_view gguf;
-};
-// Mistral's decoder is Llama's, apart from the sliding window.
-constexpr std::array kArchitectures = {Architecture{"llama", "llama"}, Architecture{"mistral", "llama"}};
-
-std::string architecture_of(const JsonView& config) {
-  const JsonView type = config.required("model_type");
-  const std::string name = type.text();
-  const auto* row = std::ranges::find(kArchitectures, name, &Architecture::model_type);
-  if (row != kArchitectures.end()) return std::string(row->gguf);
-  type.fail("architecture \"" + name + "\" is not supported", "supported are llama and mistral");
-}
-
-void refuse_variants(const JsonView& config) {
+void refuse_variants(const JsonView& config, const HfArchitecture& architecture) {
   for (const char* bias : {"attention_bias", "mlp_bias"}) {
     const auto field = config.member(bias);
     if (field && field->boolean()) field->fail("biases are not supported", "give a model without them");
   }
-  if (const auto act = config.member("hidden_act"); act && act->text() != "silu") {
-    act->fail("activation \"" + act->text() + "\" is not supported", "supported is \"silu\"");
+  const bool gelu = architecture.norms_from_one;  // Gemma's
+  const std::string wanted = gelu ? "gelu_pytorch_tanh" : "silu";
+  const auto act = config.member(gelu ? "hidden_activation" : "hidden_act");
+  if (act && act->text() != wanted) {
+    act->fail("activation \"" + act->text() + "\" is not supported", "supported is \"" + wanted + "\"");
   }
 }
 
@@ -66,6 +54,24 @@ std::vector<float> llama3_factors(const JsonView& rope, double theta, std::int64
   return factors;
 }
 
+RopeScaling scaling_of(const JsonView& rope, const std::string& type, const ModelConfig& model) {
+  RopeScaling scaling;
+  scaling.kind = type == "yarn" ? RopeScaling::Kind::kYarn : RopeScaling::Kind::kLinear;
+  scaling.factor = static_cast<float>(rope.required("factor").number());
+  if (!(scaling.factor > 0.0f)) rope.fail("the factor is not positive", "the file is damaged");
+  if (scaling.kind == RopeScaling::Kind::kLinear) return scaling;
+  for (const char* unknown : {"mscale", "mscale_all_dim"}) {
+    if (const auto field = rope.member(unknown))
+      field->fail("is not supported", "give attention_factor instead");
+  }
+  scaling.original_context = static_cast<float>(
+      rope.number("original_max_position_embeddings", static_cast<double>(model.context_length)));
+  scaling.attention_factor = static_cast<float>(rope.number("attention_factor", 0.0));
+  scaling.beta_fast = static_cast<float>(rope.number("beta_fast", 32.0));
+  scaling.beta_slow = static_cast<float>(rope.number("beta_slow", 1.0));
+  return scaling;
+}
+
 void read_rope(const JsonView& config, HfConfig& result) {
   const auto rope = rope_settings(config);
   double theta = config.number("rope_theta", 10000.0);
@@ -74,10 +80,14 @@ void read_rope(const JsonView& config, HfConfig& result) {
   if (!rope) return;
   const std::string type = rope->text("rope_type", rope->text("type", "default"));
   if (type == "default") return;
-  if (type != "llama3") {
-    rope->fail("RoPE scaling \"" + type + "\" is not supported", "supported are \"default\" and \"llama3\"");
+  if (type == "llama3") {
+    result.rope_factors = llama3_factors(*rope, theta, result.model.rope_dim);
+  } else if (type == "linear" || type == "yarn") {
+    result.model.rope_scaling = scaling_of(*rope, type, result.model);
+  } else {
+    rope->fail("RoPE scaling \"" + type + "\" is not supported",
+               "supported are \"default\", \"linear\", \"llama3\" and \"yarn\"");
   }
-  result.rope_factors = llama3_factors(*rope, theta, result.model.rope_dim);
 }
 
 }  // namespace
@@ -85,8 +95,9 @@ void read_rope(const JsonView& config, HfConfig& result) {
 HfConfig config_from_hf(const JsonView& config) {
   HfConfig result;
   ModelConfig& model = result.model;
-  model.architecture = architecture_of(config);
-  refuse_variants(config);
+  const HfArchitecture& architecture = hf_architecture(config);
+  model.architecture = architecture.gguf;
+  refuse_variants(config, architecture);
   model.vocab = config.required("vocab_size").positive();
   model.layers = config.required("num_hidden_layers").positive();
   model.hidden = config.required("hidden_size").positive();
@@ -102,12 +113,9 @@ HfConfig config_from_hf(const JsonView& config) {
     config.fail("head_dim is not even", "the file is damaged");
   model.rope_dim = model.head_dim;
   model.context_length = config.required("max_position_embeddings").positive();
-  if (const auto window = config.member("sliding_window")) {
-    // Inside one window the sliding attention is the full one, so that far the model is exact.
-    model.context_length = std::min(model.context_length, window->positive());
-  }
   model.rms_eps = static_cast<float>(config.number("rms_norm_eps", 1e-6));
-  model.tied_embeddings = config.boolean("tie_word_embeddings", false);
+  model.tied_embeddings = config.boolean("tie_word_embeddings", architecture.tied_by_default);
+  if (architecture.read != nullptr) architecture.read(config, model);
   read_rope(config, result);
   return result;
 }

@@ -25,13 +25,23 @@ using Stored = HfCheckpoint::Stored;
 std::vector<std::byte> widen_to_f32(const TensorView& tensor) {
   const auto count = static_cast<std::size_t>(tensor.rows() * tensor.columns());
   std::vector<std::byte> result(count * sizeof(float));
-  for (std::size_t i = 0; i < count; ++i) {
+  if (tensor.type == DType::kF32) std::memcpy(result.data(), tensor.data.data(), result.size());
+  for (std::size_t i = 0; i < count && tensor.type != DType::kF32; ++i) {
     std::uint16_t bits;
     std::memcpy(&bits, tensor.data.data() + i * sizeof(bits), sizeof(bits));
     const float value = tensor.type == DType::kF16 ? f16_to_f32(bits) : bf16_to_f32(bits);
     std::memcpy(result.data() + i * sizeof(float), &value, sizeof(float));
   }
   return result;
+}
+
+void add_one(std::vector<std::byte>& floats) {
+  for (std::size_t at = 0; at < floats.size(); at += sizeof(float)) {
+    float value = 0.0f;
+    std::memcpy(&value, floats.data() + at, sizeof value);
+    value += 1.0f;
+    std::memcpy(floats.data() + at, &value, sizeof value);
+  }
 }
 
 bool is_plain(DType type) {
@@ -87,7 +97,13 @@ class HfModel final : public ModelFile {
                            std::to_string(stored.size()) + " tensors",
                        (folder / "config.json").string(), "give the config.json of this checkpoint");
     }
-    for (const HfTensor& expected : hf_tensors(config_)) take_tensor(expected, stored, folder);
+    for (const HfTensor& expected : hf_tensors(config_)) {
+      if (expected.experts > 0) {
+        take_experts(expected, stored, folder);
+      } else {
+        take_tensor(expected, stored, folder);
+      }
+    }
     for (const auto& [name, tensor] : stored) {
       if (hf_tensor_is_redundant(name, config_)) continue;
       throw InputError("tensor '" + name + "' does not belong to a " + config_.architecture + " decoder",
@@ -113,6 +129,27 @@ class HfModel final : public ModelFile {
     }
   }
 
+  /// One tensor of all experts, as GGUF holds them.
+  void take_experts(const HfTensor& expected, HfCheckpoint::Tensors& stored, const fs::path& folder) {
+    TensorView whole;
+    std::vector<std::byte> bytes;
+    for (std::int64_t expert = 0; expert < expected.experts; ++expert) {
+      HfTensor one = expected;
+      one.hf.replace(one.hf.find("{e}"), 3, std::to_string(expert));
+      take_tensor(one, stored, folder);
+      const TensorView part = tensors_.back();
+      tensors_.pop_back();
+      if (expert > 0 && part.type != whole.type)
+        throw InputError("experts differ in type", folder.string() + ": tensor '" + one.hf + "'",
+                         "convert the checkpoint to one type");
+      whole = part;
+      bytes.insert(bytes.end(), part.data.begin(), part.data.end());
+      release(part);
+    }
+    whole.shape.insert(whole.shape.begin(), expected.experts);
+    own(std::move(whole), std::move(bytes));
+  }
+
   void take_plain(const HfTensor& expected, const Stored& stored) {
     TensorView view = stored.view;
     if (view.shape != expected.shape) {
@@ -123,9 +160,10 @@ class HfModel final : public ModelFile {
     view.name = expected.gguf;
     if (expected.permuted_heads > 0) {
       own(view, permute_rope_rows(view, expected.permuted_heads));
-    } else if (view.shape.size() == 1 && view.type != DType::kF32) {
+    } else if (view.shape.size() == 1 && (view.type != DType::kF32 || expected.plus_one)) {
       auto widened = widen_to_f32(view);
       view.type = DType::kF32;
+      if (expected.plus_one) add_one(widened);
       own(view, std::move(widened));
     } else {
       tensors_.push_back(std::move(view));

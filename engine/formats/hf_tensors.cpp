@@ -1,72 +1,33 @@
 #include "engine/formats/hf_tensors.h"
 
-#include <array>
 #include <cstring>
 #include <string_view>
 
+#include "engine/formats/hf_architecture.h"
+
 namespace stepdown::formats {
-namespace {
-
-using Length = std::int64_t (*)(const ModelConfig&);
-
-std::int64_t hidden(const ModelConfig& c) {
-  return c.hidden;
-}
-std::int64_t feed_forward(const ModelConfig& c) {
-  return c.feed_forward;
-}
-std::int64_t query_rows(const ModelConfig& c) {
-  return c.heads * c.head_dim;
-}
-std::int64_t key_rows(const ModelConfig& c) {
-  return c.kv_heads * c.head_dim;
-}
-std::int64_t heads(const ModelConfig& c) {
-  return c.heads;
-}
-std::int64_t kv_heads(const ModelConfig& c) {
-  return c.kv_heads;
-}
-
-struct LayerTensor {
-  std::string_view hf;
-  std::string_view gguf;
-  Length rows;
-  Length columns;         ///< nullptr: a vector
-  Length permuted_heads;  ///< nullptr: as it is
-};
-
-constexpr std::array kLayer = {
-    LayerTensor{"input_layernorm", "attn_norm", hidden, nullptr, nullptr},
-    LayerTensor{"self_attn.q_proj", "attn_q", query_rows, hidden, heads},
-    LayerTensor{"self_attn.k_proj", "attn_k", key_rows, hidden, kv_heads},
-    LayerTensor{"self_attn.v_proj", "attn_v", key_rows, hidden, nullptr},
-    LayerTensor{"self_attn.o_proj", "attn_output", hidden, query_rows, nullptr},
-    LayerTensor{"post_attention_layernorm", "ffn_norm", hidden, nullptr, nullptr},
-    LayerTensor{"mlp.gate_proj", "ffn_gate", feed_forward, hidden, nullptr},
-    LayerTensor{"mlp.up_proj", "ffn_up", feed_forward, hidden, nullptr},
-    LayerTensor{"mlp.down_proj", "ffn_down", hidden, feed_forward, nullptr},
-};
-
-}  // namespace
 
 std::vector<HfTensor> hf_tensors(const ModelConfig& config) {
+  const HfArchitecture& architecture = hf_architecture(config);
   std::vector<HfTensor> all;
   if (!config.tied_embeddings)
     all.push_back({"lm_head.weight", "output.weight", {config.vocab, config.hidden}});
   all.push_back({"model.embed_tokens.weight", "token_embd.weight", {config.vocab, config.hidden}});
   for (std::int64_t layer = 0; layer < config.layers; ++layer) {
     const std::string number = std::to_string(layer);
-    for (const LayerTensor& row : kLayer) {
-      HfTensor tensor{"model.layers." + number + "." + std::string(row.hf) + ".weight",
-                      "blk." + number + "." + std::string(row.gguf) + ".weight",
+    for (const HfLayerTensor& row : architecture.layer) {
+      HfTensor tensor{"model.layers." + number + "." + std::string(row.hf),
+                      "blk." + number + "." + std::string(row.gguf),
                       {row.rows(config)}};
       if (row.columns != nullptr) tensor.shape.push_back(row.columns(config));
       if (row.permuted_heads != nullptr) tensor.permuted_heads = row.permuted_heads(config);
+      tensor.plus_one = architecture.norms_from_one && row.columns == nullptr;
+      if (row.hf.find("{e}") != std::string_view::npos) tensor.experts = config.experts;
       all.push_back(std::move(tensor));
     }
   }
   all.push_back({"model.norm.weight", "output_norm.weight", {config.hidden}});
+  all.back().plus_one = architecture.norms_from_one;
   return all;
 }
 

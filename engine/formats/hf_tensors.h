@@ -15,7 +15,9 @@ struct HfTensor {
   std::string gguf;
   std::vector<std::int64_t> shape;
   std::int64_t permuted_heads =
-      0;  ///< of q and k: rows go from half-split to interleaved RoPE order; 0: as they are
+      0;                  ///< of q and k: rows go from half-split to interleaved RoPE order; 0: as they are
+  bool plus_one = false;  ///< stored as the difference from 1
+  std::int64_t experts = 0;  ///< so many tensors, "{e}" numbered in `hf`, become one with a dimension more
 };
 
 /// Every tensor that a checkpoint of this configuration must hold, in GGUF's customary order.

@@ -15,6 +15,18 @@
 
 namespace stepdown::formats {
 
+/// How rotary frequencies are stretched to a longer context. Llama 3's scheme is no kind of it: its factors
+/// are a tensor, rope_freqs.weight.
+struct RopeScaling {
+  enum class Kind { kNone, kLinear, kYarn };
+  Kind kind = Kind::kNone;
+  float factor = 1.0f;
+  float original_context = 0.0f;  ///< YaRN: the context the model was first trained with
+  float attention_factor = 0.0f;  ///< YaRN: of cosines and sines; 0: 0.1·ln(factor) + 1
+  float beta_fast = 32.0f;
+  float beta_slow = 1.0f;
+};
+
 /// What a decoder needs to know, whatever file it came from. Lengths in elements.
 struct ModelConfig {
   std::string architecture;  ///< GGUF's name: "llama", "qwen2", …
@@ -31,6 +43,21 @@ struct ModelConfig {
   float rope_theta = 10000.0f;
   float rms_eps = 1e-5f;
   bool tied_embeddings = false;
+
+  // What only some architectures have; the defaults are none.
+  RopeScaling rope_scaling;
+  float rope_theta_sliding = 0.0f;        ///< of layers with a window, unscaled; 0: as the others
+  std::int64_t sliding_window = 0;        ///< tokens that a sliding layer sees; 0: all layers see everything
+  std::int64_t full_attention_every = 0;  ///< every n-th layer sees everything; 0: all layers slide
+  float attention_scale = 0.0f;           ///< 0: 1/√head_dim
+  float attention_softcap = 0.0f;         ///< scores become cap·tanh(score/cap); 0: they stay
+  float logit_softcap = 0.0f;
+  float embedding_scale = 1.0f;
+  float residual_scale = 1.0f;  ///< of each block's output
+  float logit_scale = 1.0f;
+  std::int64_t experts = 0;  ///< of each feed-forward block; 0: dense
+  std::int64_t experts_used = 0;
+  bool normalize_experts = true;  ///< the chosen experts' weights sum to 1
 };
 
 /// The tokenizer as the file states it; engine/tokenizer makes it work.

@@ -57,6 +57,8 @@ struct Operations {
   void (*rms_norm)(const float* row, const float* weight, float epsilon, std::int64_t count, float* out);
   /// gate = silu(gate) · up.
   void (*silu_multiply)(float* gate, const float* up, std::int64_t count);
+  /// gate = gelu(gate) · up, by GELU's tanh form.
+  void (*gelu_multiply)(float* gate, const float* up, std::int64_t count);
   /// In place; the maximum is subtracted first.
   void (*softmax)(float* row, std::int64_t count);
   Distribution (*summarize)(const float* logits, std::int64_t count);

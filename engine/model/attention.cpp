@@ -18,6 +18,7 @@ struct Attention::Call {
   const kernels::Operations& operations;
   kernels::PlainTile product;
   std::int64_t layer;
+  const AttentionRule& rule;
   const float* queries;
   std::int64_t query_stride;
   float* out;
@@ -41,10 +42,11 @@ Attention::Attention(const KvCache& cache, std::int64_t heads, std::int64_t cont
 }
 
 void Attention::run(kernels::ThreadPool& pool, const kernels::Operations& operations, std::int64_t layer,
-                    std::span<const SequenceSlice> slices, const float* queries, std::int64_t query_stride,
-                    float* out, std::int64_t out_stride) {
+                    const AttentionRule& rule, std::span<const SequenceSlice> slices, const float* queries,
+                    std::int64_t query_stride, float* out, std::int64_t out_stride) {
   plan(slices);
-  const Call call{operations, cache_.tile_product(operations), layer, queries, query_stride, out, out_stride};
+  const Call call{operations, cache_.tile_product(operations), layer, rule, queries, query_stride, out,
+                  out_stride};
   pool.each(static_cast<std::int64_t>(items_.size()), [&](std::int64_t index, int worker) {
     attend(call, items_[static_cast<std::size_t>(index)], scratch_[static_cast<std::size_t>(worker)]);
   });
@@ -67,14 +69,13 @@ void Attention::plan(std::span<const SequenceSlice> slices) {
 
 void Attention::attend(const Call& call, const Item& item, Scratch& scratch) const {
   const std::int64_t dimensions = cache_.shape().head_dim;
-  const float scale = 1.0f / std::sqrt(static_cast<float>(dimensions));
   const std::int64_t width = group_ * dimensions;  // a group's heads lie side by side
   for (std::int64_t token = 0; token < item.count; ++token) {
     const float* from = call.queries + (item.row + token) * call.query_stride + item.head * width;
     float* to = scratch.queries.data() + token * width;
-    for (std::int64_t i = 0; i < width; ++i) to[i] = from[i] * scale;
+    for (std::int64_t i = 0; i < width; ++i) to[i] = from[i] * call.rule.scale;
   }
-  const std::int64_t visible = score(call, item, scratch);
+  const Visible visible = score(call, item, scratch);
   weigh(call, item, visible, scratch);
   for (std::int64_t token = 0; token < item.count; ++token) {
     float* to = call.out + (item.row + token) * call.out_stride + item.head * width;
@@ -85,13 +86,16 @@ void Attention::attend(const Call& call, const Item& item, Scratch& scratch) con
   }
 }
 
-// Probabilities of every visible token for each query row; returns how many tokens the last row sees.
-std::int64_t Attention::score(const Call& call, const Item& item, Scratch& scratch) const {
+// Probabilities of every visible token for each query row.
+Attention::Visible Attention::score(const Call& call, const Item& item, Scratch& scratch) const {
   const std::int64_t rows = item.count * group_;
   const std::int64_t dimensions = cache_.shape().head_dim;
   const std::int64_t first = item.slice->position + item.token;
-  const std::int64_t visible = first + item.count;
-  for (std::int64_t token = 0; token < visible; token += kTileRows) {
+  const auto oldest = [&](std::int64_t position) {  // that a token at `position` sees
+    return call.rule.window > 0 ? std::max<std::int64_t>(0, position + 1 - call.rule.window) : 0;
+  };
+  const Visible visible{oldest(first) / kPage * kPage, first + item.count};
+  for (std::int64_t token = visible.begin; token < visible.end; token += kTileRows) {
     const std::int32_t page = item.slice->pages[static_cast<std::size_t>(token / kPage)];
     const std::byte* tile = cache_.key_tile(call.layer, page, item.head, token % kPage / kTileRows);
     float* out = scratch.scores.data() + token;
@@ -105,18 +109,25 @@ std::int64_t Attention::score(const Call& call, const Item& item, Scratch& scrat
   }
   for (std::int64_t row = 0; row < rows; ++row) {
     float* scores = scratch.scores.data() + row * score_stride_;
-    const std::int64_t sees = first + row / group_ + 1;
-    call.operations.softmax(scores, sees);
-    std::fill(scores + sees, scores + visible, 0.0f);
+    const std::int64_t position = first + row / group_;
+    const std::int64_t begin = oldest(position);
+    const std::int64_t end = position + 1;
+    if (call.rule.softcap > 0.0f) {
+      for (std::int64_t i = begin; i < end; ++i)
+        scores[i] = call.rule.softcap * std::tanh(scores[i] / call.rule.softcap);
+    }
+    call.operations.softmax(scores + begin, end - begin);
+    std::fill(scores + visible.begin, scores + begin, 0.0f);
+    std::fill(scores + end, scores + visible.end, 0.0f);
   }
   return visible;
 }
 
-void Attention::weigh(const Call& call, const Item& item, std::int64_t visible, Scratch& scratch) const {
+void Attention::weigh(const Call& call, const Item& item, Visible visible, Scratch& scratch) const {
   const std::int64_t rows = item.count * group_;
-  for (std::int64_t token = 0; token < visible; token += kPage) {
+  for (std::int64_t token = visible.begin; token < visible.end; token += kPage) {
     const std::int32_t page = item.slice->pages[static_cast<std::size_t>(token / kPage)];
-    const std::int64_t count = std::min(kPage, visible - token);
+    const std::int64_t count = std::min(kPage, visible.end - token);
     float* weights = scratch.scores.data() + token;
     if (cache_.type() == KvType::kInt8) {
       const std::uint16_t* scales = cache_.value_scales(call.layer, page, item.head);
@@ -130,7 +141,7 @@ void Attention::weigh(const Call& call, const Item& item, std::int64_t visible, 
     }
     for (std::int64_t tile = 0; tile < padded_dim_ / kTileRows; ++tile) {
       call.product(cache_.value_tile(call.layer, page, item.head, tile), count, weights, score_stride_, rows,
-                   scratch.out.data() + tile * kTileRows, padded_dim_, token > 0);
+                   scratch.out.data() + tile * kTileRows, padded_dim_, token > visible.begin);
     }
   }
 }

@@ -16,7 +16,14 @@ struct SequenceSlice {
   std::span<const std::int32_t> pages;  ///< the sequence's pages, in order, up to its last token
 };
 
-/// Causal grouped-query attention over a paged cache: softmax(q·k / √head_dim)·v, in float.
+/// What one layer's attention does with its scores.
+struct AttentionRule {
+  float scale = 1.0f;       ///< of q·k
+  float softcap = 0.0f;     ///< scores become cap·tanh(score/cap); 0: they stay
+  std::int64_t window = 0;  ///< tokens that a token sees, itself among them; 0: all before it
+};
+
+/// Causal grouped-query attention over a paged cache: softmax(scale·q·k)·v, in float.
 /// The paper's name for the layout is PagedAttention (Kwon et al. 2023).
 class Attention {
  public:
@@ -24,8 +31,8 @@ class Attention {
 
   /// One layer: queries and out are [row][out_stride or query_stride]; rows follow the slices' tokens.
   void run(kernels::ThreadPool& pool, const kernels::Operations& operations, std::int64_t layer,
-           std::span<const SequenceSlice> slices, const float* queries, std::int64_t query_stride, float* out,
-           std::int64_t out_stride);
+           const AttentionRule& rule, std::span<const SequenceSlice> slices, const float* queries,
+           std::int64_t query_stride, float* out, std::int64_t out_stride);
 
  private:
   // A block of consecutive query tokens of one slice for one key-value head.
@@ -45,8 +52,13 @@ class Attention {
   struct Call;
   void plan(std::span<const SequenceSlice> slices);
   void attend(const Call& call, const Item& item, Scratch& scratch) const;
-  std::int64_t score(const Call& call, const Item& item, Scratch& scratch) const;
-  void weigh(const Call& call, const Item& item, std::int64_t visible, Scratch& scratch) const;
+  /// The tokens whose keys an item needs: from a page's first to its last token's own.
+  struct Visible {
+    std::int64_t begin;
+    std::int64_t end;
+  };
+  Visible score(const Call& call, const Item& item, Scratch& scratch) const;
+  void weigh(const Call& call, const Item& item, Visible visible, Scratch& scratch) const;
 
   const KvCache& cache_;
   std::int64_t group_;         ///< query heads per key-value head

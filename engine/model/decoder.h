@@ -29,6 +29,8 @@ class Decoder {
   virtual void forward(std::span<const SequenceSlice> slices) = 0;
   /// Logits of rows of the last forward(), numbered over its slices' tokens: out is [rows.size()][vocab].
   virtual void logits(std::span<const std::int64_t> rows, float* out) = 0;
+  /// The last layer's normed output for one of those rows, [hidden]: what embeddings are made of.
+  virtual void hidden(std::int64_t row, float* out) = 0;
   /// Bytes of repacked weights.
   virtual std::size_t weight_bytes() const = 0;
 };

@@ -32,7 +32,16 @@ const TensorView& WeightLoader::tensor(const std::string& name, std::int64_t row
 
 void WeightLoader::matrix(const std::string& name, std::int64_t rows, std::int64_t columns,
                           kernels::PackedMatrix& target) {
-  pending_.push_back({&tensor(name, rows, columns), &target});
+  pending_.push_back({tensor(name, rows, columns), &target});
+}
+
+void WeightLoader::matrix(const std::string& name, std::int64_t rows, std::int64_t columns,
+                          kernels::PackedMatrix& target, Slice slice) {
+  TensorView view = tensor(name, rows * slice.count, columns);
+  const std::size_t bytes = view.data.size() / static_cast<std::size_t>(slice.count);
+  view.shape = {rows, columns};
+  view.data = view.data.subspan(static_cast<std::size_t>(slice.index) * bytes, bytes);
+  pending_.push_back({std::move(view), &target});
 }
 
 std::vector<float> WeightLoader::vector(const std::string& name, std::int64_t count) const {
@@ -51,15 +60,15 @@ kernels::PageBuffer WeightLoader::pack(kernels::ThreadPool& pool) {
   std::size_t total = 0;
   for (const Pending& item : pending_) {
     offsets.push_back(total);
-    total += kernels::PackedMatrix::packed_bytes(*item.tensor);
+    total += kernels::PackedMatrix::packed_bytes(item.tensor);
   }
   kernels::PageBuffer buffer(total, kernels::PageBuffer::Pages::kHuge);
   const std::span<std::byte> memory(buffer.data(), buffer.size());
   pool.each(static_cast<std::int64_t>(pending_.size()), [&](std::int64_t index, int /*worker*/) {
     const auto at = static_cast<std::size_t>(index);
     const Pending& item = pending_[at];
-    *item.target = kernels::PackedMatrix(*item.tensor, memory.subspan(offsets[at]));
-    file_.release(*item.tensor);
+    *item.target = kernels::PackedMatrix(item.tensor, memory.subspan(offsets[at]));
+    file_.release(item.tensor);
   });
   return buffer;
 }

@@ -22,6 +22,13 @@ class WeightLoader {
   /// `target` is filled by pack(). Throws InputError when the tensor is missing or has another shape.
   void matrix(const std::string& name, std::int64_t rows, std::int64_t columns,
               kernels::PackedMatrix& target);
+  /// One of the equal matrices that a tensor of three dimensions holds.
+  struct Slice {
+    std::int64_t index;
+    std::int64_t count;
+  };
+  void matrix(const std::string& name, std::int64_t rows, std::int64_t columns, kernels::PackedMatrix& target,
+              Slice slice);
   /// A vector of floats, at once.
   std::vector<float> vector(const std::string& name, std::int64_t count) const;
   /// The named vector, or an empty one.
@@ -34,7 +41,7 @@ class WeightLoader {
 
  private:
   struct Pending {
-    const TensorView* tensor;
+    TensorView tensor;
     kernels::PackedMatrix* target;
   };
   const formats::ModelFile& file_;

@@ -107,7 +107,7 @@ void start(WorkerPool& pool, const formats::Imatrix& imatrix, const Slab& slab, 
 
 GgufPlan plan_preset(const formats::ModelFile& model, std::string_view preset_name, bool with_imatrix) {
   const Preset& preset = find_preset(preset_name);
-  if (model.config().architecture != "llama") {
+  if (model.config().architecture != "llama" || model.config().experts > 0) {
     throw InputError("architecture \"" + model.config().architecture + "\" cannot be quantized", "--model",
                      "supported is llama (with mistral and smollm)");
   }

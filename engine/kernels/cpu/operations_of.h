@@ -26,6 +26,7 @@ constexpr Operations operations_of(std::string_view name, bool (*supported)()) {
       .encode_row = encode_row<V>,
       .rms_norm = rms_norm<V>,
       .silu_multiply = silu_multiply<V>,
+      .gelu_multiply = gelu_multiply<V>,
       .softmax = softmax<V>,
       .summarize = summarize<V>,
   };

@@ -78,6 +78,19 @@ void silu_multiply(float* gate, const float* up, std::int64_t count) {
   });
 }
 
+// 0.5·x·(1 + tanh(u)) = x / (1 + exp(−2u)), u = √(2/π)·(x + 0.044715·x³).
+template <class V>
+void gelu_multiply(float* gate, const float* up, std::int64_t count) {
+  constexpr float kMinusTwice = -1.5957691216f;
+  each_vector<V>(count, [&](std::int64_t i, int lanes) {
+    const auto x = load_some<V>(gate + i, lanes, 0.0f);
+    const auto cube = V::multiply(V::multiply(x, x), V::multiply(x, V::broadcast(0.044715f)));
+    const auto exponent = V::multiply(V::add(x, cube), V::broadcast(kMinusTwice));
+    const auto gelu = V::divide(x, V::add(V::broadcast(1.0f), V::exp(exponent)));
+    store_some<V>(gate + i, lanes, V::multiply(gelu, load_some<V>(up + i, lanes, 0.0f)));
+  });
+}
+
 template <class V>
 float largest_of(const float* row, std::int64_t count) {
   auto largest = V::broadcast(row[0]);

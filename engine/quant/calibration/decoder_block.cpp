@@ -113,6 +113,11 @@ Matrix product(kernels::ThreadPool& pool, const Matrix& inputs, const Matrix& we
 
 DecoderBlock::DecoderBlock(const formats::ModelFile& model, std::int64_t index)
     : index_(index), config_(model.config()), angles_(frequencies(model)) {
+  const bool scaled = config_.rope_scaling.kind != formats::RopeScaling::Kind::kNone;
+  if (config_.architecture != "llama" || config_.experts > 0 || scaled) {
+    throw InputError("this method cannot follow architecture \"" + config_.architecture + "\"", "--model",
+                     "supported is llama, without experts or RoPE scaling other than llama3's");
+  }
   const std::string prefix = "blk." + std::to_string(index) + ".";
   for (const LinearName& each : kLinears) {
     linears_.push_back(

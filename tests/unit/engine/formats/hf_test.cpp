@@ -139,11 +139,15 @@ TEST(HuggingFace, LlamaThreeScalingBecomesFrequencyFactors) {
   EXPECT_EQ(config.rope_factors[3], 8.0f);
 }
 
-TEST(HuggingFace, SlidingWindowBoundsTheContext) {
+TEST(HuggingFace, MistralsLayersSlide) {
   HfFolder hf;
   hf.config["model_type"] = "mistral";
   hf.config["sliding_window"] = 32;
-  EXPECT_EQ(config_from_hf(JsonView::parse(hf.config.dump(), "config.json")).model.context_length, 32);
+  const ModelConfig model = config_from_hf(JsonView::parse(hf.config.dump(), "config.json")).model;
+  EXPECT_EQ(model.architecture, "llama");
+  EXPECT_EQ(model.sliding_window, 32);
+  EXPECT_EQ(model.full_attention_every, 0);
+  EXPECT_EQ(model.context_length, 64);
 }
 
 TEST(HuggingFace, BadFoldersAreOneClearError) {
@@ -153,7 +157,7 @@ TEST(HuggingFace, BadFoldersAreOneClearError) {
     const char* says;
   } cases[] = {
       {"architecture", [](HfFolder& f) { f.config["model_type"] = "gpt2"; },
-       "supported are llama and mistral"},
+       "supported are llama, mistral, mixtral"},
       {"missing field", [](HfFolder& f) { f.config.erase("hidden_size"); }, "'hidden_size' is missing"},
       {"wrong type", [](HfFolder& f) { f.config["hidden_size"] = "8"; }, "$.hidden_size: is no integer"},
       {"huge", [](HfFolder& f) { f.config["vocab_size"] = 1ULL << 63; }, "$.vocab_size: is too large"},
@@ -161,11 +165,11 @@ TEST(HuggingFace, BadFoldersAreOneClearError) {
       {"more layers", [](HfFolder& f) { f.config["num_hidden_layers"] = 2; },
        "model.layers.1.input_layernorm"},
       {"shape", [](HfFolder& f) { f.config["intermediate_size"] = 13; }, "its shape is not what config.json"},
-      {"yarn",
+      {"longrope",
        [](HfFolder& f) {
-         f.config["rope_scaling"] = {{"type", "yarn"}};
+         f.config["rope_scaling"] = {{"type", "longrope"}};
        },
-       "\"yarn\" is not supported"},
+       "\"longrope\" is not supported"},
       {"quantized",
        [](HfFolder& f) {
          f.config["quantization_config"] = {{"quant_method", "exl2"}};

@@ -1,0 +1,355 @@
+#include "engine/model/transformer.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "engine/base/error.h"
+#include "engine/kernels/dequantize.h"
+#include "engine/kernels/matmul.h"
+#include "engine/model/feed_forward.h"
+#include "engine/model/rope.h"
+#include "engine/model/weights.h"
+
+namespace stepdown::model {
+namespace {
+
+using kernels::Activations;
+using kernels::PackedMatrix;
+using kernels::Product;
+
+constexpr std::int64_t kLogitRows = 16;  // rows the output matrix is multiplied with at once
+constexpr std::int64_t kSerialRows = 4;  // fewer rows are not worth waking threads for
+
+/// Vectors are empty and matrices have no rows where an architecture has none.
+struct Layer {
+  std::vector<float> attention_norm, after_attention_norm;
+  std::vector<float> feed_forward_norm, after_feed_forward_norm;
+  std::vector<float> query_norm, key_norm;
+  std::vector<float> query_bias, key_bias, value_bias;
+  PackedMatrix query, key, value, output;
+  PackedMatrix joined;  ///< query, key and value in one
+  FeedForwardWeights feed_forward;
+  AttentionRule rule;
+  const Rope* rope = nullptr;  ///< null: no positions
+};
+
+void check(const formats::ModelConfig& config) {
+  const auto require = [](bool holds, const std::string& what) {
+    if (!holds) throw InputError(what, "model header", "convert the model again");
+  };
+  require(config.vocab > 0 && config.layers > 0 && config.hidden > 0 && config.feed_forward > 0,
+          "vocabulary, layers, hidden and feed-forward lengths must be positive");
+  require(config.heads > 0 && config.kv_heads > 0 && config.heads % config.kv_heads == 0,
+          "query heads must be a multiple of key-value heads");
+  require(config.head_dim > 0 && config.rope_dim > 0 && config.rope_dim % 2 == 0 &&
+              config.rope_dim <= config.head_dim,
+          "the rotary length must be even and at most a head's length");
+  require(config.experts == 0 || (config.experts_used > 0 && config.experts_used <= config.experts),
+          "a token must use at least one expert and at most all");
+  require(std::isfinite(config.logit_scale) && std::isfinite(config.attention_scale),
+          "scales must be finite");
+}
+
+void cap(float* values, std::int64_t count, float scale, float softcap) {
+  if (scale == 1.0f && softcap == 0.0f) return;
+  for (std::int64_t i = 0; i < count; ++i) {
+    values[i] *= scale;
+    if (softcap > 0.0f) values[i] = softcap * std::tanh(values[i] / softcap);
+  }
+}
+
+void add(float* values, const std::vector<float>& bias) {
+  for (std::size_t i = 0; i < bias.size(); ++i) values[i] += bias[i];
+}
+
+class Transformer final : public Decoder {
+ public:
+  Transformer(const Architecture& architecture, const formats::ModelFile& file, const DecoderOptions& options,
+              kernels::ThreadPool& pool)
+      : architecture_(architecture),
+        config_(file.config()),
+        pool_(pool),
+        loader_(file),
+        embeddings_(loader_.tensor("token_embd.weight", config_.vocab, config_.hidden)),
+        rope_(rope_frequencies(config_.rope_dim, config_.rope_theta,
+                               loader_.optional_vector("rope_freqs.weight", config_.rope_dim / 2),
+                               config_.rope_scaling),
+              architecture.rope, options.max_rows),
+        sliding_rope_(rope_frequencies(config_.rope_dim, config_.rope_theta_sliding, {}, {}),
+                      architecture.rope, config_.rope_theta_sliding > 0.0f ? options.max_rows : 0),
+        cache_({config_.layers, config_.kv_heads, config_.head_dim}, options.kv_type, options.kv_pages),
+        attention_(cache_, config_.heads, options.context, pool.threads()),
+        query_width_(config_.heads * config_.head_dim),
+        kv_width_(config_.kv_heads * config_.head_dim),
+        feed_forward_(config_, architecture.activation, options.max_rows),
+        stream_(static_cast<std::size_t>(options.max_rows * config_.hidden)),
+        queries_(static_cast<std::size_t>(options.max_rows * query_width_)),
+        keys_(static_cast<std::size_t>(options.max_rows * kv_width_)),
+        values_(keys_.size()),
+        normed_(options.max_rows, config_.hidden),
+        attended_(options.max_rows, query_width_),
+        final_(kLogitRows, config_.hidden) {
+    load();
+    if (architecture_.norm_after || config_.residual_scale != 1.0f) block_out_.resize(stream_.size());
+    if (layers_.front().joined.rows() > 0)
+      joined_.resize(static_cast<std::size_t>(options.max_rows * (query_width_ + 2 * kv_width_)));
+    kernels::dequantize_row(embeddings_.type, embedding(0),
+                            {stream(0), static_cast<std::size_t>(config_.hidden)});
+  }
+
+  void forward(std::span<const SequenceSlice> slices) override {
+    embed(slices);
+    for (std::int64_t i = 0; i < config_.layers; ++i) {
+      const Layer& layer = layers_[static_cast<std::size_t>(i)];
+      attention_block(i, layer, slices);
+      feed_forward_block(layer);
+    }
+  }
+
+  void logits(std::span<const std::int64_t> rows, float* out) override {
+    for (std::size_t done = 0; done < rows.size(); done += kLogitRows) {
+      const std::size_t count = std::min<std::size_t>(kLogitRows, rows.size() - done);
+      for (std::size_t i = 0; i < count; ++i)
+        norm_row(rows[done + i], output_norm_, final_, static_cast<std::int64_t>(i));
+      float* to = out + done * static_cast<std::size_t>(config_.vocab);
+      const Product product{&output_, to, config_.vocab};
+      kernels::multiply(pool_, operations_, final_, 0, static_cast<std::int64_t>(count), {&product, 1});
+      cap(to, static_cast<std::int64_t>(count) * config_.vocab, config_.logit_scale, config_.logit_softcap);
+    }
+  }
+
+  void hidden(std::int64_t row, float* out) override {
+    operations_.rms_norm(stream(row), output_norm_.data(), config_.rms_eps, config_.hidden, out);
+  }
+
+  std::size_t weight_bytes() const override { return weights_.size(); }
+
+ private:
+  void load() {
+    layers_.resize(static_cast<std::size_t>(config_.layers));
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+      const std::string prefix = "blk." + std::to_string(i) + ".";
+      load_norms(prefix, layers_[i]);
+      load_attention(prefix, layers_[i]);
+      set_rule(static_cast<std::int64_t>(i), layers_[i]);
+      feed_forward_.load(loader_, prefix, layers_[i].feed_forward);
+    }
+    output_norm_ = loader_.vector("output_norm.weight", config_.hidden);
+    const std::string head = loader_.has("output.weight") ? "output.weight" : "token_embd.weight";
+    loader_.matrix(head, config_.vocab, config_.hidden, output_);
+    weights_ = loader_.pack(pool_);
+  }
+
+  void load_norms(const std::string& prefix, Layer& layer) {
+    if (architecture_.norm_before) {
+      layer.attention_norm = loader_.vector(prefix + "attn_norm.weight", config_.hidden);
+      layer.feed_forward_norm = loader_.vector(prefix + "ffn_norm.weight", config_.hidden);
+    }
+    if (architecture_.norm_after) {
+      layer.after_attention_norm = loader_.vector(prefix + "post_attention_norm.weight", config_.hidden);
+      layer.after_feed_forward_norm = loader_.vector(prefix + "post_ffw_norm.weight", config_.hidden);
+    }
+    if (architecture_.query_key_norm != QueryKeyNorm::kNone) {
+      const bool all = architecture_.query_key_norm == QueryKeyNorm::kAll;
+      layer.query_norm = loader_.vector(prefix + "attn_q_norm.weight", all ? query_width_ : config_.head_dim);
+      layer.key_norm = loader_.vector(prefix + "attn_k_norm.weight", all ? kv_width_ : config_.head_dim);
+    }
+  }
+
+  void load_attention(const std::string& prefix, Layer& layer) {
+    if (loader_.has(prefix + "attn_qkv.weight")) {
+      loader_.matrix(prefix + "attn_qkv.weight", query_width_ + 2 * kv_width_, config_.hidden, layer.joined);
+    } else {
+      loader_.matrix(prefix + "attn_q.weight", query_width_, config_.hidden, layer.query);
+      loader_.matrix(prefix + "attn_k.weight", kv_width_, config_.hidden, layer.key);
+      loader_.matrix(prefix + "attn_v.weight", kv_width_, config_.hidden, layer.value);
+    }
+    layer.query_bias = loader_.optional_vector(prefix + "attn_q.bias", query_width_);
+    layer.key_bias = loader_.optional_vector(prefix + "attn_k.bias", kv_width_);
+    layer.value_bias = loader_.optional_vector(prefix + "attn_v.bias", kv_width_);
+    loader_.matrix(prefix + "attn_output.weight", config_.hidden, query_width_, layer.output);
+  }
+
+  void set_rule(std::int64_t index, Layer& layer) const {
+    const auto every = [index](std::int64_t n) { return n > 0 && (index + 1) % n == 0; };
+    const bool slides = config_.sliding_window > 0 && !every(config_.full_attention_every);
+    const float plain = 1.0f / std::sqrt(static_cast<float>(config_.head_dim));
+    layer.rule = {config_.attention_scale != 0.0f ? config_.attention_scale : plain,
+                  config_.attention_softcap, slides ? config_.sliding_window : 0};
+    if (!every(architecture_.unrotated_every))
+      layer.rope = slides && config_.rope_theta_sliding > 0.0f ? &sliding_rope_ : &rope_;
+  }
+
+  // Calls body(row) for every row of the step, on the pool when there are enough of them.
+  template <class Body>
+  void each_row(const Body& body) {
+    if (rows_ < kSerialRows) {
+      for (std::int64_t row = 0; row < rows_; ++row) body(row);
+    } else {
+      pool_.each(rows_, [&](std::int64_t row, int /*worker*/) { body(row); });
+    }
+  }
+
+  float* stream(std::int64_t row) { return stream_.data() + row * config_.hidden; }
+
+  void norm_row(std::int64_t row, const std::vector<float>& weight, Activations& into, std::int64_t at) {
+    if (weight.empty()) {
+      std::copy_n(stream(row), config_.hidden, into.row(at));
+    } else {
+      operations_.rms_norm(stream(row), weight.data(), config_.rms_eps, config_.hidden, into.row(at));
+    }
+    into.encode(operations_, at);
+  }
+
+  // Where a block writes, and whether it adds there: straight to the residual stream unless its output is
+  // changed first.
+  float* block_out() { return block_out_.empty() ? stream_.data() : block_out_.data(); }
+  bool adds_directly() const { return block_out_.empty(); }
+  void join_block(const std::vector<float>& norm) {
+    if (adds_directly()) return;
+    each_row([&](std::int64_t row) {
+      float* block = block_out_.data() + row * config_.hidden;
+      if (!norm.empty()) operations_.rms_norm(block, norm.data(), config_.rms_eps, config_.hidden, block);
+      float* to = stream(row);
+      for (std::int64_t i = 0; i < config_.hidden; ++i) to[i] += config_.residual_scale * block[i];
+    });
+  }
+
+  std::span<const std::byte> embedding(std::int32_t token) const {
+    const std::size_t bytes = embeddings_.data.size() / static_cast<std::size_t>(config_.vocab);
+    return embeddings_.data.subspan(static_cast<std::size_t>(token) * bytes, bytes);
+  }
+
+  void embed(std::span<const SequenceSlice> slices) {
+    const auto hidden = static_cast<std::size_t>(config_.hidden);
+    rows_ = 0;
+    for (const SequenceSlice& slice : slices) {
+      for (std::size_t i = 0; i < slice.tokens.size(); ++i, ++rows_) {
+        kernels::dequantize_row(embeddings_.type, embedding(slice.tokens[i]), {stream(rows_), hidden});
+        cap(stream(rows_), config_.hidden, config_.embedding_scale, 0.0f);
+        rope_.set(rows_, slice.position + static_cast<std::int64_t>(i));
+        if (config_.rope_theta_sliding > 0.0f)
+          sliding_rope_.set(rows_, slice.position + static_cast<std::int64_t>(i));
+      }
+    }
+  }
+
+  void attention_block(std::int64_t index, const Layer& layer, std::span<const SequenceSlice> slices) {
+    each_row([&](std::int64_t row) { norm_row(row, layer.attention_norm, normed_, row); });
+    project(layer);
+    place(index, layer, slices);
+    attention_.run(pool_, operations_, index, layer.rule, slices, queries_.data(), query_width_,
+                   attended_.row(0), query_width_);
+    each_row([&](std::int64_t row) { attended_.encode(operations_, row); });
+    const Product product{&layer.output, block_out(), config_.hidden, adds_directly()};
+    kernels::multiply(pool_, operations_, attended_, 0, rows_, {&product, 1});
+    join_block(layer.after_attention_norm);
+  }
+
+  void project(const Layer& layer) {
+    if (layer.joined.rows() == 0) {
+      const std::array products = {Product{&layer.query, queries_.data(), query_width_},
+                                   Product{&layer.key, keys_.data(), kv_width_},
+                                   Product{&layer.value, values_.data(), kv_width_}};
+      return kernels::multiply(pool_, operations_, normed_, 0, rows_, products);
+    }
+    const std::int64_t width = layer.joined.rows();
+    const Product product{&layer.joined, joined_.data(), width};
+    kernels::multiply(pool_, operations_, normed_, 0, rows_, {&product, 1});
+    each_row([&](std::int64_t row) {
+      const float* from = joined_.data() + row * width;
+      std::copy_n(from, query_width_, queries_.data() + row * query_width_);
+      std::copy_n(from + query_width_, kv_width_, keys_.data() + row * kv_width_);
+      std::copy_n(from + query_width_ + kv_width_, kv_width_, values_.data() + row * kv_width_);
+    });
+  }
+
+  // What is done to a row's queries and keys before they meet.
+  void finish_row(const Layer& layer, std::int64_t row) {
+    float* queries = queries_.data() + row * query_width_;
+    float* keys = keys_.data() + row * kv_width_;
+    add(queries, layer.query_bias);
+    add(keys, layer.key_bias);
+    add(values_.data() + row * kv_width_, layer.value_bias);
+    const auto norm = [this](float* values, const std::vector<float>& weight, std::int64_t width) {
+      const auto count = static_cast<std::int64_t>(weight.size());
+      for (std::int64_t at = 0; count > 0 && at < width; at += count)
+        operations_.rms_norm(values + at, weight.data(), config_.rms_eps, count, values + at);
+    };
+    norm(queries, layer.query_norm, query_width_);
+    norm(keys, layer.key_norm, kv_width_);
+    if (layer.rope == nullptr) return;
+    layer.rope->apply(row, queries, config_.heads, config_.head_dim);
+    layer.rope->apply(row, keys, config_.kv_heads, config_.head_dim);
+  }
+
+  // Finishes queries and keys, and writes keys and values to the cache.
+  void place(std::int64_t index, const Layer& layer, std::span<const SequenceSlice> slices) {
+    std::int64_t first = 0;
+    for (const SequenceSlice& slice : slices) {
+      const auto count = static_cast<std::int64_t>(slice.tokens.size());
+      const auto one = [&](std::int64_t i, int /*worker*/) {
+        const std::int64_t row = first + i;
+        const std::int64_t position = slice.position + i;
+        finish_row(layer, row);
+        const std::int32_t page = slice.pages[static_cast<std::size_t>(position / KvCache::kPageTokens)];
+        cache_.store(index, page, position % KvCache::kPageTokens, keys_.data() + row * kv_width_,
+                     values_.data() + row * kv_width_);
+      };
+      if (count < kSerialRows) {
+        for (std::int64_t i = 0; i < count; ++i) one(i, 0);
+      } else {
+        pool_.each(count, one);
+      }
+      first += count;
+    }
+  }
+
+  void feed_forward_block(const Layer& layer) {
+    each_row([&](std::int64_t row) { norm_row(row, layer.feed_forward_norm, normed_, row); });
+    feed_forward_.run(pool_, operations_, layer.feed_forward, normed_, rows_, block_out(), adds_directly());
+    join_block(layer.after_feed_forward_norm);
+  }
+
+  Architecture architecture_;
+  formats::ModelConfig config_;
+  kernels::ThreadPool& pool_;
+  const kernels::Operations& operations_ = kernels::operations();
+  WeightLoader loader_;
+  const TensorView& embeddings_;  ///< read from the file row by row
+  Rope rope_;
+  Rope sliding_rope_;  ///< of layers with a window, where they have one of their own
+  KvCache cache_;
+  Attention attention_;
+  std::int64_t query_width_;
+  std::int64_t kv_width_;
+  kernels::PageBuffer weights_;
+  std::vector<Layer> layers_;
+  std::vector<float> output_norm_;
+  PackedMatrix output_;
+  FeedForward feed_forward_;
+
+  std::int64_t rows_ = 0;      ///< tokens of the current step
+  std::vector<float> stream_;  ///< the residual stream, [row][hidden]
+  std::vector<float> queries_;
+  std::vector<float> keys_;
+  std::vector<float> values_;
+  std::vector<float> joined_;     ///< [row]{query, key, value}, where they are projected together
+  std::vector<float> block_out_;  ///< a block's output on its way to the stream; empty when it goes directly
+  Activations normed_;
+  Activations attended_;
+  Activations final_;
+};
+
+}  // namespace
+
+std::unique_ptr<Decoder> make_transformer(const Architecture& architecture, const formats::ModelFile& file,
+                                          const DecoderOptions& options, kernels::ThreadPool& pool) {
+  check(file.config());
+  return std::make_unique<Transformer>(architecture, file, options, pool);
+}
+
+}  // namespace stepdown::model
