@@ -1,8 +1,10 @@
 #include <algorithm>
 #include <cstring>
+#include <variant>
 
 #include "engine/schema/match_state.h"
 #include "engine/schema/schema.h"
+#include "engine/schema/text_grammar.h"
 
 namespace stepdown::schema {
 
@@ -52,13 +54,30 @@ void Step::document(Frame frame) const {
   begin(grammar.root, frame, nullptr, 0);
 }
 
-struct PrefixMatcher::State {
+namespace {
+
+/// Readings of a JSON text.
+struct JsonReading {
   std::shared_ptr<const Schema> schema;
   std::vector<Thread> threads;
+
+  bool accept(unsigned char byte);
+  bool complete() const;
+  bool finished() const;
+  std::string key(std::size_t horizon) const;
+  std::optional<std::size_t> free_text() const;
+};
+
+}  // namespace
+
+struct PrefixMatcher::State {
+  std::variant<JsonReading, TextReading> reading;
 };
 
 PrefixMatcher::PrefixMatcher(std::shared_ptr<const Schema> schema)
-    : state_(std::make_unique<State>(State{std::move(schema), {Thread{}}})) {}
+    : state_(std::make_unique<State>(State{JsonReading{std::move(schema), {Thread{}}}})) {}
+PrefixMatcher::PrefixMatcher(std::shared_ptr<const TextGrammar> grammar)
+    : state_(std::make_unique<State>(State{TextReading(std::move(grammar))})) {}
 PrefixMatcher::PrefixMatcher(const PrefixMatcher& other) : state_(std::make_unique<State>(*other.state_)) {}
 PrefixMatcher& PrefixMatcher::operator=(const PrefixMatcher& other) {
   if (this == &other) return *this;
@@ -74,12 +93,7 @@ PrefixMatcher& PrefixMatcher::operator=(PrefixMatcher&&) noexcept = default;
 PrefixMatcher::~PrefixMatcher() = default;
 
 bool PrefixMatcher::accept(unsigned char byte) {
-  Threads next;
-  const Step step{state_->schema->grammar(), byte, next};
-  for (const Thread& thread : state_->threads) step.run(thread.top, thread.below);
-  if (next.list().empty()) return false;
-  state_->threads = std::move(next.list());
-  return true;
+  return std::visit([byte](auto& reading) { return reading.accept(byte); }, state_->reading);
 }
 
 std::size_t PrefixMatcher::accept(std::string_view text) {
@@ -89,19 +103,46 @@ std::size_t PrefixMatcher::accept(std::string_view text) {
 }
 
 bool PrefixMatcher::complete() const {
-  return std::ranges::any_of(state_->threads, [this](const Thread& thread) {
-    if (thread.top.node == kNoNode) return thread.top.phase == phase::kDone;
-    return may_end(state_->schema->grammar(), thread.top) && thread.below->frame.node == kNoNode;
-  });
+  return std::visit([](const auto& reading) { return reading.complete(); }, state_->reading);
 }
 
 bool PrefixMatcher::finished() const {
-  return std::ranges::all_of(state_->threads, [](const Thread& thread) {
-    return thread.top.node == kNoNode && thread.top.phase == phase::kDone;
-  });
+  return std::visit([](const auto& reading) { return reading.finished(); }, state_->reading);
+}
+
+std::string PrefixMatcher::key(std::size_t horizon) const {
+  if (const auto* text = std::get_if<TextReading>(&state_->reading)) return text->key();
+  return std::get<JsonReading>(state_->reading).key(horizon);
+}
+
+std::optional<std::size_t> PrefixMatcher::free_text() const {
+  const auto* json = std::get_if<JsonReading>(&state_->reading);
+  return json == nullptr ? std::nullopt : json->free_text();
 }
 
 namespace {
+
+bool JsonReading::accept(unsigned char byte) {
+  Threads next;
+  const Step step{schema->grammar(), byte, next};
+  for (const Thread& thread : threads) step.run(thread.top, thread.below);
+  if (next.list().empty()) return false;
+  threads = std::move(next.list());
+  return true;
+}
+
+bool JsonReading::complete() const {
+  return std::ranges::any_of(threads, [this](const Thread& thread) {
+    if (thread.top.node == kNoNode) return thread.top.phase == phase::kDone;
+    return may_end(schema->grammar(), thread.top) && thread.below->frame.node == kNoNode;
+  });
+}
+
+bool JsonReading::finished() const {
+  return std::ranges::all_of(threads, [](const Thread& thread) {
+    return thread.top.node == kNoNode && thread.top.phase == phase::kDone;
+  });
+}
 
 template <typename T>
 void put(std::string& key, T value) {
@@ -131,12 +172,10 @@ void put_frame(std::string& key, const Grammar& grammar, const Frame& frame, std
   put(key, std::max<std::int64_t>(fixed - frame.count, 0));
 }
 
-}  // namespace
-
-std::string PrefixMatcher::key(std::size_t horizon) const {
+std::string JsonReading::key(std::size_t horizon) const {
   std::string key;
-  const Grammar& grammar = state_->schema->grammar();
-  for (const Thread& thread : state_->threads) {
+  const Grammar& grammar = schema->grammar();
+  for (const Thread& thread : threads) {
     put_frame(key, grammar, thread.top, static_cast<std::int64_t>(horizon));
     for (const Stack* below = thread.below.get(); below != nullptr; below = below->below.get()) {
       put_frame(key, grammar, below->frame, static_cast<std::int64_t>(horizon));
@@ -146,15 +185,16 @@ std::string PrefixMatcher::key(std::size_t horizon) const {
   return key;
 }
 
-std::optional<std::size_t> PrefixMatcher::free_text() const {
+std::optional<std::size_t> JsonReading::free_text() const {
   std::int64_t most = 0;
-  for (const Thread& thread : state_->threads) {
+  for (const Thread& thread : threads) {
     if (thread.top.node == kNoNode || thread.top.phase != phase::kBody) return std::nullopt;
-    const Node& node = state_->schema->grammar()[thread.top.node];
+    const Node& node = schema->grammar()[thread.top.node];
     if (node.kind != NodeKind::kString || node.written) return std::nullopt;
     most = std::max(most, node.most == kUnbounded ? kUnbounded : node.most - thread.top.count);
   }
   return static_cast<std::size_t>(most);
 }
 
+}  // namespace
 }  // namespace stepdown::schema

@@ -1,34 +1,20 @@
 #include "engine/schema/regex_nfa.h"
 
-#include <algorithm>
-#include <array>
 #include <string>
 
 #include "engine/base/error.h"
 #include "engine/base/utf8.h"
+#include "engine/schema/code_point_ranges.h"
 
 namespace stepdown::schema {
 namespace {
 
-constexpr char32_t kLastCodePoint = 0x10ffff;
-using Range = std::pair<char32_t, char32_t>;
-using Ranges = std::vector<Range>;
+using Range = CodePointRange;
+using Ranges = CodePointRanges;
 
 const Ranges kDigits = {{'0', '9'}};
 const Ranges kWord = {{'0', '9'}, {'A', 'Z'}, {'_', '_'}, {'a', 'z'}};
 const Ranges kSpace = {{'\t', '\r'}, {' ', ' '}, {0xa0, 0xa0}, {0xfeff, 0xfeff}};
-
-Ranges complement(Ranges ranges) {
-  std::ranges::sort(ranges);
-  Ranges rest;
-  char32_t next = 0;
-  for (const auto& [low, high] : ranges) {
-    if (low > next) rest.emplace_back(next, low - 1);
-    next = std::max<char32_t>(next, high + 1);
-  }
-  if (next <= kLastCodePoint) rest.emplace_back(next, kLastCodePoint);
-  return rest;
-}
 
 class Parser {
  public:
@@ -254,48 +240,8 @@ class Parser {
 
   Part ranges_part(const Ranges& ranges) {
     const Part part = {state(), state()};
-    for (const auto& [low, high] : ranges) add_range(part, low, high);
+    add_code_points(nfa_, part.first, part.second, ranges);
     return part;
-  }
-
-  /// Splits a range of code points into runs of equal length whose bytes vary independently from some byte
-  /// on.
-  void add_range(Part part, char32_t low, char32_t high) {
-    constexpr std::array<Range, 5> kLengths = {
-        {{0, 0x7f}, {0x80, 0x7ff}, {0x800, 0xd7ff}, {0xe000, 0xffff}, {0x10000, kLastCodePoint}}};
-    for (const auto& [first, last] : kLengths) {
-      const char32_t from = std::max(low, first);
-      const char32_t to = std::min(high, last);
-      if (from <= to)
-        add_bytes(part, from, to, last <= 0x7f ? 1 : last <= 0x7ff ? 2 : last <= 0xffff ? 3 : 4);
-    }
-  }
-
-  void add_bytes(Part part, char32_t low, char32_t high, int length) {
-    for (int i = 1; i < length; ++i) {
-      const char32_t mask = (char32_t{1} << (6 * i)) - 1;
-      if ((low & ~mask) == (high & ~mask)) continue;
-      if ((low & mask) != 0) {
-        add_bytes(part, low, low | mask, length);
-        add_bytes(part, (low | mask) + 1, high, length);
-        return;
-      }
-      if ((high & mask) != mask) {
-        add_bytes(part, low, (high & ~mask) - 1, length);
-        add_bytes(part, high & ~mask, high, length);
-        return;
-      }
-    }
-    constexpr std::array<unsigned, 5> kLead = {0, 0, 0xc0, 0xe0, 0xf0};
-    std::int32_t from = part.first;
-    for (int i = length - 1; i >= 0; --i) {
-      const std::int32_t to = i == 0 ? part.second : state();
-      const unsigned lead = i == length - 1 ? kLead[static_cast<std::size_t>(length)] : 0x80;
-      const unsigned mask = i == length - 1 ? 0xff : 0x3f;
-      nfa_.edges.push_back({from, to, static_cast<std::uint8_t>(lead | ((low >> (6 * i)) & mask)),
-                            static_cast<std::uint8_t>(lead | ((high >> (6 * i)) & mask))});
-      from = to;
-    }
   }
 
   std::string_view regex_;

@@ -46,6 +46,8 @@ class Schema {
   std::string text_;
 };
 
+class TextGrammar;
+
 /// Follows one text byte by byte and says whether it is still a prefix of some valid document. A value:
 /// copying it is how callers look ahead. Never throws.
 ///
@@ -56,6 +58,8 @@ class Schema {
 class PrefixMatcher {
  public:
   explicit PrefixMatcher(std::shared_ptr<const Schema> schema);
+  /// Of any text that a grammar describes, not JSON alone.
+  explicit PrefixMatcher(std::shared_ptr<const TextGrammar> grammar);
   PrefixMatcher(const PrefixMatcher&);
   PrefixMatcher& operator=(const PrefixMatcher&);
   PrefixMatcher(PrefixMatcher&&) noexcept;
