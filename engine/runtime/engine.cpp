@@ -21,13 +21,20 @@ EngineOptions resolved(EngineOptions options, const formats::ModelConfig& config
   }
   if (options.max_sequences < 1) throw InputError("no sequence may run", "max sequences", "give at least 1");
   if (options.threads <= 0) options.threads = kernels::usable_processors();
+  if (options.kv_tokens == 0) options.kv_tokens = options.context * options.max_sequences;
+  if (options.kv_tokens < options.context) {
+    throw InputError("a KV cache of " + std::to_string(options.kv_tokens) + " tokens holds no whole context",
+                     "kv tokens", "give at least the context, " + std::to_string(options.context));
+  }
+  options.draft_tokens = std::clamp<std::int64_t>(options.draft_tokens, 0, 16);
   options.prefill_chunk = std::clamp<std::int64_t>(options.prefill_chunk, 1, options.context);
   return options;
 }
 
 std::int64_t pages_for(const EngineOptions& options) {
   constexpr std::int64_t kPage = model::KvCache::kPageTokens;
-  return (options.context + kPage - 1) / kPage * options.max_sequences;
+  const std::int64_t context = (options.context + kPage - 1) / kPage;
+  return std::clamp((options.kv_tokens + kPage - 1) / kPage, context, context * options.max_sequences);
 }
 
 }  // namespace
@@ -39,13 +46,14 @@ struct Engine::State {
         tokenizer(std::make_shared<const tokenizer::Tokenizer>(file->tokenizer())),
         constraints(tokenizer),
         pool(options.threads),
-        decoder(model::make_decoder(*file,
-                                    {.context = options.context,
-                                     .max_rows = options.prefill_chunk + options.max_sequences,
-                                     .kv_pages = pages_for(options),
-                                     .kv_type = options.kv_type},
-                                    pool)),
-        scheduler(options, file->config().vocab, *decoder, pool, *tokenizer, pages_for(options)) {}
+        decoder(model::make_decoder(
+            *file,
+            {.context = options.context,
+             .max_rows = options.prefill_chunk + options.max_sequences * (1 + options.draft_tokens),
+             .kv_pages = pages_for(options),
+             .kv_type = options.kv_type},
+            pool)),
+        scheduler(options, file->config(), *decoder, pool, *tokenizer, pages_for(options)) {}
 
   void check(std::span<const TokenId> tokens) const {
     const auto valid = [&](TokenId token) { return token >= 0 && token < file->config().vocab; };
@@ -55,6 +63,13 @@ struct Engine::State {
                          std::to_string(file->config().vocab),
                      "prompt token " + std::to_string(wrong - tokens.begin()),
                      "encode with this model's tokenizer");
+  }
+
+  void check_length(std::span<const TokenId> tokens) const {
+    check(tokens);
+    if (static_cast<std::int64_t>(tokens.size()) <= options.context) return;
+    throw InputError("cannot take in " + std::to_string(tokens.size()) + " tokens at once", "input",
+                     "give at most the context, " + std::to_string(options.context));
   }
 
   std::unique_ptr<formats::ModelFile> file;
@@ -83,13 +98,15 @@ void Engine::cancel(RequestId id) {
 }
 
 std::vector<float> Engine::score(std::span<const TokenId> tokens) {
-  state_->check(tokens);
-  if (static_cast<std::int64_t>(tokens.size()) > state_->options.context) {
-    throw InputError("cannot score " + std::to_string(tokens.size()) + " tokens at once", "score",
-                     "give at most the context, " + std::to_string(state_->options.context));
-  }
+  state_->check_length(tokens);
   if (tokens.size() < 2) return {};
-  return state_->scheduler.score(tokens).get();
+  return state_->scheduler.measure(tokens, Purpose::kScore).get();
+}
+
+std::vector<float> Engine::embed(std::span<const TokenId> tokens) {
+  state_->check_length(tokens);
+  if (tokens.empty()) throw InputError("the text is empty", "input", "give at least one token");
+  return state_->scheduler.measure(tokens, Purpose::kEmbed).get();
 }
 
 EngineStats Engine::stats() const {

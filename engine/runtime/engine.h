@@ -25,11 +25,14 @@ using model::KvType;
 
 struct EngineOptions {
   std::int64_t context = 0;        ///< tokens a sequence may hold; 0: the model's own, at most 8192
-  std::int64_t max_sequences = 4;  ///< decoded together; KV memory is context × this
+  std::int64_t max_sequences = 4;  ///< decoded together
   KvType kv_type = KvType::kF16;
   int threads = 0;                   ///< 0: all cores this process may use
   std::int64_t prefill_chunk = 256;  ///< prompt tokens a step
   std::size_t max_queue = 256;       ///< waiting requests; beyond it submit() refuses
+  std::int64_t kv_tokens = 0;  ///< that the KV cache holds, over all sequences; 0: max_sequences × context
+  bool share_prefixes = true;  ///< sequences that begin alike compute their beginning once
+  std::int64_t draft_tokens = 0;  ///< that a step may guess and check for each sequence; 0: none
 };
 
 struct Sampling {
@@ -43,7 +46,15 @@ struct Sampling {
   std::map<TokenId, float> logit_bias;
 };
 
-enum class FinishReason { kStop, kLength, kCancelled, kNonFinite };
+enum class FinishReason { kStop, kLength, kCancelled, kNonFinite, kDeadline };
+
+/// Where a sequence's time went; seconds.
+struct Timing {
+  double queue = 0.0;              ///< until it was first admitted
+  double prefill = 0.0;            ///< from there to its first token
+  double decode = 0.0;             ///< from there to its end
+  std::int64_t prefix_tokens = 0;  ///< of its prompt that others had computed
+};
 
 /// One generated token, or the end of the sequence (token −1, finish set).
 struct TokenEvent {
@@ -52,6 +63,7 @@ struct TokenEvent {
   float entropy = 0.0f;                                 ///< nats, of the same distribution
   std::vector<std::pair<TokenId, float>> top_logprobs;  ///< as many as asked for
   std::optional<FinishReason> finish;
+  Timing timing;  ///< with `finish`
 };
 
 struct GenerateRequest {
@@ -61,6 +73,9 @@ struct GenerateRequest {
   std::int32_t top_logprobs = 0;
   std::unique_ptr<TokenConstraint> constraint;  ///< none: free text
   bool ignore_end = false;                      ///< benchmarks: do not stop at end tokens
+  std::int32_t priority = 0;                    ///< the lower the sooner
+  /// When the answer is worth nothing any more: the sequence ends with kDeadline.
+  std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max();
   /// Called from the engine's thread for each token and once for the end; must be quick and not throw.
   std::function<void(const TokenEvent&)> on_event;
 };
@@ -68,6 +83,10 @@ struct GenerateRequest {
 struct EngineStats {
   std::int64_t running = 0, waiting = 0;
   std::uint64_t prompt_tokens = 0, generated_tokens = 0, steps = 0;
+  std::uint64_t prefix_queries = 0, prefix_hits = 0;  ///< prompt tokens, and how many of them were known
+  std::uint64_t preemptions = 0;
+  double typical_seconds =
+      0.0;                ///< from a sequence's first step to its end, a moving mean; 0: none has ended
   double kv_usage = 0.0;  ///< 0…1 of the paged cache
   /// When the last real forward step ended: the readiness heartbeat.
   std::chrono::steady_clock::time_point last_step{};
@@ -77,8 +96,8 @@ struct EngineStats {
 /// and joined here. submit, cancel and stats are safe from any thread.
 class Engine {
  public:
-  /// Throws InputError when the architecture is unknown, a tensor is missing or has a wrong shape, or the
-  /// context asked for is beyond the model's.
+  /// Throws InputError when the architecture is unknown, a tensor is missing or has a wrong shape, the
+  /// context asked for is beyond the model's, or the cache would not hold one.
   Engine(std::unique_ptr<formats::ModelFile> file, const EngineOptions& options);
   ~Engine();
   Engine(const Engine&) = delete;
@@ -99,6 +118,9 @@ class Engine {
   /// between other work; blocks. At most `context` tokens; throws InputError beyond, and Error when the
   /// engine stops. Where logits are not finite the value is NaN.
   std::vector<float> score(std::span<const TokenId> tokens);
+
+  /// One vector for the text, of length 1: the mean of its tokens' last hidden states. As score().
+  std::vector<float> embed(std::span<const TokenId> tokens);
 
   EngineStats stats() const;
   const formats::ModelConfig& config() const;

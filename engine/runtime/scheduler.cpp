@@ -5,22 +5,38 @@
 #include <utility>
 
 #include "engine/base/error.h"
+#include "engine/runtime/advance.h"
+#include "engine/runtime/prompt_lookup.h"
 
 namespace stepdown::runtime {
 namespace {
 
+using Clock = Sequence::Clock;
+
 constexpr std::int64_t kScoreRows = 64;  // rows of logits held at once while scoring
+
+double seconds(Clock::time_point from, Clock::time_point to) {
+  return std::chrono::duration<double>(to - from).count();
+}
+
+/// A moving mean takes in one more value.
+void follow(double& mean, double value) {
+  constexpr double kShare = 0.1;  // of the newest
+  mean = mean == 0.0 ? value : (1.0 - kShare) * mean + kShare * value;
+}
 
 }  // namespace
 
-Scheduler::Scheduler(const EngineOptions& options, std::int64_t vocab, model::Decoder& decoder,
-                     kernels::ThreadPool& pool, const tokenizer::Tokenizer& tokenizer, std::int64_t pages)
+Scheduler::Scheduler(const EngineOptions& options, const formats::ModelConfig& config,
+                     model::Decoder& decoder, kernels::ThreadPool& pool,
+                     const tokenizer::Tokenizer& tokenizer, std::int64_t pages)
     : options_(options),
-      vocab_(vocab),
+      vocab_(config.vocab),
+      hidden_(config.hidden),
       decoder_(decoder),
       pool_(pool),
       tokenizer_(tokenizer),
-      free_pages_(pages) {
+      pages_(pages, model::KvCache::kPageTokens, options.share_prefixes) {
   thread_ = std::thread([this] { run(); });
 }
 
@@ -40,32 +56,34 @@ Engine::Submitted Scheduler::submit(GenerateRequest request) {
     return {.refusal = Engine::Refusal::kPromptTooLong};
   }
   sequence->sampler = std::make_unique<Sampler>(request.sampling);
+  sequence->rank = {.priority = request.priority, .deadline = request.deadline};
   sequence->request = std::move(request);
   Engine::RequestId id = 0;
   {
     const std::lock_guard lock(mutex_);
     if (stop_) return {.refusal = Engine::Refusal::kStopping};
     if (waiting_.size() >= options_.max_queue) return {.refusal = Engine::Refusal::kQueueFull};
-    id = sequence->id = next_id_++;
-    waiting_.push_back(std::move(sequence));
+    id = sequence->rank.id = next_id_++;
+    enqueue(std::move(sequence));
     stats_.waiting = static_cast<std::int64_t>(waiting_.size());
   }
   arrived_.notify_one();
   return {.id = id};
 }
 
-std::future<std::vector<float>> Scheduler::score(std::span<const TokenId> tokens) {
+std::future<std::vector<float>> Scheduler::measure(std::span<const TokenId> tokens, Purpose purpose) {
   auto sequence = std::make_unique<Sequence>();
-  sequence->scored = true;
+  sequence->purpose = purpose;
   sequence->tokens.assign(tokens.begin(), tokens.end());
-  auto scores = sequence->scores_promise.get_future();
+  auto result = sequence->result_promise.get_future();
   {
     const std::lock_guard lock(mutex_);
-    if (stop_) throw Error("the engine is stopping", "score");
-    waiting_.push_back(std::move(sequence));
+    if (stop_) throw Error("the engine is stopping", purpose == Purpose::kScore ? "score" : "embed");
+    sequence->rank.id = next_id_++;
+    enqueue(std::move(sequence));
   }
   arrived_.notify_one();
-  return scores;
+  return result;
 }
 
 void Scheduler::cancel(Engine::RequestId id) {
@@ -82,6 +100,12 @@ EngineStats Scheduler::stats() const {
   return stats_;
 }
 
+void Scheduler::enqueue(Owned sequence) {
+  const auto place =
+      std::ranges::upper_bound(waiting_, sequence->rank, {}, [](const Owned& s) { return s->rank; });
+  waiting_.insert(place, std::move(sequence));
+}
+
 void Scheduler::run() {
   while (take_in()) {
     step();
@@ -92,54 +116,137 @@ void Scheduler::run() {
     for (Owned& sequence : waiting_) running_.push_back(std::move(sequence));
     waiting_.clear();
   }
-  for (Owned& sequence : running_) finish(*sequence, FinishReason::kCancelled);
+  for (Owned& sequence : running_) end(*sequence, FinishReason::kCancelled);
 }
 
 bool Scheduler::take_in() {
   std::set<Engine::RequestId> cancelled;
   std::vector<Owned> dropped;
+  const auto now = Clock::now();
+  const auto ends = [&](const Sequence& sequence) {
+    return cancelled.contains(sequence.rank.id) || sequence.rank.deadline <= now;
+  };
   {
     std::unique_lock lock(mutex_);
     arrived_.wait(lock,
                   [&] { return stop_ || !running_.empty() || !waiting_.empty() || !cancelled_.empty(); });
     if (stop_) return false;
     cancelled = std::exchange(cancelled_, {});
-    for (auto at = waiting_.begin(); !cancelled.empty() && at != waiting_.end();) {
-      const bool drop = cancelled.contains((*at)->id);
+    for (auto at = waiting_.begin(); at != waiting_.end();) {
+      const bool drop = ends(**at);
       if (drop) dropped.push_back(std::move(*at));
       at = drop ? waiting_.erase(at) : at + 1;
     }
-    while (!waiting_.empty() && static_cast<std::int64_t>(running_.size()) < options_.max_sequences) {
-      running_.push_back(std::move(waiting_.front()));
-      waiting_.pop_front();
-    }
   }
-  for (Owned& sequence : dropped) finish(*sequence, FinishReason::kCancelled);
-  if (cancelled.empty()) return true;
   for (Owned& sequence : running_) {
-    if (!cancelled.contains(sequence->id)) continue;
-    finish(*sequence, FinishReason::kCancelled);
+    if (ends(*sequence)) dropped.push_back(std::move(sequence));
   }
-  remove_finished();
+  std::erase(running_, nullptr);
+  for (Owned& sequence : dropped) {
+    end(*sequence,
+        cancelled.contains(sequence->rank.id) ? FinishReason::kCancelled : FinishReason::kDeadline);
+    pages_.release(sequence->pages);
+  }
+  admit();
   return true;
 }
 
+void Scheduler::admit() {
+  const std::lock_guard lock(mutex_);
+  while (!waiting_.empty() && static_cast<std::int64_t>(running_.size()) < options_.max_sequences) {
+    Sequence& next = *waiting_.front();
+    // A sequence that runs alone always has room: the cache holds at least one whole context.
+    if (!running_.empty() && !has_room_for(next)) return;
+    if (next.generates()) {
+      const std::int64_t known = next.cached = pages_.attach(next.pages, next.tokens);
+      if (next.generated == 0) {
+        next.prefix_tokens = known;
+        counted_.prefix_queries += next.tokens.size();
+        counted_.prefix_hits += static_cast<std::uint64_t>(known);
+      }
+    }
+    if (next.started == Clock::time_point{}) next.started = Clock::now();
+    running_.push_back(std::move(waiting_.front()));
+    waiting_.pop_front();
+  }
+}
+
+// By what all sequences are predicted to hold when they end, so that they seldom have to step back.
+bool Scheduler::has_room_for(const Sequence& sequence) const {
+  std::int64_t wanted = pages_.pages_for(predicted_tokens(sequence, typical_answer_, options_.context));
+  for (const Owned& running : running_) {
+    const auto held = static_cast<std::int64_t>(running->pages.pages().size());
+    const std::int64_t final =
+        pages_.pages_for(predicted_tokens(*running, typical_answer_, options_.context));
+    wanted += std::max<std::int64_t>(0, final - held);
+  }
+  return wanted <= pages_.available();
+}
+
+void Scheduler::draft(Sequence& sequence) const {
+  sequence.draft.clear();
+  if (!sequence.generates() || sequence.pending() != 1 || sequence.generated == 0) return;
+  const std::int64_t room =
+      std::min({options_.draft_tokens, sequence.request.max_tokens - sequence.generated - 1,
+                options_.context - static_cast<std::int64_t>(sequence.tokens.size()) - 1});
+  if (room <= 0) return;
+  if (sequence.request.constraint != nullptr)
+    sequence.draft = sequence.request.constraint->forced(static_cast<std::size_t>(room));
+  if (sequence.draft.empty())
+    sequence.draft =
+        prompt_lookup(sequence.tokens, static_cast<std::size_t>(std::min(room, sequence.draft_limit)));
+}
+
+void Scheduler::preempt(Sequence& sequence) {
+  pages_.release(sequence.pages);  // what was kept of them serves again when it comes back
+  sequence.cached = 0;
+  sequence.result.clear();
+  sequence.draft.clear();
+  ++counted_.preemptions;
+  const auto owned = std::ranges::find(running_, &sequence, &Owned::get);
+  const std::lock_guard lock(mutex_);
+  enqueue(std::move(*owned));
+  running_.erase(owned);
+}
+
+std::vector<StepShare> Scheduler::allot(std::vector<StepShare> shares) {
+  std::ranges::sort(shares, {}, [](const StepShare& share) { return share.sequence->rank; });
+  for (std::size_t i = 0; i < shares.size(); ++i) {
+    Sequence& sequence = *shares[i].sequence;
+    const std::int64_t count = shares[i].count + static_cast<std::int64_t>(sequence.draft.size());
+    while (!pages_.grow(sequence.pages, sequence.cached + count)) {
+      Sequence& last = **std::ranges::max_element(running_, {}, [](const Owned& s) { return s->rank; });
+      preempt(last);
+      std::erase_if(shares, [&last](const StepShare& share) { return share.sequence == &last; });
+      if (&last == &sequence) {
+        --i;
+        break;
+      }
+    }
+  }
+  return shares;
+}
+
+model::SequenceSlice Scheduler::slice_of(const StepShare& share) const {
+  Sequence& sequence = *share.sequence;
+  const auto pending =
+      std::span<const TokenId>(sequence.tokens)
+          .subspan(static_cast<std::size_t>(sequence.cached), static_cast<std::size_t>(share.count));
+  if (sequence.draft.empty()) return {pending, sequence.cached, sequence.pages.pages()};
+  sequence.step_tokens.assign(pending.begin(), pending.end());
+  sequence.step_tokens.insert(sequence.step_tokens.end(), sequence.draft.begin(), sequence.draft.end());
+  return {sequence.step_tokens, sequence.cached, sequence.pages.pages()};
+}
+
 void Scheduler::step() {
-  const std::vector<StepShare> shares = plan_step(running_, options_.prefill_chunk);
+  for (const Owned& sequence : running_) draft(*sequence);
+  const std::vector<StepShare> shares = allot(plan_step(running_, options_.prefill_chunk));
   if (shares.empty()) return;
   std::vector<model::SequenceSlice> slices;
-  for (const StepShare& share : shares) {
-    Sequence& sequence = *share.sequence;
-    // The cache holds max_sequences whole contexts: a page is always there.
-    free_pages_.grow(sequence.pages, sequence.cached + share.count, model::KvCache::kPageTokens);
-    const std::span<const TokenId> tokens(sequence.tokens);
-    slices.push_back(
-        {tokens.subspan(static_cast<std::size_t>(sequence.cached), static_cast<std::size_t>(share.count)),
-         sequence.cached, sequence.pages});
-  }
+  for (const StepShare& share : shares) slices.push_back(slice_of(share));
   decoder_.forward(slices);
   ++counted_.steps;
-  counted_.last_step = std::chrono::steady_clock::now();
+  counted_.last_step = Clock::now();
   sample(shares);
   remove_finished();
 }
@@ -147,68 +254,39 @@ void Scheduler::step() {
 void Scheduler::sample(const std::vector<StepShare>& shares) {
   struct Choice {
     Sequence* sequence;
-    TokenId token = -1;
-    kernels::Distribution distribution{};
+    std::size_t first;  ///< of its rows of logits
   };
   std::vector<std::int64_t> rows;
   std::vector<Choice> choices;
   std::int64_t row = 0;
   for (const StepShare& share : shares) {
     Sequence& sequence = *share.sequence;
-    if (sequence.scored) {
-      score_rows(sequence, row, share.count);
-    } else if (share.count == sequence.pending()) {
-      rows.push_back(row + share.count - 1);
-      choices.push_back({&sequence});
+    const auto drafted = static_cast<std::int64_t>(sequence.draft.size());
+    if (sequence.purpose == Purpose::kScore) score_rows(sequence, row, share.count);
+    if (sequence.purpose == Purpose::kEmbed) embed_rows(sequence, row, share.count);
+    if (sequence.generates() && share.count == sequence.pending()) {
+      choices.push_back({&sequence, rows.size()});
+      for (std::int64_t i = 0; i <= drafted; ++i) rows.push_back(row + share.count - 1 + i);
     }
     if (sequence.generated == 0) counted_.prompt_tokens += static_cast<std::uint64_t>(share.count);
     sequence.cached += share.count;
-    row += share.count;
+    row += share.count + drafted;
   }
   const auto vocab = static_cast<std::size_t>(vocab_);
   logits_.resize(std::max(logits_.size(), rows.size() * vocab));
   decoder_.logits(rows, logits_.data());
   pool_.each(static_cast<std::int64_t>(choices.size()), [&](std::int64_t index, int /*worker*/) {
-    const auto at = static_cast<std::size_t>(index);
-    Choice& choice = choices[at];
-    const std::span<const float> logits(logits_.data() + at * vocab, vocab);
-    choice.distribution = operations_.summarize(logits.data(), vocab_);
-    if (!choice.distribution.finite) return;
-    Sequence& sequence = *choice.sequence;
-    if (sequence.request.constraint != nullptr) {
-      sequence.mask.assign((vocab + 31) / 32, 0);
-      sequence.request.constraint->fill_mask(sequence.mask);
-    }
-    choice.token = sequence.sampler->choose(logits, sequence.mask);
+    const Choice& choice = choices[static_cast<std::size_t>(index)];
+    choice.sequence->cached +=
+        advance(*choice.sequence,
+                {operations_, tokenizer_, logits_.data() + choice.first * vocab, vocab_, options_.context});
   });
-  for (std::size_t i = 0; i < choices.size(); ++i) {
-    settle(*choices[i].sequence, {logits_.data() + i * vocab, vocab}, choices[i].token,
-           choices[i].distribution);
+  for (const StepShare& share : shares) {
+    Sequence& sequence = *share.sequence;
+    if (!sequence.generates()) continue;
+    pages_.keep(sequence.pages, std::span(sequence.tokens).first(static_cast<std::size_t>(sequence.cached)));
+    tell(sequence);
   }
-}
-
-void Scheduler::settle(Sequence& sequence, std::span<const float> logits, TokenId token,
-                       const kernels::Distribution& distribution) {
-  GenerateRequest& request = sequence.request;
-  if (!distribution.finite) return finish(sequence, FinishReason::kNonFinite);
-  if (request.max_tokens <= 0) return finish(sequence, FinishReason::kLength);
-  if (token < 0) {  // the grammar allows nothing more
-    return finish(sequence, request.constraint->complete() ? FinishReason::kStop : FinishReason::kLength);
-  }
-  if (tokenizer_.is_end(token) && !request.ignore_end) return finish(sequence, FinishReason::kStop);
-  sequence.sampler->accept(token);
-  sequence.tokens.push_back(token);
-  ++sequence.generated;
-  ++counted_.generated_tokens;
-  TokenEvent event{.token = token,
-                   .logprob = logits[static_cast<std::size_t>(token)] - distribution.log_sum,
-                   .entropy = distribution.entropy};
-  if (request.top_logprobs > 0)
-    event.top_logprobs = most_likely(logits, distribution.log_sum, request.top_logprobs);
-  if (request.on_event) request.on_event(event);
-  const bool fits = request.constraint == nullptr || request.constraint->accept(token);
-  const bool full = static_cast<std::int64_t>(sequence.tokens.size()) >= options_.context;
-  if (!fits || full || sequence.generated >= request.max_tokens) finish(sequence, FinishReason::kLength);
 }
 
 // Log-probabilities of the tokens that follow each row of this step.
@@ -222,38 +300,74 @@ void Scheduler::score_rows(Sequence& sequence, std::int64_t first_row, std::int6
     }
     logits_.resize(std::max(logits_.size(), rows.size() * vocab));
     decoder_.logits(rows, logits_.data());
-    const std::size_t known = sequence.scores.size();
-    sequence.scores.resize(known + rows.size());
+    const std::size_t known = sequence.result.size();
+    sequence.result.resize(known + rows.size());
     pool_.each(static_cast<std::int64_t>(rows.size()), [&](std::int64_t index, int /*worker*/) {
       const auto at = static_cast<std::size_t>(index);
       const float* logits = logits_.data() + at * vocab;
       const TokenId next = sequence.tokens[known + at + 1];
       const kernels::Distribution distribution = operations_.summarize(logits, vocab_);
-      sequence.scores[known + at] = distribution.finite ? logits[next] - distribution.log_sum : std::nanf("");
+      sequence.result[known + at] = distribution.finite ? logits[next] - distribution.log_sum : std::nanf("");
     });
   }
-  if (sequence.cached + count > last) finish_scoring(sequence);
+  if (sequence.cached + count <= last) return;
+  sequence.result_promise.set_value(std::move(sequence.result));
+  sequence.finished = true;
 }
 
-void Scheduler::finish_scoring(Sequence& sequence) {
-  sequence.scores_promise.set_value(std::move(sequence.scores));
-  sequence.tokens.clear();
-}
-
-void Scheduler::finish(Sequence& sequence, FinishReason reason) {
-  if (sequence.scored) {
-    sequence.scores_promise.set_exception(std::make_exception_ptr(Error("the engine is stopping", "score")));
-  } else if (sequence.request.on_event) {
-    sequence.request.on_event({.finish = reason});
+// The mean of all tokens' last hidden states, of length 1.
+void Scheduler::embed_rows(Sequence& sequence, std::int64_t first_row, std::int64_t count) {
+  std::vector<float> row(static_cast<std::size_t>(hidden_));
+  sequence.result.resize(row.size());
+  for (std::int64_t i = 0; i < count; ++i) {
+    decoder_.hidden(first_row + i, row.data());
+    for (std::size_t k = 0; k < row.size(); ++k) sequence.result[k] += row[k];
   }
-  sequence.tokens.clear();  // marks it as finished
+  if (sequence.cached + count < static_cast<std::int64_t>(sequence.tokens.size())) return;
+  double squares = 0.0;
+  for (const float value : sequence.result)
+    squares += static_cast<double>(value) * static_cast<double>(value);
+  for (float& value : sequence.result)
+    value = static_cast<float>(static_cast<double>(value) / std::sqrt(squares));
+  sequence.result_promise.set_value(std::move(sequence.result));
+  sequence.finished = true;
+}
+
+void Scheduler::tell(Sequence& sequence) {
+  for (TokenEvent& event : std::exchange(sequence.events, {})) {
+    if (event.token >= 0) ++counted_.generated_tokens;
+    if (event.finish) {
+      const auto now = Clock::now();
+      const bool any = sequence.generated > 0;
+      const auto begun = sequence.started == Clock::time_point{} ? now : sequence.started;
+      event.timing = {.queue = seconds(sequence.arrived, begun),
+                      .prefill = seconds(begun, any ? sequence.answered : now),
+                      .decode = any ? seconds(sequence.answered, now) : 0.0,
+                      .prefix_tokens = sequence.prefix_tokens};
+      if (*event.finish == FinishReason::kStop || *event.finish == FinishReason::kLength) {
+        follow(typical_answer_, static_cast<double>(sequence.generated));
+        follow(counted_.typical_seconds, event.timing.prefill + event.timing.decode);
+      }
+    }
+    if (sequence.request.on_event) sequence.request.on_event(event);
+  }
+}
+
+void Scheduler::end(Sequence& sequence, FinishReason reason) {
+  sequence.finished = true;
+  if (!sequence.generates()) {
+    sequence.result_promise.set_exception(std::make_exception_ptr(Error("the engine is stopping", "score")));
+    return;
+  }
+  sequence.events.push_back({.finish = reason});
+  tell(sequence);
 }
 
 void Scheduler::remove_finished() {
   for (Owned& sequence : running_) {
-    if (sequence->tokens.empty()) free_pages_.give_back(sequence->pages);
+    if (sequence->finished) pages_.release(sequence->pages);
   }
-  std::erase_if(running_, [](const Owned& sequence) { return sequence->tokens.empty(); });
+  std::erase_if(running_, [](const Owned& sequence) { return sequence->finished; });
 }
 
 void Scheduler::publish() {
@@ -261,7 +375,7 @@ void Scheduler::publish() {
   stats_ = counted_;
   stats_.running = static_cast<std::int64_t>(running_.size());
   stats_.waiting = static_cast<std::int64_t>(waiting_.size());
-  stats_.kv_usage = free_pages_.usage();
+  stats_.kv_usage = pages_.usage();
 }
 
 }  // namespace stepdown::runtime

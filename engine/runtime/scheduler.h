@@ -10,7 +10,7 @@
 
 #include "engine/kernels/thread_pool.h"
 #include "engine/model/decoder.h"
-#include "engine/runtime/page_pool.h"
+#include "engine/runtime/page_cache.h"
 #include "engine/runtime/sequence.h"
 
 namespace stepdown::runtime {
@@ -19,7 +19,7 @@ namespace stepdown::runtime {
 class Scheduler {
  public:
   /// `options` with defaults resolved. The references must outlive it.
-  Scheduler(const EngineOptions& options, std::int64_t vocab, model::Decoder& decoder,
+  Scheduler(const EngineOptions& options, const formats::ModelConfig& config, model::Decoder& decoder,
             kernels::ThreadPool& pool, const tokenizer::Tokenizer& tokenizer, std::int64_t pages);
   /// Ends every sequence with kCancelled.
   ~Scheduler();
@@ -27,7 +27,8 @@ class Scheduler {
   Scheduler& operator=(const Scheduler&) = delete;
 
   Engine::Submitted submit(GenerateRequest request);
-  std::future<std::vector<float>> score(std::span<const TokenId> tokens);
+  /// Scores or embeds the tokens, as `purpose` says.
+  std::future<std::vector<float>> measure(std::span<const TokenId> tokens, Purpose purpose);
   void cancel(Engine::RequestId id);
   EngineStats stats() const;
 
@@ -37,32 +38,44 @@ class Scheduler {
   void run();
   /// Waits for work and takes in what arrived; false when it is time to stop.
   bool take_in();
+  /// Moves waiting sequences to the running ones while there is room.
+  void admit();
+  bool has_room_for(const Sequence& sequence) const;
+  void enqueue(Owned sequence);  ///< with the mutex held
+
   void step();
+  /// Guesses the next tokens of a sequence that is about to decode.
+  void draft(Sequence& sequence) const;
+  /// Sequences of this step that got their pages, the lowest ranks stepping back where there are too few.
+  std::vector<StepShare> allot(std::vector<StepShare> shares);
+  void preempt(Sequence& sequence);
+  model::SequenceSlice slice_of(const StepShare& share) const;
   void sample(const std::vector<StepShare>& shares);
   void score_rows(Sequence& sequence, std::int64_t first_row, std::int64_t count);
-  void settle(Sequence& sequence, std::span<const float> logits, TokenId token,
-              const kernels::Distribution& distribution);
-  void finish(Sequence& sequence, FinishReason reason);
-  void finish_scoring(Sequence& sequence);
+  void embed_rows(Sequence& sequence, std::int64_t first_row, std::int64_t count);
+  void tell(Sequence& sequence);
+  void end(Sequence& sequence, FinishReason reason);
   void remove_finished();
   void publish();
 
   const EngineOptions options_;
   const std::int64_t vocab_;
+  const std::int64_t hidden_;
   model::Decoder& decoder_;
   kernels::ThreadPool& pool_;
   const tokenizer::Tokenizer& tokenizer_;
   const kernels::Operations& operations_ = kernels::operations();
 
   // The engine thread's own.
-  PagePool free_pages_;
+  PageCache pages_;
   std::vector<Owned> running_;
   std::vector<float> logits_;
   EngineStats counted_;
+  double typical_answer_ = 0.0;  ///< tokens, a moving mean; 0: none has ended yet
 
   mutable std::mutex mutex_;
   std::condition_variable arrived_;
-  std::deque<Owned> waiting_;
+  std::deque<Owned> waiting_;  ///< by rank
   std::set<Engine::RequestId> cancelled_;
   EngineStats stats_;
   Engine::RequestId next_id_ = 1;

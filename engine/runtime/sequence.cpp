@@ -1,6 +1,7 @@
 #include "engine/runtime/sequence.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace stepdown::runtime {
 
@@ -18,6 +19,15 @@ std::vector<StepShare> plan_step(const std::vector<std::unique_ptr<Sequence>>& r
     prefill_chunk -= count;
   }
   return shares;
+}
+
+std::int64_t predicted_tokens(const Sequence& sequence, double typical, std::int64_t context) {
+  const auto now = static_cast<std::int64_t>(sequence.tokens.size());
+  if (!sequence.generates()) return now;
+  std::int64_t left = std::max<std::int64_t>(0, sequence.request.max_tokens - sequence.generated);
+  if (typical > 0.0)
+    left = std::min(left, std::max<std::int64_t>(1, std::llround(typical) - sequence.generated));
+  return std::min(context, now + left);
 }
 
 }  // namespace stepdown::runtime

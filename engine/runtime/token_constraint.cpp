@@ -10,16 +10,17 @@
 namespace stepdown::runtime {
 namespace {
 
-class SchemaConstraint final : public TokenConstraint {
+class LanguageConstraint final : public TokenConstraint {
  public:
-  SchemaConstraint(std::shared_ptr<const tokenizer::Tokenizer> tokenizer,
-                   std::shared_ptr<TokenMaskCache> masks, schema::PrefixMatcher matcher)
+  LanguageConstraint(std::shared_ptr<const tokenizer::Tokenizer> tokenizer,
+                     std::shared_ptr<TokenMaskCache> masks, schema::PrefixMatcher matcher)
       : tokenizer_(std::move(tokenizer)), masks_(std::move(masks)), matcher_(std::move(matcher)) {}
 
   void fill_mask(std::span<std::uint32_t> mask) override {
-    const auto allowed = masks_->get(matcher_);
-    const std::size_t words = std::min(mask.size(), allowed->size());
-    std::copy_n(allowed->begin(), words, mask.begin());
+    const auto known = masks_->get(matcher_);
+    const TokenMask& allowed = known->mask;
+    const std::size_t words = std::min(mask.size(), allowed.size());
+    std::copy_n(allowed.begin(), words, mask.begin());
     std::fill(mask.begin() + static_cast<std::ptrdiff_t>(words), mask.end(), 0U);
     if (!matcher_.complete()) return;
     for (const tokenizer::TokenId end : tokenizer_->end_tokens()) allow(mask, end);
@@ -32,6 +33,18 @@ class SchemaConstraint final : public TokenConstraint {
     if (bytes.empty() || ahead.accept(bytes) != bytes.size()) return false;
     matcher_ = std::move(ahead);
     return true;
+  }
+
+  std::vector<tokenizer::TokenId> forced(std::size_t most) const override {
+    std::vector<tokenizer::TokenId> tokens;
+    schema::PrefixMatcher ahead = matcher_;
+    while (tokens.size() < most && !ahead.complete()) {
+      const tokenizer::TokenId next = masks_->get(ahead)->forced;
+      if (next < 0) break;
+      ahead.accept(tokenizer_->bytes(next));
+      tokens.push_back(next);
+    }
+    return tokens;
   }
 
   bool complete() const override { return matcher_.complete(); }
@@ -50,7 +63,7 @@ struct ConstraintFactory::State {
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer;
   TokenIndex index;
   std::mutex mutex;
-  std::map<std::string, std::shared_ptr<TokenMaskCache>> caches;  // by the schema's text
+  std::map<std::string, std::shared_ptr<TokenMaskCache>> caches;  // by language
 };
 
 ConstraintFactory::ConstraintFactory(std::shared_ptr<const tokenizer::Tokenizer> tokenizer)
@@ -59,19 +72,30 @@ ConstraintFactory::~ConstraintFactory() = default;
 
 std::unique_ptr<TokenConstraint> ConstraintFactory::make(std::shared_ptr<const schema::Schema> schema,
                                                          std::string_view written) {
-  constexpr std::size_t kMostSchemas = 64;
-  schema::PrefixMatcher matcher(schema);
+  const std::string language = "schema:" + schema->text();
+  return make(schema::PrefixMatcher(std::move(schema)), language, written);
+}
+
+std::unique_ptr<TokenConstraint> ConstraintFactory::make(std::shared_ptr<const schema::TextGrammar> grammar,
+                                                         std::string_view written) {
+  const std::string language = grammar->text();
+  return make(schema::PrefixMatcher(std::move(grammar)), language, written);
+}
+
+std::unique_ptr<TokenConstraint> ConstraintFactory::make(schema::PrefixMatcher matcher,
+                                                         const std::string& language,
+                                                         std::string_view written) {
+  constexpr std::size_t kMostLanguages = 64;
   if (matcher.accept(written) != written.size()) return nullptr;
   std::shared_ptr<TokenMaskCache> masks;
   {
     const std::lock_guard lock(state_->mutex);
-    if (state_->caches.size() >= kMostSchemas && !state_->caches.contains(schema->text()))
-      state_->caches.clear();
-    auto& cache = state_->caches[schema->text()];
-    if (!cache) cache = std::make_shared<TokenMaskCache>(state_->index);
+    if (state_->caches.size() >= kMostLanguages && !state_->caches.contains(language)) state_->caches.clear();
+    auto& cache = state_->caches[language];
+    if (!cache) cache = std::make_shared<TokenMaskCache>(state_->index, *state_->tokenizer);
     masks = cache;
   }
-  return std::make_unique<SchemaConstraint>(state_->tokenizer, std::move(masks), std::move(matcher));
+  return std::make_unique<LanguageConstraint>(state_->tokenizer, std::move(masks), std::move(matcher));
 }
 
 }  // namespace stepdown::runtime

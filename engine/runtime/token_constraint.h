@@ -4,8 +4,10 @@
 #include <memory>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "engine/schema/schema.h"
+#include "engine/schema/text_grammar.h"
 #include "engine/tokenizer/tokenizer.h"
 
 namespace stepdown::runtime {
@@ -19,11 +21,14 @@ class TokenConstraint {
   virtual void fill_mask(std::span<std::uint32_t> mask) = 0;
   /// Takes the sampled token; false when it was not allowed.
   virtual bool accept(tokenizer::TokenId token) = 0;
+  /// Tokens that must come next however the model decides, at most `most`; of several ways to cut the same
+  /// text the one with the longest tokens.
+  virtual std::vector<tokenizer::TokenId> forced(std::size_t /*most*/) const { return {}; }
   /// The text so far is a whole valid document.
   virtual bool complete() const = 0;
 };
 
-/// Token masks of a schema for one vocabulary, with caches shared by all its requests. Thread-safe.
+/// Token masks of schemas and grammars for one vocabulary, with caches shared by all requests. Thread-safe.
 class ConstraintFactory {
  public:
   explicit ConstraintFactory(std::shared_ptr<const tokenizer::Tokenizer> tokenizer);
@@ -32,8 +37,12 @@ class ConstraintFactory {
   /// document begins so. Constraints must not outlive the factory.
   std::unique_ptr<TokenConstraint> make(std::shared_ptr<const schema::Schema> schema,
                                         std::string_view written = {});
+  std::unique_ptr<TokenConstraint> make(std::shared_ptr<const schema::TextGrammar> grammar,
+                                        std::string_view written = {});
 
  private:
+  std::unique_ptr<TokenConstraint> make(schema::PrefixMatcher matcher, const std::string& language,
+                                        std::string_view written);
   struct State;
   std::unique_ptr<State> state_;
 };

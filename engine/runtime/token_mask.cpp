@@ -1,6 +1,7 @@
 #include "engine/runtime/token_mask.h"
 
 #include <algorithm>
+#include <bit>
 #include <limits>
 #include <span>
 
@@ -46,18 +47,39 @@ TokenMask compute_mask(const TokenIndex& index, const schema::PrefixMatcher& mat
   return mask;
 }
 
-std::shared_ptr<const TokenMask> TokenMaskCache::get(const schema::PrefixMatcher& matcher) {
+tokenizer::TokenId forced_token(const TokenMask& mask, const tokenizer::Tokenizer& tokenizer) {
+  constexpr std::size_t kMost = 64;  // more than that begin nothing in common
+  std::vector<tokenizer::TokenId> allowed;
+  for (std::size_t word = 0; word < mask.size(); ++word) {
+    for (std::uint32_t bits = mask[word]; bits != 0; bits &= bits - 1) {
+      if (allowed.size() == kMost) return -1;
+      allowed.push_back(
+          static_cast<tokenizer::TokenId>(word * 32 + static_cast<std::size_t>(std::countr_zero(bits))));
+    }
+  }
+  if (allowed.empty()) return -1;
+  const tokenizer::TokenId longest = *std::ranges::max_element(
+      allowed, {}, [&](tokenizer::TokenId id) { return tokenizer.bytes(id).size(); });
+  const bool forced = std::ranges::all_of(allowed, [&](tokenizer::TokenId id) {
+    return tokenizer.bytes(longest).starts_with(tokenizer.bytes(id));
+  });
+  return forced ? longest : -1;
+}
+
+std::shared_ptr<const MaskEntry> TokenMaskCache::get(const schema::PrefixMatcher& matcher) {
   constexpr std::size_t kMostMasks = 4096;
   std::string key = matcher.key(index_.longest() + 1);
   {
     const std::lock_guard lock(mutex_);
     if (const auto found = masks_.find(key); found != masks_.end()) return found->second;
   }
-  auto mask = std::make_shared<const TokenMask>(compute_mask(index_, matcher));
+  MaskEntry entry{compute_mask(index_, matcher)};
+  entry.forced = forced_token(entry.mask, tokenizer_);
+  auto known = std::make_shared<const MaskEntry>(std::move(entry));
   const std::lock_guard lock(mutex_);
   if (masks_.size() >= kMostMasks) masks_.clear();
-  masks_.insert_or_assign(std::move(key), mask);
-  return mask;
+  masks_.insert_or_assign(std::move(key), known);
+  return known;
 }
 
 }  // namespace stepdown::runtime

@@ -17,16 +17,28 @@ using TokenMask = std::vector<std::uint32_t>;
 /// The tokens after which the text is still a prefix of the language; end tokens are not in it.
 TokenMask compute_mask(const TokenIndex& index, const schema::PrefixMatcher& matcher);
 
+/// The longest allowed token when all allowed ones begin it, so that every way on spells its bytes; else −1.
+tokenizer::TokenId forced_token(const TokenMask& mask, const tokenizer::Tokenizer& tokenizer);
+
+/// What is known of one state of a matcher.
+struct MaskEntry {
+  TokenMask mask;
+  tokenizer::TokenId forced = -1;
+};
+
 /// Masks of one schema by the matcher's state. Thread-safe; computes outside the lock.
 class TokenMaskCache {
  public:
-  explicit TokenMaskCache(const TokenIndex& index) : index_(index) {}
-  std::shared_ptr<const TokenMask> get(const schema::PrefixMatcher& matcher);
+  /// Both must outlive it.
+  TokenMaskCache(const TokenIndex& index, const tokenizer::Tokenizer& tokenizer)
+      : index_(index), tokenizer_(tokenizer) {}
+  std::shared_ptr<const MaskEntry> get(const schema::PrefixMatcher& matcher);
 
  private:
   const TokenIndex& index_;
+  const tokenizer::Tokenizer& tokenizer_;
   std::mutex mutex_;
-  std::unordered_map<std::string, std::shared_ptr<const TokenMask>> masks_;
+  std::unordered_map<std::string, std::shared_ptr<const MaskEntry>> masks_;
 };
 
 }  // namespace stepdown::runtime
