@@ -67,6 +67,27 @@ ordered_json head_json(const AnswerHead& head, bool chunk) {
   return {{"id", head.id}, {"object", object}, {"created", head.created}, {"model", head.model}};
 }
 
+/// An id as short as Mistral's templates want it: nine letters or digits.
+std::string call_id(const AnswerHead& head, std::size_t choice, std::size_t call) {
+  constexpr std::string_view kDigits = "0123456789abcdefghijklmnopqrstuvwxyz";
+  const std::string tail = head.id.size() > 6 ? head.id.substr(head.id.size() - 6) : std::string(6, '0');
+  return tail + kDigits[choice % kDigits.size()] + kDigits[call / kDigits.size() % kDigits.size()] +
+         kDigits[call % kDigits.size()];
+}
+
+ordered_json calls_json(const AnswerHead& head, std::size_t index, const Choice& choice, bool chunk) {
+  ordered_json calls = ordered_json::array();
+  for (std::size_t i = 0; i < choice.calls.size(); ++i) {
+    ordered_json call = ordered_json::object();
+    if (chunk) call["index"] = i;
+    call["id"] = call_id(head, index, i);
+    call["type"] = "function";
+    call["function"] = {{"name", choice.calls[i].name}, {"arguments", choice.calls[i].arguments}};
+    calls.push_back(std::move(call));
+  }
+  return calls;
+}
+
 ordered_json reason_json(const Choice& choice) {
   return choice.finish_reason ? ordered_json(*choice.finish_reason) : ordered_json();
 }
@@ -81,9 +102,11 @@ void Confidence::add(const runtime::TokenEvent& event) {
 }
 
 ordered_json usage_json(const AnswerHead& head, std::int64_t completion_tokens) {
-  return {{"prompt_tokens", head.prompt_tokens},
-          {"completion_tokens", completion_tokens},
-          {"total_tokens", head.prompt_tokens + completion_tokens}};
+  ordered_json usage = {{"prompt_tokens", head.prompt_tokens},
+                        {"completion_tokens", completion_tokens},
+                        {"total_tokens", head.prompt_tokens + completion_tokens}};
+  if (head.cached_tokens > 0) usage["prompt_tokens_details"] = {{"cached_tokens", head.cached_tokens}};
+  return usage;
 }
 
 ordered_json confidence_json(const AnswerHead& head, const Confidence& confidence) {
@@ -108,7 +131,12 @@ ordered_json answer_json(const AnswerHead& head, const Request& request, const s
     tokens += choice.tokens;
     ordered_json entry = {{"index", i}};
     if (request.chat) {
-      entry["message"] = {{"role", "assistant"}, {"content", choice.full}, {"refusal", nullptr}};
+      const bool called = !choice.calls.empty();
+      entry["message"] = {
+          {"role", "assistant"},
+          {"content", called && choice.full.empty() ? ordered_json() : ordered_json(choice.full)},
+          {"refusal", nullptr}};
+      if (called) entry["message"]["tool_calls"] = calls_json(head, i, choice, false);
     } else {
       entry["text"] = choice.full;
     }
@@ -129,6 +157,8 @@ ordered_json chunk_json(const AnswerHead& head, const Request& request, std::siz
     entry["delta"] = ordered_json::object();
     if (role) entry["delta"]["role"] = "assistant";
     if (role || !text.empty()) entry["delta"]["content"] = text;
+    if (choice.finish_reason && !choice.calls.empty())
+      entry["delta"]["tool_calls"] = calls_json(head, index, choice, true);
   } else {
     entry["text"] = text;
   }

@@ -10,6 +10,7 @@
 #include "engine/runtime/engine.h"
 #include "engine/server/answer_text.h"
 #include "engine/server/request.h"
+#include "engine/server/tool_format.h"
 
 namespace stepdown::server {
 
@@ -38,6 +39,8 @@ struct Choice {
   std::vector<TokenLogprob> logprobs;  ///< tokens whose logprobs are not sent yet
   std::int64_t tokens = 0;
   std::optional<std::string> finish_reason;
+  std::optional<ToolCallSplitter> splitter;  ///< where tools may be called
+  std::vector<ToolCall> calls;               ///< known once the choice is finished
 };
 
 /// Everything that answers share: ids, names, counts.
@@ -48,6 +51,7 @@ struct AnswerHead {
   std::string revision;
   bool chat = false;
   std::int64_t prompt_tokens = 0;
+  std::int64_t cached_tokens = 0;  ///< of them, those that an earlier request had computed
 };
 
 nlohmann::ordered_json usage_json(const AnswerHead& head, std::int64_t completion_tokens);

@@ -13,6 +13,7 @@ nlohmann::ordered_json ApiError::body() const {
   using nlohmann::ordered_json;
   const char* type = status_ >= 500   ? "engine_error"
                      : status_ == 429 ? "rate_limit_error"
+                     : status_ == 401 ? "authentication_error"
                                       : "invalid_request_error";
   return {{"error",
            {{"message", what()},

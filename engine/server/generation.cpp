@@ -42,7 +42,7 @@ double seconds_since(Clock::time_point start) {
 }  // namespace
 
 Generation::Generation(runtime::Engine& engine, Metrics& metrics, Request request, AnswerHead head,
-                       std::vector<runtime::GenerateRequest> sequences)
+                       std::vector<runtime::GenerateRequest> sequences, const ToolFormat& tool_format)
     : engine_(engine),
       metrics_(metrics),
       request_(std::move(request)),
@@ -62,6 +62,8 @@ Generation::Generation(runtime::Engine& engine, Metrics& metrics, Request reques
     }
     ids_.push_back(submitted.id);
     choices_.emplace_back(request_);
+    if (request_.tools.choice != ToolUse::Choice::kNone)
+      choices_.back().splitter.emplace(tool_format, request_.tools.choice == ToolUse::Choice::kRequired);
     last_token_.push_back(start_);
   }
   open_ = choices_.size();
@@ -99,40 +101,69 @@ Generation::Update Generation::take(std::size_t index, const runtime::TokenEvent
   if (choice.finish_reason)
     return {index, {}};  // it stopped at a stop string; what the engine still sent is dropped
   std::string text;
+  std::optional<std::string> reason;
   if (event.token >= 0) {
-    const std::string bytes(tokenizer_->bytes(event.token));
-    ++choice.tokens;
-    confidence_.add(event);
-    metrics_.token(seconds_since(last_token_[index]), choice.tokens == 1);
-    last_token_[index] = Clock::now();
-    if (request_.logprobs) {
-      TokenLogprob logprob{bytes, event.logprob, {}, choice.full.size()};
-      for (const auto& [id, value] : event.top_logprobs)
-        logprob.top.emplace_back(tokenizer_->decode({&id, 1}, true), value);
-      choice.logprobs.push_back(std::move(logprob));
-    }
-    text = choice.text.push(bytes);
+    text = choice.text.push(take_token(choice, event, last_token_[index]));
     if (choice.text.stopped()) {
       engine_.cancel(ids_[index]);
-      close(index, "stop");
+      reason = "stop";
     }
   }
-  if (event.finish && !choice.finish_reason) {
-    switch (*event.finish) {
-      case runtime::FinishReason::kNonFinite:
-        metrics_.finished("error", seconds_since(start_));
-        choice.finish_reason = "error";
-        throw ApiError(500, "nonfinite_logits", "the model computed values that are not finite");
-      case runtime::FinishReason::kCancelled:
-        throw ApiError(503, "shutting_down", "the server is shutting down");
-      case runtime::FinishReason::kStop:
-      case runtime::FinishReason::kLength:
-        text += choice.text.finish();
-        close(index, *event.finish == runtime::FinishReason::kStop ? "stop" : "length");
+  if (event.finish && !reason) {
+    metrics_.timing(event.timing);
+    if (index % static_cast<std::size_t>(request_.n) == 0) head_.cached_tokens += event.timing.prefix_tokens;
+    reason = reason_of(*event.finish, choice);
+    text += choice.text.finish();
+  }
+  if (choice.splitter) text = choice.splitter->push(text);
+  if (reason) {
+    if (choice.splitter) {
+      ToolCallSplitter::End end = choice.splitter->finish();
+      text += end.content;
+      choice.calls = std::move(end.calls);
+      if (!choice.calls.empty() && *reason == "stop" && !request_.tools.named) reason = "tool_calls";
     }
+    close(index, std::move(*reason));
   }
   choice.full += text;
   return {index, std::move(text)};
+}
+
+std::string Generation::take_token(Choice& choice, const runtime::TokenEvent& event,
+                                   Clock::time_point& last) {
+  std::string bytes(tokenizer_->bytes(event.token));
+  if (choice.splitter && bytes.empty())
+    bytes = tokenizer_->decode({&event.token, 1}, true);  // marks of calls
+  confidence_.add(event);
+  metrics_.token(seconds_since(last), ++choice.tokens == 1);
+  last = Clock::now();
+  if (!request_.logprobs) return bytes;
+  TokenLogprob logprob{bytes, event.logprob, {}, choice.full.size()};
+  for (const auto& [id, value] : event.top_logprobs)
+    logprob.top.emplace_back(tokenizer_->decode({&id, 1}, true), value);
+  choice.logprobs.push_back(std::move(logprob));
+  return bytes;
+}
+
+/// Throws what ends the whole request.
+std::string Generation::reason_of(runtime::FinishReason reason, Choice& choice) {
+  switch (reason) {
+    case runtime::FinishReason::kStop:
+      return "stop";
+    case runtime::FinishReason::kLength:
+      return "length";
+    case runtime::FinishReason::kCancelled:
+      throw ApiError(503, "shutting_down", "the server is shutting down");
+    case runtime::FinishReason::kDeadline:
+      metrics_.finished("abort", seconds_since(start_));
+      choice.finish_reason = "error";
+      throw ApiError(504, "deadline_exceeded", "the answer was not done within 'deadline_ms'");
+    case runtime::FinishReason::kNonFinite:
+      break;
+  }
+  metrics_.finished("error", seconds_since(start_));
+  choice.finish_reason = "error";
+  throw ApiError(500, "nonfinite_logits", "the model computed values that are not finite");
 }
 
 void Generation::close(std::size_t index, std::string reason) {

@@ -20,7 +20,7 @@ class Generation {
   /// Submits one sequence a choice. Throws ApiError: 429 when the queue is full, 400 when the prompt is too
   /// long.
   Generation(runtime::Engine& engine, Metrics& metrics, Request request, AnswerHead head,
-             std::vector<runtime::GenerateRequest> sequences);
+             std::vector<runtime::GenerateRequest> sequences, const ToolFormat& tool_format);
   ~Generation();
   Generation(const Generation&) = delete;
   Generation& operator=(const Generation&) = delete;
@@ -43,6 +43,10 @@ class Generation {
   struct Mailbox;
 
   Update take(std::size_t index, const runtime::TokenEvent& event);
+  /// Counts a token; its text.
+  std::string take_token(Choice& choice, const runtime::TokenEvent& event,
+                         std::chrono::steady_clock::time_point& last);
+  std::string reason_of(runtime::FinishReason reason, Choice& choice);
   void close(std::size_t index, std::string reason);
 
   runtime::Engine& engine_;

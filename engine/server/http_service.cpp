@@ -1,6 +1,8 @@
 #include "engine/server/http_service.h"
 
+#include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <random>
 #include <thread>
 
@@ -9,6 +11,8 @@
 #include "engine/base/error.h"
 #include "engine/base/log.h"
 #include "engine/server/api_error.h"
+#include "engine/server/api_keys.h"
+#include "engine/server/embeddings.h"
 #include "engine/server/generation.h"
 #include "engine/server/heartbeat.h"
 #include "engine/server/metrics.h"
@@ -30,7 +34,8 @@ std::string dump(const ordered_json& json) {
 
 void answer(httplib::Response& out, const ApiError& error) {
   out.status = error.status();
-  if (error.status() == 429 || error.status() == 503) out.set_header("Retry-After", "1");
+  if (error.status() == 503) out.set_header("Retry-After", "1");
+  if (error.status() == 401) out.set_header("WWW-Authenticate", "Bearer");
   out.set_content(dump(error.body()), kJson);
 }
 
@@ -73,6 +78,14 @@ struct HttpService::State {
         heartbeat(e) {}
 
   void install();
+  /// Throws ApiError for those who may not ask, and when the server stops.
+  void admit(const httplib::Request& http_request) const;
+  void check_model(const std::string& model) const;
+  std::vector<runtime::GenerateRequest> sequences_of(const Request& request, AnswerHead& head);
+  std::unique_ptr<runtime::TokenConstraint> constraint_of(const Request& request);
+  void embed(const httplib::Request& http_request, httplib::Response& out);
+  /// Seconds until the queue will have moved on, by what requests took lately.
+  std::string retry_after() const;
   void complete(const httplib::Request& http, httplib::Response& out, bool chat);
   std::unique_ptr<Generation> start(const httplib::Request& http, bool chat);
   void send_stream(httplib::Response& out, std::unique_ptr<Generation> generation, Generation::Update first);
@@ -93,8 +106,23 @@ struct HttpService::State {
   std::mt19937_64 random{std::random_device{}()};
 };
 
-std::unique_ptr<Generation> HttpService::State::start(const httplib::Request& http_request, bool chat) {
+void HttpService::State::admit(const httplib::Request& http_request) const {
+  if (!options.api_keys.empty() &&
+      !is_authorized(http_request.get_header_value("Authorization"), options.api_keys))
+    throw ApiError(401, "invalid_api_key",
+                   "the API key is missing or wrong; send it as 'Authorization: Bearer KEY'");
   if (stopping) throw ApiError(503, "shutting_down", "the server is shutting down");
+}
+
+void HttpService::State::check_model(const std::string& model) const {
+  if (std::ranges::find(options.names, model) != options.names.end()) return;
+  throw ApiError(404, "model_not_found",
+                 "the model '" + model + "' does not exist; this server has '" + options.names.front() + "'",
+                 "model");
+}
+
+std::unique_ptr<Generation> HttpService::State::start(const httplib::Request& http_request, bool chat) {
+  admit(http_request);
   AnswerHead head;
   std::uint64_t seed = 0;
   {
@@ -103,18 +131,24 @@ std::unique_ptr<Generation> HttpService::State::start(const httplib::Request& ht
     seed = random();
   }
   Request request = parse_request(http_request.body, chat, seed);
-  if (std::ranges::find(options.names, request.model) == options.names.end()) {
-    throw ApiError(
-        404, "model_not_found",
-        "the model '" + request.model + "' does not exist; this server has '" + options.names.front() + "'",
-        "model");
-  }
+  check_model(request.model);
   head.created =
       std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
           .count();
   head.model = request.model;
   head.revision = options.revision;
   head.chat = chat;
+  std::vector<runtime::GenerateRequest> sequences = sequences_of(request, head);
+  try {
+    return std::make_unique<Generation>(engine, metrics, std::move(request), std::move(head),
+                                        std::move(sequences), prompts.tool_format());
+  } catch (const InputError& error) {  // ids outside the vocabulary, an empty prompt
+    throw ApiError(400, "invalid_value", error.what(), chat ? "messages" : "prompt");
+  }
+}
+
+std::vector<runtime::GenerateRequest> HttpService::State::sequences_of(const Request& request,
+                                                                       AnswerHead& head) {
   std::vector<runtime::GenerateRequest> sequences;
   const auto all = prompts.build(request);
   for (std::size_t i = 0; i < all.size(); ++i) {
@@ -124,7 +158,7 @@ std::unique_ptr<Generation> HttpService::State::start(const httplib::Request& ht
       throw ApiError(400, "context_length_exceeded",
                      "the prompt has " + std::to_string(length) + " tokens, the context only " +
                          std::to_string(engine.options().context),
-                     chat ? "messages" : "prompt");
+                     request.chat ? "messages" : "prompt");
     }
     runtime::GenerateRequest sequence;
     sequence.prompt = all[i];
@@ -134,25 +168,58 @@ std::unique_ptr<Generation> HttpService::State::start(const httplib::Request& ht
     sequence.sampling.seed += i;
     sequence.top_logprobs = request.top_logprobs;
     sequence.ignore_end = request.ignore_end;
-    if (request.schema) {
-      const std::string written = request.continue_final_message
-                                      ? request.messages.back()["content"].get<std::string>()
-                                      : std::string();
-      sequence.constraint = engine.constraints().make(request.schema, written);
-      if (!sequence.constraint) {
-        throw ApiError(400, "invalid_value",
-                       "the last message is no beginning of a document that response_format allows",
-                       "messages");
-      }
-    }
+    sequence.priority = request.priority;
+    if (request.deadline) sequence.deadline = std::chrono::steady_clock::now() + *request.deadline;
+    sequence.constraint = constraint_of(request);
     sequences.push_back(std::move(sequence));
   }
-  try {
-    return std::make_unique<Generation>(engine, metrics, std::move(request), std::move(head),
-                                        std::move(sequences));
-  } catch (const InputError& error) {  // ids outside the vocabulary, an empty prompt
-    throw ApiError(400, "invalid_value", error.what(), chat ? "messages" : "prompt");
+  return sequences;
+}
+
+std::unique_ptr<runtime::TokenConstraint> HttpService::State::constraint_of(const Request& request) {
+  AnswerLanguage language = request.language;
+  if (request.tools.choice == ToolUse::Choice::kRequired) {
+    try {
+      language = {.schema =
+                      schema::Schema::compile(forced_call_schema(prompts.tool_format(), request.tools))};
+    } catch (const InputError& error) {
+      throw ApiError(400, "unsupported_schema", error.what(), "tools");
+    }
   }
+  if (!language.schema && !language.grammar) return nullptr;
+  const std::string written =
+      request.continue_final_message ? request.messages.back()["content"].get<std::string>() : std::string();
+  auto constraint = language.schema ? engine.constraints().make(language.schema, written)
+                                    : engine.constraints().make(language.grammar, written);
+  if (constraint) return constraint;
+  throw ApiError(400, "invalid_value", "the last message is no beginning of what the answer must be",
+                 "messages");
+}
+
+void HttpService::State::embed(const httplib::Request& http_request, httplib::Response& out) {
+  const Open opened(open);
+  admit(http_request);
+  const EmbeddingRequest request = parse_embedding_request(http_request.body);
+  check_model(request.model);
+  std::vector<std::vector<float>> vectors;
+  std::int64_t tokens = 0;
+  try {
+    for (const Prompt& input : request.inputs) {
+      const std::vector<runtime::TokenId> ids = prompts.encode(input);
+      tokens += static_cast<std::int64_t>(ids.size());
+      vectors.push_back(engine.embed(ids));
+    }
+  } catch (const InputError& error) {
+    throw ApiError(400, "invalid_value", error.what(), "input");
+  }
+  out.set_content(dump(embeddings_json(request, vectors, tokens)), kJson);
+}
+
+std::string HttpService::State::retry_after() const {
+  const runtime::EngineStats stats = engine.stats();
+  const double turns =
+      static_cast<double>(stats.waiting) / static_cast<double>(engine.options().max_sequences);
+  return std::to_string(static_cast<int>(std::clamp(std::ceil(turns * stats.typical_seconds), 1.0, 60.0)));
 }
 
 void HttpService::State::complete(const httplib::Request& http_request, httplib::Response& out, bool chat) {
@@ -242,18 +309,30 @@ void HttpService::State::install() {
   http.set_payload_max_length(options.max_body_bytes);
   http.set_keep_alive_max_count(1'000'000);
   http.set_tcp_nodelay(true);
-  const auto completions = [this](bool chat) {
-    return [this, chat](const httplib::Request& request, httplib::Response& out) {
+  const auto guarded = [this](auto handler) {
+    return [this, handler](const httplib::Request& request, httplib::Response& out) {
       try {
-        complete(request, out, chat);
+        handler(request, out);
       } catch (const ApiError& error) {
         answer(out, error);
+        if (error.status() == 429) out.set_header("Retry-After", retry_after());
       }
     };
   };
-  http.Post("/v1/chat/completions", completions(true));
-  http.Post("/v1/completions", completions(false));
-  http.Get("/v1/models", [this](const httplib::Request&, httplib::Response& out) { models(out); });
+  const auto completions = [this](bool chat) {
+    return [this, chat](const httplib::Request& request, httplib::Response& out) {
+      complete(request, out, chat);
+    };
+  };
+  http.Post("/v1/chat/completions", guarded(completions(true)));
+  http.Post("/v1/completions", guarded(completions(false)));
+  http.Post("/v1/embeddings", guarded([this](const httplib::Request& request, httplib::Response& out) {
+              embed(request, out);
+            }));
+  http.Get("/v1/models", guarded([this](const httplib::Request& request, httplib::Response& out) {
+             admit(request);
+             models(out);
+           }));
   http.Get("/healthz",
            [](const httplib::Request&, httplib::Response& out) { out.set_content("ok\n", "text/plain"); });
   http.Get("/readyz", [this](const httplib::Request&, httplib::Response& out) {
@@ -295,6 +374,8 @@ void HttpService::State::install() {
 HttpService::HttpService(runtime::Engine& engine, const formats::TokenizerData& tokenizer,
                          ServiceOptions options)
     : state_(std::make_unique<State>(engine, tokenizer, std::move(options))) {
+  if (!state_->options.tls_certificate.empty())
+    state_->http.use_tls(state_->options.tls_certificate, state_->options.tls_key);
   state_->install();
   const ServiceOptions& o = state_->options;
   const bool bound = o.port == 0 ? (state_->port = state_->http.bind_to_any_port(o.host)) > 0

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/server/api_error.h"
+#include "engine/server/bounded_json.h"
 
 namespace stepdown::server {
 namespace {
@@ -28,6 +29,20 @@ std::string text_of(const ordered_json& content, const std::string& where) {
     text += part["text"].get_ref<const std::string&>();
   }
   return text;
+}
+
+/// OpenAI writes a call's arguments as a text, templates walk them as an object.
+void read_calls(ordered_json& calls, const std::string& where) {
+  if (calls.is_null()) return;
+  if (!calls.is_array()) throw ApiError(400, "invalid_value", "'" + where + "' must be a list", where);
+  for (ordered_json& call : calls) {
+    const bool known = call.is_object() && call.contains("function") && call["function"].is_object();
+    if (!known) throw ApiError(400, "invalid_value", "'" + where + "' must hold function calls", where);
+    ordered_json& function = call["function"];
+    if (!function.contains("arguments") || !function["arguments"].is_string()) continue;
+    auto arguments = parse_bounded(function["arguments"].get_ref<const std::string&>());
+    if (arguments.is_object()) function["arguments"] = std::move(arguments);
+  }
 }
 
 }  // namespace
@@ -52,6 +67,7 @@ ordered_json read_messages(const ordered_json& messages) {
     }
     ordered_json copy = message;
     copy["content"] = text_of(message.value("content", ordered_json()), where + ".content");
+    if (copy.contains("tool_calls")) read_calls(copy["tool_calls"], where + ".tool_calls");
     if (role == "developer") copy["role"] = "system";  // OpenAI's newer name; templates know the older
     read.push_back(std::move(copy));
   }

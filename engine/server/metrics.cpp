@@ -1,5 +1,7 @@
 #include "engine/server/metrics.h"
 
+#include <algorithm>
+
 #include <prometheus/counter.h>
 #include <prometheus/gauge.h>
 #include <prometheus/histogram.h>
@@ -53,6 +55,20 @@ struct Metrics::State {
                                  "Between tokens of one sequence", labels, kTokenSeconds);
   Histogram& whole = histogram(registry, "vllm:e2e_request_latency_seconds", "From request to its end",
                                labels, kRequestSeconds);
+  Histogram& queue = histogram(registry, "vllm:request_queue_time_seconds", "From arrival to the first step",
+                               labels, kRequestSeconds);
+  Histogram& prefill = histogram(registry, "vllm:request_prefill_time_seconds",
+                                 "From the first step to the first token", labels, kRequestSeconds);
+  Histogram& decode = histogram(registry, "vllm:request_decode_time_seconds",
+                                "From the first token to the last", labels, kRequestSeconds);
+  Histogram& inference = histogram(registry, "vllm:request_inference_time_seconds",
+                                   "From the first step to the last token", labels, kRequestSeconds);
+  Counter& prefix_queries = counter(registry, "vllm:prefix_cache_queries_total",
+                                    "Prompt tokens that were looked up in the prefix cache", labels);
+  Counter& prefix_hits = counter(registry, "vllm:prefix_cache_hits_total",
+                                 "Prompt tokens that were found there and not computed again", labels);
+  Counter& preemptions = counter(registry, "vllm:num_preemptions_total",
+                                 "Sequences that stepped back for others' memory", labels);
   prometheus::Family<Counter>& success = prometheus::BuildCounter()
                                              .Name("vllm:request_success_total")
                                              .Help("Sequences by how they ended")
@@ -83,6 +99,13 @@ void Metrics::finished(const std::string& reason, double seconds) {
   state_->whole.Observe(seconds);
 }
 
+void Metrics::timing(const runtime::Timing& timing) {
+  state_->queue.Observe(timing.queue);
+  state_->prefill.Observe(timing.prefill);
+  state_->decode.Observe(timing.decode);
+  state_->inference.Observe(timing.prefill + timing.decode);
+}
+
 void Metrics::answered(const std::string& path, int status) {
   state_->answers.Add({{"path", path}, {"status", std::to_string(status)}}).Increment();
 }
@@ -92,6 +115,12 @@ std::string Metrics::expose(const runtime::EngineStats& stats) {
   state_->waiting.Set(static_cast<double>(stats.waiting));
   state_->kv_usage.Set(stats.kv_usage);
   state_->steps.Set(static_cast<double>(stats.steps));
+  const auto raise = [](Counter& counter, std::uint64_t to) {
+    counter.Increment(std::max(0.0, static_cast<double>(to) - counter.Value()));
+  };
+  raise(state_->prefix_queries, stats.prefix_queries);
+  raise(state_->prefix_hits, stats.prefix_hits);
+  raise(state_->preemptions, stats.preemptions);
   return prometheus::TextSerializer().Serialize(state_->registry.Collect());
 }
 

@@ -20,6 +20,8 @@ class Metrics {
   void token(double seconds, bool first);
   /// A choice ended: "stop", "length", "abort" or "error".
   void finished(const std::string& reason, double seconds);
+  /// Where a finished sequence's time went.
+  void timing(const runtime::Timing& timing);
   void answered(const std::string& path, int status);
 
   /// Prometheus text format 0.0.4.

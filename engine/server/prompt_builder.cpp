@@ -9,12 +9,6 @@
 namespace stepdown::server {
 namespace {
 
-std::string token_text(const formats::TokenizerData& data, const std::optional<std::int32_t>& id) {
-  return id && *id >= 0 && static_cast<std::size_t>(*id) < data.tokens.size()
-             ? data.tokens[static_cast<std::size_t>(*id)]
-             : std::string();
-}
-
 /// Cuts the rendered chat where the last message's text ends, as transformers does.
 std::string up_to_final_message(std::string text, const std::string& content) {
   const std::size_t last = content.find_last_not_of(" \t\n\r");
@@ -35,22 +29,23 @@ std::string up_to_final_message(std::string text, const std::string& content) {
 
 PromptBuilder::PromptBuilder(std::shared_ptr<const tokenizer::Tokenizer> tokenizer,
                              const formats::TokenizerData& data)
-    : tokenizer_(std::move(tokenizer)), bos_(token_text(data, data.bos)), eos_(token_text(data, data.eos)) {
-  if (!data.chat_template.empty()) template_.emplace(data.chat_template);
+    : tokenizer_(std::move(tokenizer)) {
+  if (!data.chat_template.empty()) chat_.emplace(tokenizer_, data);
+  tool_format_ = &tool_format_of(data.chat_template);
 }
 
 std::string PromptBuilder::render(const Request& request) const {
-  if (!template_)
+  if (!chat_)
     throw ApiError(400, "no_chat_template", "the model has no chat template; use /v1/completions",
                    "messages");
   nlohmann::ordered_json variables =
       request.template_extras.is_object() ? request.template_extras : nlohmann::ordered_json::object();
   variables["messages"] = request.messages;
+  if (!request.tools.declared.is_null()) variables["tools"] = request.tools.declared;
   variables["add_generation_prompt"] = !request.continue_final_message;
-  variables["bos_token"] = bos_;
-  variables["eos_token"] = eos_;
   try {
-    std::string text = template_->render(variables);
+    std::string text = chat_->render(std::move(variables));
+    if (request.tools.choice == ToolUse::Choice::kRequired) text += tool_format_->forced_opening;
     if (!request.continue_final_message) return text;
     return up_to_final_message(std::move(text), request.messages.back()["content"].get<std::string>());
   } catch (const InputError& error) {
@@ -58,20 +53,19 @@ std::string PromptBuilder::render(const Request& request) const {
   }
 }
 
+std::vector<runtime::TokenId> PromptBuilder::encode(const Prompt& prompt) const {
+  if (const auto* ids = std::get_if<std::vector<runtime::TokenId>>(&prompt)) return *ids;
+  std::vector<runtime::TokenId> ids = tokenizer_->encode(std::get<std::string>(prompt), true);
+  if (tokenizer_->bos() >= 0) ids.insert(ids.begin(), tokenizer_->bos());
+  return ids;
+}
+
 std::vector<std::vector<runtime::TokenId>> PromptBuilder::build(const Request& request) const {
   std::vector<std::vector<runtime::TokenId>> distinct;
   if (request.chat) {
-    distinct.push_back(tokenizer_->encode(render(request), true));
+    distinct.push_back(chat_->encode(render(request)));
   }
-  for (const Request::Prompt& prompt : request.prompts) {
-    if (const auto* ids = std::get_if<std::vector<runtime::TokenId>>(&prompt)) {
-      distinct.push_back(*ids);
-      continue;
-    }
-    std::vector<runtime::TokenId> ids = tokenizer_->encode(std::get<std::string>(prompt), true);
-    if (tokenizer_->bos() >= 0) ids.insert(ids.begin(), tokenizer_->bos());
-    distinct.push_back(std::move(ids));
-  }
+  for (const Prompt& prompt : request.prompts) distinct.push_back(encode(prompt));
   std::vector<std::vector<runtime::TokenId>> all;
   for (const auto& prompt : distinct) all.insert(all.end(), static_cast<std::size_t>(request.n), prompt);
   return all;

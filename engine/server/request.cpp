@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "engine/server/api_error.h"
+#include "engine/server/bounded_json.h"
 #include "engine/server/messages.h"
 #include "engine/server/response_format.h"
 
@@ -16,25 +17,6 @@ using nlohmann::ordered_json;
 
 [[noreturn]] void refuse(const std::string& param, const std::string& what) {
   throw ApiError(400, "invalid_value", "'" + param + "' " + what, param);
-}
-
-/// Brackets outside strings, counted before the parser builds what later code walks recursively.
-bool nests_beyond(std::string_view text, int levels) {
-  int depth = 0;
-  bool inside = false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (inside && c == '\\') {
-      ++i;
-    } else if (c == '"') {
-      inside = !inside;
-    } else if (!inside && (c == '{' || c == '[')) {
-      if (++depth > levels) return true;
-    } else if (!inside && (c == '}' || c == ']')) {
-      --depth;
-    }
-  }
-  return false;
 }
 
 /// Reads fields of the body; null counts as absent, as OpenAI's clients send it.
@@ -76,8 +58,7 @@ class Fields {
 };
 
 void refuse_unsupported(const Fields& fields) {
-  for (const char* name :
-       {"tools", "tool_choice", "functions", "function_call", "audio", "suffix", "prediction"}) {
+  for (const char* name : {"functions", "function_call", "audio", "suffix", "prediction"}) {
     const ordered_json* value = fields.find(name);
     const bool harmless = value == nullptr || *value == "none" || (value->is_array() && value->empty());
     if (!harmless)
@@ -128,36 +109,14 @@ std::vector<std::string> stops_of(const Fields& fields) {
   return stops;
 }
 
-std::vector<runtime::TokenId> tokens_of(const ordered_json& list) {
+std::vector<runtime::TokenId> tokens_of(const ordered_json& list, const std::string& field) {
   std::vector<runtime::TokenId> tokens;
   for (const ordered_json& id : list) {
     if (!id.is_number_integer() || id.get<std::int64_t>() < 0 || id.get<std::int64_t>() > INT32_MAX)
-      refuse("prompt", "must hold token ids");
+      refuse(field, "must hold token ids");
     tokens.push_back(id.get<runtime::TokenId>());
   }
   return tokens;
-}
-
-std::vector<Request::Prompt> prompts_of(const Fields& fields) {
-  constexpr std::size_t kMost = 64;
-  const ordered_json* value = fields.find("prompt");
-  if (value == nullptr) refuse("prompt", "is missing");
-  if (value->is_string()) return {value->get<std::string>()};
-  if (!value->is_array() || value->empty())
-    refuse("prompt", "must be a string, token ids, or a list of either");
-  if (value->front().is_number()) return {tokens_of(*value)};
-  if (value->size() > kMost) refuse("prompt", "may hold at most " + std::to_string(kMost) + " prompts");
-  std::vector<Request::Prompt> prompts;
-  for (const ordered_json& one : *value) {
-    if (one.is_string()) {
-      prompts.emplace_back(one.get<std::string>());
-    } else if (one.is_array()) {
-      prompts.emplace_back(tokens_of(one));
-    } else {
-      refuse("prompt", "must be a string, token ids, or a list of either");
-    }
-  }
-  return prompts;
 }
 
 void read_logprobs(const Fields& fields, Request& request) {
@@ -183,9 +142,28 @@ void read_stream(const Fields& fields, Request& request) {
 
 }  // namespace
 
-Request parse_request(std::string_view body, bool chat, std::uint64_t random_seed) {
-  constexpr int kDeepestBody = 200;
-  if (nests_beyond(body, kDeepestBody)) throw ApiError(400, "invalid_json", "the body is nested too deeply");
+std::vector<Prompt> read_prompts(const ordered_json* value, const std::string& field) {
+  constexpr std::size_t kMost = 64;
+  if (value == nullptr) refuse(field, "is missing");
+  if (value->is_string()) return {value->get<std::string>()};
+  if (!value->is_array() || value->empty()) refuse(field, "must be a string, token ids, or a list of either");
+  if (value->front().is_number()) return {tokens_of(*value, field)};
+  if (value->size() > kMost) refuse(field, "may hold at most " + std::to_string(kMost) + " texts");
+  std::vector<Prompt> prompts;
+  for (const ordered_json& one : *value) {
+    if (one.is_string()) {
+      prompts.emplace_back(one.get<std::string>());
+    } else if (one.is_array()) {
+      prompts.emplace_back(tokens_of(one, field));
+    } else {
+      refuse(field, "must be a string, token ids, or a list of either");
+    }
+  }
+  return prompts;
+}
+
+ordered_json parse_body(std::string_view body) {
+  if (nests_too_deeply(body)) throw ApiError(400, "invalid_json", "the body is nested too deeply");
   ordered_json json;
   try {
     json = ordered_json::parse(body);
@@ -193,6 +171,11 @@ Request parse_request(std::string_view body, bool chat, std::uint64_t random_see
     throw ApiError(400, "invalid_json", "the body is no JSON: " + std::string(error.what()));
   }
   if (!json.is_object()) throw ApiError(400, "invalid_json", "the body must be a JSON object");
+  return json;
+}
+
+Request parse_request(std::string_view body, bool chat, std::uint64_t random_seed) {
+  const ordered_json json = parse_body(body);
   const Fields fields(json);
   refuse_unsupported(fields);
   Request request;
@@ -212,7 +195,7 @@ Request parse_request(std::string_view body, bool chat, std::uint64_t random_see
       refuse("continue_final_message", "needs a last message of the assistant");
     }
   } else {
-    request.prompts = prompts_of(fields);
+    request.prompts = read_prompts(fields.find("prompt"), "prompt");
   }
   constexpr std::int64_t kMostTokens = 1 << 30;
   request.max_tokens = fields.integer("max_completion_tokens", 1, kMostTokens);
@@ -224,7 +207,14 @@ Request parse_request(std::string_view body, bool chat, std::uint64_t random_see
   read_logprobs(fields, request);
   read_stream(fields, request);
   request.ignore_end = fields.flag("ignore_eos");
-  if (const ordered_json* format = fields.find("response_format")) request.schema = schema_of(*format);
+  request.language = answer_language(json);
+  if (chat) request.tools = read_tools(json);
+  const bool constrained = request.language.schema || request.language.grammar;
+  if (constrained && request.tools.choice == ToolUse::Choice::kRequired)
+    refuse("tool_choice", "cannot ask for a call where the answer must be a document");
+  request.priority = static_cast<std::int32_t>(fields.integer("priority", -1'000'000, 1'000'000).value_or(0));
+  if (const auto deadline = fields.integer("deadline_ms", 1, 86'400'000))
+    request.deadline = std::chrono::milliseconds(*deadline);
   return request;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -11,9 +12,17 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/runtime/engine.h"
-#include "engine/schema/schema.h"
+#include "engine/server/response_format.h"
+#include "engine/server/tools.h"
 
 namespace stepdown::server {
+
+/// Text, or token ids as they are.
+using Prompt = std::variant<std::string, std::vector<runtime::TokenId>>;
+/// The prompts of a field that holds one or a list of them. Throws ApiError that names it.
+std::vector<Prompt> read_prompts(const nlohmann::ordered_json* value, const std::string& field);
+/// Parses a body. Throws ApiError (400) when it is no JSON object or nested too deeply.
+nlohmann::ordered_json parse_body(std::string_view body);
 
 /// The body of POST /v1/chat/completions or /v1/completions, checked.
 struct Request {
@@ -24,7 +33,6 @@ struct Request {
   nlohmann::ordered_json template_extras;  ///< chat_template_kwargs: further variables of the template
   bool continue_final_message = false;
 
-  using Prompt = std::variant<std::string, std::vector<runtime::TokenId>>;
   std::vector<Prompt> prompts;  ///< completions
 
   std::optional<std::int64_t> max_tokens;
@@ -36,7 +44,10 @@ struct Request {
   bool stream = false;
   bool include_usage = false;
   bool ignore_end = false;
-  std::shared_ptr<const schema::Schema> schema;  ///< of response_format; null: free text
+  AnswerLanguage language;
+  ToolUse tools;
+  std::int32_t priority = 0;                          ///< the lower the sooner
+  std::optional<std::chrono::milliseconds> deadline;  ///< from its arrival
 };
 
 /// Throws ApiError (400) that names the parameter. `random_seed` is used when the request brings no seed.

@@ -5,11 +5,19 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "engine/schema/schema.h"
+#include "engine/schema/text_grammar.h"
 
 namespace stepdown::server {
 
-/// The schema that `response_format` asks for; null for text. Throws ApiError that names the keyword it
-/// cannot enforce.
-std::shared_ptr<const schema::Schema> schema_of(const nlohmann::ordered_json& response_format);
+/// What an answer must be: a JSON document, a text of a grammar, or, with neither, any text.
+struct AnswerLanguage {
+  std::shared_ptr<const schema::Schema> schema;
+  std::shared_ptr<const schema::TextGrammar> grammar;
+};
+
+/// What a request's body asks for: by OpenAI's `response_format`; by vLLM's `structured_outputs` {json,
+/// regex, choice, grammar} or its older `guided_json`, `guided_regex`, `guided_choice`, `guided_grammar`; by
+/// llama.cpp's `grammar`. Throws ApiError that names what it cannot enforce, and when two ask at once.
+AnswerLanguage answer_language(const nlohmann::ordered_json& body);
 
 }  // namespace stepdown::server

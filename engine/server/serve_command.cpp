@@ -17,6 +17,7 @@
 #include "engine/base/shutdown.h"
 #include "engine/formats/model_file.h"
 #include "engine/runtime/engine.h"
+#include "engine/server/api_keys.h"
 #include "engine/server/http_service.h"
 
 namespace stepdown::server {
@@ -28,6 +29,8 @@ struct Options {
   runtime::EngineOptions engine;
   ServiceOptions service;
   int grace_seconds = 25;
+  int max_body_mib = 8;
+  std::string api_key_file;
 };
 
 std::string with_prefix(const std::string& digest) {
@@ -66,6 +69,8 @@ int serve(Options options) {
   if (options.service.names.empty())
     options.service.names = {std::filesystem::path(options.model).stem().string()};
   options.service.grace = std::chrono::seconds(options.grace_seconds);
+  options.service.max_body_bytes = static_cast<std::size_t>(options.max_body_mib) << 20;
+  if (!options.api_key_file.empty()) options.service.api_keys = read_api_keys(options.api_key_file);
   options.service.max_connections = std::max<std::size_t>(
       256, options.engine.max_queue + static_cast<std::size_t>(options.engine.max_sequences) + 64);
   auto file = formats::open_model(options.model);
@@ -97,6 +102,7 @@ int serve(Options options) {
 Command serve_command() {
   return {"serve", "Serve a model with OpenAI's HTTP API", [](CLI::App& app) -> std::function<int()> {
             auto options = std::make_shared<Options>();
+            options->engine.draft_tokens = 4;
             static const std::map<std::string, runtime::KvType> kKvTypes = {{"f16", runtime::KvType::kF16},
                                                                             {"int8", runtime::KvType::kInt8}};
             app.add_option("--model", options->model, "GGUF file, or folder of a model")->required();
@@ -119,12 +125,35 @@ Command serve_command() {
             app.add_option("--max-queue", options->engine.max_queue,
                            "Sequences that may wait; beyond it answers are 429")
                 ->capture_default_str();
+            app.add_option("--kv-tokens", options->engine.kv_tokens,
+                           "Tokens the KV cache holds over all sequences; 0: context × max sequences")
+                ->capture_default_str();
+            app.add_flag("!--no-prefix-sharing", options->engine.share_prefixes,
+                         "Compute every prompt anew, though others began alike");
+            app.add_option("--draft-tokens", options->engine.draft_tokens,
+                           "Tokens guessed and checked a step; changes the speed, never the answer")
+                ->capture_default_str()
+                ->check(CLI::Range(0, 16));
             app.add_option("--kv-type", options->engine.kv_type, "Type of the KV cache")
                 ->transform(CLI::CheckedTransformer(kKvTypes, CLI::ignore_case))
                 ->type_name("f16|int8")
                 ->default_str("f16");
             app.add_option("--threads", options->engine.threads, "Threads that compute; 0: all cores")
                 ->capture_default_str();
+            app.add_option("--api-key-file", options->api_key_file,
+                           "Keys that clients must bring one of, one a line [all are served]")
+                ->check(CLI::ExistingFile);
+            auto* certificate = app.add_option("--tls-cert", options->service.tls_certificate,
+                                               "PEM certificate chain: serve HTTPS instead of HTTP")
+                                    ->check(CLI::ExistingFile);
+            auto* key = app.add_option("--tls-key", options->service.tls_key, "PEM key of the certificate")
+                            ->check(CLI::ExistingFile);
+            certificate->needs(key);
+            key->needs(certificate);
+            app.add_option("--max-body-mib", options->max_body_mib,
+                           "Largest request body; beyond it answers are 413")
+                ->capture_default_str()
+                ->check(CLI::Range(1, 1024));
             app.add_option("--grace-seconds", options->grace_seconds,
                            "Time that open requests get on SIGTERM")
                 ->capture_default_str()

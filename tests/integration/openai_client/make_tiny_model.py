@@ -10,7 +10,8 @@ import numpy
 
 HIDDEN, FEED_FORWARD, LAYERS, HEADS, CONTEXT = 64, 128, 2, 2, 2048
 ROOT = pathlib.Path(__file__).resolve().parents[3]
-TEMPLATE = ("{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}{% endfor %}"
+TEMPLATE = ("{% if tools %}<|im_start|>system\nCall tools as <tool_call>{\"name\": …, \"arguments\": …}</tool_call>: {{ tools | tojson }}<|im_end|>\n{% endif %}"
+            "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}{% endfor %}"
             "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}")
 
 

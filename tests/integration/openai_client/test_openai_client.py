@@ -6,6 +6,7 @@ import pathlib
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -28,13 +29,17 @@ INCIDENT = {
         "recommendations": {"type": "array", "items": {"type": "string", "maxLength": 12}, "minItems": 3, "maxItems": 3},
     },
 }
+TOOLS = [{"type": "function", "function": {"name": "set_alarm", "description": "Sounds an alarm", "parameters": {
+    "type": "object", "additionalProperties": False, "required": ["deck", "kind"],
+    "properties": {"deck": {"type": "integer", "minimum": 1, "maximum": 9}, "kind": {"type": "string", "enum": ["fire", "flood"]}}}}}]
 USER = [{"role": "user", "content": "Report the incident on deck two."}]
 
 
 class Server:
     """One engine on a free port."""
 
-    def __init__(self, model, *arguments):
+    def __init__(self, model, *arguments, context=None):
+        self.context = context
         self.process = subprocess.Popen([ENGINE, "serve", "--model", model, "--port", "0", "--served-model-name", "m", "--threads", "1",
                                          "--log-format", "json", *arguments], stderr=subprocess.PIPE, text=True)
         for line in self.process.stderr:
@@ -45,18 +50,18 @@ class Server:
                 break
         else:
             raise RuntimeError("the server did not start")
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'https' if context else 'http'}://127.0.0.1:{self.port}"
         self.client = openai.OpenAI(base_url=self.url + "/v1", api_key="none", max_retries=0, timeout=60)
         wait(lambda: self.status("/readyz") == 200, "ready")
 
     def status(self, path):
         try:
-            return urllib.request.urlopen(self.url + path, timeout=5).status
+            return urllib.request.urlopen(self.url + path, timeout=5, context=self.context).status
         except urllib.error.HTTPError as error:
             return error.code
 
     def metric(self, name):
-        text = urllib.request.urlopen(self.url + "/metrics", timeout=5).read().decode()
+        text = urllib.request.urlopen(self.url + "/metrics", timeout=5, context=self.context).read().decode()
         return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if re.match(re.escape(name) + r"[{ ]", line))
 
     def raw(self, data):
@@ -180,6 +185,62 @@ class Api(unittest.TestCase):
         with self.assertRaises(openai.BadRequestError):
             self.chat(messages=USER + [{"role": "assistant", "content": "Sure!"}], response_format=format, extra_body={"continue_final_message": True})
 
+    def test_tools_required(self):
+        for choice, reason in [("required", "tool_calls"), ({"type": "function", "function": {"name": "set_alarm"}}, "stop")]:
+            answer = self.chat(tools=TOOLS, tool_choice=choice, temperature=1, seed=3, max_tokens=400)
+            call = answer.choices[0].message.tool_calls[0]
+            self.assertEqual(answer.choices[0].finish_reason, reason)
+            self.assertEqual((call.function.name, answer.choices[0].message.content), ("set_alarm", None))
+            jsonschema.validate(json.loads(call.function.arguments), TOOLS[0]["function"]["parameters"])
+            chunks = list(self.chat(tools=TOOLS, tool_choice=choice, temperature=1, seed=3, max_tokens=400, stream=True))
+            streamed = [c for chunk in chunks for c in chunk.choices[0].delta.tool_calls or []]
+            self.assertEqual([(c.index, c.id is not None, c.function.name, c.function.arguments) for c in streamed],
+                             [(0, True, "set_alarm", call.function.arguments)])
+            self.assertEqual(chunks[-1].choices[0].finish_reason, reason)
+            turn = [*USER, answer.choices[0].message.model_dump(exclude_none=True), {"role": "tool", "tool_call_id": call.id, "content": "done"}]
+            self.chat(messages=turn, tools=TOOLS)
+
+    def test_tools_offered(self):
+        offered = self.chat(tools=TOOLS)
+        self.assertGreater(offered.usage.prompt_tokens, self.chat(tools=TOOLS, tool_choice="none").usage.prompt_tokens)
+        with self.assertRaises(openai.BadRequestError) as caught:
+            self.chat(tools=[{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "patternProperties": {}}}}], tool_choice="required")
+        self.assertIn("patternProperties", caught.exception.message)
+
+    def test_grammars(self):
+        for extra, pattern in [({"guided_regex": "[a-c]{3}-[0-9]{2}"}, r"[a-c]{3}-[0-9]{2}"), ({"guided_choice": ["north", "south"]}, "north|south"),
+                               ({"structured_outputs": {"grammar": 'root ::= "(" root ")" | [xy]{1,3}'}}, r"\(*[xy]{1,3}\)*"),
+                               ({"grammar": 'root ::= "a" ", b"*'}, "a(, b)*")]:
+            for seed in range(5):
+                choice = self.chat(extra_body=extra, temperature=1.5, seed=seed, max_tokens=60).choices[0]
+                if choice.finish_reason == "stop":
+                    self.assertRegex(choice.message.content, f"^({pattern})$")
+        with self.assertRaises(openai.BadRequestError) as caught:
+            self.chat(extra_body={"grammar": "root ::= thing"})
+        self.assertIn("rule 'thing' is not defined", caught.exception.message)
+
+    def test_embeddings(self):
+        answer = self.client.embeddings.create(model="m", input=["a ship", "a ship", "forty ropes"])
+        vectors = [e.embedding for e in answer.data]
+        self.assertEqual(vectors[0], vectors[1])
+        self.assertNotEqual(vectors[0], vectors[2])
+        self.assertAlmostEqual(sum(x * x for x in vectors[0]), 1, places=4)
+        plain = self.client.embeddings.create(model="m", input="a ship", encoding_format="float").data[0].embedding
+        self.assertTrue(all(abs(a - b) < 1e-6 for a, b in zip(plain, vectors[0])))
+
+    def test_a_shared_prompt_is_computed_once(self):
+        system = {"role": "system", "content": "You write the log of a ship. " * 20}
+        before = self.server.metric("vllm:prefix_cache_hits_total")
+        first, second = (self.chat(messages=[system, {"role": "user", "content": text}]) for text in ("Monday", "Tuesday"))
+        self.assertIsNone(first.usage.prompt_tokens_details)
+        self.assertGreaterEqual(second.usage.prompt_tokens_details.cached_tokens, 64)
+        self.assertGreaterEqual(self.server.metric("vllm:prefix_cache_hits_total") - before, 64)
+
+    def test_a_deadline_ends_a_request(self):
+        with self.assertRaises(openai.APIStatusError) as caught:
+            self.chat(max_tokens=900, extra_body={"ignore_eos": True, "deadline_ms": 1})
+        self.assertEqual((caught.exception.status_code, caught.exception.code), (504, "deadline_exceeded"))
+
     def test_many_at_once(self):
         alone = self.chat(max_tokens=16).choices[0].message.content
         with concurrent.futures.ThreadPoolExecutor(12) as pool:
@@ -228,7 +289,8 @@ class Api(unittest.TestCase):
         self.assertEqual([m.id for m in self.client.models.list()], ["m"])
         self.chat()
         for name in ["vllm:prompt_tokens_total", "vllm:generation_tokens_total", "vllm:request_success_total",
-                     "vllm:time_to_first_token_seconds_count", "vllm:e2e_request_latency_seconds_count"]:
+                     "vllm:time_to_first_token_seconds_count", "vllm:e2e_request_latency_seconds_count", "vllm:request_queue_time_seconds_count",
+                     "vllm:request_prefill_time_seconds_count", "vllm:request_decode_time_seconds_count", "vllm:prefix_cache_queries_total"]:
             self.assertGreater(self.server.metric(name), 0, name)
 
 
@@ -245,7 +307,7 @@ class Lifecycle(unittest.TestCase):
             with concurrent.futures.ThreadPoolExecutor(10) as pool:
                 answers = list(pool.map(ask, range(10)))
             self.assertIn((200, None), answers)
-            self.assertIn((429, "1"), answers)
+            self.assertTrue(any(status == 429 and 1 <= int(after) <= 60 for status, after in answers), answers)
             self.assertTrue(all(status in (200, 429) for status, _ in answers), answers)
         finally:
             self.assertEqual(server.stop(), 0)
@@ -274,6 +336,38 @@ class Lifecycle(unittest.TestCase):
                 self.assertEqual(caught.exception.code, "nonfinite_logits")
         finally:
             self.assertEqual(server.stop(), 0)
+
+    def test_keys_and_tls(self):
+        folder = pathlib.Path(tempfile.mkdtemp())
+        (folder / "keys").write_text("# clients\nsesame\n")
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", folder / "key.pem",
+                        "-out", folder / "cert.pem", "-days", "1", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"],
+                       check=True, capture_output=True)
+        context = ssl.create_default_context(cafile=folder / "cert.pem")
+        server = Server(tiny_model(), "--api-key-file", folder / "keys", "--tls-cert", folder / "cert.pem", "--tls-key", folder / "key.pem",
+                        "--max-body-mib", "1", context=context)
+        try:
+            client = lambda key: openai.OpenAI(base_url=server.url + "/v1", api_key=key, max_retries=0, http_client=openai.DefaultHttpxClient(verify=context))
+            ask = lambda key, **arguments: client(key).chat.completions.create(**{"model": "m", "messages": USER, "max_tokens": 8, "temperature": 0, **arguments})
+            whole = ask("sesame").choices[0].message.content
+            self.assertEqual("".join(c.choices[0].delta.content or "" for c in ask("sesame", stream=True)), whole)
+            for key in ["sesam", "sesames"]:
+                with self.assertRaises(openai.AuthenticationError) as caught:
+                    ask(key)
+                self.assertEqual(caught.exception.code, "invalid_api_key")
+            with self.assertRaises(openai.APIStatusError) as caught:
+                ask("sesame", messages=[{"role": "user", "content": "x" * (2 << 20)}])
+            self.assertEqual(caught.exception.status_code, 413)
+            self.assertNotIn(b"200 OK", server.raw(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"), "plain HTTP on the TLS port")
+            stream = ask("sesame", max_tokens=1500, stream=True, extra_body={"ignore_eos": True})
+            next(stream)
+            stream.close()
+            wait(lambda: server.metric("vllm:num_requests_running") == 0, "cancelled by hanging up")
+        finally:
+            self.assertEqual(server.stop(), 0)
+        refused = subprocess.run([ENGINE, "serve", "--model", tiny_model(), "--tls-cert", folder / "keys", "--tls-key", folder / "key.pem"],
+                                 capture_output=True, text=True, timeout=20)
+        self.assertEqual((refused.returncode, "is no certificate chain" in refused.stderr), (2, True), refused.stderr)
 
     def test_digest_is_verified(self):
         model = tiny_model()

@@ -25,7 +25,8 @@ TEST(Request, TakesDefaultsFromOpenAi) {
   EXPECT_EQ(request.max_tokens, std::nullopt);
   EXPECT_EQ(request.n, 1);
   EXPECT_FALSE(request.stream);
-  EXPECT_EQ(request.schema, nullptr);
+  EXPECT_EQ(request.language.schema, nullptr);
+  EXPECT_EQ(request.language.grammar, nullptr);
   EXPECT_EQ(parse_request(R"({"model": "m", "prompt": "x"})", false, 0).max_tokens, 16);
 }
 
@@ -44,7 +45,7 @@ TEST(Request, ReadsEverythingItKnows) {
   EXPECT_EQ(request.n, 2);
   EXPECT_EQ(request.top_logprobs, 3);
   EXPECT_TRUE(request.stream && request.include_usage && request.logprobs);
-  EXPECT_NE(request.schema, nullptr);
+  EXPECT_NE(request.language.schema, nullptr);
 }
 
 TEST(Request, NullCountsAsAbsent) {
@@ -68,11 +69,11 @@ TEST(Request, TakesPromptsInFourShapes) {
   const auto prompts = [](const char* prompt) {
     return parse_request(R"({"model": "m", "prompt": )" + std::string(prompt) + "}", false, 0).prompts;
   };
-  EXPECT_THAT(prompts(R"("a")"), ElementsAre(Request::Prompt("a")));
-  EXPECT_THAT(prompts(R"(["a", "b"])"), ElementsAre(Request::Prompt("a"), Request::Prompt("b")));
-  EXPECT_THAT(prompts("[1, 2]"), ElementsAre(Request::Prompt(std::vector<runtime::TokenId>{1, 2})));
-  EXPECT_THAT(prompts("[[1], [2]]"), ElementsAre(Request::Prompt(std::vector<runtime::TokenId>{1}),
-                                                 Request::Prompt(std::vector<runtime::TokenId>{2})));
+  EXPECT_THAT(prompts(R"("a")"), ElementsAre(Prompt("a")));
+  EXPECT_THAT(prompts(R"(["a", "b"])"), ElementsAre(Prompt("a"), Prompt("b")));
+  EXPECT_THAT(prompts("[1, 2]"), ElementsAre(Prompt(std::vector<runtime::TokenId>{1, 2})));
+  EXPECT_THAT(prompts("[[1], [2]]"), ElementsAre(Prompt(std::vector<runtime::TokenId>{1}),
+                                                 Prompt(std::vector<runtime::TokenId>{2})));
 }
 
 struct Refused {
@@ -113,7 +114,17 @@ TEST(Request, RefusesAndNamesTheParameter) {
       {with(R"("top_logprobs": 2)"), true, "top_logprobs", "needs 'logprobs'"},
       {with(R"("logit_bias": {"x": 1})"), true, "logit_bias", "token ids"},
       {with(R"("logit_bias": {"1": 101})"), true, "logit_bias", "-100 to 100"},
-      {with(R"("tools": [{"type": "function"}])"), true, "tools", "not supported"},
+      {with(R"("tools": [{"type": "function"}])"), true, "tools[0]", "must be"},
+      {with(R"("functions": [{"name": "f"}])"), true, "functions", "not supported"},
+      {with(R"("guided_regex": "(")"), true, "guided_regex", "group that is not closed"},
+      {with(R"("structured_outputs": {"grammar": "root ::= x"})"), true, "structured_outputs.grammar",
+       "'x' is not defined"},
+      {with(R"("guided_choice": [])"), true, "guided_choice", "list of 1 to"},
+      {with(R"("guided_choice": ["a"], "guided_regex": "b")"), true, "guided_choice", "another language"},
+      {with(
+           R"("tools": [{"type": "function", "function": {"name": "f"}}], "tool_choice": "required", "guided_regex": "b")"),
+       true, "tool_choice", "document"},
+      {with(R"("deadline_ms": 0)"), true, "deadline_ms", "integer from 1"},
       {with(R"("response_format": {"type": "yaml"})"), true, "response_format.type",
        "text, json_object or json_schema"},
       {with(R"("response_format": {"type": "json_schema"})"), true, "response_format.json_schema.schema",

@@ -1,0 +1,15 @@
+#pragma once
+
+#include <string_view>
+
+#include <nlohmann/json_fwd.hpp>
+
+namespace stepdown::server {
+
+/// Whether brackets nest deeper than 200 levels: what is built of such a text would be walked recursively.
+bool nests_too_deeply(std::string_view text);
+
+/// The JSON value of a text from outside; discarded when it is none, or nests too deeply.
+nlohmann::ordered_json parse_bounded(std::string_view text);
+
+}  // namespace stepdown::server

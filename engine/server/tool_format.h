@@ -1,0 +1,62 @@
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/server/tools.h"
+
+namespace stepdown::server {
+
+struct ToolCall {
+  std::string name;
+  std::string arguments;  ///< a JSON text
+};
+
+/// How a family of models writes its calls.
+struct ToolFormat {
+  std::string_view name;
+  /// The chat template that teaches the format holds this.
+  std::string_view in_template;
+  /// What a call begins with. The text before it is content.
+  std::string_view opening;
+  /// The opening counts only at the answer's start.
+  bool leading = false;
+  /// The calls in a text that begins with the opening; nullopt when it holds none after all.
+  std::optional<std::vector<ToolCall>> (*parse)(std::string_view text);
+
+  /// For answers that must be a call: the prompt ends with this, and the answer is one JSON document.
+  std::string_view forced_opening;
+  std::string_view arguments_key = "arguments";
+  bool forced_list = false;  ///< the document is a list of calls
+};
+
+/// The format of the model's chat template; the last row, plain JSON, when it shows none.
+const ToolFormat& tool_format_of(std::string_view chat_template);
+
+/// The schema of the document that a forced answer is.
+nlohmann::ordered_json forced_call_schema(const ToolFormat& format, const ToolUse& use);
+
+/// Parts an answer into content, which may be shown at once, and calls, which show at its end.
+class ToolCallSplitter {
+ public:
+  /// `forced`: the whole answer is the document of forced_call_schema().
+  ToolCallSplitter(const ToolFormat& format, bool forced) : format_(&format), forced_(forced) {}
+  /// The content that is certain now.
+  std::string push(std::string_view text);
+  struct End {
+    std::string content;
+    std::vector<ToolCall> calls;
+  };
+  End finish();
+
+ private:
+  const ToolFormat* format_;
+  bool forced_;
+  std::string held_;
+  bool started_ = false;  ///< something was shown: a leading call cannot come any more
+};
+
+}  // namespace stepdown::server
