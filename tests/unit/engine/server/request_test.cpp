@@ -116,7 +116,7 @@ TEST(Request, RefusesAndNamesTheParameter) {
       {with(R"("logit_bias": {"1": 101})"), true, "logit_bias", "-100 to 100"},
       {with(R"("tools": [{"type": "function"}])"), true, "tools[0]", "must be"},
       {with(R"("functions": [{"name": "f"}])"), true, "functions", "not supported"},
-      {with(R"("guided_regex": "(")"), true, "guided_regex", "group that is not closed"},
+      {with(R"("guided_regex": "(")"), true, "guided_regex", "pattern is not supported"},
       {with(R"("structured_outputs": {"grammar": "root ::= x"})"), true, "structured_outputs.grammar",
        "'x' is not defined"},
       {with(R"("guided_choice": [])"), true, "guided_choice", "list of 1 to"},
