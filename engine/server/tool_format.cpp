@@ -211,6 +211,12 @@ ordered_json forced_call_schema(const ToolFormat& format, const ToolUse& use) {
       parameters.erase(key);
     }
     parameters.erase("$schema");
+    // Models call with what is declared; left open, an answer could go on with inventions until its length
+    // ends.
+    if (parameters.contains("properties") && !parameters["properties"].empty() &&
+        !parameters.contains("additionalProperties")) {
+      parameters["additionalProperties"] = false;
+    }
     const std::string arguments(format.arguments_key);
     alternatives.push_back(
         {{"type", "object"},

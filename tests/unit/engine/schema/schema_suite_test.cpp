@@ -38,7 +38,8 @@ TEST(SchemaSuite, AcceptedSchemasAreJudgedAsTheSuiteDoes) {
         ++documents;
         const bool valid = schema->validate_text(test["data"].dump()).empty();
         if (valid == test["valid"].get<bool>()) continue;
-        if (valid && group["schema"].contains("oneOf")) continue;  // read as anyOf, as OpenAI's strict mode does
+        if (valid && group["schema"].contains("oneOf"))
+          continue;  // read as anyOf, as OpenAI's strict mode does
         ++wrong;
         ADD_FAILURE() << file.filename() << ": " << group["description"] << ": " << test["description"];
       }
