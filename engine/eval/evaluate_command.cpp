@@ -86,8 +86,8 @@ void measure_text(Report& report, runtime::Engine& engine, const Options& option
 void measure_reference(Report& report, const Options& options, const std::vector<Sample>& samples) {
   const auto candidate = formats::open_model(options.model);
   const auto reference = formats::open_model(options.reference);
-  const tokenizer::Tokenizer tokenizer(candidate->tokenizer());
-  const ChatEncoder encoder(tokenizer, candidate->tokenizer().chat_template);
+  const tokenizer::ChatEncoder encoder(std::make_shared<const tokenizer::Tokenizer>(candidate->tokenizer()),
+                                       candidate->tokenizer());
   const std::int64_t context = std::min<std::int64_t>(options.context > 0 ? options.context : 2048,
                                                       candidate->config().context_length);
   std::vector<SampleTokens> sequences;

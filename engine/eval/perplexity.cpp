@@ -42,8 +42,8 @@ SampleTokens tokens_of(const tokenizer::ChatEncoder& encoder, const Sample& samp
   return result;
 }
 
-void add_sample(PerplexityMeter& meter, const Scorer& score, const tokenizer::ChatEncoder& encoder, const Sample& sample,
-                std::int64_t context) {
+void add_sample(PerplexityMeter& meter, const Scorer& score, const tokenizer::ChatEncoder& encoder,
+                const Sample& sample, std::int64_t context) {
   const auto [tokens, counted_from] = tokens_of(encoder, sample, context);
   if (tokens.size() <= counted_from) return;
   const std::vector<float> logprobs = score(tokens);

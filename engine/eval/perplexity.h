@@ -32,7 +32,7 @@ struct SampleTokens {
   std::vector<tokenizer::TokenId> tokens;
   std::size_t counted_from = 1;
 };
-SampleTokens tokens_of(const ChatEncoder& encoder, const Sample& sample, std::int64_t context);
+SampleTokens tokens_of(const tokenizer::ChatEncoder& encoder, const Sample& sample, std::int64_t context);
 
 /// Perplexity of the reference answer given its prompt; where a sample has none, of the prompt itself.
 /// Samples longer than `context` are cut at its end.
