@@ -42,16 +42,21 @@ void print_row(const char* name, const std::string& value) {
 
 void print_memory(const nlohmann::json& found, const Options& options) {
   const nlohmann::json& config = found["config"];
-  const memory::Shape shape = {config["layers"],  config["hidden"],  config["feedForward"], config["heads"],
-                               config["kvHeads"], config["headDim"], config["vocab"]};
+  const nlohmann::json& figures = found["memory"];
+  const memory::Model model{.weights = figures["weights"],
+                            .kv = {.per_token = figures["kvPerToken"],
+                                   .windowed_per_token = figures["kvWindowedPerToken"],
+                                   .window = figures["kvWindow"],
+                                   .heads = figures["kvHeads"],
+                                   .head_dim = figures["headDim"]},
+                            .activations = figures["activations"]};
   const std::int64_t own = config["contextLength"];
   const std::int64_t context = options.context > 0 ? options.context : std::min<std::int64_t>(own, 8192);
   std::printf("\nMemory predicted for %lld sequences of %lld tokens:\n",
               static_cast<long long>(options.sequences), static_cast<long long>(context));
   std::printf("  %-6s %12s %12s %12s %12s\n", "KV", "weights", "KV cache", "activations", "total");
   for (const auto& [name, type] : {std::pair{"f16", memory::KvType::kF16}, {"int8", memory::KvType::kInt8}}) {
-    const memory::Estimate estimate =
-        memory::estimate(found["memory"]["weights"], shape, {context, options.sequences, type});
+    const memory::Estimate estimate = memory::estimate(model, {context, options.sequences, type});
     std::printf("  %-6s %12s %12s %12s %12s\n", name, human_bytes(estimate.weights).c_str(),
                 human_bytes(estimate.kv).c_str(), human_bytes(estimate.activations).c_str(),
                 human_bytes(estimate.total()).c_str());

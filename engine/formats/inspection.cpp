@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/base/hash.h"
+#include "engine/formats/header_facts.h"
 
 namespace stepdown::formats {
 namespace {
@@ -97,6 +98,9 @@ std::string tokenizer_digest(const TokenizerData& tokenizer) {
 nlohmann::json inspect(const fs::path& path) {
   const auto model = open_model(path);
   const memory::Shape shape = memory_shape(model->config());
+  // All 0 where the cache of the architecture is unknown: the operator refuses what it cannot predict.
+  const memory::KvCost kv =
+      memory::kv_cost(header_facts(model->gguf_metadata()).attention).value_or(memory::KvCost{});
   std::map<std::string, int> tensors;
   for (const TensorView& tensor : model->tensors()) ++tensors[std::string(dtype_info(tensor.type).name)];
   return {{"digest", "sha256:" + artifact_digest(path)},
@@ -109,7 +113,11 @@ nlohmann::json inspect(const fs::path& path) {
           {"tensors", tensors},
           {"memory",
            {{"weights", weight_bytes(*model)},
-            {"kvPerToken", memory::kv_bytes_per_token(shape, memory::KvType::kF16)},
+            {"kvPerToken", kv.per_token},
+            {"kvWindowedPerToken", kv.windowed_per_token},
+            {"kvWindow", kv.window},
+            {"kvHeads", kv.heads},
+            {"headDim", kv.head_dim},
             {"kvPerTokenInt8", memory::kv_bytes_per_token(shape, memory::KvType::kInt8)},
             {"activations", memory::activation_bytes(shape, kSequences)}}}};
 }

@@ -1,41 +1,75 @@
 #include "engine/memory/memory_model.h"
 
-#include <initializer_list>
-#include <limits>
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "engine/memory/saturating.h"
 
 namespace stepdown::memory {
 namespace {
 
-constexpr std::int64_t kTooMuch = std::numeric_limits<std::int64_t>::max();
 constexpr std::int64_t kF32 = 4;
 constexpr std::int64_t kF16 = 2;
+constexpr std::array<std::pair<std::string_view, KvType>, 4> kKvTypes = {{
+    {"fp16", KvType::kF16},
+    {"int8", KvType::kInt8},
+    {"fp8", KvType::kFp8},
+    {"int4", KvType::kInt4},
+}};
 
-std::int64_t product(std::initializer_list<std::int64_t> factors) {
-  std::int64_t result = 1;
-  for (const std::int64_t factor : factors) {
-    if (__builtin_mul_overflow(result, factor, &result)) return kTooMuch;
-  }
-  return result;
+/// Tokens in whole pages.
+std::int64_t paged(std::int64_t tokens) {
+  return product({sum({tokens, kPageTokens - 1}) / kPageTokens, kPageTokens});
 }
 
-std::int64_t sum(std::initializer_list<std::int64_t> terms) {
-  std::int64_t result = 0;
-  for (const std::int64_t term : terms) {
-    if (__builtin_add_overflow(result, term, &result)) return kTooMuch;
-  }
-  return result;
+/// Of what takes `f16` bytes at binary16.
+std::int64_t at_type(std::int64_t f16, const KvCost& cost, KvType type, const EngineTraits& engine) {
+  if (type == KvType::kF16 || f16 == kTooMuch) return f16;
+  const std::int64_t elements = f16 / kF16;
+  const std::int64_t plain = type == KvType::kInt4 ? elements / 2 : elements;
+  const std::int64_t block = engine.scale_block > 0 ? engine.scale_block : cost.head_dim;
+  if (engine.scaleless || block <= 0) return plain;
+  return sum({plain, product({elements / block, kF16})});
+}
+
+/// A whole head is the least that an accelerator keeps: 8 heads on 3 accelerators take 3 on each.
+std::int64_t split(std::int64_t bytes, const KvCost& cost, std::int64_t accelerators) {
+  const std::int64_t heads = std::max<std::int64_t>(1, cost.heads);
+  const std::int64_t each = (heads + accelerators - 1) / accelerators;
+  return product({bytes / heads, each, accelerators});
 }
 
 }  // namespace
 
+std::optional<KvType> kv_type_of(std::string_view name) {
+  for (const auto& [known, type] : kKvTypes) {
+    if (known == name) return type;
+  }
+  return std::nullopt;
+}
+
 std::int64_t Estimate::total() const {
-  return sum({weights, kv, activations});
+  return sum({weights, kv, activations, overhead});
+}
+
+std::int64_t kv_bytes_per_sequence(const KvCost& cost, const Load& load, const EngineTraits& engine) {
+  const std::int64_t tokens = paged(load.context);
+  // A prompt's step writes its tokens before those that slid out can go.
+  const std::int64_t kept = engine.frees_window && cost.window > 0
+                                ? std::min(tokens, paged(sum({cost.window, kPrefillChunk})))
+                                : tokens;
+  const std::int64_t bytes =
+      sum({product({tokens, at_type(cost.per_token, cost, load.kv_type, engine)}),
+           product({kept, at_type(cost.windowed_per_token, cost, load.kv_type, engine)})});
+  return load.accelerators > 1 && bytes != kTooMuch ? split(bytes, cost, load.accelerators) : bytes;
 }
 
 std::int64_t kv_bytes_per_token(const Shape& shape, KvType type) {
-  const std::int64_t head =
-      type == KvType::kF16 ? product({shape.head_dim, kF16}) : sum({shape.head_dim, kF16});
-  return product({2, shape.layers, shape.kv_heads, head});
+  const KvCost cost{.per_token = product({2, shape.layers, shape.kv_heads, shape.head_dim, kF16}),
+                    .heads = shape.kv_heads,
+                    .head_dim = shape.head_dim};
+  return at_type(cost.per_token, cost, type, {});
 }
 
 std::int64_t activation_bytes(const Shape& shape, std::int64_t sequences) {
@@ -46,19 +80,56 @@ std::int64_t activation_bytes(const Shape& shape, std::int64_t sequences) {
   return sum({product({kPrefillChunk, row, kF32}), product({sequences, shape.vocab, kF32})});
 }
 
-Estimate estimate(std::int64_t weights, const Shape& shape, const Load& load) {
-  const std::int64_t pages = sum({load.context, kPageTokens - 1}) / kPageTokens;
-  return {weights, product({load.sequences, pages, kPageTokens, kv_bytes_per_token(shape, load.kv_type)}),
-          activation_bytes(shape, load.sequences)};
+Estimate estimate(const Model& model, const Load& load, const EngineTraits& engine) {
+  return {model.weights, product({load.sequences, kv_bytes_per_sequence(model.kv, load, engine)}),
+          product({model.activations, load.accelerators}), product({engine.overhead, load.accelerators})};
 }
 
-std::int64_t largest_sequences(std::int64_t weights, const Shape& shape, std::int64_t context, KvType type,
+std::int64_t largest_sequences(const Model& model, Load load, const EngineTraits& engine,
                                std::int64_t budget) {
-  const Estimate one = estimate(weights, shape, {context, 1, type});
-  const std::int64_t fixed = estimate(weights, shape, {context, 0, type}).total();
-  if (one.total() > budget || one.total() == kTooMuch) return 0;
-  const std::int64_t each = one.total() - fixed;
+  load.sequences = 0;
+  const std::int64_t fixed = estimate(model, load, engine).total();
+  const std::int64_t each = kv_bytes_per_sequence(model.kv, load, engine);
+  if (each == kTooMuch || fixed > budget) return 0;
   return each == 0 ? kTooMuch : (budget - fixed) / each;
+}
+
+std::int64_t largest_context(const Model& model, Load load, const EngineTraits& engine, std::int64_t budget) {
+  std::int64_t fits = 0;
+  std::int64_t fails = load.context / kPageTokens + 1;
+  while (fits + 1 < fails) {
+    const std::int64_t pages = fits + (fails - fits) / 2;
+    load.context = pages * kPageTokens;
+    (estimate(model, load, engine).total() <= budget ? fits : fails) = pages;
+  }
+  return fits * kPageTokens;
+}
+
+std::optional<Change> cheapest_change(const Model& model, const Load& load, const EngineTraits& engine,
+                                      std::int64_t budget, std::optional<KvType> smaller_cache,
+                                      std::int64_t most_accelerators) {
+  const std::int64_t needed = estimate(model, load, engine).total();
+  if (needed <= budget) return std::nullopt;
+  if (smaller_cache && load.kv_type == KvType::kF16) {
+    Load smaller = load;
+    smaller.kv_type = *smaller_cache;
+    if (estimate(model, smaller, engine).total() <= budget) {
+      return Change{.kind = Change::Kind::kKvType, .kv_type = *smaller_cache};
+    }
+  }
+  const std::int64_t sequences = largest_sequences(model, load, engine, budget);
+  if (sequences > 0 && sequences * 2 >= load.sequences) return Change{Change::Kind::kConcurrency, sequences};
+  const std::int64_t context = largest_context(model, load, engine, budget);
+  if (context > 0 && context * 2 >= load.context) return Change{Change::Kind::kContext, context};
+  const std::int64_t each = budget / load.accelerators;
+  for (std::int64_t count = load.accelerators * 2; count <= most_accelerators; count *= 2) {
+    Load wider = load;
+    wider.accelerators = count;
+    if (estimate(model, wider, engine).total() <= product({each, count})) {
+      return Change{Change::Kind::kAccelerators, count};
+    }
+  }
+  return Change{Change::Kind::kMemory, needed};
 }
 
 }  // namespace stepdown::memory

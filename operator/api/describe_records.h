@@ -25,7 +25,10 @@ constexpr auto describe(EvaluationRecord*) {
                     optional("toolVersion", &EvaluationRecord::tool_version),
                     optional("kvType", &EvaluationRecord::kv_type),
                     optional("contextLength", &EvaluationRecord::context_length),
-                    optional("report", &EvaluationRecord::report)};
+                    optional("report", &EvaluationRecord::report),
+                    optional("engine", &EvaluationRecord::engine),
+                    optional("engineVersion", &EvaluationRecord::engine_version),
+                    optional("hardware", &EvaluationRecord::hardware)};
 }
 
 constexpr auto describe(QuantRevisionSpec*) {
@@ -43,12 +46,33 @@ constexpr auto describe(QuantRevisionSpec*) {
                     optional("scores", &QuantRevisionSpec::scores)};
 }
 
+constexpr auto describe(Support*) {
+  return std::tuple{
+      optional("formats", &Support::formats),   optional("kvTypes", &Support::kv_types),
+      optional("hardware", &Support::hardware), optional("architectures", &Support::architectures),
+      optional("versions", &Support::versions), optional("verdict", &Support::verdict),
+      optional("note", &Support::note),         optional("args", &Support::args),
+      optional("source", &Support::source)};
+}
+
+constexpr auto describe(EngineMemory*) {
+  return std::tuple{optional("overhead", &EngineMemory::overhead),
+                    optional("utilization", &EngineMemory::utilization)};
+}
+
 constexpr auto describe(EngineProfileSpec*) {
   return std::tuple{optional("version", &EngineProfileSpec::version),
-                    required("image", &EngineProfileSpec::image),
+                    optional("image", &EngineProfileSpec::image),
+                    optional("images", &EngineProfileSpec::images),
+                    optional("command", &EngineProfileSpec::command),
                     optional("args", &EngineProfileSpec::args),
-                    required("formats", &EngineProfileSpec::formats),
+                    optional("parallelArgs", &EngineProfileSpec::parallel_args),
+                    optional("env", &EngineProfileSpec::env),
+                    optional("scratch", &EngineProfileSpec::scratch),
+                    optional("formats", &EngineProfileSpec::formats),
                     optional("kvTypes", &EngineProfileSpec::kv_types),
+                    optional("support", &EngineProfileSpec::support),
+                    optional("memory", &EngineProfileSpec::memory),
                     optional("readinessPath", &EngineProfileSpec::readiness_path)};
 }
 

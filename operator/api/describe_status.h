@@ -35,6 +35,10 @@ constexpr auto describe(Summary*) {
 constexpr auto describe(MemoryFigures*) {
   return std::tuple{optional("weights", &MemoryFigures::weights),
                     optional("kvPerToken", &MemoryFigures::kv_per_token),
+                    optional("kvWindowedPerToken", &MemoryFigures::kv_windowed_per_token),
+                    optional("kvWindow", &MemoryFigures::kv_window),
+                    optional("kvHeads", &MemoryFigures::kv_heads),
+                    optional("headDim", &MemoryFigures::head_dim),
                     optional("activations", &MemoryFigures::activations)};
 }
 

@@ -37,6 +37,9 @@ struct EvaluationRecord {
   std::string kv_type;
   std::optional<std::int64_t> context_length;
   std::string report;
+  std::string engine;                   ///< that serves it, as spec.serving.engine
+  std::string engine_version;           ///< of its EngineProfile; empty for the bundled engine
+  std::optional<std::string> hardware;  ///< accelerator; "" is CPUs
 };
 
 /// spec of QuantRevision: crds/quantrevisions.yaml.
@@ -60,13 +63,40 @@ struct QuantRevision {
   QuantRevisionSpec spec;
 };
 
+/// One thing that is known of an engine. A row speaks about what it names, and leaves open what it does not;
+/// the first row that fits decides.
+struct Support {
+  std::vector<std::string> formats;        ///< of weights: compat/methods.h
+  std::vector<std::string> kv_types;       ///< a row with these is about the KV cache
+  std::vector<std::string> hardware;       ///< classes of compat/hardware.h, or groups of them
+  std::vector<std::string> architectures;  ///< alone: what the engine can run at all; "*" is any
+  std::string versions;                    ///< of the engine: ">=0.6 <0.9"
+  std::string verdict = "works";           ///< works, degraded or refused
+  std::string note;                        ///< what degrades, or why not
+  std::vector<std::string> args;           ///< server arguments that this needs
+  std::string source;                      ///< URL that says so
+};
+
+/// What an engine takes beside weights, KV cache and activations.
+struct EngineMemory {
+  std::string overhead;    ///< quantity an accelerator: CUDA context and graphs, allocator
+  double utilization = 1;  ///< share of the memory that it uses at most
+};
+
 /// spec of EngineProfile: crds/engineprofiles.yaml.
 struct EngineProfileSpec {
   std::string version;
   std::string image;
+  std::map<std::string, std::string> images;  ///< by accelerator (extended resource), in place of `image`
+  std::vector<std::string> command;
   std::vector<std::string> args;
+  std::vector<std::string> parallel_args;
+  std::map<std::string, std::string> env;
+  std::vector<std::string> scratch;
   std::vector<std::string> formats;
   std::vector<std::string> kv_types = {"fp16"};
+  std::vector<Support> support;
+  EngineMemory memory;
   std::string readiness_path = "/health";
 };
 

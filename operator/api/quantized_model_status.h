@@ -20,6 +20,10 @@ struct Summary {
 struct MemoryFigures {
   std::int64_t weights = 0;
   std::int64_t kv_per_token = 0;
+  std::int64_t kv_windowed_per_token = 0;
+  std::int64_t kv_window = 0;
+  std::int64_t kv_heads = 0;
+  std::int64_t head_dim = 0;
   std::int64_t activations = 0;
   bool operator==(const MemoryFigures&) const = default;
 };

@@ -15,6 +15,7 @@ int main(int argc, char** argv) {
       stepdown::cli::report_command(),
       stepdown::cli::diff_command(),
       stepdown::cli::validate_command(),
+      stepdown::cli::rules_command(),
   };
   for (stepdown::Command& verb : stepdown::cli::verb_commands()) commands.push_back(std::move(verb));
   commands.push_back(stepdown::local::local_command());

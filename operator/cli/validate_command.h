@@ -4,7 +4,10 @@
 
 namespace stepdown::cli {
 
-/// "validate FILE…": checks YAML files offline with the operator's own rules.
+/// "validate FILE|DIR|-": checks YAML files offline with the operator's own rules.
 Command validate_command();
+
+/// "rules": prints docs/rules.md.
+Command rules_command();
 
 }  // namespace stepdown::cli

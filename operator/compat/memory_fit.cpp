@@ -1,13 +1,80 @@
 #include "operator/compat/memory_fit.h"
 
 #include <algorithm>
+#include <cstdio>
+
+#include "engine/memory/saturating.h"
+#include "operator/compat/matrix.h"
 
 namespace stepdown::compat {
 namespace {
 
 constexpr std::int64_t kLongestDefaultContext = 8192;
+constexpr std::int64_t kMostAccelerators = 8;  // of one node; more is another engine's business
+
+std::int64_t accelerators(const api::ServingSpec& serving) {
+  return serving.hardware && !serving.hardware->accelerator.empty()
+             ? std::max<std::int64_t>(1, serving.hardware->count)
+             : 1;
+}
+
+memory::KvCost kv_cost(const api::MemoryFigures& figures) {
+  return {.per_token = figures.kv_per_token,
+          .windowed_per_token = figures.kv_windowed_per_token,
+          .window = figures.kv_window,
+          .heads = std::max<std::int64_t>(1, figures.kv_heads),
+          .head_dim = figures.head_dim};
+}
+
+memory::Model memory_model(const api::ModelFacts& model, std::int64_t bytes) {
+  return {.weights = bytes == model.size ? model.memory.weights : bytes,
+          .kv = kv_cost(model.memory),
+          .activations = model.memory.activations};
+}
+
+memory::Load load_of(const api::QuantizedModelSpec& spec, const api::ModelFacts& model,
+                     std::string_view kv_type) {
+  return {.context = context_length(spec.serving, model),
+          .sequences = spec.serving.concurrency,
+          .kv_type = memory::kv_type_of(kv_type).value_or(memory::KvType::kF16),
+          .accelerators = accelerators(spec.serving)};
+}
+
+/// Where each engine differs; figures come from its profile.
+memory::EngineTraits traits_of(const api::ServingSpec& serving,
+                               const std::optional<api::EngineProfile>& profile) {
+  const api::EngineProfile* builtin = builtin_profile(serving.engine);
+  std::string overhead = profile ? profile->spec.memory.overhead : "";
+  if (overhead.empty() && builtin != nullptr) overhead = builtin->spec.memory.overhead;
+  const bool ggml = serving.engine == "llama.cpp" || serving.engine == "ollama";
+  const bool vllm = serving.engine == "vllm";
+  return {.overhead = api::parse_quantity(overhead).value_or(0),
+          .scale_block = ggml ? 32 : 0,
+          .scaleless = !ggml && serving.engine != "stepdown",
+          .frees_window = ggml || vllm};
+}
+
+double utilization(const api::ServingSpec& serving, const std::optional<api::EngineProfile>& profile) {
+  if (profile && profile->spec.memory.utilization != 1) return profile->spec.memory.utilization;
+  const api::EngineProfile* builtin = builtin_profile(serving.engine);
+  return builtin != nullptr ? builtin->spec.memory.utilization : 1;
+}
+
+/// The quantized cache that the engine has, on any hardware.
+std::optional<memory::KvType> smaller_cache(const api::ServingSpec& serving,
+                                            const std::optional<api::EngineProfile>& profile) {
+  const auto types = EngineSupport(serving.engine, profile).kv_types();
+  for (const char* each : {"int8", "fp8"}) {
+    if (std::ranges::find(types, each) != types.end()) return memory::kv_type_of(each);
+  }
+  return std::nullopt;
+}
 
 }  // namespace
+
+std::int64_t Footprint::at(std::int64_t sequences) const {
+  return memory::sum({weights, memory::product({kv_per_sequence, sequences}), activations, overhead});
+}
 
 std::int64_t context_length(const api::ServingSpec& serving, const api::ModelFacts& model) {
   if (serving.context_length) return *serving.context_length;
@@ -15,27 +82,69 @@ std::int64_t context_length(const api::ServingSpec& serving, const api::ModelFac
                                   : kLongestDefaultContext;
 }
 
-std::int64_t kv_bytes_per_token(const api::ModelFacts& model, std::string_view kv_type) {
-  const std::int64_t fp16 = model.memory.kv_per_token;
-  if (kv_type == "int8" || kv_type == "fp8") return fp16 / 2 + fp16 / 32;  // a scale beside every 32 values
-  if (kv_type == "int4") return fp16 / 4 + fp16 / 32;
-  return fp16;
-}
-
 Footprint footprint(const api::QuantizedModelSpec& spec, const api::ModelFacts& model, std::int64_t bytes,
-                    std::string_view kv_type) {
-  const std::int64_t weights = bytes == model.size ? model.memory.weights : bytes;
-  return {weights, kv_bytes_per_token(model, kv_type) * context_length(spec.serving, model),
-          model.memory.activations};
+                    std::string_view kv_type, const std::optional<api::EngineProfile>& profile) {
+  const memory::EngineTraits engine = traits_of(spec.serving, profile);
+  const memory::Model what = memory_model(model, bytes);
+  const memory::Load load = load_of(spec, model, kv_type);
+  const memory::Estimate all = memory::estimate(what, load, engine);
+  return {all.weights, memory::kv_bytes_per_sequence(what.kv, load, engine), all.activations, all.overhead};
 }
 
-std::int64_t sequences_that_fit(const api::QuantizedModelSpec& spec, const Footprint& footprint) {
+std::optional<std::int64_t> usable_memory(const api::ServingSpec& serving,
+                                          const std::optional<api::EngineProfile>& profile) {
+  if (!serving.hardware || serving.hardware->memory.empty()) return std::nullopt;
+  const auto limit = api::parse_quantity(serving.hardware->memory);
+  if (!limit) return std::nullopt;
+  return static_cast<std::int64_t>(static_cast<double>(*limit) * utilization(serving, profile));
+}
+
+std::int64_t sequences_that_fit(const api::QuantizedModelSpec& spec, const Footprint& footprint,
+                                const std::optional<api::EngineProfile>& profile) {
   const std::int64_t asked = spec.serving.concurrency;
-  if (!spec.serving.hardware || spec.serving.hardware->memory.empty()) return asked;
-  const auto limit = api::parse_quantity(spec.serving.hardware->memory);
+  const auto limit = usable_memory(spec.serving, profile);
   if (!limit || footprint.kv_per_sequence <= 0) return asked;
-  const std::int64_t room = *limit - footprint.at(0);
-  return std::clamp<std::int64_t>(room / footprint.kv_per_sequence, 0, asked);
+  return std::clamp<std::int64_t>((*limit - footprint.at(0)) / footprint.kv_per_sequence, 0, asked);
+}
+
+std::string cheapest_mend(const api::QuantizedModelSpec& spec, const api::ModelFacts& model,
+                          std::int64_t bytes, std::string_view kv_type,
+                          const std::optional<api::EngineProfile>& profile) {
+  const auto limit = usable_memory(spec.serving, profile);
+  const std::int64_t most =
+      spec.serving.hardware && !spec.serving.hardware->accelerator.empty() ? kMostAccelerators : 1;
+  // FP16 keeps its FP16 cache: only quantized revisions may take a smaller one.
+  const bool base = bytes == model.size;
+  const auto change = memory::cheapest_change(
+      memory_model(model, bytes), load_of(spec, model, kv_type), traits_of(spec.serving, profile),
+      limit.value_or(0), base ? std::nullopt : smaller_cache(spec.serving, profile), most);
+  if (!change) return "it fits as it is";
+  const std::string value = std::to_string(change->value);
+  switch (change->kind) {
+    case memory::Change::Kind::kKvType:
+      return "set spec.kvCache.type to " +
+             std::string(change->kv_type == memory::KvType::kFp8 ? "fp8" : "int8");
+    case memory::Change::Kind::kConcurrency:
+      return "set spec.serving.concurrency to " + value;
+    case memory::Change::Kind::kContext:
+      return "set spec.serving.contextLength to " + value;
+    case memory::Change::Kind::kAccelerators:
+      return "set spec.serving.hardware.count to " + value + ", and memory to theirs together";
+    case memory::Change::Kind::kMemory:
+      break;
+  }
+  const auto needed =
+      static_cast<std::int64_t>(static_cast<double>(change->value) / utilization(spec.serving, profile));
+  return "give it " + readable_bytes(needed) + " in spec.serving.hardware.memory";
+}
+
+std::string readable_bytes(std::int64_t bytes) {
+  constexpr double kMebi = 1 << 20, kGibi = 1 << 30;
+  char text[32];
+  const auto value = static_cast<double>(bytes);
+  std::snprintf(text, sizeof text, value >= kGibi ? "%.1f GiB" : "%.0f MiB",
+                value >= kGibi ? value / kGibi : value / kMebi);
+  return text;
 }
 
 }  // namespace stepdown::compat

@@ -3,32 +3,44 @@
 namespace stepdown::compat {
 namespace {
 
-// Bits: a block's bytes × 8 / its weights; mixed presets as llama.cpp reports them for Llama 3.1 8B.
+// Mean bits of presets: as llama.cpp reports them for Llama 3.1 8B; of the others: bits and scales of groups
+// of 128, with embeddings and head at 16 bits in a model of 8 B weights.
 constexpr Method kMethods[] = {
-    {"gguf", "Q8_0", 8.5},
-    {"gguf", "Q4_K_M", 4.89},
-    {"gguf", "Q4_0", 4.66},
-    {"gguf", "Q3_K_S", 3.64},
-    {"gguf", "Q6_K", 6.56},
-    {"gguf", "Q5_K_M", 5.70},
-    {"gguf", "Q5_K_S", 5.57},
-    {"gguf", "Q5_1", 6.0},
-    {"gguf", "Q5_0", 5.5},
-    {"gguf", "Q4_K_S", 4.67},
-    {"gguf", "Q4_1", 5.0},
-    {"gguf", "IQ4_NL", 4.68},
-    {"gguf", "IQ4_XS", 4.46},
-    {"gguf", "Q3_K_L", 4.30},
-    {"gguf", "Q3_K_M", 4.00},
-    {"gguf", "Q2_K", 3.16},
-    // Groups of 128 share a binary16 scale and a zero; the embeddings stay F16 beside them.
-    {"int8", "", 8.13},
-    {"int4", "", 4.13},
-    {"gptq", "", 4.16},
-    {"awq", "", 4.16},
-    {"nf4", "", 4.13},
-    {"fp8", "", 8.01},
-    {"smoothquant", "", 8.01},
+    {"gguf", "Q8_0", 8, 8.5, "gguf"},
+    {"gguf", "Q6_K", 6, 6.56, "gguf"},
+    {"gguf", "Q5_K_M", 5, 5.7, "gguf"},
+    {"gguf", "Q5_K_S", 5, 5.57, "gguf"},
+    {"gguf", "Q5_1", 5, 6.0, "gguf"},
+    {"gguf", "Q5_0", 5, 5.57, "gguf"},
+    {"gguf", "Q4_K_M", 4, 4.89, "gguf"},
+    {"gguf", "Q4_K_S", 4, 4.67, "gguf"},
+    {"gguf", "Q4_1", 4, 5.13, "gguf"},
+    {"gguf", "Q4_0", 4, 4.66, "gguf"},
+    {"gguf", "IQ4_NL", 4, 4.68, "gguf"},
+    {"gguf", "IQ4_XS", 4, 4.46, "gguf"},
+    {"gguf", "Q3_K_L", 3, 4.3, "gguf"},
+    {"gguf", "Q3_K_M", 3, 4.0, "gguf"},
+    {"gguf", "Q3_K_S", 3, 3.64, "gguf"},
+    {"gguf", "Q2_K", 2, 3.16, "gguf"},
+    {"gguf", "TQ2_0", 2, 2.06, "ternary", false, false},
+    {"gguf", "TQ1_0", 1, 1.69, "ternary", false, false},
+    {"awq", "", 4, 5.7, "awq", true},
+    {"gptq", "", 4, 5.7, "gptq", true},
+    {"gptq", "", 8, 9.2, "gptq", true},
+    {"gptq", "", 3, 4.8, "gptq", true},
+    {"gptq", "", 2, 3.9, "gptq", true},
+    {"gptq-v2", "", 4, 5.7, "gptq-v2", true, false},
+    {"int8", "", 8, 9.0, "w8a16"},
+    {"int4", "", 4, 5.7, "w4a16"},
+    {"w8a8", "", 8, 9.0, "w8a8", true, false},
+    {"smoothquant", "", 8, 9.0, "w8a8", true},
+    {"autoround", "", 4, 5.7, "w4a16", true, false},
+    {"fp8", "", 8, 9.0, "fp8"},
+    {"nf4", "", 4, 5.6, "bitsandbytes"},
+    {"nvfp4", "", 4, 5.8, "nvfp4", true, false},
+    {"mxfp4", "", 4, 5.6, "mxfp4", false, false},
+    {"exl2", "", 4, 5.0, "exl2", true, false},
+    {"ternary", "", 2, 3.5, "ternary", false, false},
 };
 
 }  // namespace
@@ -39,7 +51,8 @@ std::span<const Method> methods() {
 
 const Method* find_method(const api::CandidateSpec& candidate) {
   for (const Method& each : kMethods) {
-    if (each.method == candidate.method && each.preset == candidate.preset) return &each;
+    if (each.method != candidate.method || each.preset != candidate.preset) continue;
+    if (!each.preset.empty() || candidate.bits.value_or(each.bits) == each.bits) return &each;
   }
   return nullptr;
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string_view>
 
@@ -7,16 +8,21 @@
 
 namespace stepdown::compat {
 
-/// A way to quantize that the bundled engine knows.
+/// A way to quantize, and what engines call the files that it writes.
 struct Method {
   std::string_view method;
-  std::string_view preset;
-  double bits;  ///< mean bits a weight, scales included; for predictions until the artifact is measured
+  std::string_view preset;  ///< empty: the method has none
+  std::int64_t bits;        ///< as spec.quantization.candidates[].bits names it
+  double mean_bits;         ///< a weight, scales and unquantized layers included; a prediction
+  std::string_view format;  ///< of compat/matrix.yaml
+  bool calibrated = false;  ///< learns from activations on calibration text
+  bool available = true;    ///< `stepdown-engine quantize` makes it; others come by fromRevision alone
 };
 
 std::span<const Method> methods();
 
-/// The row of a candidate; nullptr when the bundled engine does not know it.
+/// The row of a candidate, by method and preset, or method and bits (without bits the method's first row);
+/// nullptr when nothing is known of it.
 const Method* find_method(const api::CandidateSpec& candidate);
 
 }  // namespace stepdown::compat

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/base/log.h"
+#include "operator/compat/matrix.h"
 #include "operator/controller/difference.h"
 #include "operator/controller/ownership.h"
 #include "operator/controller/resources.h"
@@ -72,6 +73,10 @@ Reconciler::Outcome Reconciler::reconcile(const kube::ObjectKey& key) const {
   std::optional<api::EngineProfile> profile;
   if (const kube::ObjectPtr found = cache_.profile(model.spec.serving.engine)) {
     profile = api::parse_engine_profile(*found, api::UnknownFields::kIgnore);
+  }
+  // One that overrides a built-in profile may state a single field; without any the built-in serves.
+  if (profile || model.spec.serving.engine != "stepdown") {
+    profile = compat::effective_profile(model.spec.serving.engine, profile);
   }
   const ObjectsByKind around = cache_.around(model);
   rollout::Observed observed = gather(std::move(model), around, std::move(profile));

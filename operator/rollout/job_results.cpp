@@ -66,8 +66,13 @@ api::ModelFacts read_inspection(const Job& job) {
       .size = integer(summary, {"size"}),
       .tokenizer_digest = text(summary, {"tokenizerDigest"}),
       .template_digest = text(summary, {"templateDigest"}),
-      .memory = {integer(summary, {"memory", "weights"}), integer(summary, {"memory", "kvPerToken"}),
-                 integer(summary, {"memory", "activations"})}};
+      .memory = {.weights = integer(summary, {"memory", "weights"}),
+                 .kv_per_token = integer(summary, {"memory", "kvPerToken"}),
+                 .kv_windowed_per_token = integer(summary, {"memory", "kvWindowedPerToken"}),
+                 .kv_window = integer(summary, {"memory", "kvWindow"}),
+                 .kv_heads = integer(summary, {"memory", "kvHeads"}),
+                 .head_dim = integer(summary, {"memory", "headDim"}),
+                 .activations = integer(summary, {"memory", "activations"})}};
   if (facts.memory.weights == 0) facts.memory.weights = facts.size;
   return facts;
 }

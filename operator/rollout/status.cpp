@@ -146,9 +146,10 @@ void set_stage_conditions(Conditions& conditions, const Findings& found, const O
   } else if (!found.base) {
     conditions.set(type::kCompatible, "Unknown", "Inspecting", "the model's files are not read yet");
   } else {
-    conditions.set(
-        type::kCompatible, true, found.rules.empty() ? "Compatible" : "Warnings",
-        found.rules.empty() ? "" : std::to_string(found.rules.size()) + " warnings in status.findings");
+    const auto warnings =
+        std::ranges::count(found.rules, compat::Severity::kWarning, &compat::Finding::severity);
+    conditions.set(type::kCompatible, true, warnings == 0 ? "Compatible" : "Warnings",
+                   warnings == 0 ? "" : std::to_string(warnings) + " warnings in status.findings");
   }
   if (!observed.model.spec.quantization.from_revision.empty()) {
     conditions.set(type::kQuantized, true, "FromRevision", "the artifact comes from a QuantRevision");
@@ -215,8 +216,8 @@ void describe(api::QuantizedModelStatus& status, const Observed& observed, const
   status.observed_generation = observed.model.metadata.generation;
   status.findings.clear();
   for (const compat::Finding& each : found.rules) {
-    status.findings.push_back({each.id, each.severity == compat::Severity::kError ? "error" : "warning",
-                               each.path, each.message, each.mend});
+    status.findings.push_back(
+        {each.id, std::string(compat::severity_name(each.severity)), each.path, each.message, each.mend});
   }
   if (status.rollout && found.base) {
     status.traffic = traffic(*status.rollout, found.base->digest, observed.model.metadata.name);

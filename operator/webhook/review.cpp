@@ -66,7 +66,7 @@ Answer judge(const std::string& uid, const json& object, const json& before, con
   for (const compat::Finding& finding : compat::judge(model.spec, inventory)) {
     if (finding.severity == compat::Severity::kError) {
       errors += (errors.empty() ? "" : "\n") + text_of(finding);
-    } else {
+    } else if (finding.severity == compat::Severity::kWarning) {
       warnings.push_back(text_of(finding).substr(0, kWarningLength));
     }
   }

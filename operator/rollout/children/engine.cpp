@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "operator/compat/hardware.h"
+#include "operator/compat/matrix.h"
 #include "operator/compat/memory_fit.h"
 #include "operator/rollout/children/common.h"
 #include "operator/rollout/names.h"
@@ -12,6 +14,7 @@ namespace {
 using nlohmann::json;
 
 constexpr int kPort = 8080;
+constexpr const char* kBasePath = "/models/base";
 constexpr std::int64_t kDrainSeconds = 60;
 constexpr std::int64_t kSlowestBytesPerSecond = 50 << 20;  // of a cold network volume
 constexpr std::int64_t kStartSeconds = 60;
@@ -62,9 +65,45 @@ json bundled_args(const api::QuantizedModel& model, const Engine& engine, const 
   return args;
 }
 
+std::string accelerator(const api::ServingSpec& serving) {
+  return serving.hardware ? serving.hardware->accelerator : "";
+}
+
+std::int64_t accelerators(const api::ServingSpec& serving) {
+  return accelerator(serving).empty() ? 1 : serving.hardware->count;
+}
+
+std::string profile_image(const api::EngineProfileSpec& profile, const api::ServingSpec& serving) {
+  const auto own = profile.images.find(accelerator(serving));
+  return own == profile.images.end() ? profile.image : own->second;
+}
+
+/// The profile's arguments, and those that its rows ask for with this format, cache and number of
+/// accelerators.
+json profile_args(const api::QuantizedModel& model, const std::optional<api::EngineProfile>& profile,
+                  const std::string& format, const api::ModelFacts& base, const Parameters& given) {
+  json args = profile->spec.args;
+  const auto append = [&](const std::vector<std::string>& more) {
+    for (const std::string& each : more) args.push_back(each);
+  };
+  const api::ServingSpec& serving = model.spec.serving;
+  if (accelerators(serving) > 1) append(profile->spec.parallel_args);
+  const std::string hardware = compat::hardware_of(
+      serving.hardware ? serving.hardware->node_selector : std::map<std::string, std::string>{},
+      accelerator(serving));
+  const compat::EngineSupport engine(serving.engine, profile);
+  const compat::Question question{format, given.kv_type, hardware, base.architecture};
+  if (const auto* row = engine.loads(question).row) append(row->args);
+  if (const auto* row = engine.keeps_cache(question).row) append(row->args);
+  return args;
+}
+
 /// What EngineProfile arguments may name as $(NAME).
 json profile_env(const api::QuantizedModel& model, const Parameters& given) {
   return {{{"name", "MODEL_PATH"}, {"value", given.model_path}},
+          {{"name", "BASE_PATH"}, {"value", kBasePath}},
+          {{"name", "TOTAL_CONTEXT"}, {"value", std::to_string(given.context * given.sequences)}},
+          {{"name", "ACCELERATORS"}, {"value", std::to_string(accelerators(model.spec.serving))}},
           {{"name", "MODEL_NAME"}, {"value", model.metadata.name}},
           {{"name", "PORT"}, {"value", std::to_string(kPort)}},
           {{"name", "CONTEXT_LENGTH"}, {"value", std::to_string(given.context)}},
@@ -73,23 +112,29 @@ json profile_env(const api::QuantizedModel& model, const Parameters& given) {
 }
 
 json container(const api::QuantizedModel& model, const Settings& settings,
-               const std::optional<api::EngineProfile>& profile, const Engine& engine,
-               const Parameters& given) {
+               const std::optional<api::EngineProfile>& profile, const api::ModelFacts& base,
+               const Engine& engine, const Parameters& given) {
   json env = {{{"name", "POD_IP"}, {"valueFrom", {{"fieldRef", {{"fieldPath", "status.podIP"}}}}}}};
   if (profile) {
     for (const json& each : profile_env(model, given)) env.push_back(each);
+    for (const auto& [name, value] : profile->spec.env) env.push_back({{"name", name}, {"value", value}});
   }
+  // Artifacts tell their format by their files; what config.json says needs no argument.
+  const std::string format = engine.fp16 ? base.format : engine.source.ends_with(".gguf") ? "gguf" : "";
   const std::string ready = profile ? profile->spec.readiness_path : "/readyz";
   const std::string alive = profile ? profile->spec.readiness_path : "/healthz";
-  return {{"name", "engine"},
-          {"image", profile ? profile->spec.image : settings.engine_image},
-          {"args", profile ? json(profile->spec.args) : bundled_args(model, engine, given)},
-          {"env", std::move(env)},
-          {"ports", {{{"name", "http"}, {"containerPort", kPort}}}},
-          {"startupProbe", http_probe(ready, 1, start_seconds(engine.bytes))},
-          {"readinessProbe", http_probe(ready, 2, 2)},
-          {"livenessProbe", http_probe(alive, 10, 6)},
-          {"securityContext", container_security()}};
+  json out = {{"name", "engine"},
+              {"image", profile ? profile_image(profile->spec, model.spec.serving) : settings.engine_image},
+              {"args", profile ? profile_args(model, profile, format, base, given)
+                               : bundled_args(model, engine, given)},
+              {"env", std::move(env)},
+              {"ports", {{{"name", "http"}, {"containerPort", kPort}}}},
+              {"startupProbe", http_probe(ready, 1, start_seconds(engine.bytes))},
+              {"readinessProbe", http_probe(ready, 2, 2)},
+              {"livenessProbe", http_probe(alive, 10, 6)},
+              {"securityContext", container_security()}};
+  if (profile && !profile->spec.command.empty()) out["command"] = profile->spec.command;
+  return out;
 }
 
 }  // namespace
@@ -101,16 +146,26 @@ std::string engine_kv_type(const std::string& kv_type) {
 std::vector<json> engine(const api::QuantizedModel& model, const Settings& settings,
                          const std::optional<api::EngineProfile>& profile, const api::ModelFacts& base,
                          const Engine& engine) {
+  // A profile of the bundled engine may say what it accepts without replacing it.
+  static const std::optional<api::EngineProfile> kBundled;
+  const bool replaces = profile && !(profile->spec.image.empty() && profile->spec.images.empty());
+  const std::optional<api::EngineProfile>& server = replaces ? profile : kBundled;
   const std::string kv_type = engine.fp16 ? "fp16" : model.spec.kv_cache.type;
-  const compat::Footprint footprint = compat::footprint(model.spec, base, engine.bytes, kv_type);
+  const compat::Footprint footprint = compat::footprint(model.spec, base, engine.bytes, kv_type, profile);
   const Parameters given{
-      .model_path = engine.fp16 ? "/models/base" : "/models/artifact",
+      .model_path = engine.fp16 ? kBasePath : "/models/artifact",
       .context = compat::context_length(model.spec.serving, base),
-      .sequences = std::max<std::int64_t>(1, compat::sequences_that_fit(model.spec, footprint)),
+      .sequences = std::max<std::int64_t>(1, compat::sequences_that_fit(model.spec, footprint, profile)),
       .kv_type = kv_type,
       .threads = threads(model.spec.serving)};
   Mounts mounts;
   mounts.add_source("model", engine.source, given.model_path);
+  if (server) {
+    if (!engine.fp16) mounts.add_source("base", model.spec.model.source, kBasePath);
+    for (std::size_t i = 0; i < server->spec.scratch.size(); ++i) {
+      mounts.add_scratch("scratch-" + std::to_string(i), server->spec.scratch[i]);
+    }
+  }
 
   json pod_labels = labels(model, "engine");
   pod_labels[kRevisionLabel] = names::digest12(engine.digest);
@@ -121,7 +176,7 @@ std::vector<json> engine(const api::QuantizedModel& model, const Settings& setti
                    {"stepdown.dev/engine", engine.name}};
   pod_labels["stepdown.dev/engine"] = engine.name;
 
-  json pod = container(model, settings, profile, engine, given);
+  json pod = container(model, settings, server, base, engine, given);
   pod["volumeMounts"] = mounts.mounts;
   pod["resources"] = resources(model.spec.serving, footprint.at(given.sequences));
   json pod_spec = {{"automountServiceAccountToken", false},

@@ -44,12 +44,14 @@ json revision(const api::QuantizedModel& model, const api::ModelFacts& base,
   spec.tool_version = result.tool_version;
   spec.artifact = {result.uri, result.digest, result.size};
   if (!result.metrics.empty()) {
-    spec.evaluation =
-        api::EvaluationRecord{.dataset = model.spec.evaluation.dataset,
-                              .tool_version = result.tool_version,
-                              .kv_type = model.spec.kv_cache.type,
-                              .context_length = compat::context_length(model.spec.serving, base),
-                              .report = result.report};
+    spec.evaluation = api::EvaluationRecord{
+        .dataset = model.spec.evaluation.dataset,
+        .tool_version = result.tool_version,
+        .kv_type = model.spec.kv_cache.type,
+        .context_length = compat::context_length(model.spec.serving, base),
+        .report = result.report,
+        .engine = model.spec.serving.engine,
+        .hardware = model.spec.serving.hardware ? model.spec.serving.hardware->accelerator : ""};
   }
   spec.scores = result.metrics;
   out["spec"] = api::print(spec);

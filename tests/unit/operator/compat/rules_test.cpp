@@ -1,10 +1,13 @@
 #include "operator/compat/rules.h"
 
+#include <algorithm>
 #include <functional>
+#include <set>
 
 #include <gtest/gtest.h>
 
 #include "operator/compat/memory_fit.h"
+#include "operator/compat/rule.h"
 
 namespace stepdown::compat {
 namespace {
@@ -13,16 +16,38 @@ api::QuantizedModelSpec good_spec() {
   api::QuantizedModelSpec spec;
   spec.model.source = "file:///models/base";
   spec.evaluation.dataset = "file:///data/eval.jsonl";
+  spec.evaluation.slo["perplexity"].max_drop = 0.1;
   spec.quantization.candidates = {{"gguf", "Q4_K_M", {}, {}}};
   return spec;
 }
 
 Inventory good_inventory() {
   Inventory inventory;
-  inventory.model =
-      api::ModelFacts{.digest = "sha256:base", .format = "gguf", .context_length = 4096, .size = 1000 << 20};
-  inventory.model->memory = {1000 << 20, 64 << 10, 10 << 20};
+  inventory.model = api::ModelFacts{.digest = "sha256:base",
+                                    .format = "gguf",
+                                    .architecture = "llama",
+                                    .context_length = 4096,
+                                    .size = 1000 << 20,
+                                    .tokenizer_digest = "sha256:tokenizer",
+                                    .template_digest = "sha256:template"};
+  inventory.model->memory = {.weights = 1000 << 20,
+                             .kv_per_token = 60 << 10,
+                             .kv_heads = 8,
+                             .head_dim = 128,
+                             .activations = 10 << 20};
   return inventory;
+}
+
+/// A revision that good_inventory()'s base and good_spec() agree with.
+api::QuantRevision recorded() {
+  api::QuantRevision revision;
+  revision.spec.base = {"sha256:base", "file:///models/base", "sha256:tokenizer", "sha256:template"};
+  revision.spec.method = "gguf";
+  revision.spec.preset = "Q4_K_M";
+  revision.spec.tool_version = "0.1.0";
+  revision.spec.evaluation = api::EvaluationRecord{.dataset = "file:///data/eval.jsonl", .kv_type = "fp16"};
+  revision.spec.scores["perplexity"] = {.value = 8.1, .baseline = 8.0};
+  return revision;
 }
 
 struct RuleCase {
@@ -68,15 +93,17 @@ TEST(Judge, FindsEachFaultAtItsPath) {
        {"SD005 warning spec.serving.concurrency", "SD005 warning spec.quantization.candidates[0]"}},
       {"context",
        [](auto& s, auto&) { s.serving.context_length = 8192; },
-       {"SD006 error spec.serving.contextLength"}},
+       {"SD006 error spec.serving.contextLength", "SD027 warning spec.serving.hardware.memory"}},
       {"3 bits with a schema",
        [](auto& s, auto&) {
          s.quantization.candidates = {{"gguf", "Q3_K_S", {}, {}}};
          s.evaluation.suites = {{R"({"type":"jsonSchema"})"}};
        },
-       {"SD007 warning spec.quantization.candidates[0]"}},
+       {"SD007 warning spec.quantization.candidates[0]", "SD029 warning spec.quantization.candidates"}},
       {"int8 KV", [](auto& s, auto&) { s.kv_cache.type = "int8"; }, {"SD008 warning spec.kvCache.type"}},
-      {"int4 KV", [](auto& s, auto&) { s.kv_cache.type = "int4"; }, {"SD009 error spec.kvCache.type"}},
+      {"int4 KV",
+       [](auto& s, auto&) { s.kv_cache.type = "int4"; },
+       {"SD008 warning spec.kvCache.type", "SD009 error spec.kvCache.type"}},
       {"cpu fallback",
        [](auto& s, auto&) { s.rollout.fallback.placement = "cpu"; },
        {"SD010 error spec.rollout.fallback.placement"}},
@@ -88,7 +115,7 @@ TEST(Judge, FindsEachFaultAtItsPath) {
        {"SD011 error spec.model.revision"}},
       {"revision of another base",
        [](auto&, auto& i) {
-         i.from_revision.emplace();
+         i.from_revision = recorded();
          i.from_revision->spec.base.digest = "sha256:other";
        },
        {"SD011 error spec.quantization.fromRevision"}},
@@ -110,11 +137,252 @@ TEST(Judge, FindsEachFaultAtItsPath) {
        {"SD014 error spec.evaluation.slo[jsonpass]"}},
       {"engine without gguf",
        [](auto& s, auto& i) {
-         s.serving.engine = "vllm";
+         s.serving.engine = "own";
          i.profile.emplace();
          i.profile->spec.formats = {"awq", "safetensors"};
+         i.profile->spec.image = "own:1";
        },
        {"SD015 error spec.quantization.candidates[0]", "SD015 error spec.serving.engine"}},
+      {"GGUF base, AWQ candidate",
+       [](auto& s, auto&) {
+         s.quantization.candidates = {{"awq", "", 4, {}}};
+         s.quantization.calibration = api::CalibrationSpec{"file:///data/prompts.jsonl", 512};
+       },
+       {"SD018 error spec.quantization.candidates[0]"}},
+      {"GGUF beside AWQ in vLLM",
+       [](auto& s, auto& i) {
+         i.model.reset();
+         s.serving.engine = "vllm";
+         s.quantization.candidates = {{"gguf", "Q4_K_M", {}, {}}, {"awq", "", 4, {}}};
+         s.quantization.calibration = api::CalibrationSpec{"file:///data/prompts.jsonl", 512};
+         s.serving.hardware = api::HardwareSpec{.accelerator = "nvidia.com/gpu",
+                                                .node_selector = {{"nvidia.com/gpu.product", "NVIDIA-L4"}}};
+       },
+       {"SD018 warning spec.quantization.candidates", "SD019 warning spec.quantization.candidates[0]"}},
+      {"AWQ in llama.cpp",
+       [](auto& s, auto& i) {
+         i.model->format = "safetensors";
+         s.serving.engine = "llama.cpp";
+         s.quantization.candidates = {{"awq", "", 4, {}}};
+         s.quantization.calibration = api::CalibrationSpec{"file:///data/prompts.jsonl", 512};
+       },
+       {"SD015 error spec.quantization.candidates[0]", "SD015 error spec.serving.engine"}},
+      {"base of AWQ weights",
+       [](auto&, auto& i) { i.model->format = "awq"; },
+       {"SD044 error spec.model.source"}},
+      {"tokenizer changed",
+       [](auto& s, auto& i) {
+         s.quantization.candidates.clear();
+         s.quantization.from_revision = "r";
+         i.from_revision = recorded();
+         i.from_revision->spec.base.tokenizer_digest = "sha256:other";
+       },
+       {"SD020 error spec.quantization.fromRevision"}},
+      {"chat template changed",
+       [](auto& s, auto& i) {
+         s.quantization.candidates.clear();
+         s.quantization.from_revision = "r";
+         i.from_revision = recorded();
+         i.from_revision->spec.base.template_digest = "sha256:other";
+       },
+       {"SD020 error spec.quantization.fromRevision"}},
+      {"evaluated with another cache, context, engine and hardware",
+       [](auto& s, auto& i) {
+         s.quantization.candidates.clear();
+         s.quantization.from_revision = "r";
+         s.serving.context_length = 4096;
+         i.from_revision = recorded();
+         i.from_revision->spec.evaluation = api::EvaluationRecord{.dataset = "file:///data/eval.jsonl",
+                                                                  .kv_type = "int8",
+                                                                  .context_length = 2048,
+                                                                  .engine = "vllm",
+                                                                  .hardware = "nvidia.com/gpu"};
+       },
+       {"SD024 error spec.kvCache.type", "SD024 error spec.serving.engine",
+        "SD024 error spec.serving.hardware.accelerator", "SD024 error spec.serving.contextLength"}},
+      {"never evaluated",
+       [](auto& s, auto& i) {
+         s.quantization.candidates.clear();
+         s.quantization.from_revision = "r";
+         i.from_revision = recorded();
+         i.from_revision->spec.evaluation.reset();
+       },
+       {"SD059 warning spec.quantization.fromRevision"}},
+      {"record with gaps",
+       [](auto& s, auto& i) {
+         s.quantization.candidates.clear();
+         s.quantization.from_revision = "r";
+         i.from_revision = recorded();
+         i.from_revision->spec.tool_version.clear();
+       },
+       {"SD050 warning spec.quantization.fromRevision"}},
+      {"merged adapters",
+       [](auto& s, auto& i) {
+         s.quantization.candidates.clear();
+         s.quantization.from_revision = "r";
+         i.from_revision = recorded();
+         i.from_revision->spec.adapters = {{"sha256:a", 1}};
+       },
+       {"SD060 error spec.model.adapters"}},
+      {"calibrated on Wikipedia",
+       [](auto& s, auto&) {
+         s.quantization.calibration = api::CalibrationSpec{"pvc://d/WikiText.jsonl", 512};
+       },
+       {"SD021 warning spec.quantization.calibration.source"}},
+      {"a word that only ends so",
+       [](auto& s, auto&) {
+         s.quantization.calibration = api::CalibrationSpec{"pvc://disc4/prompts.jsonl", 512};
+       },
+       {}},
+      {"GPTQ without calibration",
+       [](auto& s, auto& i) {
+         i.model->format = "safetensors";
+         s.quantization.candidates = {{"gptq", "", 4, {}}};
+       },
+       {"SD022 warning spec.quantization.candidates[0]"}},
+      {"multiple choice",
+       [](auto& s, auto&) { s.evaluation.dataset = "pvc://data/mmlu.jsonl"; },
+       {"SD023 warning spec.evaluation.suites"}},
+      {"FP16 speaks nonsense",
+       [](auto&, auto& i) {
+         i.baseline = api::Metrics{{"perplexity", {.value = 50000}}};
+       },
+       {"SD025 error spec.model.source"}},
+      {"FP16 misses the limit",
+       [](auto& s, auto& i) {
+         s.evaluation.suites = {{R"({"type":"jsonSchema"})"}};
+         s.evaluation.slo["jsonPass"].min = 0.95;
+         i.baseline = api::Metrics{{"jsonPass", {.value = 0.5}}};
+       },
+       {"SD025 warning spec.evaluation.slo[jsonPass]"}},
+      {"NPU",
+       [](auto& s, auto&) {
+         s.serving.hardware = api::HardwareSpec{.accelerator = "qualcomm.com/hexagon-npu"};
+       },
+       {"SD026 error spec.serving.hardware.accelerator", "SD040 warning spec.quantization.candidates[0]",
+        "SD040 warning spec.serving.engine"}},
+      {"cache outweighs weights",
+       [](auto& s, auto&) {
+         s.serving.context_length = 4096;
+         s.serving.concurrency = 8;
+       },
+       {"SD027 warning spec.serving.hardware.memory"}},
+      {"two bits alone",
+       [](auto& s, auto&) {
+         s.quantization.candidates = {{"gguf", "Q2_K", {}, {}}};
+       },
+       {"SD029 warning spec.quantization.candidates"}},
+      {"no limits", [](auto& s, auto&) { s.evaluation.slo.clear(); }, {"SD030 warning spec.evaluation.slo"}},
+      {"production logs",
+       [](auto& s, auto&) {
+         s.quantization.calibration = api::CalibrationSpec{"pvc://data/prod-logs.jsonl", 512};
+       },
+       {"SD032 warning spec.quantization.calibration.source"}},
+      {"redacted logs",
+       [](auto& s, auto&) {
+         s.quantization.calibration = api::CalibrationSpec{"pvc://data/prod-logs-redacted.jsonl", 512};
+       },
+       {}},
+      {"calibrated on the exam",
+       [](auto& s, auto&) {
+         s.quantization.calibration = api::CalibrationSpec{s.evaluation.dataset, 512};
+       },
+       {"SD036 warning spec.quantization.calibration.source"}},
+      {"ternary by rounding",
+       [](auto& s, auto&) {
+         s.quantization.candidates.push_back({"gguf", "TQ1_0", {}, {}});
+       },
+       {"SD039 error spec.quantization.candidates[1]"}},
+      {"AWQ at 3 bits",
+       [](auto& s, auto& i) {
+         i.model->format = "safetensors";
+         s.quantization.calibration = api::CalibrationSpec{"file:///data/prompts.jsonl", 512};
+         s.quantization.candidates.push_back({"awq", "", 3, 100});
+       },
+       {"SD002 error spec.quantization.candidates[1]", "SD043 error spec.quantization.candidates[1].bits",
+        "SD043 error spec.quantization.candidates[1].groupSize"}},
+      {"engine that nobody knows",
+       [](auto& s, auto&) { s.serving.engine = "own"; },
+       {"SD041 warning spec.serving.engine"}},
+      {"Ollama cannot be deployed",
+       [](auto& s, auto&) { s.serving.engine = "ollama"; },
+       {"SD042 error spec.serving.engine"}},
+      {"unknown cache",
+       [](auto&, auto& i) { i.model->memory.kv_per_token = 0; },
+       {"SD045 error spec.model.source"}},
+      {"no node",
+       [](auto& s, auto& i) {
+         s.serving.hardware = api::HardwareSpec{.node_selector = {{"pool", "gpu"}}};
+         i.nodes = std::vector<Node>{{"a", {{"pool", "cpu"}}, {}}};
+       },
+       {"SD046 warning spec.serving.hardware"}},
+      {"V100 and A100 in one pool",
+       [](auto& s, auto& i) {
+         i.model.reset();
+         s.serving.engine = "vllm";
+         s.quantization.candidates = {{"awq", "", 4, {}}};
+         s.quantization.calibration = api::CalibrationSpec{"file:///data/prompts.jsonl", 512};
+         s.serving.hardware = api::HardwareSpec{.accelerator = "nvidia.com/gpu"};
+         i.nodes = std::vector<Node>{
+             {"a", {{"nvidia.com/gpu.product", "Tesla-V100-SXM2-32GB"}}, {{"nvidia.com/gpu", "8"}}},
+             {"b", {{"nvidia.com/gpu.product", "NVIDIA-A100-SXM4-80GB"}}, {{"nvidia.com/gpu", "8"}}}};
+       },
+       {"SD047 warning spec.serving.hardware.nodeSelector"}},
+      {"more GPUs than a node has, and too few for both",
+       [](auto& s, auto& i) {
+         i.model.reset();
+         s.serving.engine = "vllm";
+         s.quantization.candidates = {{"awq", "", 4, {}}};
+         s.quantization.calibration = api::CalibrationSpec{"file:///data/prompts.jsonl", 512};
+         s.serving.hardware = api::HardwareSpec{.accelerator = "nvidia.com/gpu", .count = 4};
+         i.nodes = std::vector<Node>{
+             {"b", {{"nvidia.com/gpu.product", "NVIDIA-A100-SXM4-80GB"}}, {{"nvidia.com/gpu", "4"}}}};
+       },
+       {"SD028 warning spec.rollout.fallback.placement"}},
+      {"beyond one node",
+       [](auto& s, auto& i) {
+         i.model.reset();
+         s.serving.engine = "vllm";
+         s.quantization.candidates = {{"awq", "", 4, {}}};
+         s.quantization.calibration = api::CalibrationSpec{"file:///data/prompts.jsonl", 512};
+         s.serving.hardware = api::HardwareSpec{.accelerator = "nvidia.com/gpu", .count = 16};
+         i.nodes = std::vector<Node>{
+             {"b", {{"nvidia.com/gpu.product", "NVIDIA-A100-SXM4-80GB"}}, {{"nvidia.com/gpu", "8"}}}};
+       },
+       {"SD048 warning spec.serving.hardware.count"}},
+      {"heads over three GPUs",
+       [](auto& s, auto& i) {
+         i.model->format = "safetensors";
+         s.serving.engine = "vllm";
+         s.quantization.candidates = {{"awq", "", 4, {}}};
+         s.quantization.calibration = api::CalibrationSpec{"file:///data/prompts.jsonl", 512};
+         s.serving.hardware =
+             api::HardwareSpec{.accelerator = "nvidia.com/gpu", .count = 3, .memory = "72Gi"};
+       },
+       {"SD051 error spec.serving.hardware.count"}},
+      {"loose attention limit",
+       [](auto& s, auto&) {
+         s.kv_cache.type = "int8";
+         s.kv_cache.max_attention_error = 0.5;
+       },
+       {"SD053 warning spec.kvCache.maxAttentionError"}},
+      {"limit without its suite",
+       [](auto& s, auto&) { s.evaluation.slo["citation"].min = 0.9; },
+       {"SD054 error spec.evaluation.slo[citation]"}},
+      {"percent for a share",
+       [](auto& s, auto&) {
+         s.evaluation.suites = {{R"({"type":"jsonSchema"})"}};
+         s.evaluation.slo["jsonPass"].min = 95;
+       },
+       {"SD055 error spec.evaluation.slo[jsonPass]"}},
+      {"no canary",
+       [](auto& s, auto&) {
+         s.rollout.steps = {{100, "0s"}};
+       },
+       {"SD056 warning spec.rollout.steps[0].weight", "SD056 warning spec.rollout.steps"}},
+      {"rollback by half",
+       [](auto& s, auto&) { s.rollout.rollback.max_error_rate = 0.5; },
+       {"SD058 warning spec.rollout.rollback.maxErrorRate"}},
   };
   for (const RuleCase& test : cases) {
     api::QuantizedModelSpec spec = good_spec();
@@ -122,6 +390,7 @@ TEST(Judge, FindsEachFaultAtItsPath) {
     test.change(spec, inventory);
     std::vector<std::string> found;
     for (const Finding& each : judge(spec, inventory)) {
+      if (each.severity == Severity::kNote) continue;
       found.push_back(each.id + (each.severity == Severity::kError ? " error " : " warning ") + each.path);
       EXPECT_FALSE(each.message.empty() || each.mend.empty()) << test.name;
     }
@@ -130,12 +399,23 @@ TEST(Judge, FindsEachFaultAtItsPath) {
 }
 
 TEST(Judge, IsSilentAboutFactsNotYetKnown) {
-  EXPECT_TRUE(judge(good_spec(), {}).empty());
+  EXPECT_TRUE(std::ranges::none_of(judge(good_spec(), {}),
+                                   [](const Finding& each) { return each.severity != Severity::kNote; }));
+}
+
+TEST(RuleTable, EveryRowIsWholeAndEveryIdIsItsOwn) {
+  std::set<std::string_view> ids;
+  for (const Rule* rule : rule_table()) {
+    EXPECT_TRUE(ids.insert(rule->id).second) << rule->id;
+    EXPECT_TRUE(rule->id.size() == 5 && rule->id.starts_with("SD")) << rule->id;
+    EXPECT_FALSE(rule->title.empty() || rule->why.empty() || rule->example.empty() || rule->mend.empty())
+        << rule->id;
+  }
 }
 
 TEST(SequencesThatFit, StaysWithinAskedAndMemory) {
   api::QuantizedModelSpec spec = good_spec();
-  const Footprint footprint{100, 10, 5};
+  const Footprint footprint{100, 10, 5, 0};
   EXPECT_EQ(sequences_that_fit(spec, footprint), 4);
   const std::pair<const char*, std::int64_t> cases[] = {{"104", 0}, {"115", 1}, {"134", 2}, {"1Gi", 4}};
   for (const auto& [memory, sequences] : cases) {

@@ -1,0 +1,182 @@
+#include "engine/formats/header_facts.h"
+
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+
+#include "engine/base/error.h"
+#include "engine/base/mapped_file.h"
+#include "engine/formats/gguf_header.h"
+
+namespace stepdown::formats {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::int64_t length(const JsonView& config, const char* key, std::int64_t fallback = 0) {
+  const auto found = config.member(key);
+  return found && found->json().is_number_integer() ? found->length() : fallback;
+}
+
+/// quantization_config as its writers fill it: transformers, AutoAWQ, GPTQModel, llm-compressor, ModelOpt.
+std::string quantized_format(const JsonView& config) {
+  const auto quantized = config.member("quantization_config");
+  if (!quantized) return "safetensors";
+  const std::string method = quantized->text("quant_method", "");
+  if (method == "gptq") return quantized->text("checkpoint_format", "") == "gptq_v2" ? "gptq-v2" : "gptq";
+  if (method != "compressed-tensors") return method.empty() ? "quantized" : method;
+  const std::string format = quantized->text("format", "");
+  if (format == "float-quantized") return "fp8";
+  if (format == "int-quantized") return "w8a8";
+  if (format == "nvfp4-pack-quantized") return "nvfp4";
+  return format == "pack-quantized" ? "w4a16" : method;
+}
+
+/// config.json's own list of what each layer is; without one the architecture's habit counts.
+void read_layer_types(const JsonView& config, memory::AttentionHeader& attention) {
+  const auto types = config.member("layer_types");
+  if (!types) return;
+  attention.lists_layers = true;
+  for (const JsonView& type : types->items()) {
+    const std::string name = type.text();
+    if (name == "sliding_attention" || name == "chunked_attention")
+      ++attention.window_layers;
+    else if (name != "full_attention")
+      attention.foreign_layers = true;
+  }
+}
+
+std::int64_t data_bytes(const fs::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  std::uint64_t header = 0;
+  in.read(reinterpret_cast<char*>(&header), sizeof header);
+  const std::uint64_t size = fs::file_size(file);
+  if (!in || header > size || size - header < sizeof header) {
+    throw InputError("is no safetensors file", file.string(), "fetch the model anew");
+  }
+  return static_cast<std::int64_t>(size - header - sizeof header);
+}
+
+std::int64_t safetensors_bytes(const fs::path& folder) {
+  if (const auto index = read_json(folder / "model.safetensors.index.json")) {
+    // An index without its shards is enough to plan with.
+    if (const auto metadata = index->member("metadata")) {
+      const double total = metadata->number("total_size", 0);
+      if (total > 0 && total < 9e15) return static_cast<std::int64_t>(total);
+    }
+  }
+  std::int64_t bytes = 0;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (entry.path().extension() == ".safetensors") bytes += data_bytes(entry.path());
+  }
+  if (bytes == 0) throw InputError("holds no safetensors", folder.string(), "fetch the whole model");
+  return bytes;
+}
+
+class GgufKeys {
+ public:
+  GgufKeys(const GgufMetadata& metadata, std::string prefix)
+      : metadata_(metadata), prefix_(std::move(prefix)) {}
+
+  const GgufValue* find(const std::string& key) const {
+    const auto found = metadata_.find(prefix_ + key);
+    return found == metadata_.end() ? nullptr : &found->second;
+  }
+  /// Per-layer lists count by their largest.
+  std::int64_t length(const std::string& key, std::int64_t fallback = 0) const {
+    const GgufValue* value = find(key);
+    if (value == nullptr) return fallback;
+    if (const auto list = value->integers(); list && !list->empty()) return *std::ranges::max_element(*list);
+    return value->integer().value_or(fallback);
+  }
+
+ private:
+  const GgufMetadata& metadata_;
+  std::string prefix_;
+};
+
+HeaderFacts gguf_file_facts(const fs::path& file) {
+  const MappedFile mapped(file);
+  const GgufHeader header = parse_gguf(mapped.bytes(), file.string());
+  HeaderFacts facts = header_facts(header.metadata);
+  for (const TensorView& tensor : header.tensors) {
+    facts.weights += static_cast<std::int64_t>(tensor.data.size());
+    if (tensor.name == "token_embd.weight") facts.shape.vocab = tensor.rows();
+  }
+  return facts;
+}
+
+}  // namespace
+
+HeaderFacts header_facts(const JsonView& whole) {
+  // Models of text and images keep the decoder's part apart.
+  const JsonView config = whole.member("text_config").value_or(whole);
+  HeaderFacts facts;
+  facts.format = quantized_format(whole);
+  facts.architecture = config.text("model_type", whole.text("model_type", ""));
+  facts.context_length = length(config, "max_position_embeddings");
+  facts.shape = {.layers = length(config, "num_hidden_layers"),
+                 .hidden = length(config, "hidden_size"),
+                 .feed_forward = length(config, "intermediate_size"),
+                 .heads = length(config, "num_attention_heads"),
+                 .vocab = length(config, "vocab_size")};
+  memory::Shape& shape = facts.shape;
+  shape.kv_heads = length(config, "num_key_value_heads", shape.heads);
+  shape.head_dim = length(config, "head_dim", shape.heads > 0 ? shape.hidden / shape.heads : 0);
+  facts.attention = {.architecture = facts.architecture,
+                     .layers = shape.layers,
+                     .kv_heads = shape.kv_heads,
+                     .key_dim = shape.head_dim,
+                     .value_dim = shape.head_dim,
+                     .window = length(config, "sliding_window", length(config, "attention_chunk_size")),
+                     .latent_dim = length(config, "kv_lora_rank"),
+                     .rope_dim = length(config, "qk_rope_head_dim"),
+                     .shared_layers = length(config, "num_kv_shared_layers")};
+  read_layer_types(config, facts.attention);
+  return facts;
+}
+
+HeaderFacts header_facts(const GgufMetadata& metadata) {
+  HeaderFacts facts;
+  facts.format = "gguf";
+  facts.architecture = GgufKeys(metadata, "general.").find("architecture") != nullptr
+                           ? GgufKeys(metadata, "general.").find("architecture")->text().value_or("")
+                           : "";
+  const GgufKeys keys(metadata, facts.architecture + ".");
+  facts.context_length = keys.length("context_length");
+  facts.shape = {.layers = keys.length("block_count"),
+                 .hidden = keys.length("embedding_length"),
+                 .feed_forward = keys.length("feed_forward_length"),
+                 .heads = keys.length("attention.head_count"),
+                 .vocab = keys.length("vocab_size")};
+  memory::Shape& shape = facts.shape;
+  shape.kv_heads = keys.length("attention.head_count_kv", shape.heads);
+  shape.head_dim = keys.length("attention.key_length", shape.heads > 0 ? shape.hidden / shape.heads : 0);
+  facts.attention = {.architecture = facts.architecture,
+                     .layers = shape.layers,
+                     .kv_heads = shape.kv_heads,
+                     .key_dim = shape.head_dim,
+                     .value_dim = keys.length("attention.value_length", shape.head_dim),
+                     .window = keys.length("attention.sliding_window"),
+                     .latent_dim = keys.length("attention.kv_lora_rank"),
+                     .rope_dim = keys.length("rope.dimension_count"),
+                     .shared_layers = keys.length("attention.shared_kv_layers")};
+  return facts;
+}
+
+HeaderFacts read_header_facts(const fs::path& path) {
+  if (!fs::exists(path))
+    throw InputError("no such model", path.string(), "give a .gguf file or a model folder");
+  if (!fs::is_directory(path)) return gguf_file_facts(path);
+  for (const auto& entry : fs::directory_iterator(path)) {
+    if (entry.path().extension() == ".gguf") return gguf_file_facts(entry.path());
+  }
+  const auto config = read_json(path / "config.json");
+  if (!config)
+    throw InputError("no model here", path.string(), "give a folder with a .gguf file or config.json");
+  HeaderFacts facts = header_facts(*config);
+  facts.weights = safetensors_bytes(path);
+  return facts;
+}
+
+}  // namespace stepdown::formats

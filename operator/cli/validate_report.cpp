@@ -1,0 +1,107 @@
+#include "operator/cli/validate_report.h"
+
+#include <nlohmann/json.hpp>
+
+#include "operator/compat/rule.h"
+
+namespace stepdown::cli {
+namespace {
+
+using nlohmann::json;
+
+std::string dump(const json& value) {
+  return value.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
+std::string text(const std::vector<Located>& findings) {
+  std::string out;
+  for (const Located& each : findings) {
+    out += each.file + ": " + each.object + ": " + each.finding.id + " " +
+           std::string(compat::severity_name(each.finding.severity)) + " " + each.finding.path + ": " +
+           each.finding.message + "\n    " + each.finding.mend + "\n";
+  }
+  return out;
+}
+
+std::string as_json(const std::vector<Located>& findings) {
+  json out = json::array();
+  for (const Located& each : findings) {
+    out.push_back({{"file", each.file},
+                   {"object", each.object},
+                   {"id", each.finding.id},
+                   {"severity", compat::severity_name(each.finding.severity)},
+                   {"path", each.finding.path},
+                   {"message", each.finding.message},
+                   {"mend", each.finding.mend}});
+  }
+  return dump(out);
+}
+
+std::string sarif(const std::vector<Located>& findings) {
+  json rules = json::array();
+  for (const compat::Rule* rule : compat::rule_table()) {
+    rules.push_back({{"id", rule->id},
+                     {"shortDescription", {{"text", rule->title}}},
+                     {"fullDescription", {{"text", rule->why}}},
+                     {"help", {{"text", rule->mend}}},
+                     {"defaultConfiguration", {{"level", compat::severity_name(rule->severity)}}}});
+  }
+  json results = json::array();
+  for (const Located& each : findings) {
+    const json location = {
+        {"physicalLocation", {{"artifactLocation", {{"uri", each.file}}}, {"region", {{"startLine", 1}}}}},
+        {"logicalLocations", {{{"fullyQualifiedName", each.object + ":" + each.finding.path}}}}};
+    results.push_back({{"ruleId", each.finding.id},
+                       {"level", compat::severity_name(each.finding.severity)},
+                       {"message", {{"text", each.finding.message + "; " + each.finding.mend}}},
+                       {"locations", {location}}});
+  }
+  const json tool = {{"driver", {{"name", "kubectl-stepdown"}, {"rules", std::move(rules)}}}};
+  return dump({{"$schema", "https://json.schemastore.org/sarif-2.1.0.json"},
+               {"version", "2.1.0"},
+               {"runs", {{{"tool", tool}, {"results", std::move(results)}}}}});
+}
+
+/// A workflow command ends at a line's end; its properties end at a comma or colon as well.
+std::string escaped(const std::string& text, bool property) {
+  std::string out;
+  for (const char each : text) {
+    if (each == '%')
+      out += "%25";
+    else if (each == '\r')
+      out += "%0D";
+    else if (each == '\n')
+      out += "%0A";
+    else if (property && each == ':')
+      out += "%3A";
+    else if (property && each == ',')
+      out += "%2C";
+    else
+      out += each;
+  }
+  return out;
+}
+
+std::string github(const std::vector<Located>& findings) {
+  std::string out;
+  for (const Located& each : findings) {
+    const auto severity = each.finding.severity;
+    const std::string level(severity == compat::Severity::kNote ? "notice" : compat::severity_name(severity));
+    out += "::" + level + " file=" + escaped(each.file, true) + ",title=" + each.finding.id + "::" +
+           escaped(
+               each.object + " " + each.finding.path + ": " + each.finding.message + "; " + each.finding.mend,
+               false) +
+           "\n";
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string print_findings(const std::vector<Located>& findings, std::string_view format) {
+  if (format == "json") return as_json(findings);
+  if (format == "sarif") return sarif(findings);
+  return format == "github" ? github(findings) : text(findings);
+}
+
+}  // namespace stepdown::cli

@@ -1,0 +1,195 @@
+#include "operator/compat/hardware.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+
+namespace stepdown::compat {
+namespace {
+
+struct Class {
+  std::string_view name;
+  std::string_view group;
+};
+
+constexpr Class kClasses[] = {
+    {"nvidia", ""},       {"pascal", "nvidia"},    {"volta", "nvidia"},
+    {"turing", "nvidia"}, {"ampere", "nvidia"},    {"ada", "nvidia"},
+    {"hopper", "nvidia"}, {"blackwell", "nvidia"}, {"blackwell-rtx", "nvidia"},
+    {"amd", ""},          {"cdna2", "amd"},        {"cdna3", "amd"},
+    {"cdna4", "amd"},     {"rdna3", "amd"},        {"intel-gpu", ""},
+    {"gaudi", ""},        {"apple", ""},           {"npu", ""},
+    {"cpu", ""},          {"x86", "cpu"},          {"avx2", "x86"},
+    {"avx512", "x86"},    {"vnni", "x86"},         {"amx", "x86"},
+    {"arm", "cpu"},
+};
+
+constexpr std::string_view kNvidia = "nvidia.com/gpu", kNvidiaLabel = "nvidia.com/gpu.product";
+constexpr std::string_view kAmd = "amd.com/gpu", kAmdLabel = "amd.com/gpu.product-name";
+constexpr std::string_view kIntel = "gpu.intel.com/i915", kIntelLabel = "gpu.intel.com/product";
+constexpr std::string_view kArch = "kubernetes.io/arch";
+
+// Memory and compute capability: developer.nvidia.com/cuda/gpus; label values: NVIDIA GPU feature discovery.
+constexpr Device kDevices[] = {
+    {"rtx-5090", "blackwell-rtx", 32, kNvidia, kNvidiaLabel, "NVIDIA-GeForce-RTX-5090"},
+    {"rtx-pro-6000", "blackwell-rtx", 96, kNvidia, kNvidiaLabel,
+     "NVIDIA-RTX-PRO-6000-Blackwell-Server-Edition"},
+    {"b200", "blackwell", 180, kNvidia, kNvidiaLabel, "NVIDIA-B200"},
+    {"h200", "hopper", 141, kNvidia, kNvidiaLabel, "NVIDIA-H200"},
+    {"h100", "hopper", 80, kNvidia, kNvidiaLabel, "NVIDIA-H100-80GB-HBM3"},
+    {"l40s", "ada", 48, kNvidia, kNvidiaLabel, "NVIDIA-L40S"},
+    {"l4", "ada", 24, kNvidia, kNvidiaLabel, "NVIDIA-L4"},
+    {"rtx-4090", "ada", 24, kNvidia, kNvidiaLabel, "NVIDIA-GeForce-RTX-4090"},
+    {"rtx-4080", "ada", 16, kNvidia, kNvidiaLabel, "NVIDIA-GeForce-RTX-4080"},
+    {"rtx-4060", "ada", 8, kNvidia, kNvidiaLabel, "NVIDIA-GeForce-RTX-4060"},
+    {"rtx-3090", "ampere", 24, kNvidia, kNvidiaLabel, "NVIDIA-GeForce-RTX-3090"},
+    {"rtx-3060", "ampere", 12, kNvidia, kNvidiaLabel, "NVIDIA-GeForce-RTX-3060"},
+    {"a100", "ampere", 80, kNvidia, kNvidiaLabel, "NVIDIA-A100-SXM4-80GB"},
+    {"a100-40gb", "ampere", 40, kNvidia, kNvidiaLabel, "NVIDIA-A100-SXM4-40GB"},
+    {"a10", "ampere", 24, kNvidia, kNvidiaLabel, "NVIDIA-A10"},
+    {"a10g", "ampere", 24, kNvidia, kNvidiaLabel, "NVIDIA-A10G"},
+    {"t4", "turing", 16, kNvidia, kNvidiaLabel, "Tesla-T4"},
+    {"v100", "volta", 32, kNvidia, kNvidiaLabel, "Tesla-V100-SXM2-32GB"},
+    {"p100", "pascal", 16, kNvidia, kNvidiaLabel, "Tesla-P100-PCIE-16GB"},
+    {"mi355x", "cdna4", 288, kAmd, kAmdLabel, "AMD_Instinct_MI355X_OAM"},
+    {"mi300x", "cdna3", 192, kAmd, kAmdLabel, "AMD_Instinct_MI300X_OAM"},
+    {"mi250", "cdna2", 128, kAmd, kAmdLabel, "AMD_Instinct_MI250"},
+    {"rx-7900-xtx", "rdna3", 24, kAmd, kAmdLabel, "AMD_Radeon_RX_7900_XTX"},
+    {"arc-a770", "intel-gpu", 16, kIntel, kIntelLabel, "Arc_A770"},
+    {"mac", "apple", 0, "", kArch, "arm64"},
+    {"apple-silicon", "apple", 0, "", kArch, "arm64"},
+    {"arm", "arm", 0, "", kArch, "arm64"},
+    {"cpu", "x86", 0, "", kArch, "amd64"},
+    {"x86", "x86", 0, "", kArch, "amd64"},
+    {"phone-npu", "npu", 0, "", "", ""},
+    {"hexagon-npu", "npu", 0, "", "", ""},
+    {"apple-neural-engine", "npu", 0, "", "", ""},
+};
+
+/// Lower case, and one "-" for anything that is no letter or digit.
+std::string plain(std::string_view text) {
+  std::string out;
+  for (const char each : text) {
+    const auto letter = static_cast<unsigned char>(each);
+    if (std::isalnum(letter) != 0)
+      out += static_cast<char>(std::tolower(letter));
+    else if (!out.empty() && out.back() != '-')
+      out += '-';
+  }
+  return out;
+}
+
+std::string label(const std::map<std::string, std::string>& labels, const char* key) {
+  const auto found = labels.find(key);
+  return found == labels.end() ? "" : found->second;
+}
+
+// developer.nvidia.com/cuda/gpus
+std::string nvidia_by_capability(const std::string& major, const std::string& minor) {
+  if (major == "6") return "pascal";
+  if (major == "7") return minor == "5" ? "turing" : "volta";
+  if (major == "8") return minor == "9" ? "ada" : "ampere";
+  if (major == "9") return "hopper";
+  if (major == "10") return "blackwell";
+  return major == "12" ? "blackwell-rtx" : "";
+}
+
+/// A product label's value names a device: the longest name that it holds.
+std::string by_product(const std::string& value, std::string_view group) {
+  const std::string text = "-" + plain(value) + "-";
+  const Device* best = nullptr;
+  for (const Device& each : kDevices) {
+    if (!is_within(each.hardware, group)) continue;
+    const bool named =
+        plain(each.value) == plain(value) || text.find("-" + plain(each.name) + "-") != std::string::npos;
+    if (named && (best == nullptr || each.name.size() > best->name.size())) best = &each;
+  }
+  return best == nullptr ? "" : std::string(best->hardware);
+}
+
+std::string nvidia_of(const std::map<std::string, std::string>& labels) {
+  // "blackwell" is both families to feature discovery; the capability tells them apart.
+  std::string exact = nvidia_by_capability(label(labels, "nvidia.com/gpu.compute.major"),
+                                           label(labels, "nvidia.com/gpu.compute.minor"));
+  if (!exact.empty()) return exact;
+  std::string family = plain(label(labels, "nvidia.com/gpu.family"));
+  if (family == "ada-lovelace") return "ada";
+  if (family != "blackwell" && is_within(family, "nvidia")) return family;
+  for (const char* key : {"nvidia.com/gpu.product", "cloud.google.com/gke-accelerator",
+                          "karpenter.k8s.aws/instance-gpu-name", "node.kubernetes.io/gpu-product"}) {
+    std::string found = by_product(label(labels, key), "nvidia");
+    if (!found.empty()) return found;
+  }
+  return family == "blackwell" ? family : "";
+}
+
+std::string amd_of(const std::map<std::string, std::string>& labels) {
+  const std::string product = label(labels, "amd.com/gpu.product-name");
+  return by_product(product.empty() ? label(labels, "beta.amd.com/gpu.product-name") : product, "amd");
+}
+
+std::string cpu_of(const std::map<std::string, std::string>& labels) {
+  const std::string arch = label(labels, "kubernetes.io/arch");
+  if (arch == "arm64") return label(labels, "kubernetes.io/os") == "darwin" ? "apple" : "arm";
+  const auto has = [&](const char* flag) {
+    return label(labels, ("feature.node.kubernetes.io/cpu-cpuid." + std::string(flag)).c_str()) == "true";
+  };
+  if (has("AMXINT8") || has("AMXTILE")) return "amx";
+  if (has("AVX512VNNI") || has("AVXVNNI")) return "vnni";
+  if (has("AVX512F")) return "avx512";
+  if (has("AVX2")) return "avx2";
+  return arch == "amd64" ? "x86" : "";
+}
+
+}  // namespace
+
+bool is_hardware(std::string_view name) {
+  return std::ranges::find(kClasses, name, &Class::name) != std::end(kClasses);
+}
+
+bool is_leaf(std::string_view name) {
+  return is_hardware(name) && std::ranges::find(kClasses, name, &Class::group) == std::end(kClasses);
+}
+
+bool is_within(std::string_view name, std::string_view group) {
+  while (!name.empty()) {
+    if (name == group) return true;
+    const auto* row = std::ranges::find(kClasses, name, &Class::name);
+    name = row == std::end(kClasses) ? std::string_view{} : row->group;
+  }
+  return false;
+}
+
+std::span<const Device> devices() {
+  return kDevices;
+}
+
+const Device* find_device(std::string_view name) {
+  const auto* found = std::ranges::find_if(
+      kDevices, [wanted = plain(name)](const Device& each) { return each.name == wanted; });
+  return found == std::end(kDevices) ? nullptr : found;
+}
+
+std::string group_of_resource(std::string_view accelerator) {
+  if (accelerator.empty()) return "cpu";
+  if (accelerator.starts_with("nvidia.com/")) return "nvidia";
+  if (accelerator.starts_with("amd.com/")) return "amd";
+  if (accelerator.starts_with("gpu.intel.com/")) return "intel-gpu";
+  if (accelerator.starts_with("habana.ai/")) return "gaudi";
+  const std::string name = plain(accelerator);
+  for (const char* part : {"npu", "hexagon", "neural-engine", "edgetpu", "ethos"}) {
+    if (name.find(part) != std::string::npos) return "npu";
+  }
+  return "";
+}
+
+std::string hardware_of(const std::map<std::string, std::string>& labels, std::string_view accelerator) {
+  const std::string group = group_of_resource(accelerator);
+  std::string found;
+  if (group == "nvidia") found = nvidia_of(labels);
+  if (group == "amd") found = amd_of(labels);
+  if (group == "cpu") found = cpu_of(labels);
+  return found.empty() ? group : found;
+}
+
+}  // namespace stepdown::compat

@@ -1,0 +1,125 @@
+#include "operator/compat/memory_fit.h"
+#include "operator/compat/methods.h"
+#include "operator/compat/rule.h"
+
+// Weights, KV cache and activations against the memory that is given.
+namespace stepdown::compat {
+namespace {
+
+const api::ModelFacts* predictable(const Subject& subject) {
+  if (!subject.inventory.model) return nullptr;
+  const api::MemoryFigures& memory = subject.inventory.model->memory;
+  return memory.kv_per_token > 0 || memory.kv_windowed_per_token > 0 ? &*subject.inventory.model : nullptr;
+}
+
+void unknown_cache(const Subject& subject, Report& report) {
+  if (!subject.inventory.model || predictable(subject) != nullptr) return;
+  const std::string& name = subject.inventory.model->architecture;
+  report.add("spec.model.source", "the attention cache of architecture " +
+                                      (name.empty() ? "(none stated)" : name) +
+                                      " is not known, so that its memory cannot be predicted");
+}
+
+void fits(const Subject& subject, Report& report) {
+  const auto& hardware = subject.spec.serving.hardware;
+  const api::ModelFacts* model = predictable(subject);
+  if (!hardware || hardware->memory.empty()) return;
+  if (!api::parse_quantity(hardware->memory)) {
+    report.add("spec.serving.hardware.memory", "malformed quantity " + hardware->memory, "such as 16Gi");
+    return;
+  }
+  if (model == nullptr) return;
+  const auto& profile = subject.inventory.profile;
+  const std::int64_t asked = subject.spec.serving.concurrency;
+  const Footprint fp16 = footprint(subject.spec, *model, model->size, "fp16", profile);
+  const std::int64_t fit = sequences_that_fit(subject.spec, fp16, profile);
+  if (fit == 0) {
+    report.add("spec.serving.hardware.memory",
+               "FP16 needs " + readable_bytes(fp16.at(1)) + " for one sequence (predicted), " +
+                   hardware->memory + " are given",
+               cheapest_mend(subject.spec, *model, model->size, "fp16", profile));
+  } else if (fit < asked) {
+    report.add("spec.serving.concurrency",
+               "FP16 fits " + std::to_string(fit) + " of " + std::to_string(asked) + " sequences in " +
+                   hardware->memory + " (predicted) and is started with so many",
+               "if FP16 must carry the full load alone, " +
+                   cheapest_mend(subject.spec, *model, model->size, "fp16", profile),
+               Severity::kWarning);
+  }
+  const auto check = [&](const std::string& name, const std::string& path, std::int64_t bytes) {
+    const Footprint quantized = footprint(subject.spec, *model, bytes, subject.spec.kv_cache.type, profile);
+    if (sequences_that_fit(subject.spec, quantized, profile) >= asked) return;
+    report.add(path,
+               name + " needs " + readable_bytes(quantized.at(asked)) + " for " + std::to_string(asked) +
+                   " sequences of " + std::to_string(context_length(subject.spec.serving, *model)) +
+                   " tokens (predicted), " + hardware->memory + " are given",
+               cheapest_mend(subject.spec, *model, bytes, subject.spec.kv_cache.type, profile),
+               Severity::kWarning);
+  };
+  if (subject.inventory.from_revision) {
+    const auto& record = subject.inventory.from_revision->spec;
+    if (record.artifact.size) check("the revision", "spec.quantization.fromRevision", *record.artifact.size);
+    return;
+  }
+  const auto& candidates = subject.spec.quantization.candidates;
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    const Method* method = find_method(candidates[i]);
+    if (method == nullptr) continue;
+    check(candidates[i].name(), element("spec.quantization.candidates", i),
+          static_cast<std::int64_t>(static_cast<double>(model->memory.weights) * method->mean_bits / 16));
+  }
+}
+
+void context(const Subject& subject, Report& report) {
+  const auto& asked = subject.spec.serving.context_length;
+  if (!subject.inventory.model || !asked) return;
+  const std::int64_t limit = subject.inventory.model->context_length;
+  if (limit <= 0 || *asked <= limit) return;
+  report.add("spec.serving.contextLength",
+             std::to_string(*asked) + " tokens are over the model's own limit of " + std::to_string(limit),
+             "give at most " + std::to_string(limit));
+}
+
+void cache_forgotten(const Subject& subject, Report& report) {
+  const auto& hardware = subject.spec.serving.hardware;
+  const api::ModelFacts* model = predictable(subject);
+  if (model == nullptr || (hardware && !hardware->memory.empty())) return;
+  const Footprint fp16 = footprint(subject.spec, *model, model->size, "fp16", subject.inventory.profile);
+  const std::int64_t cache = fp16.at(subject.spec.serving.concurrency) - fp16.at(0);
+  if (cache <= fp16.weights) return;
+  report.add("spec.serving.hardware.memory",
+             "the KV cache takes " + readable_bytes(cache) + " beside " + readable_bytes(fp16.weights) +
+                 " of FP16 weights, and no memory is stated that it must fit");
+}
+
+constexpr Rule kRules[] = {
+    {"SD005", Severity::kError, "It does not fit",
+     "Weights as the files' headers state them, KV cache at the asked context x concurrency, activations of "
+     "a step and "
+     "the engine's own overhead, against the memory of one replica. Out of memory at long context is found "
+     "in production "
+     "otherwise.",
+     "serving: {contextLength: 32768, concurrency: 8, hardware: {memory: 24Gi}}",
+     "take the cheapest change that the finding names", fits},
+    {"SD006", Severity::kError, "More context than the model has", "Positions beyond training give noise.",
+     "serving: {contextLength: 131072}  # of a model with 8192", "give at most the model's own limit",
+     context},
+    {"SD027", Severity::kWarning, "The KV cache ignored",
+     "At long context or many sequences the cache outweighs what quantization saved on weights.",
+     "serving: {contextLength: 32768, concurrency: 16}",
+     "state spec.serving.hardware.memory, so that it is checked", cache_forgotten},
+    {"SD045", Severity::kError, "An attention cache that is not known",
+     "Sliding windows, latent attention and state spaces need other amounts; who cannot predict must not "
+     "schedule.",
+     "model: {source: \"pvc://models/new-architecture\"}",
+     "use a model of a known architecture; a new one is a row in engine/memory/cache_layout.cpp",
+     unknown_cache},
+};
+
+}  // namespace
+
+std::span<const Rule> memory_rules() {
+  return kRules;
+}
+
+}  // namespace stepdown::compat

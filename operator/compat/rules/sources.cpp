@@ -1,0 +1,153 @@
+#include <algorithm>
+#include <cctype>
+
+#include "operator/compat/rule.h"
+
+// What the model is made from: sources, pins, adapters, and files that are quantized already.
+namespace stepdown::compat {
+namespace {
+
+std::string lower(std::string text) {
+  std::ranges::transform(text, text.begin(),
+                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return text;
+}
+
+void mountable(const Subject& subject, Report& report) {
+  const auto check = [&](const std::string& source, const char* path) {
+    const bool known = source.empty() || source.starts_with("file:///") ||
+                       (source.starts_with("pvc://") && source.size() > 6);
+    if (known && source.find("/../") == std::string::npos && !source.ends_with("/..")) return;
+    report.add(path, "source " + source + " cannot be mounted");
+  };
+  const api::QuantizedModelSpec& spec = subject.spec;
+  if (spec.model.source.empty())
+    report.add("spec.model.source", "there is no source", "say where the model lies");
+  check(spec.model.source, "spec.model.source");
+  check(spec.evaluation.dataset, "spec.evaluation.dataset");
+  if (spec.quantization.calibration)
+    check(spec.quantization.calibration->source, "spec.quantization.calibration.source");
+}
+
+void adapters(const Subject& subject, Report& report) {
+  if (!subject.spec.model.adapters.empty())
+    report.add("spec.model.adapters", "this version does not merge adapters");
+}
+
+void base_digest(const Subject& subject, Report& report) {
+  if (!subject.inventory.model) return;
+  const std::string& found = subject.inventory.model->digest;
+  const std::string& pinned = subject.spec.model.revision;
+  if (!pinned.empty() && pinned != found) {
+    report.add("spec.model.revision", "the source has digest " + found,
+               "mend the source, or pin that digest");
+  }
+  if (!subject.inventory.from_revision) return;
+  const std::string& made_from = subject.inventory.from_revision->spec.base.digest;
+  if (made_from != found) {
+    report.add("spec.quantization.fromRevision",
+               "it was made from base " + made_from + ", the source has " + found,
+               "promote a revision of this base, or give its base as source");
+  }
+}
+
+/// Marks that publishers put into the names of quantized repositories.
+std::string quantized_by_name(const std::string& source) {
+  const std::string text = lower(source);
+  for (const char* mark : {"-awq", "-gptq", "-gguf", "-int4", "-int8", "-fp8", "-nvfp4", "-bnb-4bit", "-exl2",
+                           "-w4a16", "-w8a8"}) {
+    const auto at = text.find(mark);
+    if (at == std::string::npos) continue;
+    const auto end = at + std::string_view(mark).size();
+    if (end == text.size() || std::isalnum(static_cast<unsigned char>(text[end])) == 0) return mark + 1;
+  }
+  return "";
+}
+
+void base_is_quantized(const Subject& subject, Report& report) {
+  if (subject.inventory.model) {
+    const std::string& format = subject.inventory.model->format;
+    if (format == "gguf" || format == "safetensors" || format.empty()) return;
+    report.add(
+        "spec.model.source",
+        "the source is " + format +
+            ", quantized already: its errors would be quantized again, and it is no FP16 to fall back to");
+    return;
+  }
+  const std::string mark = quantized_by_name(subject.spec.model.source);
+  if (mark.empty() || mark == "gguf") return;
+  report.add("spec.model.source", "by its name the source is " + mark + ", quantized already", "",
+             Severity::kWarning);
+}
+
+/// GGUF carries its own tokenizer and configuration; the others take them from the base's folder.
+void formats_mixed(const Subject& subject, Report& report) {
+  const std::string source = lower(subject.spec.model.source);
+  const bool gguf_base =
+      subject.inventory.model ? subject.inventory.model->format == "gguf" : source.ends_with(".gguf");
+  for (const AskedFormat& asked : subject.formats) {
+    const bool candidate = asked.path.starts_with("spec.quantization.candidates");
+    if (!candidate || !gguf_base || asked.format == "gguf" || asked.format == "ternary") continue;
+    report.add(asked.path,
+               asked.name +
+                   " is written as safetensors with the base's config.json and tokenizer.json, and the base "
+                   "is a GGUF file that has none",
+               "give the Hugging Face folder as source, or use gguf candidates");
+  }
+  if (subject.bundled_engine()) return;
+  const auto gguf = std::ranges::find(subject.formats, "gguf", &AskedFormat::format);
+  const auto other = std::ranges::find_if(subject.formats, [](const AskedFormat& asked) {
+    return asked.format != "gguf" && asked.format != "safetensors" && asked.format != "ternary";
+  });
+  if (gguf == subject.formats.end() || other == subject.formats.end()) return;
+  if (!gguf->path.starts_with("spec.quantization") || !other->path.starts_with("spec.quantization")) return;
+  report.add("spec.quantization.candidates",
+             gguf->name + " and " + other->name + " would be served by " + subject.spec.serving.engine +
+                 " in turn, with tokenizer and configuration from different files",
+             "", Severity::kWarning);
+}
+
+void unpinned(const Subject& subject, Report& report) {
+  if (subject.spec.model.revision.empty() && subject.spec.quantization.from_revision.empty()) {
+    report.add("spec.model.revision",
+               "the base is not pinned: other files at the same place become another model");
+  }
+}
+
+constexpr Rule kRules[] = {
+    {"SD001", Severity::kError, "A source that cannot be mounted",
+     "Sources are mounted into Jobs and servers as volumes; a path that climbs out of its volume is refused.",
+     "model: {source: \"models/llama\"}", "give file:///absolute/path or pvc://claim/path, without '..'",
+     mountable},
+    {"SD003", Severity::kError, "Adapters that are not merged",
+     "A LoRA adapter beside a quantized base is another model than the one that was evaluated: merging after "
+     "quantization rounds twice, and serving it unmerged skips the evaluation.",
+     "model: {source: \"pvc://models/llama\", adapters: [{source: \"pvc://models/lora\"}]}",
+     "merge them into the base model in FP16 or FP32 and name the result as source", adapters},
+    {"SD011", Severity::kError, "The base is not the one that was pinned",
+     "Scores and artifacts belong to one base. Files that changed under the same path make them meaningless.",
+     "model: {source: \"pvc://models/llama\", revision: \"sha256:...\"}",
+     "mend the source, or pin what it holds", base_digest},
+    {"SD018", Severity::kError, "Formats mixed in one deployment",
+     "GGUF weights beside AWQ ones take tokenizer and configuration from different places: the server "
+     "starts, and "
+     "answers with the wrong tokens.",
+     "model: {source: \"pvc://models/llama.gguf\"}\nquantization: {candidates: [{method: awq, bits: 4}]}",
+     "keep one family of formats in one QuantizedModel", formats_mixed},
+    {"SD035", Severity::kNote, "The base is not pinned",
+     "A pinned digest makes a rollout repeatable and an audit possible; status.model.digest shows it.",
+     "model: {source: \"pvc://models/llama\"}", "set spec.model.revision to status.model.digest", unpinned},
+    {"SD044", Severity::kError, "The base is quantized already",
+     "Quantizing quantized weights adds the errors of both, and there is no FP16 to compare with or to "
+     "return to.",
+     "model: {source: \"pvc://models/Llama-3.1-8B-AWQ\"}", "give the FP16 or BF16 model as source",
+     base_is_quantized},
+};
+
+}  // namespace
+
+std::span<const Rule> source_rules() {
+  return kRules;
+}
+
+}  // namespace stepdown::compat

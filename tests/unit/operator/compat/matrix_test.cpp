@@ -1,0 +1,81 @@
+#include "operator/compat/matrix.h"
+
+#include <gtest/gtest.h>
+
+#include "operator/compat/hardware.h"
+#include "operator/compat/version.h"
+
+namespace stepdown::compat {
+namespace {
+
+TEST(Matrix, EveryRowHasItsSourceAndKnownHardware) {
+  EXPECT_EQ(builtin_profiles().size(), 7U);
+  for (const api::EngineProfile& profile : builtin_profiles()) {
+    for (const api::Support& row : profile.spec.support) {
+      EXPECT_TRUE(row.source.starts_with("https://")) << profile.metadata.name;
+      for (const std::string& each : row.hardware) EXPECT_TRUE(is_hardware(each)) << each;
+    }
+  }
+}
+
+TEST(Matrix, AProfileOfTheClusterGoesFirst) {
+  std::optional<api::EngineProfile> own(std::in_place);
+  own->spec.support = {{.formats = {"awq"}, .hardware = {"volta"}, .note = "our own kernels"}};
+  const Question awq_on_volta{"awq", "", "volta", ""};
+  EXPECT_EQ(EngineSupport("vllm", std::nullopt).loads(awq_on_volta).verdict, Verdict::kRefused);
+  EXPECT_EQ(EngineSupport("vllm", own).loads(awq_on_volta).verdict, Verdict::kWorks);
+  EXPECT_EQ(EngineSupport("vllm", own).loads({"awq", "", "cdna3", ""}).verdict, Verdict::kRefused)
+      << "the rest stands";
+  EXPECT_EQ(effective_profile("vllm", own)->spec.image, builtin_profile("vllm")->spec.image);
+  own->spec.image = "own:1";
+  EXPECT_EQ(effective_profile("vllm", own)->spec.version, "")
+      << "only its author knows the version of another image";
+}
+
+TEST(Matrix, AnEngineOfItsOwnIsYamlOnly) {
+  std::optional<api::EngineProfile> own(std::in_place);
+  own->spec.image = "own:1";
+  own->spec.formats = {"gguf"};
+  own->spec.kv_types = {"fp16", "int8"};
+  const EngineSupport engine("own", own);
+  EXPECT_EQ(engine.loads({"gguf", "", "ada", ""}).verdict, Verdict::kWorks);
+  EXPECT_EQ(engine.loads({"awq", "", "ada", ""}).verdict, Verdict::kUnlisted);
+  EXPECT_EQ(engine.keeps_cache({"", "int8", "ada", ""}).verdict, Verdict::kWorks);
+  EXPECT_FALSE(EngineSupport("own", std::nullopt).known());
+}
+
+TEST(Hardware, IsReadFromNodeLabels) {
+  using Labels = std::map<std::string, std::string>;
+  const std::string gpu = "nvidia.com/gpu";
+  const std::pair<Labels, const char*> cases[] = {
+      {{{"nvidia.com/gpu.family", "ampere"}}, "ampere"},
+      {{{"nvidia.com/gpu.family", "ada-lovelace"}}, "ada"},
+      {{{"nvidia.com/gpu.family", "blackwell"}}, "blackwell"},
+      {{{"nvidia.com/gpu.family", "blackwell"}, {"nvidia.com/gpu.compute.major", "12"}}, "blackwell-rtx"},
+      {{{"nvidia.com/gpu.compute.major", "7"}, {"nvidia.com/gpu.compute.minor", "5"}}, "turing"},
+      {{{"nvidia.com/gpu.product", "NVIDIA-H100-80GB-HBM3"}}, "hopper"},
+      {{{"nvidia.com/gpu.product", "NVIDIA-A10G-SHARED"}}, "ampere"},
+      {{{"cloud.google.com/gke-accelerator", "nvidia-l4"}}, "ada"},
+      {{{"karpenter.k8s.aws/instance-gpu-name", "t4"}}, "turing"},
+      {{}, "nvidia"},
+  };
+  for (const auto& [labels, wanted] : cases) EXPECT_EQ(hardware_of(labels, gpu), wanted);
+  EXPECT_EQ(hardware_of({{"amd.com/gpu.product-name", "AMD_Instinct_MI300X_OAM"}}, "amd.com/gpu"), "cdna3");
+  EXPECT_EQ(hardware_of({{"kubernetes.io/arch", "arm64"}}, ""), "arm");
+  EXPECT_EQ(hardware_of({{"feature.node.kubernetes.io/cpu-cpuid.AVX512F", "true"}}, ""), "avx512");
+  EXPECT_EQ(hardware_of({}, "example.com/fpga"), "");
+}
+
+TEST(Version, ComparesNumberByNumber) {
+  EXPECT_LT(compare_versions("0.9.2", "0.10.0"), 0);
+  EXPECT_EQ(compare_versions("v1.2", "1.2.0"), 0);
+  EXPECT_GT(compare_versions("b8643", "b6325"), 0);
+  EXPECT_TRUE(version_within("0.8.4", ">=0.6 <0.9"));
+  EXPECT_FALSE(version_within("0.9", ">=0.6 <0.9"));
+  EXPECT_TRUE(version_within("1", ""));
+  EXPECT_FALSE(version_within("1", "about 1"));
+  EXPECT_TRUE(version_within("99999999999999999999999", ">1"));
+}
+
+}  // namespace
+}  // namespace stepdown::compat
