@@ -11,11 +11,8 @@
 // The subcommands of kubectl-stepdown: one row each.
 int main(int argc, char** argv) {
   std::vector<stepdown::Command> commands = {
-      stepdown::cli::status_command(),
-      stepdown::cli::report_command(),
-      stepdown::cli::diff_command(),
-      stepdown::cli::validate_command(),
-      stepdown::cli::rules_command(),
+      stepdown::cli::status_command(),   stepdown::cli::report_command(), stepdown::cli::diff_command(),
+      stepdown::cli::validate_command(), stepdown::cli::rules_command(),
   };
   for (stepdown::Command& verb : stepdown::cli::verb_commands()) commands.push_back(std::move(verb));
   commands.push_back(stepdown::local::local_command());

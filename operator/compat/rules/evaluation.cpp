@@ -10,10 +10,10 @@
 namespace stepdown::compat {
 namespace {
 
-constexpr std::array<std::string_view, 12> kMetrics = {
-    "perplexity",      "jsonPass",       "jsonPassConstrained", "fieldAccuracy", "exactMatch",
-    "citation",        "refusal",        "longContext",         "latencyP50Ms",  "latencyP99Ms",
-    "tokensPerSecond", "peakMemoryBytes"};
+constexpr std::array<std::string_view, 16> kMetrics = {
+    "perplexity",   "jsonPass",     "jsonPassConstrained", "fieldAccuracy",  "exactMatch",     "citation",
+    "refusal",      "arithmetic",   "retrieval",           "toolCall",       "multipleChoice", "longContext",
+    "latencyP50Ms", "latencyP99Ms", "tokensPerSecond",     "peakMemoryBytes"};
 
 bool limited(const Subject& subject, std::initializer_list<const char*> metrics) {
   return std::ranges::any_of(metrics,

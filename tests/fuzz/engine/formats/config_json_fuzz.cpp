@@ -11,7 +11,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   try {
     const std::string_view text(reinterpret_cast<const char*>(data), size);
     const auto config = formats::config_from_hf(formats::JsonView::parse(text, "config.json"));
-    memory::estimate(1, formats::memory_shape(config.model), {config.model.context_length, 4, {}});
+    const memory::Shape shape = formats::memory_shape(config.model);
+    memory::estimate({1, {}, memory::activation_bytes(shape, 4)}, {config.model.context_length, 4});
+    memory::kv_bytes_per_token(shape, memory::KvType::kInt8);
   } catch (const InputError&) {
     return 0;
   }

@@ -16,8 +16,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       for (const std::byte byte : tensor.data) sum += std::to_integer<std::uint64_t>(byte);  // reads it all
     }
     const auto config = formats::config_from_gguf(header.metadata, header.tensors, "fuzz.gguf");
-    memory::estimate(static_cast<std::int64_t>(sum), formats::memory_shape(config),
-                     {config.context_length, 4, {}});
+    const auto kv = memory::kv_cost(formats::header_facts(header.metadata).attention);
+    memory::estimate({static_cast<std::int64_t>(sum), kv.value_or(memory::KvCost{}),
+                      memory::activation_bytes(formats::memory_shape(config), 4)},
+                     {config.context_length, 4});
     formats::tokenizer_digest(formats::tokenizer_from_gguf(header.metadata, "fuzz.gguf"));
   } catch (const InputError&) {
     return 0;

@@ -12,7 +12,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   const auto value = nlohmann::json::parse(text, nullptr, false);
   const WallTime now(std::chrono::hours(1));
-  Traffic traffic("self", [](const std::string&) { return true; });
+  Traffic traffic("self", [](const std::string&) { return Reachable::kYes; });
   Rollout rollout;
   rollout.candidate = "c";
   rollout.weight = 0.5;
@@ -22,7 +22,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const Snapshot snapshot = read_snapshot(value, {value});
   traffic.remember(snapshot.trips);
   traffic.follow(snapshot.rollout, now);
-  verdict_status(traffic, 1);
+  verdict_status(traffic, 1, now);
   const Split split = traffic.split();
   if (std::abs(split.candidate + split.stable + split.fp16 - 1) > 1e-9) __builtin_trap();
   return 0;
