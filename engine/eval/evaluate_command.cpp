@@ -227,7 +227,8 @@ Command evaluate_command() {
             ->check(CLI::Range(1, 1 << 20))
             ->capture_default_str();
         app.add_option("--kv-type", options->kv_type, "KV cache type: f16 or int8")->capture_default_str();
-        app.add_option("--threads", options->threads, "Threads; 0: all cores of this process");
+        app.add_option("--threads", options->threads, "Threads; 0: all cores of this process")
+            ->check(CLI::Range(0, 1024));
         app.add_option("--termination-log", options->termination_log, "Where a pod leaves its summary")
             ->capture_default_str();
         return [options] { return run(*options); };

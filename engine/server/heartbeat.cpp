@@ -1,5 +1,6 @@
 #include "engine/server/heartbeat.h"
 
+#include <algorithm>
 #include <chrono>
 
 namespace stepdown::server {
@@ -23,6 +24,12 @@ bool Heartbeat::alive() const {
   const runtime::EngineStats stats = engine_.stats();
   const auto limit = stats.running > 0 ? 60s : 10s;
   return stats.last_step != Clock::time_point{} && Clock::now() - stats.last_step < limit;
+}
+
+bool Heartbeat::stuck() const {
+  const runtime::EngineStats stats = engine_.stats();
+  const bool busy = stats.running > 0 || stats.waiting > 0;
+  return busy && Clock::now() - std::max(stats.last_step, started_) > 180s;
 }
 
 void Heartbeat::run() {

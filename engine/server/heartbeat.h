@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
@@ -20,11 +21,14 @@ class Heartbeat {
 
   /// A forward step ended lately.
   bool alive() const;
+  /// There is work, and no step of it has ended for minutes: only a new process helps.
+  bool stuck() const;
 
  private:
   void run();
 
   runtime::Engine& engine_;
+  const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
   std::mutex mutex_;
   std::condition_variable wake_;
   bool stop_ = false;

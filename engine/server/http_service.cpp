@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/base/error.h"
+#include "engine/base/listen.h"
 #include "engine/base/log.h"
 #include "engine/server/api_error.h"
 #include "engine/server/api_keys.h"
@@ -333,8 +334,11 @@ void HttpService::State::install() {
              admit(request);
              models(out);
            }));
-  http.Get("/healthz",
-           [](const httplib::Request&, httplib::Response& out) { out.set_content("ok\n", "text/plain"); });
+  http.Get("/healthz", [this](const httplib::Request&, httplib::Response& out) {
+    const bool stuck = heartbeat.stuck();
+    if (stuck) out.status = 503;
+    out.set_content(stuck ? "a step does not end: a restart is needed\n" : "ok\n", "text/plain");
+  });
   http.Get("/readyz", [this](const httplib::Request&, httplib::Response& out) {
     const char* reason = stopping            ? "shutting down\n"
                          : heartbeat.alive() ? "ok\n"
@@ -378,10 +382,8 @@ HttpService::HttpService(runtime::Engine& engine, const formats::TokenizerData& 
     state_->http.use_tls(state_->options.tls_certificate, state_->options.tls_key);
   state_->install();
   const ServiceOptions& o = state_->options;
-  const bool bound = o.port == 0 ? (state_->port = state_->http.bind_to_any_port(o.host)) > 0
-                                 : state_->http.bind_to_port(o.host, o.port);
-  if (o.port != 0) state_->port = o.port;
-  if (!bound)
+  state_->port = bind_alone(state_->http, o.host, o.port);
+  if (state_->port == 0)
     throw InputError("cannot listen on port " + std::to_string(o.port), o.host,
                      "is the address this machine's and the port free?");
 }

@@ -121,10 +121,12 @@ Command serve_command() {
                            "Tokens a sequence may hold; 0: the model's, at most 8192")
                 ->capture_default_str();
             app.add_option("--max-sequences", options->engine.max_sequences, "Sequences decoded together")
-                ->capture_default_str();
+                ->capture_default_str()
+                ->check(CLI::Range(1, 4096));
             app.add_option("--max-queue", options->engine.max_queue,
                            "Sequences that may wait; beyond it answers are 429")
-                ->capture_default_str();
+                ->capture_default_str()
+                ->check(CLI::Range(0, 1 << 20));
             app.add_option("--kv-tokens", options->engine.kv_tokens,
                            "Tokens the KV cache holds over all sequences; 0: context × max sequences")
                 ->capture_default_str();
@@ -139,7 +141,8 @@ Command serve_command() {
                 ->type_name("f16|int8")
                 ->default_str("f16");
             app.add_option("--threads", options->engine.threads, "Threads that compute; 0: all cores")
-                ->capture_default_str();
+                ->capture_default_str()
+                ->check(CLI::Range(0, 1024));
             app.add_option("--api-key-file", options->api_key_file,
                            "Keys that clients must bring one of, one a line [all are served]")
                 ->check(CLI::ExistingFile);
