@@ -5,6 +5,7 @@
 #include "engine/base/error.h"
 #include "engine/formats/gguf_header.h"
 #include "engine/formats/gguf_model.h"
+#include "engine/formats/header_facts.h"
 #include "engine/formats/inspection.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
