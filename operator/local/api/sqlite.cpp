@@ -77,9 +77,10 @@ Database::Database(const std::filesystem::path& file) {
     sqlite3_close(handle_);
     throw Error("cannot open the object database: " + why, file.string(), "check the folder's permissions");
   }
-  // It holds tokens and Secrets; the write-ahead log takes the same mode.
-  std::filesystem::permissions(file,
-                               std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+  // It holds tokens and Secrets; the write-ahead log takes the same mode. One in memory has no name.
+  const char* name = sqlite3_db_filename(handle_, "main");
+  if (name == nullptr || *name == '\0') return;
+  std::filesystem::permissions(name, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
 }
 
 Database::~Database() {

@@ -97,16 +97,16 @@ TEST(Review, UsesWhatWasReadOfTheSameSource) {
 
 TEST(Review, JudgesByTheEngineProfile) {
   json foreign = model();
-  foreign["spec"]["serving"] = {{"engine", "vllm"}};
+  foreign["spec"]["serving"] = {{"engine", "mine"}};
   foreign["spec"]["quantization"]["candidates"] = {{{"method", "gguf"}, {"preset", "Q4_K_M"}}};
   EXPECT_EQ(response(asked(foreign))["allowed"], true);
-  const auto vllm = [](const std::string& name) -> std::optional<api::EngineProfile> {
-    EXPECT_EQ(name, "vllm");
+  const auto mine = [](const std::string& name) -> std::optional<api::EngineProfile> {
+    EXPECT_EQ(name, "mine");
     api::EngineProfile profile;
     profile.spec.formats = {"awq"};
     return profile;
   };
-  EXPECT_THAT(response(asked(foreign), vllm)["status"]["message"].get<std::string>(), HasSubstr("SD015"));
+  EXPECT_THAT(response(asked(foreign), mine)["status"]["message"].get<std::string>(), HasSubstr("SD015"));
 }
 
 TEST(Review, DeniesWhatItCannotRead) {
