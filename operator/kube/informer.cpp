@@ -21,6 +21,8 @@ constexpr milliseconds kLongestDelay{10'000};
 /// A watch that ends sooner than this counts as a failure: else a server that closes at once would be
 /// hammered.
 constexpr milliseconds kShortWatch{1'000};
+/// So many watches in a row that broke before an event came are no way to hear of changes: a list is.
+constexpr int kFruitlessWatches = 2;
 
 void drop_managed_fields(json& object) {
   if (object.contains("metadata") && object["metadata"].is_object())
@@ -40,7 +42,7 @@ struct Informer::State {
     while (!stop.stop_requested()) {
       const auto began = std::chrono::steady_clock::now();
       const std::string failure = list_or_watch(stop);
-      const bool lasted = std::chrono::steady_clock::now() - began >= kShortWatch;
+      const bool lasted = heard || std::chrono::steady_clock::now() - began >= kShortWatch;
       set_trouble(failure);
       if (failure.empty() && (lasted || relist)) {
         delay = kFirstDelay;
@@ -53,6 +55,7 @@ struct Informer::State {
 
   /// One list, when due, and one watch. Empty, or why it failed.
   std::string list_or_watch(const std::stop_token& stop) {
+    heard = false;
     try {
       if (relist) {
         const auto refusal = list_once();
@@ -66,13 +69,15 @@ struct Informer::State {
       const auto ended = client.watch(
           gvr, watch,
           [this](WatchEvent&& event) {
+            heard = true;
             take(std::move(event));
             return true;
           },
           stop);
       if (ended) return {};
-      relist = ended.error().expired();
-      return relist ? std::string() : ended.error().text();
+      fruitless = heard ? 0 : fruitless + 1;
+      relist = ended.error().expired() || fruitless >= kFruitlessWatches;
+      return ended.error().expired() ? std::string() : ended.error().text();
     } catch (const Error& error) {
       return error.what();
     }
@@ -138,6 +143,8 @@ struct Informer::State {
   std::vector<Handler> handlers;
   // Of the informer's thread alone:
   bool relist = true;
+  bool heard = false;  ///< an event on the last watch
+  int fruitless = 0;   ///< watches in a row that broke without an event
   std::string resource_version;
   std::mt19937 random{std::random_device{}()};
 
