@@ -101,7 +101,7 @@ void run(const kube::Client& client, const Options& options, std::stop_token sto
   std::atomic<bool> synced{false};
   std::atomic<bool> leading{!options.leader_elect};
   // A rollout waits on every retry, and all retries together are limited besides: no key waits minutes.
-  kube::WorkQueue queue{{.longest_delay = std::chrono::seconds(15)}};
+  kube::WorkQueue queue{{.longest_delay = std::chrono::seconds(5)}};
   const StatusServer server(options.metrics_address, {[&] { return metrics.text(queue); },
                                                       [&]() -> std::string {
                                                         if (!leading || synced) return "";
