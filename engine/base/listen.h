@@ -1,6 +1,8 @@
 #pragma once
 
+#include <chrono>
 #include <string>
+#include <thread>
 
 #include <sys/socket.h>
 
@@ -28,6 +30,14 @@ int bind_alone(Server& server, const std::string& host, int port) {
   if (port <= 0) return 0;
   ::listen(listener, kQueue);  // on a socket that listens already: its queue grows
   return port;
+}
+
+/// Ends listen_after_bind() of a server that another thread runs, also one that has not come to it yet:
+/// stop() before that would be lost.
+template <class Server>
+void stop_listening(Server& server) {
+  while (!server.is_running()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  server.stop();
 }
 
 }  // namespace stepdown

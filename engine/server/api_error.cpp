@@ -22,4 +22,8 @@ nlohmann::ordered_json ApiError::body() const {
             {"code", code_.empty() ? ordered_json() : ordered_json(code_)}}}};
 }
 
+void refuse(const std::string& param, const std::string& what) {
+  throw ApiError(400, "invalid_value", "'" + param + "' " + what, param);
+}
+
 }  // namespace stepdown::server

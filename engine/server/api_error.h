@@ -22,4 +22,7 @@ class ApiError : public Error {
   std::string param_;
 };
 
+/// Throws the 400 (invalid_value) that says what is wrong with one parameter.
+[[noreturn]] void refuse(const std::string& param, const std::string& what);
+
 }  // namespace stepdown::server

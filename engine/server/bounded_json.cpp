@@ -2,30 +2,23 @@
 
 #include <nlohmann/json.hpp>
 
+#include "engine/base/json_nesting.h"
+
 namespace stepdown::server {
 
 bool nests_too_deeply(std::string_view text) {
   constexpr int kDeepest = 200;
-  int depth = 0;
-  bool inside = false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (inside && c == '\\') {
-      ++i;
-    } else if (c == '"') {
-      inside = !inside;
-    } else if (!inside && (c == '{' || c == '[')) {
-      if (++depth > kDeepest) return true;
-    } else if (!inside && (c == '}' || c == ']')) {
-      --depth;
-    }
-  }
-  return false;
+  return nests_deeper(text, kDeepest);
 }
 
 nlohmann::ordered_json parse_bounded(std::string_view text) {
   if (nests_too_deeply(text)) return nlohmann::ordered_json(nlohmann::ordered_json::value_t::discarded);
   return nlohmann::ordered_json::parse(text, nullptr, false);
+}
+
+const nlohmann::ordered_json* member(const nlohmann::ordered_json& object, const char* name) {
+  const auto found = object.find(name);
+  return found == object.end() || found->is_null() ? nullptr : &*found;
 }
 
 }  // namespace stepdown::server

@@ -12,4 +12,7 @@ bool nests_too_deeply(std::string_view text);
 /// The JSON value of a text from outside; discarded when it is none, or nests too deeply.
 nlohmann::ordered_json parse_bounded(std::string_view text);
 
+/// A member of an object; null counts as absent, as OpenAI's clients send it.
+const nlohmann::ordered_json* member(const nlohmann::ordered_json& object, const char* name);
+
 }  // namespace stepdown::server

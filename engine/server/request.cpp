@@ -15,19 +15,12 @@ namespace {
 
 using nlohmann::ordered_json;
 
-[[noreturn]] void refuse(const std::string& param, const std::string& what) {
-  throw ApiError(400, "invalid_value", "'" + param + "' " + what, param);
-}
-
-/// Reads fields of the body; null counts as absent, as OpenAI's clients send it.
+/// Reads fields of the body.
 class Fields {
  public:
   explicit Fields(const ordered_json& body) : body_(body) {}
 
-  const ordered_json* find(const char* name) const {
-    const auto found = body_.find(name);
-    return found == body_.end() || found->is_null() ? nullptr : &*found;
-  }
+  const ordered_json* find(const char* name) const { return member(body_, name); }
   bool flag(const char* name, bool otherwise = false) const {
     const ordered_json* value = find(name);
     if (value == nullptr) return otherwise;

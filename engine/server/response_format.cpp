@@ -14,15 +14,6 @@ namespace {
 
 using nlohmann::ordered_json;
 
-[[noreturn]] void refuse(const std::string& param, const std::string& what) {
-  throw ApiError(400, "invalid_value", "'" + param + "' " + what, param);
-}
-
-const ordered_json* member(const ordered_json& object, const char* name) {
-  const auto found = object.find(name);
-  return found == object.end() || found->is_null() ? nullptr : &*found;
-}
-
 AnswerLanguage json(const ordered_json& value, const std::string& param) {
   try {
     if (!value.is_string()) return {.schema = schema::Schema::compile(value)};

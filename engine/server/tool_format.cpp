@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "engine/base/json_nesting.h"
 #include "engine/server/bounded_json.h"
 
 namespace stepdown::server {
@@ -22,22 +23,15 @@ std::string_view trimmed(std::string_view text) {
 ordered_json take_json(std::string_view& text) {
   text = trimmed(text);
   // A value ends where its brackets do: answers may go on behind it.
-  int depth = 0;
-  bool inside = false;
+  JsonNesting nesting;
   for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (inside && c == '\\') {
-      ++i;
-    } else if (c == '"') {
-      inside = !inside;
-    } else if (!inside && (c == '{' || c == '[')) {
-      ++depth;
-    } else if (!inside && (c == '}' || c == ']') && --depth == 0) {
-      auto value = parse_bounded(text.substr(0, i + 1));
-      text.remove_prefix(i + 1);
-      return value;
-    }
-    if (depth == 0 && !inside) break;  // no container
+    const bool within = nesting.depth() > 0;
+    nesting.take(text[i]);
+    if (nesting.depth() > 0 || nesting.in_string()) continue;
+    if (!within) break;  // no container
+    auto value = parse_bounded(text.substr(0, i + 1));
+    text.remove_prefix(i + 1);
+    return value;
   }
   return ordered_json(ordered_json::value_t::discarded);
 }

@@ -3,20 +3,12 @@
 #include <algorithm>
 
 #include "engine/server/api_error.h"
+#include "engine/server/bounded_json.h"
 
 namespace stepdown::server {
 namespace {
 
 using nlohmann::ordered_json;
-
-[[noreturn]] void refuse(const std::string& param, const std::string& what) {
-  throw ApiError(400, "invalid_value", "'" + param + "' " + what, param);
-}
-
-const ordered_json* member(const ordered_json& object, const char* name) {
-  const auto found = object.find(name);
-  return found == object.end() || found->is_null() ? nullptr : &*found;
-}
 
 Tool read_tool(const ordered_json& tool, const std::string& where) {
   const ordered_json* function = tool.is_object() ? member(tool, "function") : nullptr;

@@ -57,9 +57,7 @@ StatusServer::StatusServer(const std::string& address, Pages pages) : state_(std
 }
 
 StatusServer::~StatusServer() {
-  // stop() before listen_after_bind() has begun would be lost.
-  while (!state_->server.is_running()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  state_->server.stop();
+  stop_listening(state_->server);
 }
 
 }  // namespace stepdown::controller

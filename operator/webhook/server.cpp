@@ -92,9 +92,7 @@ Server::Server(int port, Reviewer reviewer) : state_(std::make_unique<State>(rev
 }
 
 Server::~Server() {
-  // stop() before listen_after_bind() has begun would be lost.
-  while (!state_->server.is_running()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  state_->server.stop();
+  stop_listening(state_->server);
 }
 
 void Server::use(const pki::KeyPair& certificate) {

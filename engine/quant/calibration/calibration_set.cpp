@@ -1,6 +1,8 @@
 #include "engine/quant/calibration/calibration_set.h"
 
 #include <algorithm>
+#include <memory>
+#include <optional>
 #include <sstream>
 
 #include <nlohmann/json.hpp>
@@ -12,7 +14,7 @@
 #include "engine/kernels/dequantize.h"
 #include "engine/quant/calibration/corpus.h"
 #include "engine/quant/calibration/redaction.h"
-#include "engine/tokenizer/chat_template.h"
+#include "engine/tokenizer/chat_encoder.h"
 #include "engine/tokenizer/tokenizer.h"
 
 namespace stepdown::quant {
@@ -43,34 +45,23 @@ void redact(const Redactor& redactor, CorpusPrompt& prompt, std::map<std::string
 class Encoder {
  public:
   explicit Encoder(const formats::ModelFile& model)
-      : tokenizer_(model.tokenizer()),
-        chat_(model.tokenizer().chat_template),
-        has_chat_(!model.tokenizer().chat_template.empty()) {}
+      : tokenizer_(std::make_shared<const tokenizer::Tokenizer>(model.tokenizer())) {
+    if (!model.tokenizer().chat_template.empty()) chat_.emplace(tokenizer_, model.tokenizer());
+  }
 
   std::vector<TokenId> encode(const CorpusPrompt& prompt) const {
-    std::vector<TokenId> ids = prompt.messages.empty() || !has_chat_
-                                   ? tokenizer_.encode(prompt.plain(), false)
-                                   : tokenizer_.encode(render(prompt.messages), true);
-    const TokenId bos = tokenizer_.bos();
+    std::vector<TokenId> ids =
+        prompt.messages.empty() || !chat_
+            ? tokenizer_->encode(prompt.plain(), false)
+            : chat_->encode(chat_->render({{"messages", prompt.messages}, {"add_generation_prompt", false}}));
+    const TokenId bos = tokenizer_->bos();
     if (bos >= 0 && (ids.empty() || ids.front() != bos)) ids.insert(ids.begin(), bos);
     return ids;
   }
 
  private:
-  std::string render(const ordered_json& messages) const {
-    const auto spelled = [&](TokenId id) {
-      return id < 0 ? std::string() : tokenizer_.decode({&id, 1}, true);
-    };
-    const auto ends = tokenizer_.end_tokens();
-    return chat_.render({{"messages", messages},
-                         {"add_generation_prompt", false},
-                         {"bos_token", spelled(tokenizer_.bos())},
-                         {"eos_token", ends.empty() ? "" : spelled(ends.front())}});
-  }
-
-  tokenizer::Tokenizer tokenizer_;
-  tokenizer::ChatTemplate chat_;
-  bool has_chat_;
+  std::shared_ptr<const tokenizer::Tokenizer> tokenizer_;
+  std::optional<tokenizer::ChatEncoder> chat_;  ///< none: the model has no template
 };
 
 }  // namespace

@@ -4,6 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "engine/base/json_nesting.h"
+
 namespace stepdown::gateway {
 namespace {
 
@@ -26,21 +28,7 @@ Request to_engine(const Request& client, std::string_view request_id, std::strin
 }
 
 bool nests_too_deep(std::string_view text) {
-  int depth = 0;
-  bool in_string = false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (in_string && c == '\\') {
-      ++i;
-    } else if (c == '"') {
-      in_string = !in_string;
-    } else if (!in_string && (c == '{' || c == '[')) {
-      if (++depth > kDeepest) return true;
-    } else if (!in_string && (c == '}' || c == ']')) {
-      --depth;
-    }
-  }
-  return false;
+  return nests_deeper(text, kDeepest);
 }
 
 json greedy_copy(const json& request) {

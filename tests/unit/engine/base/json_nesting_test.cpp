@@ -1,0 +1,33 @@
+#include "engine/base/json_nesting.h"
+
+#include <string>
+
+#include <gtest/gtest.h>
+
+namespace stepdown {
+namespace {
+
+TEST(JsonNesting, CountsOnlyBracketsOutsideStrings) {
+  struct Case {
+    const char* text;
+    int depth;
+    bool in_string;
+  };
+  for (const Case& c :
+       {Case{"", 0, false}, Case{"[{", 2, false}, Case{"[{}]", 0, false}, Case{R"(["[{")", 1, false},
+        Case{R"(["a\"[)", 1, true}, Case{R"(["a\\")", 1, false}, Case{R"({"k": [1, ")", 2, true}}) {
+    JsonNesting nesting;
+    for (const char byte : std::string(c.text)) nesting.take(byte);
+    EXPECT_EQ(nesting.depth(), c.depth) << c.text;
+    EXPECT_EQ(nesting.in_string(), c.in_string) << c.text;
+  }
+}
+
+TEST(JsonNesting, FindsTextsBeyondALimit) {
+  EXPECT_FALSE(nests_deeper(std::string(10, '[') + std::string(10, ']') + "[[", 10));
+  EXPECT_TRUE(nests_deeper(std::string(11, '['), 10));
+  EXPECT_FALSE(nests_deeper("\"" + std::string(1000, '['), 10));
+}
+
+}  // namespace
+}  // namespace stepdown
