@@ -1,19 +1,17 @@
 #include "engine/runtime/scheduler.h"
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 #include "engine/base/error.h"
 #include "engine/runtime/advance.h"
+#include "engine/runtime/measure_rows.h"
 #include "engine/runtime/prompt_lookup.h"
 
 namespace stepdown::runtime {
 namespace {
 
 using Clock = Sequence::Clock;
-
-constexpr std::int64_t kScoreRows = 64;  // rows of logits held at once while scoring
 
 double seconds(Clock::time_point from, Clock::time_point to) {
   return std::chrono::duration<double>(to - from).count();
@@ -262,8 +260,8 @@ void Scheduler::sample(const std::vector<StepShare>& shares) {
   for (const StepShare& share : shares) {
     Sequence& sequence = *share.sequence;
     const auto drafted = static_cast<std::int64_t>(sequence.draft.size());
-    if (sequence.purpose == Purpose::kScore) score_rows(sequence, row, share.count);
-    if (sequence.purpose == Purpose::kEmbed) embed_rows(sequence, row, share.count);
+    if (!sequence.generates())
+      measure_rows(sequence, {row, share.count}, {decoder_, pool_, operations_, logits_, vocab_, hidden_});
     if (sequence.generates() && share.count == sequence.pending()) {
       choices.push_back({&sequence, rows.size()});
       for (std::int64_t i = 0; i <= drafted; ++i) rows.push_back(row + share.count - 1 + i);
@@ -287,50 +285,6 @@ void Scheduler::sample(const std::vector<StepShare>& shares) {
     pages_.keep(sequence.pages, std::span(sequence.tokens).first(static_cast<std::size_t>(sequence.cached)));
     tell(sequence);
   }
-}
-
-// Log-probabilities of the tokens that follow each row of this step.
-void Scheduler::score_rows(Sequence& sequence, std::int64_t first_row, std::int64_t count) {
-  const auto vocab = static_cast<std::size_t>(vocab_);
-  const std::int64_t last = static_cast<std::int64_t>(sequence.tokens.size()) - 1;
-  for (std::int64_t done = 0; done < count; done += kScoreRows) {
-    std::vector<std::int64_t> rows;
-    for (std::int64_t i = done; i < std::min(count, done + kScoreRows) && sequence.cached + i < last; ++i) {
-      rows.push_back(first_row + i);
-    }
-    logits_.resize(std::max(logits_.size(), rows.size() * vocab));
-    decoder_.logits(rows, logits_.data());
-    const std::size_t known = sequence.result.size();
-    sequence.result.resize(known + rows.size());
-    pool_.each(static_cast<std::int64_t>(rows.size()), [&](std::int64_t index, int /*worker*/) {
-      const auto at = static_cast<std::size_t>(index);
-      const float* logits = logits_.data() + at * vocab;
-      const TokenId next = sequence.tokens[known + at + 1];
-      const kernels::Distribution distribution = operations_.summarize(logits, vocab_);
-      sequence.result[known + at] = distribution.finite ? logits[next] - distribution.log_sum : std::nanf("");
-    });
-  }
-  if (sequence.cached + count <= last) return;
-  sequence.result_promise.set_value(std::move(sequence.result));
-  sequence.finished = true;
-}
-
-// The mean of all tokens' last hidden states, of length 1.
-void Scheduler::embed_rows(Sequence& sequence, std::int64_t first_row, std::int64_t count) {
-  std::vector<float> row(static_cast<std::size_t>(hidden_));
-  sequence.result.resize(row.size());
-  for (std::int64_t i = 0; i < count; ++i) {
-    decoder_.hidden(first_row + i, row.data());
-    for (std::size_t k = 0; k < row.size(); ++k) sequence.result[k] += row[k];
-  }
-  if (sequence.cached + count < static_cast<std::int64_t>(sequence.tokens.size())) return;
-  double squares = 0.0;
-  for (const float value : sequence.result)
-    squares += static_cast<double>(value) * static_cast<double>(value);
-  for (float& value : sequence.result)
-    value = static_cast<float>(static_cast<double>(value) / std::sqrt(squares));
-  sequence.result_promise.set_value(std::move(sequence.result));
-  sequence.finished = true;
 }
 
 void Scheduler::tell(Sequence& sequence) {

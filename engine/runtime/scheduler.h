@@ -51,8 +51,6 @@ class Scheduler {
   void preempt(Sequence& sequence);
   model::SequenceSlice slice_of(const StepShare& share) const;
   void sample(const std::vector<StepShare>& shares);
-  void score_rows(Sequence& sequence, std::int64_t first_row, std::int64_t count);
-  void embed_rows(Sequence& sequence, std::int64_t first_row, std::int64_t count);
   void tell(Sequence& sequence);
   void end(Sequence& sequence, FinishReason reason);
   void remove_finished();

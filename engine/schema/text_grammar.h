@@ -14,9 +14,8 @@ namespace stepdown::schema {
 class TextGrammar {
  public:
   /// GBNF, llama.cpp's form of EBNF; the rule `root` is the whole text. Supported: literals, classes, `.`,
-  /// groups,
-  /// |, ? * + {m,n}, comments. Throws InputError with the line for what cannot be parsed, for rules that are
-  /// missing, recursive at their own beginning, or never end.
+  /// groups, |, ? * + {m,n}, comments. Throws InputError with the line for what cannot be parsed, for rules
+  /// that are missing, recursive at their own beginning, or never end.
   static std::shared_ptr<const TextGrammar> from_gbnf(std::string_view grammar);
   /// The whole text matches; the regexes are those of JSON Schema's `pattern`.
   static std::shared_ptr<const TextGrammar> from_regex(std::string_view regex);
@@ -44,6 +43,7 @@ class TextGrammar {
   };
   const Node& operator[](State state) const { return nodes_[static_cast<std::size_t>(state)]; }
   State start() const { return start_; }
+  std::size_t size() const { return nodes_.size(); }
 
  private:
   friend class GrammarBuilder;

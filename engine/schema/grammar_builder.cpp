@@ -1,0 +1,108 @@
+#include "engine/schema/grammar_builder.h"
+
+#include <algorithm>
+
+#include "engine/base/error.h"
+
+namespace stepdown::schema {
+namespace {
+
+using State = TextGrammar::State;
+
+// States that are reached from a rule's start over what `follows` allows.
+template <typename Follows>
+std::vector<State> reach(const TextGrammar& grammar, State start, const Follows& follows) {
+  std::vector<bool> seen(grammar.size());
+  std::vector<State> states = {start};
+  seen[static_cast<std::size_t>(start)] = true;
+  for (std::size_t i = 0; i < states.size(); ++i) {
+    follows(grammar[states[i]], [&](State to) {
+      if (seen[static_cast<std::size_t>(to)]) return;
+      seen[static_cast<std::size_t>(to)] = true;
+      states.push_back(to);
+    });
+  }
+  return states;
+}
+
+}  // namespace
+
+State GrammarBuilder::state() {
+  constexpr State kMost = 50'000;
+  if (nfa.states >= kMost) throw InputError("the grammar is too large", "", "use fewer or smaller repeats");
+  return nfa.states++;
+}
+
+std::shared_ptr<const TextGrammar> GrammarBuilder::build(std::size_t root, std::string text) const {
+  std::shared_ptr<TextGrammar> grammar(new TextGrammar);  // NOLINT: private constructor
+  grammar->nodes_.resize(static_cast<std::size_t>(nfa.states));
+  const auto node = [&](State s) -> TextGrammar::Node& {
+    return grammar->nodes_[static_cast<std::size_t>(s)];
+  };
+  for (const RegexNfa::Edge& edge : nfa.edges)
+    node(edge.from).edges.push_back({edge.low, edge.high, edge.to});
+  for (const auto& [from, to] : nfa.empty) node(from).empty.push_back(to);
+  for (const Call& call : calls) node(call.from).calls.push_back({rules[call.rule].start, call.back});
+  for (const Rule& rule : rules) node(rule.end).ends = true;
+  grammar->start_ = rules[root].start;
+  grammar->text_ = std::move(text);
+  check_ends(*grammar);
+  check_beginnings(*grammar);
+  return grammar;
+}
+
+std::map<GrammarBuilder::State, bool> GrammarBuilder::passable(const TextGrammar& grammar,
+                                                               bool reading) const {
+  std::map<State, bool> known;  // by a rule's start
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (const Rule& rule : rules) {
+      if (known[rule.start]) continue;
+      const auto states = reach(grammar, rule.start, [&](const TextGrammar::Node& node, const auto& go) {
+        for (const State to : node.empty) go(to);
+        for (const TextGrammar::Call& call : node.calls) {
+          if (known[call.rule]) go(call.back);
+        }
+        if (!reading) return;
+        for (const TextGrammar::Edge& edge : node.edges) go(edge.to);
+      });
+      if (std::ranges::find(states, rule.end) != states.end()) known[rule.start] = changed = true;
+    }
+  }
+  return known;
+}
+
+void GrammarBuilder::check_ends(const TextGrammar& grammar) const {
+  const auto ends = passable(grammar, true);
+  for (const Rule& rule : rules) {
+    if (!ends.at(rule.start))
+      throw InputError("rule '" + rule.name + "' never ends", "grammar", "give it a way out");
+  }
+}
+
+void GrammarBuilder::check_beginnings(const TextGrammar& grammar) const {
+  auto empty = passable(grammar, false);
+  std::map<State, std::vector<State>> first;  // rules that a rule begins with
+  for (const Rule& rule : rules) {
+    reach(grammar, rule.start, [&](const TextGrammar::Node& node, const auto& go) {
+      for (const State to : node.empty) go(to);
+      for (const TextGrammar::Call& call : node.calls) {
+        first[rule.start].push_back(call.rule);
+        if (empty[call.rule]) go(call.back);
+      }
+    });
+  }
+  for (const Rule& rule : rules) {
+    std::vector<State> begun = first[rule.start];
+    for (std::size_t i = 0; i < begun.size(); ++i) {
+      if (begun[i] == rule.start)
+        throw InputError("rule '" + rule.name + "' begins with itself", "grammar",
+                         "let it repeat at its end instead");
+      for (const State next : first[begun[i]]) {
+        if (std::ranges::find(begun, next) == begun.end()) begun.push_back(next);
+      }
+    }
+  }
+}
+
+}  // namespace stepdown::schema

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/schema/regex_nfa.h"
+#include "engine/schema/text_grammar.h"
+
+namespace stepdown::schema {
+
+/// Turns automata with calls into a grammar, and refuses what no text could follow.
+class GrammarBuilder {
+ public:
+  using State = TextGrammar::State;
+  struct Rule {
+    std::string name;
+    State start, end;
+  };
+  struct Call {
+    State from;
+    std::size_t rule;  ///< of `rules`
+    State back;
+  };
+  RegexNfa nfa;  ///< its start and accept do not count here
+  std::vector<Rule> rules;
+  std::vector<Call> calls;
+
+  /// A new one. Throws InputError when the grammar grows too large.
+  State state();
+  /// Throws InputError for rules that never end or begin with themselves. `text`: what TextGrammar::text()
+  /// says.
+  std::shared_ptr<const TextGrammar> build(std::size_t root, std::string text) const;
+
+ private:
+  /// Rules, by their start, whose end is reached: over reading edges too, or over empty ones alone.
+  std::map<State, bool> passable(const TextGrammar& grammar, bool reading) const;
+  void check_ends(const TextGrammar& grammar) const;
+  void check_beginnings(const TextGrammar& grammar) const;
+};
+
+}  // namespace stepdown::schema
