@@ -51,6 +51,9 @@ std::function<int()> configure(CLI::App& app) {
       ->capture_default_str();
   app.add_flag("!--without-engine-profiles", options.engine_profiles,
                "Do without EngineProfiles, which are of the whole cluster: the bundled engine alone serves");
+  app.add_flag(
+      "!--without-nodes", options.nodes,
+      "Do without Nodes, which are of the whole cluster: a GPU's generation is known by nodeSelector alone");
   app.add_option("--metrics-addr", options.metrics_address, "Address of /metrics, /healthz and /readyz")
       ->capture_default_str();
   app.add_flag("--leader-elect", options.leader_elect, "Work only while holding the Lease stepdown-operator");

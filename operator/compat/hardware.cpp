@@ -107,6 +107,40 @@ std::string by_product(const std::string& value, std::string_view group) {
   return best == nullptr ? "" : std::string(best->hardware);
 }
 
+struct Mark {
+  std::string_view name;
+  std::string_view hardware;
+};
+// MIG profiles that one generation alone has: docs.nvidia.com/datacenter/tesla/mig-user-guide, "Supported MIG
+// Profiles". 1g.10gb is of A100 and of H100.
+constexpr Mark kSlices[] = {
+    {"1g.5gb", "ampere"},         {"2g.10gb", "ampere"},        {"3g.20gb", "ampere"},
+    {"7g.40gb", "ampere"},        {"1g.6gb", "ampere"},         {"2g.12gb", "ampere"},
+    {"4g.24gb", "ampere"},        {"1g.12gb", "hopper"},        {"2g.24gb", "hopper"},
+    {"3g.48gb", "hopper"},        {"7g.96gb", "hopper"},        {"1g.18gb", "hopper"},
+    {"2g.35gb", "hopper"},        {"3g.71gb", "hopper"},        {"7g.141gb", "hopper"},
+    {"1g.23gb", "blackwell"},     {"2g.45gb", "blackwell"},     {"3g.90gb", "blackwell"},
+    {"7g.180gb", "blackwell"},    {"1g.34gb", "blackwell"},     {"7g.269gb", "blackwell"},
+    {"1g.24gb", "blackwell-rtx"}, {"2g.48gb", "blackwell-rtx"},
+};
+
+/// A device plugin's resource for a slice of a GPU tells its size, and mostly whose it is.
+std::string nvidia_of_slice(std::string_view accelerator) {
+  constexpr std::string_view kPrefix = "nvidia.com/mig-";
+  if (!accelerator.starts_with(kPrefix)) return "";
+  accelerator.remove_prefix(kPrefix.size());
+  const auto* found = std::ranges::find(kSlices, accelerator, &Mark::name);
+  return found == std::end(kSlices) ? "" : std::string(found->hardware);
+}
+
+// PCI device ids, as AMD's node labeller names them: github.com/ROCm/ROCm documentation, "Accelerator and GPU
+// hardware specifications".
+constexpr Mark kAmdDevices[] = {
+    {"7408", "cdna2"}, {"740c", "cdna2"}, {"740f", "cdna2"}, {"74a0", "cdna3"},
+    {"74a1", "cdna3"}, {"74a2", "cdna3"}, {"74a5", "cdna3"}, {"74a9", "cdna3"},
+    {"75a0", "cdna4"}, {"75a3", "cdna4"}, {"744c", "rdna3"}, {"7448", "rdna3"},
+};
+
 std::string nvidia_of(const std::map<std::string, std::string>& labels) {
   // "blackwell" is both families to feature discovery; the capability tells them apart.
   std::string exact = nvidia_by_capability(label(labels, "nvidia.com/gpu.compute.major"),
@@ -124,6 +158,10 @@ std::string nvidia_of(const std::map<std::string, std::string>& labels) {
 }
 
 std::string amd_of(const std::map<std::string, std::string>& labels) {
+  for (const char* key : {"amd.com/gpu.device-id", "beta.amd.com/gpu.device-id"}) {
+    const auto* found = std::ranges::find(kAmdDevices, label(labels, key), &Mark::name);
+    if (found != std::end(kAmdDevices)) return std::string(found->hardware);
+  }
   const std::string product = label(labels, "amd.com/gpu.product-name");
   return by_product(product.empty() ? label(labels, "beta.amd.com/gpu.product-name") : product, "amd");
 }
@@ -187,6 +225,7 @@ std::string hardware_of(const std::map<std::string, std::string>& labels, std::s
   const std::string group = group_of_resource(accelerator);
   std::string found;
   if (group == "nvidia") found = nvidia_of(labels);
+  if (found.empty()) found = nvidia_of_slice(accelerator);
   if (group == "amd") found = amd_of(labels);
   if (group == "cpu") found = cpu_of(labels);
   return found.empty() ? group : found;

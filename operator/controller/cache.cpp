@@ -30,6 +30,11 @@ std::vector<std::string> revisions_named(const api::QuantizedModel& model) {
   return out;
 }
 
+/// A heartbeat, rather than a change of what the rules look at.
+bool same_hardware(const kube::ObjectPtr& before, const kube::ObjectPtr& after) {
+  return before && after && read_node(*before) == read_node(*after);
+}
+
 }  // namespace
 
 Cache::Cache(const kube::Client& client, const Scope& scope,
@@ -37,8 +42,9 @@ Cache::Cache(const kube::Client& client, const Scope& scope,
     : on_change_(std::move(on_change)) {
   for (const WatchedKind& watched : watched_kinds()) {
     if (watched.kind == "EngineProfile" && !scope.engine_profiles) continue;
+    if (watched.kind == "Node" && !scope.nodes) continue;
     kube::Informer::Options options{.list = {}, .trim = watched.trim};
-    options.list.ns = watched.kind == "EngineProfile" ? "" : scope.ns;
+    options.list.ns = watched.of_cluster ? "" : scope.ns;
     options.list.label_selector = watched.label_selector;
     options.list.limit = kPage;
     options.list.field_selector = watched.field_selector;
@@ -79,6 +85,13 @@ void Cache::on_change(std::string_view kind, const kube::Informer::Change& chang
     if (const auto key = pod ? model_of("Pod", *pod) : std::nullopt) on_change_(*key, change.initial);
     return;
   }
+  if (kind == "Node") {
+    if (!change.initial && same_hardware(change.before, change.after)) return;
+    for (const kube::ObjectPtr& model : informer("QuantizedModel").indexed(index::kJudgedByNodes)) {
+      on_change_(kube::key_of(*model), change.initial);
+    }
+    return;
+  }
   if (const auto key = model_of(kind, *object)) on_change_(*key, change.initial);
   if (change.initial || (kind != "QuantRevision" && kind != "EngineProfile")) return;
   // Models that name this object, though it is not theirs.
@@ -101,6 +114,14 @@ kube::ObjectPtr Cache::profile(const std::string& name) const {
   return profiles == informers_.end() ? nullptr : profiles->second->get({"", name});
 }
 
+std::optional<std::vector<compat::Node>> Cache::nodes() const {
+  const auto nodes = informers_.find("Node");
+  if (nodes == informers_.end()) return std::nullopt;
+  std::vector<compat::Node> out;
+  for (const kube::ObjectPtr& node : nodes->second->list()) out.push_back(read_node(*node));
+  return out;
+}
+
 kube::ObjectPtr Cache::get(std::string_view kind, const kube::ObjectKey& key) const {
   return informer(kind).get(key);
 }
@@ -109,7 +130,7 @@ ObjectsByKind Cache::around(const api::QuantizedModel& model) const {
   const kube::ObjectKey key{model.metadata.ns, model.metadata.name};
   ObjectsByKind out;
   for (const auto& [kind, informer] : informers_) {
-    if (kind == "QuantizedModel" || kind == "EngineProfile") continue;
+    if (kind == "QuantizedModel" || watched_kind(kind).of_cluster) continue;
     out[kind] = informer->indexed(index::of_model(key));
   }
   for (const kube::ObjectPtr& pod : out["Pod"]) {

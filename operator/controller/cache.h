@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "operator/compat/hardware.h"
 #include "operator/controller/gather.h"
 #include "operator/kube/client.h"
 
@@ -16,6 +17,7 @@ class Cache {
   struct Scope {
     std::string ns;               ///< empty: all namespaces
     bool engine_profiles = true;  ///< whether they may be read
+    bool nodes = true;            ///< whether they may be read
   };
   /// `on_change` gets the QuantizedModel whose world changed, from informers'
   /// threads.
@@ -30,6 +32,8 @@ class Cache {
 
   kube::ObjectPtr model(const kube::ObjectKey& key) const;
   kube::ObjectPtr profile(const std::string& name) const;
+  /// All of the cluster; nullopt where they may not be read.
+  std::optional<std::vector<compat::Node>> nodes() const;
   kube::ObjectPtr get(std::string_view kind, const kube::ObjectKey& key) const;
   /// Children and Job pods of a model, and the QuantRevisions that its spec and status name.
   ObjectsByKind around(const api::QuantizedModel& model) const;

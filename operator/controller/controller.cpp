@@ -23,7 +23,7 @@ class Term {
       : metrics_(metrics),
         queue_(queue),
         events_(client, "stepdown.dev/operator", options.identity),
-        cache_(client, {options.ns, options.engine_profiles},
+        cache_(client, {options.ns, options.engine_profiles, options.nodes},
                [this](const kube::ObjectKey& key, bool initial) {
                  metrics_.added_to_queue();
                  queue_.add(key,

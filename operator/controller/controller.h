@@ -11,6 +11,7 @@ namespace stepdown::controller {
 struct Options {
   std::string ns;               ///< watched; empty: all
   bool engine_profiles = true;  ///< whether they may be read: they are of the whole cluster
+  bool nodes = true;            ///< whether they may be read
   rollout::Settings settings;
   std::string metrics_address = ":8080";
   bool leader_elect = false;

@@ -166,6 +166,20 @@ rollout::Observed gather(api::QuantizedModel model, const ObjectsByKind& objects
   return out;
 }
 
+compat::Node read_node(const json& node) {
+  compat::Node out{.name = kube::key_of(node).name};
+  const auto take = [&](const char* pointer, std::map<std::string, std::string>& to) {
+    const json& found = kube::value_at(node, pointer);
+    if (!found.is_object()) return;
+    for (const auto& [key, value] : found.items()) {
+      if (value.is_string()) to.emplace(key, value.get<std::string>());
+    }
+  };
+  take("/metadata/labels", out.labels);
+  take("/status/allocatable", out.allocatable);
+  return out;
+}
+
 rollout::Elsewhere read_elsewhere(const std::vector<kube::ObjectPtr>& models) {
   rollout::Elsewhere out;
   const auto add_digests = [&](const json& list) {

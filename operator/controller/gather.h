@@ -25,6 +25,9 @@ rollout::Deployment read_deployment(const nlohmann::json& deployment);
 rollout::Observed gather(api::QuantizedModel model, const ObjectsByKind& objects,
                          std::optional<api::EngineProfile> profile);
 
+/// A cluster's node as the rules see it.
+compat::Node read_node(const nlohmann::json& node);
+
 /// What those models do with claims.
 rollout::Elsewhere read_elsewhere(const std::vector<kube::ObjectPtr>& models);
 

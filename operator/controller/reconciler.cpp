@@ -80,6 +80,7 @@ Reconciler::Outcome Reconciler::reconcile(const kube::ObjectKey& key) const {
   }
   const ObjectsByKind around = cache_.around(model);
   rollout::Observed observed = gather(std::move(model), around, std::move(profile));
+  if (judged_by_nodes(*subject.object)) observed.nodes = cache_.nodes();
   if (observed.model.metadata.deleting || !observed.model.status.leftovers.empty()) {
     observed.elsewhere = read_elsewhere(cache_.neighbours(key));
   }

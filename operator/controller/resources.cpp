@@ -64,11 +64,25 @@ void keep_note(json& event) {
   event = std::move(kept);
 }
 
+/// Of a node: what it has and what it is called by.
+void keep_hardware(json& node) {
+  drop_spec(node);
+  const auto status = node.find("status");
+  if (status == node.end() || !status->is_object()) return;
+  json kept = json::object();
+  if (const auto found = status->find("allocatable"); found != status->end())
+    kept["allocatable"] = std::move(*found);
+  *status = std::move(kept);
+  if (const auto metadata = node.find("metadata"); metadata != node.end() && metadata->is_object())
+    metadata->erase("annotations");
+}
+
 const std::vector<WatchedKind>& table() {
   namespace builtin = kube::resources;
   static const std::vector<WatchedKind> kTable = {
       {"QuantizedModel", kQuantizedModels, "", "", drop_bookkeeping, false},
-      {"EngineProfile", kEngineProfiles, "", "", drop_bookkeeping, false},
+      {"EngineProfile", kEngineProfiles, "", "", drop_bookkeeping, false, true},
+      {"Node", builtin::kNodes, "", "", keep_hardware, false, true},
       {"Pod", builtin::kPods, kOurJobPods, "", keep_endings, false},
       {"Event", kube::GroupVersionResource{"", "v1", "events"}, "", kFailedMounts, keep_note, false},
       {"QuantRevision", kQuantRevisions, "", "", drop_bookkeeping, true},
@@ -117,12 +131,21 @@ kube::ObjectKey subject_of(const json& event) {
   return {kube::text_at(event, "/involvedObject/namespace"), kube::text_at(event, "/involvedObject/name")};
 }
 
+bool judged_by_nodes(const json& model) {
+  const std::string engine = kube::text_at(model, "/spec/serving/engine");
+  return kube::value_at(model, "/spec/serving/hardware").is_object() ||
+         (!engine.empty() && engine != "stepdown");
+}
+
 std::vector<std::string> index::words(std::string_view kind, const json& object) {
   const kube::ObjectKey key = kube::key_of(object);
   if (kind == "QuantizedModel") {
-    return {of_namespace(key.ns),
-            of_named("QuantRevision", {key.ns, kube::text_at(object, "/spec/quantization/fromRevision")}),
-            of_named("EngineProfile", {"", kube::text_at(object, "/spec/serving/engine")})};
+    std::vector<std::string> out = {
+        of_namespace(key.ns),
+        of_named("QuantRevision", {key.ns, kube::text_at(object, "/spec/quantization/fromRevision")}),
+        of_named("EngineProfile", {"", kube::text_at(object, "/spec/serving/engine")})};
+    if (judged_by_nodes(object)) out.emplace_back(kJudgedByNodes);
+    return out;
   }
   if (kind == "Event") return {of_pod(subject_of(object))};
   std::vector<std::string> out;

@@ -22,7 +22,8 @@ struct WatchedKind {
   std::string_view label_selector;
   std::string_view field_selector;
   void (*trim)(nlohmann::json&);
-  bool is_child;  ///< made, applied and removed by plans
+  bool is_child;            ///< made, applied and removed by plans
+  bool of_cluster = false;  ///< rather than of a namespace
 };
 
 std::span<const WatchedKind> watched_kinds();
@@ -33,6 +34,7 @@ kube::ObjectKey subject_of(const nlohmann::json& event);
 /// Words of the cache's index: a child is found by its model, a QuantRevision by its artifact's digest and
 /// its report too, a QuantizedModel by its namespace.
 namespace index {
+inline constexpr const char* kJudgedByNodes = "nodes";  ///< models whose findings depend on them
 std::string of_model(const kube::ObjectKey& model);
 std::string of_artifact(const std::string& ns, const std::string& digest_or_uri);
 std::string of_namespace(const std::string& ns);
@@ -40,6 +42,9 @@ std::string of_pod(const kube::ObjectKey& pod);  ///< Events about it
 std::string of_named(std::string_view kind, const kube::ObjectKey& named);
 std::vector<std::string> words(std::string_view kind, const nlohmann::json& object);
 }  // namespace index
+
+/// The bundled engine without a word about hardware runs on any node.
+bool judged_by_nodes(const nlohmann::json& model);
 
 /// Throws Error for a kind that is not watched.
 const WatchedKind& watched_kind(std::string_view kind);

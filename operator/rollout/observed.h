@@ -7,6 +7,7 @@
 
 #include "operator/api/kinds.h"
 #include "operator/api/time.h"
+#include "operator/compat/hardware.h"
 
 /// What the controller saw of one QuantizedModel and its children, and what never changes while it runs. All
 /// that a plan is made from.
@@ -73,7 +74,8 @@ struct Observed {
   std::vector<Deployment> deployments;
   std::vector<api::QuantRevision>
       revisions;  ///< of its namespace: its own, and those that its spec or status names
-  std::optional<api::EngineProfile> profile;  ///< that spec.serving.engine names
+  std::optional<api::EngineProfile> profile;       ///< that spec.serving.engine names
+  std::optional<std::vector<compat::Node>> nodes;  ///< of the cluster, where they may be read
   std::vector<Child> children;
   Elsewhere elsewhere;
   bool namespace_ends = false;      ///< the API server refuses new objects in it

@@ -28,6 +28,23 @@ std::string first_error(const std::vector<compat::Finding>& rules) {
   return "";
 }
 
+/// Every finding on a line of its own, the worst first, as far as a condition's message goes.
+std::string all_findings(const std::vector<compat::Finding>& rules) {
+  constexpr std::size_t kLongest = 8000;
+  std::string out;
+  for (const auto severity :
+       {compat::Severity::kError, compat::Severity::kWarning, compat::Severity::kNote}) {
+    for (const compat::Finding& each : rules) {
+      if (each.severity != severity) continue;
+      std::string line = each.id + " " + std::string(compat::severity_name(severity)) + " " + each.path +
+                         ": " + each.message + "; " + each.mend;
+      if (out.size() + line.size() > kLongest) return out + "\n… more in status.findings";
+      out += (out.empty() ? "" : "\n") + line;
+    }
+  }
+  return out;
+}
+
 std::size_t count(const Trial& trial, const char* wanted) {
   return static_cast<std::size_t>(
       std::ranges::count(trial.candidates, std::string(wanted), &api::CandidateStatus::state));
@@ -142,14 +159,15 @@ void set_stage_conditions(Conditions& conditions, const Findings& found, const O
                           const Standing& standing) {
   namespace type = api::condition;
   if (compat::has_errors(found.rules)) {
-    conditions.set(type::kCompatible, false, "Incompatible", first_error(found.rules));
+    conditions.set(type::kCompatible, false, "Incompatible", all_findings(found.rules));
   } else if (!found.base) {
-    conditions.set(type::kCompatible, "Unknown", "Inspecting", "the model's files are not read yet");
+    const std::string findings = all_findings(found.rules);
+    conditions.set(type::kCompatible, "Unknown", "Inspecting",
+                   "the model's files are not read yet" + (findings.empty() ? "" : "\n" + findings));
   } else {
-    const auto warnings =
-        std::ranges::count(found.rules, compat::Severity::kWarning, &compat::Finding::severity);
-    conditions.set(type::kCompatible, true, warnings == 0 ? "Compatible" : "Warnings",
-                   warnings == 0 ? "" : std::to_string(warnings) + " warnings in status.findings");
+    const bool warns =
+        std::ranges::count(found.rules, compat::Severity::kWarning, &compat::Finding::severity) > 0;
+    conditions.set(type::kCompatible, true, warns ? "Warnings" : "Compatible", all_findings(found.rules));
   }
   if (!observed.model.spec.quantization.from_revision.empty()) {
     conditions.set(type::kQuantized, true, "FromRevision", "the artifact comes from a QuantRevision");

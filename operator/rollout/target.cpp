@@ -16,7 +16,8 @@ const api::QuantRevision* promoted_revision(const Pass& pass) {
 }
 
 void judge(Pass& pass, const std::optional<api::ModelFacts>& base) {
-  compat::Inventory inventory{.model = base, .profile = pass.observed.profile, .from_revision = {}};
+  compat::Inventory inventory{
+      .model = base, .profile = pass.observed.profile, .from_revision = {}, .nodes = pass.observed.nodes};
   if (const auto* revision = promoted_revision(pass)) inventory.from_revision = *revision;
   pass.found.rules = compat::judge(pass.model().spec, inventory);
 }

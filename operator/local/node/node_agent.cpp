@@ -83,11 +83,16 @@ void register_node(const NodeContext& context) {
       {"cpu", std::to_string(std::max(1U, std::thread::hardware_concurrency()))},
       {"memory", std::to_string(::sysconf(_SC_PHYS_PAGES) * (::sysconf(_SC_PAGESIZE) / 1024)) + "Ki"},
       {"pods", "1000"}};
+  const json info = node_info();
   json node = {{"apiVersion", "v1"},
                {"kind", "Node"},
                {"metadata",
-                {{"name", context.node_name}, {"labels", {{"kubernetes.io/hostname", context.node_name}}}}}};
-  node["status"] = {{"nodeInfo", node_info()},
+                {{"name", context.node_name},
+                 {"labels",
+                  {{"kubernetes.io/hostname", context.node_name},
+                   {"kubernetes.io/arch", info["architecture"]},
+                   {"kubernetes.io/os", info["operatingSystem"]}}}}}};
+  node["status"] = {{"nodeInfo", info},
                     {"daemonEndpoints", {{"kubeletEndpoint", {{"Port", 0}}}}},
                     {"capacity", capacity},
                     {"allocatable", capacity},

@@ -8,6 +8,8 @@ import urllib.request
 
 PATHS = {
     "Namespace": "/api/v1/namespaces",
+    "Node": "/api/v1/nodes",
+    "EngineProfile": "/apis/stepdown.dev/v1alpha1/engineprofiles",
     "Pod": "/api/v1/namespaces/{ns}/pods",
     "Service": "/api/v1/namespaces/{ns}/services",
     "ServiceAccount": "/api/v1/namespaces/{ns}/serviceaccounts",

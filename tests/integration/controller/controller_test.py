@@ -1,4 +1,5 @@
 """The operator against an API server: from YAML to promotion, rollback, kill -9, a second copy, deletion."""
+import json
 import os
 import signal
 import subprocess
@@ -167,7 +168,41 @@ class Suite:
         assert self.left() == [], self.left()
         told("deletion leaves nothing behind")
         self.spares_what_it_does_not_own()
+        self.judges_again_when_the_cluster_changes()
         operator.stop()
+
+    def judges_again_when_the_cluster_changes(self):
+        """A GPU's generation is read from its node; nobody touches the model."""
+        node, pool = f"gpu-{os.getpid()}", f"pool-{os.getpid()}"
+        labels = {"pool": pool, "nvidia.com/gpu.compute.major": "7", "nvidia.com/gpu.compute.minor": "0"}
+        self.api.create("Node", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": node, "labels": labels}})
+        self.api.merge("Node", node, {"status": {"allocatable": {"nvidia.com/gpu": "4", "cpu": "8"}}}, "status")
+        model = {**MODEL, "metadata": {"name": "gpu"}, "spec": {
+            "model": {"source": "file:///models/base"}, "quantization": {"candidates": [{"method": "awq", "bits": 4}]},
+            "serving": {"engine": "vllm", "hardware": {"accelerator": "nvidia.com/gpu", "nodeSelector": {"pool": pool}}}}}
+        self.api.create("QuantizedModel", model)
+
+        def compatible(status, *texts):
+            def check():
+                for each in (self.api.get("QuantizedModel", "gpu") or {}).get("status", {}).get("conditions", []):
+                    if each["type"] == "Compatible" and each["status"] == status and all(t in each.get("message", "") for t in texts):
+                        return each
+            return wait_for(f"Compatible={status} with {texts}", check)
+
+        told_all = compatible("False", "SD017 error", "on volta", "SD012 warning", "SD035 note")
+        self.api.merge("Node", node, {"metadata": {"labels": {"nvidia.com/gpu.compute.major": "8"}}})
+        wait_for("volta is gone", lambda: "volta" not in json.dumps(self.api.get("QuantizedModel", "gpu")["status"]))
+        assert not [d for d in self.api.list("Deployment") if "volta" in json.dumps(d)], told_all
+        self.api.create("EngineProfile", {"apiVersion": "stepdown.dev/v1alpha1", "kind": "EngineProfile", "metadata": {"name": "vllm"},
+                                          "spec": {"support": [{"formats": ["awq"], "hardware": ["ampere"], "verdict": "refused",
+                                                                "note": "not in this house", "source": "https://example.com"}]}})
+        compatible("False", "SD017 error", "on ampere", "not in this house")
+        self.api.delete("EngineProfile", "vllm")
+        wait_for("the profile's row is gone", lambda: "this house" not in json.dumps(self.api.get("QuantizedModel", "gpu")["status"]))
+        told("a model is judged again when nodes or EngineProfiles change, and Compatible tells every finding")
+        self.api.delete("QuantizedModel", "gpu")
+        wait_for("the model is gone", lambda: self.api.get("QuantizedModel", "gpu") is None)
+        self.api.delete("Node", node)
 
     def spares_what_it_does_not_own(self):
         mine = self.api.create("Service", {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "demo"},

@@ -61,6 +61,9 @@ TEST(Hardware, IsReadFromNodeLabels) {
   };
   for (const auto& [labels, wanted] : cases) EXPECT_EQ(hardware_of(labels, gpu), wanted);
   EXPECT_EQ(hardware_of({{"amd.com/gpu.product-name", "AMD_Instinct_MI300X_OAM"}}, "amd.com/gpu"), "cdna3");
+  EXPECT_EQ(hardware_of({{"amd.com/gpu.device-id", "740f"}}, "amd.com/gpu"), "cdna2");
+  EXPECT_EQ(hardware_of({{"beta.amd.com/gpu.device-id", "75a3"}}, "amd.com/gpu"), "cdna4");
+  EXPECT_EQ(hardware_of({{"gpu.intel.com/product", "Max_1550"}}, "gpu.intel.com/xe"), "intel-gpu");
   EXPECT_EQ(hardware_of({{"kubernetes.io/arch", "arm64"}}, ""), "arm");
   EXPECT_EQ(hardware_of({{"feature.node.kubernetes.io/cpu-cpuid.AVX512F", "true"}}, ""), "avx512");
   EXPECT_EQ(hardware_of({}, "example.com/fpga"), "");
@@ -75,6 +78,21 @@ TEST(Version, ComparesNumberByNumber) {
   EXPECT_TRUE(version_within("1", ""));
   EXPECT_FALSE(version_within("1", "about 1"));
   EXPECT_TRUE(version_within("99999999999999999999999", ">1"));
+}
+
+TEST(Hardware, IsReadFromTheDevicePluginsResource) {
+  const std::tuple<const char*, std::map<std::string, std::string>, const char*> cases[] = {
+      {"nvidia.com/mig-1g.5gb", {}, "ampere"},
+      {"nvidia.com/mig-1g.18gb", {}, "hopper"},
+      {"nvidia.com/mig-1g.23gb", {}, "blackwell"},
+      {"nvidia.com/mig-1g.24gb", {}, "blackwell-rtx"},
+      {"nvidia.com/mig-1g.10gb", {}, "nvidia"},  // of A100 and H100
+      {"nvidia.com/mig-1g.10gb", {{"nvidia.com/gpu.product", "NVIDIA-H100-80GB-HBM3"}}, "hopper"},
+      {"nvidia.com/gpu.shared", {}, "nvidia"},
+      {"habana.ai/gaudi", {}, "gaudi"},
+  };
+  for (const auto& [resource, labels, wanted] : cases)
+    EXPECT_EQ(hardware_of(labels, resource), wanted) << resource;
 }
 
 }  // namespace
