@@ -127,6 +127,20 @@ void check_preamble(ByteReader& reader) {
               "give a little-endian GGUF of version 2 or 3");
 }
 
+// Some write gaps, so only bytes of two tensors are a lie.
+void check_overlaps(const std::vector<TensorView>& tensors, const std::string& file) {
+  std::vector<const TensorView*> order;
+  order.reserve(tensors.size());
+  for (const TensorView& tensor : tensors) order.push_back(&tensor);
+  std::ranges::sort(order, {}, [](const TensorView* tensor) { return tensor->data.data(); });
+  for (std::size_t i = 1; i < order.size(); ++i) {
+    const TensorView& before = *order[i - 1];
+    if (before.data.data() + before.data.size() <= order[i]->data.data()) continue;
+    throw InputError("overlaps tensor '" + before.name + "'", file + ": tensor '" + order[i]->name + "'",
+                     kCopyAgain);
+  }
+}
+
 }  // namespace
 
 GgufHeader parse_gguf(std::span<const std::byte> bytes, const std::string& file) {
@@ -166,6 +180,7 @@ GgufHeader parse_gguf(std::span<const std::byte> bytes, const std::string& file)
     info.view.data = bytes.subspan(static_cast<std::size_t>(data_start + info.offset), info.bytes);
     header.tensors.push_back(std::move(info.view));
   }
+  check_overlaps(header.tensors, file);
   return header;
 }
 

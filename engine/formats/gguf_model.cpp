@@ -80,8 +80,7 @@ const TensorView* find_tensor(std::span<const TensorView> tensors, std::string_v
   return found == tensors.end() ? nullptr : &*found;
 }
 
-std::int64_t vocabulary(const Keys& keys, const std::string& prefix, std::span<const TensorView> tensors) {
-  if (const TensorView* embeddings = find_tensor(tensors, "token_embd.weight")) return embeddings->rows();
+std::int64_t vocabulary(const Keys& keys, const std::string& prefix) {
   if (const auto stated = keys.length(prefix + "vocab_size")) return *stated;
   const GgufValue* tokens = keys.find("tokenizer.ggml.tokens");
   return tokens == nullptr ? 0 : static_cast<std::int64_t>(tokens->count);
@@ -137,7 +136,6 @@ RopeScaling rope_scaling(const Keys& keys, const std::string& prefix, const Mode
   }
   scaling.kind = type == "yarn" ? RopeScaling::Kind::kYarn : RopeScaling::Kind::kLinear;
   scaling.factor = number("factor", 1.0);
-  if (!(scaling.factor > 0.0f)) keys.fail(key + "factor", "is not positive", "the header is damaged");
   scaling.original_context = number("original_context_length", static_cast<double>(config.context_length));
   // GGUF's factor multiplies what YaRN's paper gives.
   scaling.attention_factor = number("attn_factor", 1.0) * (0.1f * std::log(scaling.factor) + 1.0f);
@@ -195,12 +193,6 @@ ModelConfig config_from_gguf(const GgufMetadata& metadata, std::span<const Tenso
   config.feed_forward = keys.required(prefix + "feed_forward_length");
   config.heads = keys.required(prefix + "attention.head_count");
   config.kv_heads = keys.length(prefix + "attention.head_count_kv").value_or(config.heads);
-  if (config.kv_heads == 0 || config.heads % config.kv_heads != 0) {
-    keys.fail(prefix + "attention.head_count_kv",
-              "is " + std::to_string(config.kv_heads) + ", which does not divide the " +
-                  std::to_string(config.heads) + " heads",
-              "the header is damaged");
-  }
   config.head_dim = keys.length(prefix + "attention.key_length").value_or(config.hidden / config.heads);
   config.rope_dim = keys.length(prefix + "rope.dimension_count").value_or(config.head_dim);
   config.context_length = keys.required(prefix + "context_length");
@@ -208,7 +200,7 @@ ModelConfig config_from_gguf(const GgufMetadata& metadata, std::span<const Tenso
   config.rms_eps =
       static_cast<float>(keys.number(prefix + "attention.layer_norm_rms_epsilon").value_or(1e-5));
   config.rope_scaling = rope_scaling(keys, prefix, config);
-  config.vocab = vocabulary(keys, prefix, tensors);
+  config.vocab = vocabulary(keys, prefix);
   config.tied_embeddings = find_tensor(tensors, "output.weight") == nullptr;
   read_variants(keys, prefix, config);
   return config;
@@ -282,8 +274,10 @@ TokenizerData tokenizer_from_gguf(const GgufMetadata& metadata, const std::strin
   if (sentence_piece && data.scores.empty()) {
     keys.fail("tokenizer.ggml.scores", "is missing", "a SentencePiece tokenizer needs scores; convert anew");
   }
-  data.merges =
-      keys.optional("tokenizer.ggml.merges", &GgufValue::texts, "array of strings").value_or(data.merges);
+  auto merges = keys.optional("tokenizer.ggml.merges", &GgufValue::texts, "array of strings");
+  if (!sentence_piece && !merges)
+    keys.fail("tokenizer.ggml.merges", "is missing", "a BPE tokenizer needs merges; convert anew");
+  data.merges = std::move(merges).value_or(data.merges);
 
   data.bos = token_id(keys, "tokenizer.ggml.bos_token_id", count);
   data.eos = token_id(keys, "tokenizer.ggml.eos_token_id", count);

@@ -237,12 +237,25 @@ const HfArchitecture& hf_architecture(const JsonView& config) {
   type.fail("architecture \"" + name + "\" is not supported", "supported are " + known);
 }
 
-const HfArchitecture& hf_architecture(const ModelConfig& config) {
-  // Of the rows that share a GGUF name, experts tell the one with another layout.
-  return *std::ranges::find_if(kArchitectures, [&config](const HfArchitecture& row) {
-    const bool expert_row = row.layer.data() == kMixtral.data() || row.layer.data() == kQwen3Moe.data();
-    return row.gguf == config.architecture && expert_row == (config.experts > 0);
+namespace {
+
+// Of the rows that share a GGUF name, experts tell the one with another layout.
+const HfArchitecture* find_row(const ModelConfig& config) {
+  const auto* row = std::ranges::find_if(kArchitectures, [&config](const HfArchitecture& each) {
+    const bool expert_row = each.layer.data() == kMixtral.data() || each.layer.data() == kQwen3Moe.data();
+    return each.gguf == config.architecture && expert_row == (config.experts > 0);
   });
+  return row == kArchitectures.end() ? nullptr : row;
+}
+
+}  // namespace
+
+bool is_known_architecture(const ModelConfig& config) {
+  return find_row(config) != nullptr;
+}
+
+const HfArchitecture& hf_architecture(const ModelConfig& config) {
+  return *find_row(config);
 }
 
 }  // namespace stepdown::formats

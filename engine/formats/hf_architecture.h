@@ -31,7 +31,9 @@ struct HfArchitecture {
 
 /// Throws InputError that lists the supported ones.
 const HfArchitecture& hf_architecture(const JsonView& config);
-/// The row of a configuration that was read.
+/// Whether a row has the name that GGUF knows the configuration's architecture by.
+bool is_known_architecture(const ModelConfig& config);
+/// The row of a configuration that was read, which must be a known one.
 const HfArchitecture& hf_architecture(const ModelConfig& config);
 
 }  // namespace stepdown::formats

@@ -58,7 +58,6 @@ RopeScaling scaling_of(const JsonView& rope, const std::string& type, const Mode
   RopeScaling scaling;
   scaling.kind = type == "yarn" ? RopeScaling::Kind::kYarn : RopeScaling::Kind::kLinear;
   scaling.factor = static_cast<float>(rope.required("factor").number());
-  if (!(scaling.factor > 0.0f)) rope.fail("the factor is not positive", "the file is damaged");
   if (scaling.kind == RopeScaling::Kind::kLinear) return scaling;
   for (const char* unknown : {"mscale", "mscale_all_dim"}) {
     if (const auto field = rope.member(unknown))
@@ -105,12 +104,8 @@ HfConfig config_from_hf(const JsonView& config) {
   model.heads = config.required("num_attention_heads").positive();
   const auto kv_heads = config.member("num_key_value_heads");
   model.kv_heads = kv_heads ? kv_heads->positive() : model.heads;
-  if (model.heads % model.kv_heads != 0)
-    kv_heads->fail("does not divide num_attention_heads", "the file is damaged");
   const auto head_dim = config.member("head_dim");
   model.head_dim = head_dim ? head_dim->positive() : model.hidden / model.heads;
-  if (model.head_dim == 0 || model.head_dim % 2 != 0)
-    config.fail("head_dim is not even", "the file is damaged");
   model.rope_dim = model.head_dim;
   model.context_length = config.required("max_position_embeddings").positive();
   model.rms_eps = static_cast<float>(config.number("rms_norm_eps", 1e-6));

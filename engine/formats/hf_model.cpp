@@ -12,6 +12,7 @@
 #include "engine/formats/hf_tensors.h"
 #include "engine/formats/hf_tokenizer.h"
 #include "engine/formats/lora.h"
+#include "engine/formats/model_check.h"
 #include "engine/formats/quantized/layout.h"
 #include "engine/formats/release_pages.h"
 
@@ -63,6 +64,7 @@ class HfModel final : public ModelFile {
       throw InputError("config.json is missing", folder.string(), "give a complete Hugging Face folder");
     HfConfig hf = config_from_hf(*json);
     config_ = std::move(hf.model);
+    check_config(config_, {folder, false});  // before memory is asked for by its lengths
     config_.name = fs::weakly_canonical(folder).filename().string();
     tokenizer_ = tokenizer_from_hf(folder, *json, config_.vocab);
     if (const auto settings = json->member("quantization_config")) {

@@ -6,6 +6,7 @@
 #include "engine/base/error.h"
 #include "engine/formats/gguf_file.h"
 #include "engine/formats/hf_model.h"
+#include "engine/formats/model_check.h"
 #include "engine/formats/model_file.h"
 
 namespace stepdown::formats {
@@ -47,7 +48,9 @@ std::vector<Adapter> parse_adapters(const std::vector<std::string>& texts) {
   return adapters;
 }
 
-std::unique_ptr<ModelFile> open_model(const fs::path& path, const std::vector<Adapter>& adapters) {
+namespace {
+
+std::unique_ptr<ModelFile> open_any(const fs::path& path, const std::vector<Adapter>& adapters) {
   if (!fs::exists(path))
     throw InputError("no such model", path.string(), "give a .gguf file or a model directory");
   if (!adapters.empty() && !fs::exists(path / "config.json")) {
@@ -70,6 +73,17 @@ std::unique_ptr<ModelFile> open_model(const fs::path& path, const std::vector<Ad
   throw InputError(
       "no model here", path.string(),
       "give a directory with one .gguf file, or with config.json, tokenizer.json and safetensors");
+}
+
+}  // namespace
+
+std::unique_ptr<ModelFile> open_model(const fs::path& path, const std::vector<Adapter>& adapters) {
+  auto model = open_any(path, adapters);
+  const bool gguf = model->format() == "gguf";
+  const bool inside = gguf && fs::is_directory(path);
+  check_model(model->config(), model->tokenizer(), model->tensors(),
+              {inside ? gguf_files(path).front() : path, gguf});
+  return model;
 }
 
 }  // namespace stepdown::formats

@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "engine/base/error.h"
 #include "engine/kernels/dequantize.h"
 #include "engine/kernels/matmul.h"
 #include "engine/model/feed_forward.h"
@@ -35,23 +34,6 @@ struct Layer {
   AttentionRule rule;
   const Rope* rope = nullptr;  ///< null: no positions
 };
-
-void check(const formats::ModelConfig& config) {
-  const auto require = [](bool holds, const std::string& what) {
-    if (!holds) throw InputError(what, "model header", "convert the model again");
-  };
-  require(config.vocab > 0 && config.layers > 0 && config.hidden > 0 && config.feed_forward > 0,
-          "vocabulary, layers, hidden and feed-forward lengths must be positive");
-  require(config.heads > 0 && config.kv_heads > 0 && config.heads % config.kv_heads == 0,
-          "query heads must be a multiple of key-value heads");
-  require(config.head_dim > 0 && config.rope_dim > 0 && config.rope_dim % 2 == 0 &&
-              config.rope_dim <= config.head_dim,
-          "the rotary length must be even and at most a head's length");
-  require(config.experts == 0 || (config.experts_used > 0 && config.experts_used <= config.experts),
-          "a token must use at least one expert and at most all");
-  require(std::isfinite(config.logit_scale) && std::isfinite(config.attention_scale),
-          "scales must be finite");
-}
 
 void cap(float* values, std::int64_t count, float scale, float softcap) {
   if (scale == 1.0f && softcap == 0.0f) return;
@@ -348,7 +330,6 @@ class Transformer final : public Decoder {
 
 std::unique_ptr<Decoder> make_transformer(const Architecture& architecture, const formats::ModelFile& file,
                                           const DecoderOptions& options, kernels::ThreadPool& pool) {
-  check(file.config());
   return std::make_unique<Transformer>(architecture, file, options, pool);
 }
 

@@ -5,6 +5,7 @@
 #include "engine/base/error.h"
 #include "engine/formats/hf_config.h"
 #include "engine/formats/inspection.h"
+#include "engine/formats/model_check.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace stepdown;
@@ -14,6 +15,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const memory::Shape shape = formats::memory_shape(config.model);
     memory::estimate({1, {}, memory::activation_bytes(shape, 4)}, {config.model.context_length, 4});
     memory::kv_bytes_per_token(shape, memory::KvType::kInt8);
+    formats::check_config(config.model, {"fuzz", false});
   } catch (const InputError&) {
     return 0;
   }

@@ -7,6 +7,7 @@
 #include "engine/formats/gguf_model.h"
 #include "engine/formats/header_facts.h"
 #include "engine/formats/inspection.h"
+#include "engine/formats/model_check.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace stepdown;
@@ -21,7 +22,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     memory::estimate({static_cast<std::int64_t>(sum), kv.value_or(memory::KvCost{}),
                       memory::activation_bytes(formats::memory_shape(config), 4)},
                      {config.context_length, 4});
-    formats::tokenizer_digest(formats::tokenizer_from_gguf(header.metadata, "fuzz.gguf"));
+    const auto tokenizer = formats::tokenizer_from_gguf(header.metadata, "fuzz.gguf");
+    formats::tokenizer_digest(tokenizer);
+    formats::check_model(config, tokenizer, header.tensors, {"fuzz.gguf", true});
   } catch (const InputError&) {
     return 0;
   }

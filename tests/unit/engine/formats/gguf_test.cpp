@@ -9,6 +9,7 @@
 #include "engine/base/error.h"
 #include "engine/formats/gguf_model.h"
 #include "engine/formats/gguf_writer.h"
+#include "engine/formats/hf_tensors.h"
 #include "engine/formats/model_file.h"
 
 namespace stepdown::formats {
@@ -20,7 +21,7 @@ ModelConfig small_config() {
   ModelConfig config;
   config.architecture = "llama";
   config.name = "tiny";
-  config.vocab = 4;
+  config.vocab = 5;
   config.layers = 1;
   config.hidden = 32;
   config.feed_forward = 64;
@@ -37,8 +38,8 @@ ModelConfig small_config() {
 TokenizerData small_tokenizer() {
   TokenizerData data;
   data.pre = "smollm";
-  data.tokens = {"<|endoftext|>", "<|im_end|>", "a", "ab"};
-  data.types.assign(4, TokenizerData::TokenType::kNormal);
+  data.tokens = {"<|endoftext|>", "<|im_end|>", "a", "b", "ab"};
+  data.types.assign(5, TokenizerData::TokenType::kNormal);
   data.types[0] = data.types[1] = TokenizerData::TokenType::kControl;
   data.merges = {"a b"};
   data.bos = 0;
@@ -50,13 +51,18 @@ TokenizerData small_tokenizer() {
 class GgufTest : public testing::Test {
  protected:
   void write_small() {
-    std::vector<GgufTensor> tensors = {{"token_embd.weight", DType::kQ8_0, {4, 32}},
-                                       {"output_norm.weight", DType::kF32, {32}}};
+    std::vector<GgufTensor> tensors;
+    for (const HfTensor& tensor : hf_tensors(small_config())) {
+      tensors.push_back({tensor.gguf, tensor.shape.size() == 1 ? DType::kF32 : DType::kQ8_0, tensor.shape});
+    }
+    ASSERT_EQ(tensors.front().name, "token_embd.weight");
+    ASSERT_EQ(tensors.back().name, "output_norm.weight");
     GgufWriter writer(path_, gguf_from_model(small_config(), small_tokenizer()), tensors);
-    std::vector<std::byte> data(4 * 34, std::byte{7});
+    std::vector<std::byte> data(5 * 34, std::byte{7});
     writer.write(std::span(data).first(40));
     writer.write(std::span(data).subspan(40));
-    writer.write(std::vector<std::byte>(128, std::byte{1}));
+    for (std::size_t i = 1; i < tensors.size(); ++i)
+      writer.write(std::vector<std::byte>(tensors[i].bytes(), std::byte{1}));
     digest_ = writer.finish();
   }
 
@@ -83,7 +89,7 @@ TEST_F(GgufTest, WhatIsWrittenIsReadBack) {
   const auto model = open_model(folder_.path());
   const ModelConfig& config = model->config();
   EXPECT_EQ(config.architecture, "llama");
-  EXPECT_EQ(config.vocab, 4);
+  EXPECT_EQ(config.vocab, 5);
   EXPECT_EQ(config.kv_heads, 2);
   EXPECT_EQ(config.head_dim, 8);
   EXPECT_FLOAT_EQ(config.rope_theta, 50000.0f);
@@ -96,8 +102,8 @@ TEST_F(GgufTest, WhatIsWrittenIsReadBack) {
   EXPECT_EQ(tokenizer.chat_template, "{{ messages }}");
   const TensorView* embeddings = model->find("token_embd.weight");
   ASSERT_NE(embeddings, nullptr);
-  EXPECT_EQ(embeddings->shape, (std::vector<std::int64_t>{4, 32}));
-  EXPECT_EQ(embeddings->data.size(), 4u * 34);
+  EXPECT_EQ(embeddings->shape, (std::vector<std::int64_t>{5, 32}));
+  EXPECT_EQ(embeddings->data.size(), 5u * 34);
   EXPECT_EQ(embeddings->data[100], std::byte{7});
   EXPECT_EQ(model->find("output_norm.weight")->data[127], std::byte{1});
   EXPECT_EQ(model->find("absent"), nullptr);
@@ -137,12 +143,12 @@ TEST_F(GgufTest, LiesAreNamedWithTheirPlace) {
       {"dimensions", patched("token_embd.weight", 0, 5, 4), "5 dimensions"},
       {"dimension", patched("token_embd.weight", 4, 0, 8), "dimension of 0"},
       {"columns", patched("token_embd.weight", 4, 33, 8), "not whole blocks of Q8_0"},
-      {"rows", patched("token_embd.weight", 12, 4000, 8), "pass the end of the file"},
+      {"rows", patched("token_embd.weight", 12, 400000, 8), "pass the end of the file"},
       {"type", patched("token_embd.weight", 20, 77, 4), "ggml type 77"},
       {"offset", patched("token_embd.weight", 24, ~0ULL << 5, 8), "pass the end of the file"},
       {"crooked offset", patched("token_embd.weight", 24, 5, 8), "not a multiple of the alignment"},
       {"zero heads", patched("llama.attention.head_count", 4, 0, 4), "llama.attention.head_count"},
-      {"bos", patched("tokenizer.ggml.bos_token_id", 4, 77, 4), "is 77, but there are 4 tokens"},
+      {"bos", patched("tokenizer.ggml.bos_token_id", 4, 77, 4), "is 77, but there are 5 tokens"},
   };
   for (const auto& lie : cases) {
     const std::string error = error_of(lie.content);
