@@ -128,14 +128,16 @@ json Gateway::State::route() const {
 
 Task<> Gateway::State::handle(Exchange& exchange) {
   const Request& request = exchange.request();
+  const std::string method =
+      request.method == "HEAD" ? "GET" : request.method;  // the server leaves out the body
   const std::string path = request.target.substr(0, request.target.find('?'));
   const bool chat = path == "/v1/chat/completions";
-  if (request.method == "POST" && (chat || path == "/v1/completions")) {
+  if (method == "POST" && (chat || path == "/v1/completions")) {
     co_await proxy->complete(exchange, chat);
-  } else if (request.method == "GET" && (path == "/v1/models" || path.starts_with("/v1/models/"))) {
+  } else if (method == "GET" && (path == "/v1/models" || path.starts_with("/v1/models/"))) {
     co_await proxy->forward(exchange);
   } else {
-    Response response = answer_itself(request.method, path);
+    Response response = answer_itself(method, path);
     co_await exchange.respond(std::move(response));
   }
 }

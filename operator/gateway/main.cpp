@@ -21,6 +21,9 @@ struct Flags {
   std::string state_dir = "/var/lib/stepdown-gateway";
   std::string kubeconfig;
   double request_seconds = 300;
+  double stall_seconds = 60;
+  unsigned client_idle_seconds = 120;
+  std::string access_log = "sampled";
 };
 
 int serve(Flags flags) {
@@ -32,6 +35,10 @@ int serve(Flags flags) {
   flags.gateway.state_dir = flags.state_dir;
   flags.gateway.proxy.request =
       std::chrono::milliseconds(static_cast<std::int64_t>(flags.request_seconds * 1000));
+  flags.gateway.upstreams.http.stall =
+      std::chrono::milliseconds(static_cast<std::int64_t>(flags.stall_seconds * 1000));
+  flags.gateway.http.idle = std::chrono::seconds(flags.client_idle_seconds);
+  flags.gateway.proxy.access_log = *gateway::access_log_named(flags.access_log);
   gateway::Gateway gateway(flags.gateway, gateway::make_kube_source(client, flags.ns, flags.model),
                            gateway::make_kube_sink(client, flags.ns, flags.model));
   shutdown.on_request([&gateway] { gateway.stop(); });
@@ -56,6 +63,20 @@ std::function<int()> configure(CLI::App& app) {
   app.add_option("--max-body-bytes", flags->gateway.http.body, "Largest request")->capture_default_str();
   app.add_option("--request-timeout", flags->request_seconds, "Seconds for a whole answer, retries included")
       ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--stall-timeout", flags->stall_seconds,
+                 "Seconds that an answer of an engine may stand still once it has begun")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--client-idle-timeout", flags->client_idle_seconds,
+                 "Seconds that a client's connection is kept between two requests, or while it reads nothing")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--access-log", flags->access_log,
+                 "A line for each request: off, all, or sampled (what failed, was retried or escalated, what "
+                 "belongs to "
+                 "a trace that its client records, and 1 % of the rest)")
+      ->check(CLI::IsMember({"off", "sampled", "all"}))
       ->capture_default_str();
   app.add_option("--hold-tokens", flags->gateway.proxy.held_chunks,
                  "Tokens of a quantized revision's stream that are judged before the first is shown")

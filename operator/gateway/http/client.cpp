@@ -1,6 +1,7 @@
 #include "operator/gateway/http/client.h"
 
 #include <array>
+#include <functional>
 #include <limits>
 
 #include <boost/asio/ip/tcp.hpp>
@@ -19,7 +20,8 @@ using boost::system::error_code;
 
 constexpr std::size_t kPiece = 16 * 1024;
 
-NetError net_error(const error_code& code, NetError::Kind otherwise) {
+NetError net_error(const error_code& code, NetError::Kind otherwise, const std::stop_token& gone) {
+  if (gone.stop_requested()) return {NetError::Kind::kGivenUp, "its client hung up"};
   return {code == beast::error::timeout ? NetError::Kind::kTimeout : otherwise, code.message()};
 }
 
@@ -29,6 +31,13 @@ struct Connection {
   beast::flat_buffer buffer;
   SteadyTime idle_since;
 };
+
+// Closes the connection when asked to; to be dropped before it.
+using GiveUp = std::unique_ptr<std::stop_callback<std::function<void()>>>;
+GiveUp close_when(const std::stop_token& gone, Connection& connection) {
+  if (!gone.stop_possible()) return nullptr;
+  return std::make_unique<GiveUp::element_type>(gone, [&connection] { connection.stream.close(); });
+}
 
 http::request<http::string_body> to_beast(const Request& request, const Address& to) {
   http::request<http::string_body> out{http::string_to_verb(request.method), request.target, 11};
@@ -56,11 +65,21 @@ struct HttpClient::Pool {
   }
 
   void give_back(const Address& to, std::unique_ptr<Connection> connection) {
+    const SteadyTime now = std::chrono::steady_clock::now();
+    close_expired(now);
     auto& idle = by_address[to];
     if (idle.size() >= limits.most_idle) return;
-    connection->idle_since = std::chrono::steady_clock::now();
+    connection->idle_since = now;
     connection->stream.expires_never();
     idle.push_back(std::move(connection));
+  }
+
+  // Also of addresses that nobody asks any more.
+  void close_expired(SteadyTime now) {
+    for (auto& [address, idle] : by_address) {
+      std::erase_if(idle, [&](const auto& kept) { return now - kept->idle_since >= limits.longest_idle; });
+    }
+    std::erase_if(by_address, [](const auto& entry) { return entry.second.empty(); });
   }
 
   asio::io_context& io;
@@ -74,10 +93,17 @@ struct HttpClient::Answer::State {
   std::unique_ptr<Connection> connection;
   std::unique_ptr<http::response_parser<http::buffer_body>> parser;
   Headers headers;
+  SteadyTime deadline;
+  std::chrono::milliseconds stall{};
+  bool begun = false;  // some of the body has come
+  std::stop_token gone;
+  GiveUp give_up;
 
   ~State() {
+    give_up.reset();
     const auto home = pool.lock();
-    if (home && connection && parser && parser->is_done() && parser->get().keep_alive()) {
+    const bool open = connection && connection->stream.socket().is_open();
+    if (home && open && parser && parser->is_done() && parser->get().keep_alive()) {
       home->give_back(from, std::move(connection));
     }
   }
@@ -97,20 +123,27 @@ const Headers& HttpClient::Answer::headers() const {
 
 Task<Outcome<std::string>> HttpClient::Answer::read() {
   auto& parser = *state_->parser;
+  if (!state_->connection) co_return NetError{NetError::Kind::kBroken, "the connection is closed"};
   std::array<char, kPiece> piece;
   while (!parser.is_done()) {
     parser.get().body().data = piece.data();
     parser.get().body().size = piece.size();
     parser.get().body().more = true;
     error_code code;
+    if (state_->begun) {
+      const SteadyTime stalled = std::chrono::steady_clock::now() + state_->stall;
+      state_->connection->stream.expires_at(std::min(stalled, state_->deadline));
+    }
     co_await http::async_read_some(state_->connection->stream, state_->connection->buffer, parser,
                                    redirect_error(use_awaitable, code));
     if (code == http::error::need_buffer) code = {};
     if (code) {
+      state_->give_up.reset();
       state_->connection.reset();
-      co_return net_error(code, NetError::Kind::kBroken);
+      co_return net_error(code, NetError::Kind::kBroken, state_->gone);
     }
     const std::size_t got = piece.size() - parser.get().body().size;
+    state_->begun = state_->begun || got > 0;
     if (got > 0) co_return std::string(piece.data(), got);
   }
   co_return std::string();
@@ -132,21 +165,25 @@ Task<Outcome<std::string>> HttpClient::Answer::read_all(std::size_t most) {
 HttpClient::HttpClient(asio::io_context& io, Limits limits) : pool_(std::make_shared<Pool>(io, limits)) {}
 HttpClient::~HttpClient() = default;
 
-Task<Outcome<HttpClient::Answer>> HttpClient::send(Address to, const Request& request, SteadyTime deadline) {
+Task<Outcome<HttpClient::Answer>> HttpClient::send(Address to, const Request& request, SteadyTime deadline,
+                                                   std::stop_token gone) {
   const std::shared_ptr<Pool> pool = pool_;
   const http::request<http::string_body> out = to_beast(request, to);
   error_code code;
   for (;;) {
+    if (gone.stop_requested()) co_return net_error({}, NetError::Kind::kBroken, gone);
     std::unique_ptr<Connection> connection = pool->take(to);
     const bool kept = connection != nullptr;
+    if (!kept) connection = std::make_unique<Connection>(pool->io);
+    GiveUp give_up = close_when(gone, *connection);
     if (!kept) {
-      connection = std::make_unique<Connection>(pool->io);
       const auto host = asio::ip::make_address(to.host, code);
       if (code) co_return NetError{NetError::Kind::kConnect, "not an IP address: " + to.host};
       const asio::ip::tcp::endpoint endpoint(host, to.port);
       const SteadyTime connect_by = std::chrono::steady_clock::now() + pool->limits.connect;
       connection->stream.expires_at(std::min(connect_by, deadline));
       co_await connection->stream.async_connect(endpoint, redirect_error(use_awaitable, code));
+      if (code && gone.stop_requested()) co_return net_error(code, NetError::Kind::kConnect, gone);
       if (code) co_return NetError{NetError::Kind::kConnect, to.text() + ": " + code.message()};
       connection->stream.socket().set_option(asio::ip::tcp::no_delay(true), code);
     }
@@ -158,8 +195,9 @@ Task<Outcome<HttpClient::Answer>> HttpClient::send(Address to, const Request& re
       co_await http::async_read_header(connection->stream, connection->buffer, *parser,
                                        redirect_error(use_awaitable, code));
     }
-    if (code && kept && !parser->got_some() && code != beast::error::timeout) continue;
-    if (code) co_return net_error(code, NetError::Kind::kBroken);
+    const bool was_closed = kept && !parser->got_some() && code != beast::error::timeout;
+    if (code && was_closed && !gone.stop_requested()) continue;
+    if (code) co_return net_error(code, NetError::Kind::kBroken, gone);
     Answer answer;
     answer.state_ = std::make_unique<Answer::State>();
     answer.state_->pool = pool;
@@ -169,6 +207,10 @@ Task<Outcome<HttpClient::Answer>> HttpClient::send(Address to, const Request& re
     }
     answer.state_->connection = std::move(connection);
     answer.state_->parser = std::move(parser);
+    answer.state_->deadline = deadline;
+    answer.state_->stall = pool->limits.stall;
+    answer.state_->gone = std::move(gone);
+    answer.state_->give_up = std::move(give_up);
     co_return answer;
   }
 }

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -14,7 +15,12 @@ namespace stepdown::gateway {
 
 /// Why no answer, or no more of it, came.
 struct NetError {
-  enum class Kind { kConnect, kBroken, kTimeout };
+  enum class Kind {
+    kConnect,
+    kBroken,
+    kTimeout,
+    kGivenUp,  ///< by us: nobody waits for the answer any longer
+  };
   Kind kind = Kind::kBroken;
   std::string what;
 };
@@ -34,11 +40,11 @@ class HttpClient {
  public:
   struct Limits {
     std::chrono::milliseconds connect{1000};
-    std::size_t most_idle = 256;  ///< connections an address
-    std::chrono::seconds longest_idle{20};
+    std::size_t most_idle = 256;              ///< connections an address
+    std::chrono::seconds longest_idle{20};    ///< of a kept connection
+    std::chrono::milliseconds stall{60'000};  ///< between two pieces of an answer's body
   };
 
-  /// `local_address`: what to bind to before connecting; empty: the kernel's choice.
   HttpClient(asio::io_context& io, Limits limits);
   ~HttpClient();
   HttpClient(const HttpClient&) = delete;
@@ -66,9 +72,11 @@ class HttpClient {
     std::unique_ptr<State> state_;
   };
 
-  /// Sends and waits for the answer's header. `deadline` holds for the whole exchange, the body too. A kept
-  /// connection that turns out closed is replaced by a fresh one unseen.
-  Task<Outcome<Answer>> send(Address to, const Request& request, SteadyTime deadline);
+  /// Sends and waits for the answer's header. `deadline` holds for the whole exchange, the body too; so does
+  /// `gone`, which closes the connection at once. A kept connection that turns out closed is replaced by a
+  /// fresh one unseen.
+  Task<Outcome<Answer>> send(Address to, const Request& request, SteadyTime deadline,
+                             std::stop_token gone = {});
 
  private:
   struct Pool;

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <stop_token>
 #include <string_view>
 
 #include "operator/gateway/http/asio.h"
@@ -16,6 +17,8 @@ class Exchange {
  public:
   virtual ~Exchange() = default;
   virtual const Request& request() const = 0;
+  /// Asked to stop as soon as the client hangs up: nobody waits for the answer any longer.
+  virtual std::stop_token gone() const = 0;
   virtual Task<> respond(Response response) = 0;
   /// Status line and headers of a stream. The writers return false once the client is gone.
   virtual Task<bool> begin(int status, const Headers& headers) = 0;
@@ -23,8 +26,9 @@ class Exchange {
   virtual Task<bool> end() = 0;
 };
 
-/// An HTTP/1.1 server with keep-alive: what is malformed, too large or too slow is answered here, with a 4xx
-/// that says why. For one thread.
+/// An HTTP/1.1 and 1.0 server with keep-alive, pipelining and `Expect: 100-continue`: what is malformed,
+/// ambiguous (request smuggling), too large or too slow is answered here, with an error that says why. For
+/// one thread.
 class HttpServer {
  public:
   struct Limits {

@@ -23,15 +23,18 @@ Task<> Proxy::complete_stream(Exchange& exchange, Job& job) {
   if (job.quantized()) first.held_chunks = limits_.held_chunks;
   StreamRelay::End end = co_await relay.feed(first);
   job.ms = ms_since(job.started) - relay.blocked_ms();
-  if (end.client_gone) co_return;
-
   const Asked told = end.refusal.value_or(Asked{});
+  if (job.gone.stop_requested() && !relay.released()) given_up(job);
+  if (end.client_gone) {
+    answered(job, job.assignment.arm, kClientGone, {});
+    co_return;
+  }
   if (end.refusal && told.judgement.undecided() && (told.judgement.status != 429 || !job.quantized())) {
     co_await answer(exchange, job, told, job.assignment.arm, {});
     co_return;
   }
   if (end.complete) {
-    metrics_.answered(job.assignment.arm, job.assignment.digest, 200, steady_clock::now() - job.started);
+    answered(job, job.assignment.arm, 200, {});
     if (end.fault == Fault::kNone) {
       report(job, told, Fault::kNone, false);
       if (!job.quantized()) control_.add(end.mean_logprob);
@@ -40,6 +43,7 @@ Task<> Proxy::complete_stream(Exchange& exchange, Job& job) {
     }
     if (end.fault != Fault::kTruncated) metrics_.tainted(job.assignment.digest);
     if (job.quantized()) {
+      job.record.fault = end.fault;
       asio::co_spawn(io_, verify(job, end.fault), asio::detached);
     } else {
       report(job, told, end.fault, false);
@@ -64,14 +68,13 @@ Task<> Proxy::complete_stream(Exchange& exchange, Job& job) {
   rest.fault = end.fault;
   if (possible) rest = co_await relay.feed(second);
   if (end.fault != Fault::kNone) report(job, told, end.fault, rest.complete && rest.fault == Fault::kNone);
-  if (rest.client_gone) co_return;
-  if (rest.complete) {
-    metrics_.retried(reason);
-    metrics_.answered(Arm::kFp16, second.digest, 200, steady_clock::now() - job.started);
+  if (rest.complete || rest.client_gone) {
+    answered(job, Arm::kFp16, rest.complete ? 200 : kClientGone, reason);
     co_return;
   }
   if (relay.released()) {
     metrics_.failed_stream(job.assignment.digest);
+    answered(job, Arm::kFp16, 502, {});
     co_await relay.fail("the answer broke off and could not be continued; ask again");
     co_return;
   }

@@ -1,6 +1,8 @@
 #include "operator/gateway/proxy/proxy.h"
 
+#include "engine/base/log.h"
 #include "operator/gateway/count.h"
+#include "operator/gateway/judge/member.h"
 #include "operator/gateway/proxy/requests.h"
 
 namespace stepdown::gateway {
@@ -8,6 +10,8 @@ namespace {
 
 using std::chrono::steady_clock;
 using std::chrono::system_clock;
+
+constexpr std::size_t kLongestLogged = 256;
 
 Response busy() {
   Response response =
@@ -43,25 +47,34 @@ Proxy::Proxy(asio::io_context& io, Traffic& traffic, std::shared_ptr<Upstreams> 
 
 Task<> Proxy::complete(Exchange& exchange, bool chat) {
   const auto self = shared_from_this();
+  Job job;
+  job.client = exchange.request();
+  job.gone = exchange.gone();
+  job.started = steady_clock::now();
+  job.trace = trace_context(job.client.headers, random_);
+  job.id = std::string(find_header(job.client.headers, "x-request-id"));
+  if (job.id.empty()) job.id = random_id(random_);
+  co_await admit(exchange, job, chat);
+  log_access(job);
+}
+
+Task<> Proxy::admit(Exchange& exchange, Job& job, bool chat) {
   if (in_flight_ >= limits_.in_flight) {
+    job.record.status = 429;
     co_await exchange.respond(busy());
     co_return;
   }
   const Counted counted(in_flight_);
-  Job job;
-  job.client = exchange.request();
   if (!nests_too_deep(job.client.body))
     job.body = nlohmann::ordered_json::parse(job.client.body, nullptr, false);
   if (!job.body.is_object()) {
+    job.record.status = 400;
     co_await exchange.respond(
         error_response(400, "invalid_request_error", "invalid_json",
                        "the body is not a JSON object of sane depth; send application/json"));
     co_return;
   }
   job.expected = expect(job.body, chat, schemas_);
-  job.id = std::string(find_header(job.client.headers, "x-request-id"));
-  if (job.id.empty()) job.id = random_id(random_);
-  job.started = steady_clock::now();
   job.deadline = job.started + limits_.request / 2;
   const std::string session(find_header(job.client.headers, "x-session-id"));
   job.assignment = traffic_.assign(job.id, session, system_clock::now());
@@ -74,12 +87,14 @@ Task<> Proxy::complete(Exchange& exchange, bool chat) {
 
 Task<> Proxy::complete_whole(Exchange& exchange, Job& job) {
   if (job.expected.stream) {
+    job.record.status = 400;
     co_await exchange.respond(error_response(400, "invalid_request_error", "unsupported_parameter",
                                              "n > 1 cannot be streamed; leave out one of both"));
     co_return;
   }
   Asked first = co_await ask(job, job.assignment.digest, Priority::kFirst, job.client.body);
   job.ms = ms_since(job.started);
+  if (first.given_up) given_up(job);
   if (!job.quantized()) {
     report(job, first, first.judgement.fault, false);
     if (first.judgement.passed()) learn_control(first.judgement);
@@ -106,7 +121,7 @@ Task<> Proxy::complete_whole(Exchange& exchange, Job& job) {
   if (fault != Fault::kNone && first.counts) traffic_.retrying(job.assignment.digest, system_clock::now());
   Asked second = co_await ask_fp16_again(job);
   if (unsure || fault != Fault::kNone) report(job, first, fault, second.judgement.passed());
-  if (unsure && !second.judgement.passed()) {
+  if (unsure && !second.judgement.passed() && !second.given_up) {
     co_await answer(exchange, job, std::move(first), job.assignment.arm, {});
   } else {
     co_await answer(exchange, job, std::move(second), Arm::kFp16, reason);
@@ -121,9 +136,15 @@ Task<Asked> Proxy::ask_fp16_again(Job& job) {
   co_return asked;
 }
 
-Task<Asked> Proxy::ask(const Job& job, std::string digest, Priority priority, std::string body) {
-  const Request request = to_engine(job.client, job.id, std::move(body));
-  Upstreams::Reply reply = co_await upstreams_->send(digest, request, priority, job.deadline);
+Request Proxy::hop(Job& job, const std::string& digest, std::string body) {
+  const std::string span = random_span_id(random_);
+  job.record.hops.push_back({digest, span});
+  return to_engine(job.client, job.id, job.trace, span, std::move(body));
+}
+
+Task<Asked> Proxy::ask(Job& job, std::string digest, Priority priority, std::string body) {
+  const Request request = hop(job, digest, std::move(body));
+  Upstreams::Reply reply = co_await upstreams_->send(digest, request, priority, job.deadline, job.gone);
   if (!reply.call) co_return no_answer(reply.failure);
   co_return co_await read_whole(job, digest, *reply.call);
 }
@@ -133,7 +154,11 @@ Task<Asked> Proxy::read_whole(const Job& job, const std::string& digest, Upstrea
   if (!content) {
     Upstreams::Failure failure;
     failure.net = content.error;
-    failure.new_incident = upstreams_->broke(digest, call, content.error);
+    if (content.error.kind == NetError::Kind::kGivenUp) {
+      failure.kind = Upstreams::Failure::Kind::kGivenUp;
+    } else {
+      failure.new_incident = upstreams_->broke(digest, call, content.error);
+    }
     co_return no_answer(failure);
   }
   Asked asked;
@@ -155,6 +180,10 @@ Asked Proxy::no_answer(const Upstreams::Failure& failure) const {
       asked.response = busy();
       asked.judgement.status = asked.response.status;
       return asked;
+    case Upstreams::Failure::Kind::kGivenUp:
+      asked.given_up = true;
+      asked.judgement.status = kClientGone;
+      return asked;
     case Upstreams::Failure::Kind::kNoEndpoint:
       asked.response = error_response(503, "server_error", "no_engine", "no engine is ready; try again");
       asked.response.headers.push_back({"retry-after", "2"});
@@ -174,24 +203,49 @@ Asked Proxy::no_answer(const Upstreams::Failure& failure) const {
   return asked;
 }
 
-Task<> Proxy::answer(Exchange& exchange, const Job& job, Asked asked, Arm arm, std::string_view retried) {
+Task<> Proxy::answer(Exchange& exchange, Job& job, Asked asked, Arm arm, std::string_view retried) {
+  if (job.gone.stop_requested()) {
+    answered(job, arm, kClientGone, retried);
+    co_return;
+  }
   Response response = std::move(asked.response);
   response.headers.push_back({"x-request-id", job.id});
   response.headers.push_back({"x-stepdown-route", std::string(name(arm))});
-  if (!retried.empty()) {
-    response.headers.push_back({"x-stepdown-retried", std::string(retried)});
-    metrics_.retried(retried);
-  }
-  const std::string digest = arm == Arm::kFp16 ? traffic_.rollout().fp16() : job.assignment.digest;
-  metrics_.answered(arm, digest, response.status, steady_clock::now() - job.started);
+  if (!retried.empty()) response.headers.push_back({"x-stepdown-retried", std::string(retried)});
+  answered(job, arm, response.status, retried);
   co_await exchange.respond(std::move(response));
+}
+
+void Proxy::answered(Job& job, Arm arm, int status, std::string_view retried) {
+  const std::string digest = arm == Arm::kFp16 ? traffic_.rollout().fp16() : job.assignment.digest;
+  if (!retried.empty()) metrics_.retried(retried);
+  metrics_.answered(arm, digest, status, steady_clock::now() - job.started);
+  job.record.arm = arm;
+  job.record.revision = digest;
+  job.record.status = status;
+  job.record.retried = std::string(retried);
+  job.record.escalated = retried == kLowConfidence;
+}
+
+void Proxy::log_access(Job& job) {
+  AccessRecord& record = job.record;
+  record.sampled = job.trace.sampled();
+  if (!wanted(record, limits_.access_log, std::uniform_real_distribution<>()(random_))) return;
+  record.request_id = job.id.substr(0, kLongestLogged);
+  record.trace_id = job.trace.trace_id;
+  record.stream = job.expected.stream;
+  record.ms = ms_since(job.started);
+  const auto& model = member(job.body, "model");
+  if (model.is_string()) record.model = model.get<std::string>().substr(0, kLongestLogged);
+  log::info("request", to_json(record));
 }
 
 void Proxy::learn_control(const Judgement& judgement) {
   control_.add(judgement.mean_logprob);
 }
 
-void Proxy::report(const Job& job, const Asked& first, Fault fault, bool fp16_passed) {
+void Proxy::report(Job& job, const Asked& first, Fault fault, bool fp16_passed) {
+  job.record.fault = fault;
   if (fault != Fault::kNone) metrics_.fault(job.assignment.arm, job.assignment.digest, fault);
   if (!first.counts || first.judgement.undecided()) return;
   traffic_.answered(job.assignment, {fault, fp16_passed, job.ms}, system_clock::now());
@@ -201,6 +255,9 @@ Task<> Proxy::forward(Exchange& exchange) {
   const auto self = shared_from_this();
   Job job;
   job.client = exchange.request();
+  job.client.method = "GET";  // HEAD's answer is this one's without the body
+  job.gone = exchange.gone();
+  job.trace = trace_context(job.client.headers, random_);
   job.started = steady_clock::now();
   job.deadline = job.started + limits_.request;
   job.id = random_id(random_);

@@ -12,18 +12,20 @@ namespace {
 using json = nlohmann::ordered_json;
 
 constexpr int kDeepest = 128;
-constexpr const char* kPassed[] = {"content-type", "authorization", "accept",
-                                   "user-agent",   "traceparent",   "tracestate"};
+constexpr const char* kPassed[] = {"content-type", "authorization", "accept", "user-agent"};
 
 }  // namespace
 
-Request to_engine(const Request& client, std::string_view request_id, std::string body) {
+Request to_engine(const Request& client, std::string_view request_id, const TraceContext& trace,
+                  std::string_view span_id, std::string body) {
   Request request{client.method, client.target, {}, std::move(body)};
   for (const char* name : kPassed) {
     const std::string_view value = find_header(client.headers, name);
     if (!value.empty()) request.headers.push_back({name, std::string(value)});
   }
   request.headers.push_back({"x-request-id", std::string(request_id)});
+  request.headers.push_back({"traceparent", traceparent(trace, span_id)});
+  if (!trace.state.empty()) request.headers.push_back({"tracestate", trace.state});
   return request;
 }
 

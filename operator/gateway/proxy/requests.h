@@ -8,12 +8,14 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "operator/gateway/http/message.h"
+#include "operator/gateway/proxy/trace_context.h"
 
 namespace stepdown::gateway {
 
 /// A client's request as an engine gets it: the same target, body and the headers that are the engine's
-/// business.
-Request to_engine(const Request& client, std::string_view request_id, std::string body);
+/// business; in the client's trace, as the child of `span_id`.
+Request to_engine(const Request& client, std::string_view request_id, const TraceContext& trace,
+                  std::string_view span_id, std::string body);
 
 /// Brackets nest deeper than any honest request: what walks the parsed body recursively must not meet it.
 bool nests_too_deep(std::string_view json);

@@ -10,16 +10,24 @@ namespace {
 using std::chrono::steady_clock;
 using std::chrono::system_clock;
 
+std::string unstreamed(nlohmann::ordered_json body) {
+  body["stream"] = false;
+  body.erase("stream_options");
+  return body.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
 }  // namespace
 
-bool Proxy::draw_shadow(const Job& job) {
+bool Proxy::draw_shadow(Job& job) {
   if (job.expected.choices != 1 || shadows_ >= limits_.shadows) return false;
-  return std::uniform_real_distribution<>()(random_) < traffic_.rollout().shadow;
+  job.record.shadowed = std::uniform_real_distribution<>()(random_) < traffic_.rollout().shadow;
+  return job.record.shadowed;
 }
 
 Task<> Proxy::shadow(Job job, std::string text) {
   const auto self = shared_from_this();
   const Counted counted(shadows_);
+  job.gone = {};
   job.deadline = steady_clock::now() + limits_.request;
   const std::string body =
       greedy_copy(job.body).dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
@@ -39,13 +47,27 @@ Task<> Proxy::shadow(Job job, std::string text) {
 
 Task<> Proxy::verify(Job job, Fault fault) {
   const auto self = shared_from_this();
+  job.gone = {};
   job.deadline = steady_clock::now() + limits_.request;
-  nlohmann::ordered_json body = job.body;
-  body["stream"] = false;
-  body.erase("stream_options");
-  const std::string text = body.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
-  Asked fp16 = co_await ask(job, traffic_.rollout().fp16(), Priority::kFirst, text);
+  Asked fp16 = co_await ask(job, traffic_.rollout().fp16(), Priority::kFirst, unstreamed(job.body));
   report(job, Asked{}, fault, fp16.judgement.passed());
+}
+
+void Proxy::given_up(const Job& job) {
+  const auto waited =
+      std::chrono::duration_cast<std::chrono::milliseconds>(steady_clock::now() - job.started);
+  if (!job.quantized() || waited < limits_.long_wait || shadows_ >= limits_.shadows) return;
+  asio::co_spawn(io_, verify_hang(job, waited / 4), asio::detached);
+}
+
+Task<> Proxy::verify_hang(Job job, std::chrono::milliseconds limit) {
+  const auto self = shared_from_this();
+  const Counted counted(shadows_);
+  job.gone = {};
+  job.ms = std::nullopt;
+  job.deadline = steady_clock::now() + limit;
+  Asked fp16 = co_await ask(job, traffic_.rollout().fp16(), Priority::kShadow, unstreamed(job.body));
+  if (fp16.judgement.passed()) report(job, Asked{}, Fault::kTimeout, true);
 }
 
 }  // namespace stepdown::gateway

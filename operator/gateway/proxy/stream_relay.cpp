@@ -25,9 +25,9 @@ bool ended_in_form(Fault fault) {
 }  // namespace
 
 Task<StreamRelay::End> StreamRelay::feed(Source source) {
-  const Request request = to_engine(job_.client, job_.id, source.body);
+  const Request request = proxy_.hop(job_, source.digest, source.body);
   Upstreams::Reply reply =
-      co_await proxy_.upstreams_->send(source.digest, request, source.priority, job_.deadline);
+      co_await proxy_.upstreams_->send(source.digest, request, source.priority, job_.deadline, job_.gone);
   End end;
   if (!reply.call) {
     end.refusal = proxy_.no_answer(reply.failure);
@@ -50,6 +50,10 @@ Task<StreamRelay::End> StreamRelay::feed(Source source) {
   const bool continues = released_;
   for (;;) {
     Outcome<std::string> piece = co_await answer.read();
+    if (!piece && piece.error.kind == NetError::Kind::kGivenUp) {
+      end.client_gone = true;
+      co_return end;
+    }
     if (!piece) {
       const bool timeout = piece.error.kind == NetError::Kind::kTimeout;
       end.fault = timeout ? Fault::kTimeout : Fault::kConnection;

@@ -17,8 +17,7 @@ namespace stepdown::gateway {
 /// whole is judged.
 class StreamRelay {
  public:
-  StreamRelay(Proxy& proxy, Exchange& exchange, const Job& job)
-      : proxy_(proxy), exchange_(exchange), job_(job) {}
+  StreamRelay(Proxy& proxy, Exchange& exchange, Job& job) : proxy_(proxy), exchange_(exchange), job_(job) {}
 
   /// How one engine's part ended.
   struct End {
@@ -60,7 +59,7 @@ class StreamRelay {
 
   Proxy& proxy_;
   Exchange& exchange_;
-  const Job& job_;
+  Job& job_;
   bool released_ = false;
   std::string text_;  // what the client has
   std::size_t tokens_ = 0;

@@ -18,8 +18,9 @@ void Gate::set_room(std::size_t room) {
   admit();
 }
 
-Task<Gate::Pass> Gate::enter(Priority priority, SteadyTime deadline) {
+Task<Gate::Pass> Gate::enter(Priority priority, SteadyTime deadline, std::stop_token gone) {
   const std::shared_ptr<Gate> self = shared_from_this();
+  if (gone.stop_requested()) co_return Pass();
   if (inside_ < room_ && waiting() == 0) {
     ++inside_;
     co_return Pass(self);
@@ -29,6 +30,7 @@ Task<Gate::Pass> Gate::enter(Priority priority, SteadyTime deadline) {
   waiter.timer.expires_at(deadline);
   std::list<Waiter*>& queue = queues_[priority == Priority::kRetry ? 0 : 1];
   queue.push_back(&waiter);
+  const std::stop_callback give_up(gone, [&waiter] { waiter.timer.cancel(); });
   boost::system::error_code ignored;
   co_await waiter.timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
   if (waiter.admitted) co_return Pass(self);

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <list>
 #include <memory>
+#include <stop_token>
 
 #include "operator/gateway/http/asio.h"
 
@@ -34,8 +35,8 @@ class Gate : public std::enable_shared_from_this<Gate> {
   };
 
   void set_room(std::size_t room);
-  /// An empty pass: too many wait already (a shadow never waits), or `deadline` came first.
-  Task<Pass> enter(Priority priority, SteadyTime deadline);
+  /// An empty pass: too many wait already (a shadow never waits), or `deadline` or `gone` came first.
+  Task<Pass> enter(Priority priority, SteadyTime deadline, std::stop_token gone = {});
   std::size_t waiting() const { return queues_[0].size() + queues_[1].size(); }
 
  private:

@@ -39,15 +39,15 @@ Reachable Upstreams::reach(const std::string& digest) const {
 }
 
 Task<Upstreams::Reply> Upstreams::send(std::string digest, const Request& request, Priority priority,
-                                       SteadyTime deadline) {
+                                       SteadyTime deadline, std::stop_token gone) {
   Failure failure{Failure::Kind::kNoEndpoint, {}, false};
   const auto found = revisions_.find(digest);
   if (found == revisions_.end()) co_return Reply{std::nullopt, failure};
   const std::shared_ptr<Revision> revision = found->second;
   auto pass = std::make_shared<Gate::Pass>();
-  *pass = co_await revision->gate->enter(priority, deadline);
+  *pass = co_await revision->gate->enter(priority, deadline, gone);
   if (!*pass) {
-    failure.kind = Failure::Kind::kNoRoom;
+    failure.kind = gone.stop_requested() ? Failure::Kind::kGivenUp : Failure::Kind::kNoRoom;
     co_return Reply{std::nullopt, failure};
   }
 
@@ -58,12 +58,16 @@ Task<Upstreams::Reply> Upstreams::send(std::string digest, const Request& reques
     revision->fleet.started(*to);
     // Dropped with the call, however it ends.
     std::shared_ptr<void> held(nullptr, [revision, pass, at = *to](void*) { revision->fleet.ended(at); });
-    Outcome<HttpClient::Answer> answer = co_await http_.send(*to, request, deadline);
+    Outcome<HttpClient::Answer> answer = co_await http_.send(*to, request, deadline, gone);
     if (answer) {
       revision->fleet.answered(*to);
       Reply reply;
       reply.call = Call{std::move(*answer.value), std::move(held), *to, sent};
       co_return reply;
+    }
+    if (answer.error.kind == NetError::Kind::kGivenUp) {
+      failure.kind = Failure::Kind::kGivenUp;
+      break;
     }
     const bool timeout = answer.error.kind == NetError::Kind::kTimeout;
     const bool refused = answer.error.kind == NetError::Kind::kConnect;

@@ -39,7 +39,7 @@ class Upstreams : public std::enable_shared_from_this<Upstreams> {
     SteadyTime sent;
   };
   struct Failure {
-    enum class Kind { kNoRoom, kNoEndpoint, kNet };
+    enum class Kind { kNoRoom, kNoEndpoint, kNet, kGivenUp };
     Kind kind = Kind::kNet;
     NetError net;
     bool new_incident = true;  ///< false: of a crash that was counted already
@@ -48,8 +48,9 @@ class Upstreams : public std::enable_shared_from_this<Upstreams> {
     std::optional<Call> call;
     Failure failure;
   };
-  /// Waits for the header of the answer.
-  Task<Reply> send(std::string digest, const Request& request, Priority priority, SteadyTime deadline);
+  /// Waits for the header of the answer. `gone` ends all that is done for the request at once.
+  Task<Reply> send(std::string digest, const Request& request, Priority priority, SteadyTime deadline,
+                   std::stop_token gone = {});
   /// An answer that broke after its header: sets the endpoint apart. False: of a crash that was counted
   /// already.
   bool broke(const std::string& digest, const Call& call, const NetError& error);

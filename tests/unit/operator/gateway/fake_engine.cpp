@@ -69,6 +69,19 @@ void FakeEngine::kill() {
   io_.reset();
 }
 
+Task<> FakeEngine::hang(Exchange& exchange) {
+  asio::steady_timer timer(*io_, std::chrono::seconds(30));
+  const std::stop_callback stop(exchange.gone(), [&timer] { timer.cancel(); });
+  boost::system::error_code ignored;
+  co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+  if (exchange.gone().stop_requested()) ++abandoned_;
+}
+
+std::string FakeEngine::last_header(const std::string& name) const {
+  const std::lock_guard lock(mutex_);
+  return std::string(find_header(last_headers_, name));
+}
+
 Task<> FakeEngine::handle(Exchange& exchange) {
   if (exchange.request().method == "GET") {
     Response ok;
@@ -77,6 +90,10 @@ Task<> FakeEngine::handle(Exchange& exchange) {
     co_return;
   }
   ++requests_;
+  {
+    const std::lock_guard lock(mutex_);
+    last_headers_ = exchange.request().headers;
+  }
   const Mode mode = mode_;
   const json request = json::parse(exchange.request().body);
   json messages = request["messages"];
@@ -98,8 +115,7 @@ Task<> FakeEngine::handle(Exchange& exchange) {
     co_return;
   }
   if (mode == Mode::kHang) {
-    asio::steady_timer timer(*io_, std::chrono::seconds(30));
-    co_await timer.async_wait(asio::use_awaitable);
+    co_await hang(exchange);
     co_return;
   }
   std::string text = text_in(mode, prompt, structured);
@@ -126,6 +142,10 @@ Task<> FakeEngine::handle(Exchange& exchange) {
   int sent = 0;
   for (std::size_t at = 0; at < text.size(); at += 4) {
     if (mode == Mode::kBreakMidway && sent == 12) co_return;
+    if (mode == Mode::kStallMidway && sent == 12) {
+      co_await hang(exchange);
+      co_return;
+    }
     if (mode == Mode::kNonFiniteMidway && sent == 12) {
       const std::string event =
           sse_event(R"({"error": {"type": "engine_error", "code": "nonfinite_logits"}})");

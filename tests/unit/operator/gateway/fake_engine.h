@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 
@@ -24,6 +25,7 @@ class FakeEngine {
     kFluentWrong,  // valid, and not what FP16 says
     kUnsure,       // right, with a low mean log-probability
     kHang,
+    kStallMidway,  // sends no more after some text, and leaves the connection open
     kBreakMidway,  // closes the connection after some text
     kNonFiniteMidway,
     kClientError,
@@ -38,12 +40,19 @@ class FakeEngine {
   void set(Mode mode) { mode_ = mode; }
   Address address() const { return {"127.0.0.1", port_}; }
   int requests() const { return requests_; }
+  /// Requests whose client hung up while this engine hung.
+  int abandoned() const { return abandoned_; }
+  std::string last_header(const std::string& name) const;
 
  private:
   Task<> handle(Exchange& exchange);
+  Task<> hang(Exchange& exchange);
 
   std::atomic<Mode> mode_;
   std::atomic<int> requests_{0};
+  std::atomic<int> abandoned_{0};
+  mutable std::mutex mutex_;
+  Headers last_headers_;
   std::uint16_t port_ = 0;
   std::unique_ptr<asio::io_context> io_;
   std::unique_ptr<HttpServer> server_;

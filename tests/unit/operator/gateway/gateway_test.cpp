@@ -6,6 +6,8 @@
 #include <thread>
 
 #include "tests/unit/operator/gateway/fake_engine.h"
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/write.hpp>
 #include <gtest/gtest.h>
 #include <httplib.h>
 #include <nlohmann/json.hpp>
@@ -121,6 +123,24 @@ struct Answered {
   std::string text;
   std::string route, retried;
   bool whole = false;
+};
+
+std::string post(const std::string& text) {
+  return "POST /v1/chat/completions HTTP/1.1\r\nhost: m\r\ncontent-length: " + std::to_string(text.size()) +
+         "\r\n\r\n" + text;
+}
+
+/// Sends some bytes; hangs up when destroyed.
+class RawClient {
+ public:
+  RawClient(std::uint16_t port, const std::string& bytes) : socket_(io_) {
+    socket_.connect({asio::ip::make_address("127.0.0.1"), port});
+    asio::write(socket_, asio::buffer(bytes));
+  }
+
+ private:
+  asio::io_context io_;
+  asio::ip::tcp::socket socket_;
 };
 
 Answered ask(httplib::Client& client, const std::string& prompt, bool structured, bool stream) {
@@ -387,6 +407,93 @@ TEST_F(GatewayTest, BadRequestsGetOneClearAnswer) {
   EXPECT_EQ(get->status, 405);
   EXPECT_EQ(client.Get("/readyz")->status, 200);
   EXPECT_EQ(client.Get("/healthz")->status, 200);
+}
+
+// Waits at most two seconds.
+template <class Condition>
+bool soon(Condition condition) {
+  for (int i = 0; i < 400 && !condition(); ++i) std::this_thread::sleep_for(5ms);
+  return condition();
+}
+
+TEST_F(GatewayTest, AClientThatHangsUpEndsTheWorkOnItsRequestAtOnce) {
+  fp16_.set(Mode::kHang);
+  GatewayOptions options;
+  options.upstreams.per_endpoint = 1;
+  Running gateway(snapshot(0), state_dir_, options);
+  const auto in_flight = [&] { return gateway.get("/route")["inFlight"].get<int>(); };
+  for (const bool stream : {false, true}) {
+    const int before = fp16_.abandoned();
+    {
+      const RawClient asking(gateway.gateway->port(), post(body("p", false, stream)));
+      ASSERT_TRUE(soon([&] { return fp16_.requests() == before + 1; }));
+      const RawClient waiting(gateway.gateway->port(), post(body("p", false, stream)));
+      ASSERT_TRUE(soon([&] { return in_flight() == 2; }));
+    }
+    EXPECT_TRUE(soon([&] { return fp16_.abandoned() == before + 1 && in_flight() == 0; })) << stream;
+    EXPECT_EQ(fp16_.requests(), before + 1) << "what waited for room was never sent";
+  }
+  fp16_.set(Mode::kHealthy);
+  httplib::Client client = gateway.client();
+  EXPECT_TRUE(ask(client, "p", false, false).whole) << "its room is free again";
+}
+
+TEST_F(GatewayTest, AHangIsFoundThoughItsClientsHangUpFirst) {
+  candidate_.set(Mode::kHang);
+  GatewayOptions options;
+  options.proxy.long_wait = 100ms;
+  Running gateway(snapshot(1), state_dir_, options);
+  for (int i = 0; i < 20 && gateway.get("/route")["trips"].empty(); ++i) {
+    const RawClient asking(gateway.gateway->port(), post(body("p", false, i % 2 == 0)));
+    std::this_thread::sleep_for(120ms);
+  }
+  EXPECT_EQ(gateway.wait_for_state("Tripped")["verdict"]["evidence"]["fault"], "timeout");
+}
+
+TEST_F(GatewayTest, HangingUpInHasteIsNoEvidence) {
+  candidate_.set(Mode::kHang);
+  Running gateway(snapshot(1), state_dir_);
+  for (int i = 0; i < 30; ++i) {
+    const RawClient asking(gateway.gateway->port(), post(body("p", false, false)));
+    ASSERT_TRUE(soon([&] { return candidate_.requests() == i + 1; }));
+  }
+  EXPECT_TRUE(soon([&] { return candidate_.abandoned() == 30; }));
+  const json status = gateway.wait_for_state("Watching");
+  EXPECT_EQ(status["verdict"]["answers"]["candidate"], 0) << status;
+}
+
+TEST_F(GatewayTest, AStreamThatStandsStillGoesOnFromFp16) {
+  candidate_.set(Mode::kStallMidway);
+  GatewayOptions options;
+  options.upstreams.http.stall = 200ms;
+  Running gateway(snapshot(1), state_dir_, options);
+  httplib::Client client = gateway.client();
+  const Answered answered = ask(client, "p", false, true);
+  EXPECT_EQ(answered.route, "candidate");
+  EXPECT_EQ(answered.text, right("p", false));
+  EXPECT_TRUE(soon([&] { return candidate_.abandoned() == 1; }));
+}
+
+TEST_F(GatewayTest, EnginesGetTheClientsTraceWithASpanOfTheirOwn) {
+  Running gateway(snapshot(0), state_dir_);
+  httplib::Client client = gateway.client();
+  const std::string trace = "0af7651916cd43dd8448eb211c80319c";
+  const auto ask_with = [&](const std::string& parent) {
+    const httplib::Headers headers = {{"traceparent", parent}, {"tracestate", "a=1"}, {"tracestate", "b=2"}};
+    client.Post("/v1/chat/completions", headers, body("p", false, false), "application/json");
+    return fp16_.last_header("traceparent");
+  };
+  const std::string first = ask_with("00-" + trace + "-b7ad6b7169203331-01");
+  const std::string second = ask_with("00-" + trace + "-b7ad6b7169203331-01");
+  EXPECT_EQ(first.substr(0, 36), "00-" + trace + "-");
+  EXPECT_EQ(first.substr(52), "-01");
+  EXPECT_NE(first, second);
+  EXPECT_NE(first.substr(36, 16), "b7ad6b7169203331");
+  EXPECT_EQ(fp16_.last_header("tracestate"), "a=1,b=2");
+  const std::string replaced = ask_with("00-" + std::string(32, '0') + "-b7ad6b7169203331-01");
+  EXPECT_EQ(replaced.size(), 55U);
+  EXPECT_NE(replaced.substr(3, 32), std::string(32, '0'));
+  EXPECT_EQ(fp16_.last_header("tracestate"), "") << "of a trace that is not its client's";
 }
 
 TEST_F(GatewayTest, OverloadIsToldWith429) {
