@@ -55,7 +55,9 @@ def told(name):
 
 
 def kubectl(*args):
-    return subprocess.run(["kubectl", *args], capture_output=True, text=True, check=True).stdout
+    done = subprocess.run(["kubectl", *args], capture_output=True, text=True)
+    assert done.returncode == 0, f"kubectl {' '.join(args)}: {done.stderr}"
+    return done.stdout
 
 
 class Suite:
@@ -105,7 +107,7 @@ class Suite:
         assert status["stableRevision"] == "demo-" + "4" * 12, status
         assert status["summary"]["method"] == "gguf/Q4_K_M" and status["summary"]["memorySaved"] == "-60%", status
         told("YAML to promotion")
-        print(kubectl("-n", self.namespace, "get", "qm"), end="")
+        print(kubectl("-n", self.namespace, "get", "quantizedmodels"), end="")
 
         wait_for("engines settle", lambda: self.ready() == "True")
         time.sleep(3)
@@ -131,7 +133,7 @@ class Suite:
         assert (conditions["Ready"], conditions["Stalled"], conditions["Available"], conditions["CanaryHealthy"]) == (
             "False", "True", "True", "False"), conditions
         told("a trip rolls back")
-        print(kubectl("-n", self.namespace, "get", "qm"), end="")
+        print(kubectl("-n", self.namespace, "get", "quantizedmodels"), end="")
         wait_for("the engine is removed", lambda: not self.api.get("Deployment", "demo-" + "4" * 12), 60)
         told("the engine of a rolled back revision is removed")
 

@@ -9,6 +9,8 @@ import threading
 import time
 
 HERE = os.path.dirname(os.path.realpath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "controller"))
+from api import Api  # noqa: E402
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(HERE)))
 BIN = os.environ.get("STEPDOWN_BIN", os.path.join(ROOT, "build/dev/bin"))
 BASE, GOOD, BAD = "sha256:" + "b" * 64, "sha256:" + "1" * 64, "sha256:" + "2" * 64
@@ -79,10 +81,11 @@ class Bed:
         kubectl("apply", "--server-side", "-f", os.path.join(ROOT, "crds/quantizedmodels.yaml"))
         kubectl("wait", "--for=condition=Established", "crd/quantizedmodels.stepdown.dev", "--timeout=10s")
         kubectl("create", "namespace", self.ns)
-        kubectl("apply", "-f", "-", stdin=json.dumps({
+        self.api = Api(self.ns)
+        self.api.create("QuantizedModel", {
             "apiVersion": "stepdown.dev/v1alpha1", "kind": "QuantizedModel",
             "metadata": {"name": "m", "namespace": self.ns},
-            "spec": {"model": {"source": "file:///models/m"}}}))
+            "spec": {"model": {"source": "file:///models/m"}}})
 
     def engine(self, mode, port=None):
         port = port or free_port()
@@ -105,8 +108,7 @@ class Bed:
 
     def rollout(self, **fields):
         status = {"rollout": {"stable": BASE, "salt": "s", "controlPercent": 0, **fields}}
-        kubectl("-n", self.ns, "patch", "qm", "m", "--subresource=status", "--type=merge", "-p",
-                json.dumps({"status": status}))
+        self.api.merge("QuantizedModel", "m", {"status": status}, "status")
 
     def gateway(self, kubeconfig=None, host="127.0.0.1", port=None, state="state", arguments=()):
         port = port or free_port()
@@ -131,14 +133,15 @@ users: [{{name: u, user: {{token: x}}}}]
         return path
 
     def status(self):
-        return json.loads(kubectl("-n", self.ns, "get", "qm", "m", "-o", "json")).get("status", {})
+        return self.api.get("QuantizedModel", "m").get("status", {})
 
     def close(self):
         for process in self.processes:
             process.kill()
             process.wait()
-        subprocess.run(["kubectl", "delete", "namespace", self.ns, "--wait=false"], capture_output=True)
-        subprocess.run(["kubectl", "-n", self.ns, "delete", "qm", "m", "--wait=false"], capture_output=True)
+        self.api.delete("QuantizedModel", "m")
+        self.api.close()
+        kubectl("delete", "namespace", self.ns, "--wait=false")
 
 
 def get(port, path, host="127.0.0.1"):
