@@ -5,10 +5,15 @@
 #include <httplib.h>
 
 #include "engine/base/error.h"
+#include "engine/base/http_framing.h"
 #include "engine/base/listen.h"
 
 namespace stepdown::controller {
 namespace {
+
+constexpr int kThreads =
+    16;  // a connection holds one while it is open: a few slow ones must not delay probes
+constexpr std::size_t kLargestBody = 1024;  // nothing here takes one
 
 struct Address {
   std::string host;
@@ -30,13 +35,16 @@ Address parse_address(const std::string& text) {
 }  // namespace
 
 struct StatusServer::State {
+  int port = 0;
   httplib::Server server;
   std::jthread thread;
 };
 
 StatusServer::StatusServer(const std::string& address, Pages pages) : state_(std::make_unique<State>()) {
   httplib::Server& server = state_->server;
-  server.new_task_queue = [] { return new httplib::ThreadPool(2); };
+  server.new_task_queue = [] { return new httplib::ThreadPool(kThreads); };
+  server.set_payload_max_length(kLargestBody);
+  refuse_unclear_framing(server);
   server.set_keep_alive_max_count(1);
   server.Get("/healthz", [](const httplib::Request&, httplib::Response& response) {
     response.set_content("ok\n", "text/plain");
@@ -50,10 +58,15 @@ StatusServer::StatusServer(const std::string& address, Pages pages) : state_(std
     response.set_content(pages.metrics(), "text/plain; version=0.0.4");
   });
   const Address at = parse_address(address);
-  if (bind_alone(server, at.host, at.port) == 0) {
+  state_->port = bind_alone(server, at.host, at.port);
+  if (state_->port == 0) {
     throw InputError("cannot listen on " + address, "--metrics-addr", "give an address that is free");
   }
   state_->thread = std::jthread([&server] { server.listen_after_bind(); });
+}
+
+int StatusServer::port() const {
+  return state_->port;
 }
 
 StatusServer::~StatusServer() {

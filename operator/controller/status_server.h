@@ -20,6 +20,8 @@ class StatusServer {
   StatusServer(const StatusServer&) = delete;
   StatusServer& operator=(const StatusServer&) = delete;
 
+  int port() const;
+
  private:
   struct State;
   std::unique_ptr<State> state_;

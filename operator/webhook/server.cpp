@@ -9,13 +9,15 @@
 #include <openssl/ssl.h>
 
 #include "engine/base/error.h"
+#include "engine/base/http_framing.h"
 #include "engine/base/listen.h"
 
 namespace stepdown::webhook {
 namespace {
 
 constexpr std::size_t kLargestReview = 8 << 20;  // two objects of etcd's largest size, and then some
-constexpr int kThreads = 4;
+constexpr int kThreads =
+    64;  // a connection holds one while it is open: a few slow ones must not close the door
 
 /// A certificate as OpenSSL holds it; handshakes that began with it keep it alive.
 struct Identity {
@@ -42,6 +44,7 @@ struct Server::State {
   explicit State(const Reviewer& reviewer) : server([this](SSL_CTX& context) { return prepare(context); }) {
     server.new_task_queue = [] { return new httplib::ThreadPool(kThreads); };
     server.set_payload_max_length(kLargestReview);
+    refuse_unclear_framing(server);
     // httplib's own options would let two programs share the port.
     server.set_socket_options([](socket_t socket) {
       const int yes = 1;

@@ -8,6 +8,7 @@
 
 #include "engine/base/atomic_file.h"
 #include "engine/base/error.h"
+#include "engine/base/http_framing.h"
 #include "engine/base/listen.h"
 #include "engine/base/log.h"
 #include "operator/local/api/certificates.h"
@@ -23,6 +24,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr int kReadSeconds =
+    5;  // for the next bytes of a request that has begun; clients are on this machine
 constexpr std::size_t kMaxConnections = 1024;
 constexpr std::size_t kMaxBody = 3 * 1024 * 1024;  // as the API server's
 constexpr std::size_t kMaxPath = 1024;             // names are at most 253 long; a longer path is no resource
@@ -112,15 +115,18 @@ struct Server::Impl {
     http.new_task_queue = [] { return new Connections(kMaxConnections); };  // httplib owns and deletes it
     http.set_keep_alive_max_count(1'000'000);
     http.set_keep_alive_timeout(90);
-    http.set_read_timeout(30);
+    http.set_read_timeout(kReadSeconds);
     http.set_write_timeout(30);
     http.set_payload_max_length(kMaxBody);
     http.set_tcp_nodelay(true);
     // Patterns are matched by std::regex, whose recursion grows with the path.
     http.set_pre_routing_handler([](const httplib::Request& request, httplib::Response& response) {
-      if (request.path.size() <= kMaxPath) return httplib::Server::HandlerResponse::Unhandled;
-      answer(response, json_response(414, ApiError(414, "", "the request's path is too long").status()),
-             nullptr, nullptr);
+      const std::string_view unclear = framing_fault(request);
+      if (request.path.size() <= kMaxPath && unclear.empty())
+        return httplib::Server::HandlerResponse::Unhandled;
+      const ApiError error = unclear.empty() ? ApiError(414, "", "the request's path is too long")
+                                             : bad_request(std::string(unclear));
+      answer(response, json_response(error.code(), error.status()), nullptr, nullptr);
       return httplib::Server::HandlerResponse::Handled;
     });
     http.set_error_handler([](const httplib::Request&, httplib::Response& response) {

@@ -6,8 +6,10 @@
 #include <thread>
 
 #include "tests/unit/operator/gateway/fake_engine.h"
+#include "tests/unit/raw_http.h"
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/write.hpp>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <httplib.h>
 #include <nlohmann/json.hpp>
@@ -494,6 +496,30 @@ TEST_F(GatewayTest, EnginesGetTheClientsTraceWithASpanOfTheirOwn) {
   EXPECT_EQ(replaced.size(), 55U);
   EXPECT_NE(replaced.substr(3, 32), std::string(32, '0'));
   EXPECT_EQ(fp16_.last_header("tracestate"), "") << "of a trace that is not its client's";
+}
+
+TEST_F(GatewayTest, WhatIsNoHttpIsRefusedAndReachesNoEngine) {
+  GatewayOptions options;
+  options.http.request = 1s;
+  Running gateway(snapshot(0.5), state_dir_, options);
+  const raw_http::Server server{gateway.gateway->port(), "/healthz", "/v1/chat/completions", 1s};
+  EXPECT_THAT(raw_http::complaints(server), testing::IsEmpty());
+  EXPECT_EQ(fp16_.requests() + candidate_.requests(), 0);
+}
+
+TEST_F(GatewayTest, AnHttp10ClientGetsAStreamWithoutChunks) {
+  Running gateway(snapshot(0), state_dir_);
+  const std::string text = body("p", false, true);
+  raw_http::Client client({gateway.gateway->port()}, 2s);
+  client.send("POST /v1/chat/completions HTTP/1.0\r\nContent-Length: " + std::to_string(text.size()) +
+              "\r\n\r\n" + text);
+  std::string got;
+  bool ended = false;
+  for (std::string some = client.receive(ended); !some.empty(); some = client.receive(ended)) got += some;
+  EXPECT_TRUE(ended);
+  EXPECT_EQ(got.find("chunked"), std::string::npos) << got;
+  EXPECT_NE(got.find("\r\n\r\ndata: {"), std::string::npos) << got;
+  EXPECT_TRUE(got.ends_with("data: [DONE]\n\n")) << got;
 }
 
 TEST_F(GatewayTest, OverloadIsToldWith429) {

@@ -2,6 +2,8 @@
 
 #include <filesystem>
 
+#include "tests/unit/raw_http.h"
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <httplib.h>
 
@@ -47,6 +49,16 @@ TEST(WebhookServer, KeepsItsCertificateWhenGivenNone) {
   server.use(pki::issue(authority, {.common_name = "x", .names = {"IP:127.0.0.1"}}, kDay));
   EXPECT_THROW(server.use({"", ""}), InputError);
   EXPECT_EQ(ask(server.port(), authority.certificate), "yes");
+}
+
+TEST(WebhookServer, RefusesWhatIsNoHttp) {
+  Server server(0, [](const std::string&) { return Answer{400, "no review"}; });
+  server.use(
+      pki::issue(pki::make_authority("first", kDay), {.common_name = "x", .names = {"IP:127.0.0.1"}}, kDay));
+  const std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> tls(SSL_CTX_new(TLS_client_method()), SSL_CTX_free);
+  EXPECT_THAT(
+      raw_http::complaints({server.port(), "/healthz", "/validate", 5s, tls.get(), raw_http::kLeftOut}),
+      testing::IsEmpty());
 }
 
 TEST(WebhookServer, RefusesAPortInUse) {
