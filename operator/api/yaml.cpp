@@ -116,7 +116,65 @@ class Converter {
   std::size_t nodes_ = 0;
 };
 
+/// "a.b[0][key]" is a, b, 0, key.
+std::vector<std::string> steps_of(std::string_view path) {
+  std::vector<std::string> steps;
+  std::string step;
+  for (const char each : path) {
+    if (each != '.' && each != '[' && each != ']') {
+      step += each;
+    } else if (!step.empty()) {
+      steps.push_back(std::move(step));
+      step.clear();
+    }
+  }
+  if (!step.empty()) steps.push_back(std::move(step));
+  return steps;
+}
+
+/// One step down; the mark is the key's, which is the line that people look for.
+bool descend(YAML::Node& node, const std::string& step, YAML::Mark& mark) {
+  std::size_t index = 0;
+  for (const auto& each : node) {
+    const bool found =
+        node.IsMap() ? each.first.IsScalar() && each.first.Scalar() == step : std::to_string(index++) == step;
+    if (!found) continue;
+    const YAML::Node next = node.IsMap() ? each.second : YAML::Node(each);
+    mark = node.IsMap() ? each.first.Mark() : next.Mark();
+    node.reset(next);
+    return true;
+  }
+  return false;
+}
+
 }  // namespace
+
+struct YamlLines::Document {
+  int first_line = 0;
+  YAML::Node root;
+};
+
+YamlLines::YamlLines(const std::string& text) {
+  for (const Part& part : split(text)) {
+    YAML::Node node = YAML::Load(std::string(part.text));
+    if (node.IsDefined() && !node.IsNull()) documents_.push_back({part.first_line, node});
+  }
+}
+
+YamlLines::~YamlLines() = default;
+YamlLines::YamlLines(YamlLines&&) noexcept = default;
+YamlLines& YamlLines::operator=(YamlLines&&) noexcept = default;
+
+int YamlLines::of(std::size_t document, std::string_view path) const {
+  if (document >= documents_.size()) return 1;
+  YAML::Node node;
+  node.reset(documents_[document].root);
+  YAML::Mark mark = node.Mark();
+  for (const std::string& step : steps_of(path)) {
+    if (!descend(node, step, mark)) break;
+  }
+  return documents_[document].first_line + mark.line + 1;
+}
 
 bool is_utf8(std::string_view text) {
   while (!text.empty()) {

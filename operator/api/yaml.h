@@ -13,6 +13,28 @@ namespace stepdown::api {
 /// InputError with `origin`:line of a syntax error, a repeated key or a key that is no scalar.
 std::vector<nlohmann::json> documents_from_yaml(const std::string& text, std::string_view origin);
 
+/// Where things stand in a text that documents_from_yaml() reads.
+class YamlLines {
+ public:
+  explicit YamlLines(const std::string& text);
+  ~YamlLines();
+  YamlLines(YamlLines&&) noexcept;
+  YamlLines& operator=(YamlLines&&) noexcept;
+
+  /// The line, from 1, of what `path` ("spec.quantization.candidates[1].bits",
+  /// "spec.evaluation.slo[jsonPass]") names in the document of that index, or of the deepest part of it that
+  /// is there; 1 without the document.
+  int of(std::size_t document, std::string_view path) const;
+
+ private:
+  struct Document;
+  std::vector<Document> documents_;
+};
+
+/// One document: maps and lists of scalars in one line where they fit, keys in the order given, strings
+/// quoted where documents_from_yaml() would read them as something else. Ends in a newline.
+std::string to_yaml(const nlohmann::ordered_json& document);
+
 /// yaml-cpp lets other bytes through, which no JSON may hold.
 bool is_utf8(std::string_view text);
 

@@ -16,7 +16,7 @@ std::string dump(const json& value) {
 std::string text(const std::vector<Located>& findings) {
   std::string out;
   for (const Located& each : findings) {
-    out += each.file + ": " + each.object + ": " + each.finding.id + " " +
+    out += each.file + ":" + std::to_string(each.line) + ": " + each.object + ": " + each.finding.id + " " +
            std::string(compat::severity_name(each.finding.severity)) + " " + each.finding.path + ": " +
            each.finding.message + "\n    " + each.finding.mend + "\n";
   }
@@ -27,6 +27,7 @@ std::string as_json(const std::vector<Located>& findings) {
   json out = json::array();
   for (const Located& each : findings) {
     out.push_back({{"file", each.file},
+                   {"line", each.line},
                    {"object", each.object},
                    {"id", each.finding.id},
                    {"severity", compat::severity_name(each.finding.severity)},
@@ -49,7 +50,8 @@ std::string sarif(const std::vector<Located>& findings) {
   json results = json::array();
   for (const Located& each : findings) {
     const json location = {
-        {"physicalLocation", {{"artifactLocation", {{"uri", each.file}}}, {"region", {{"startLine", 1}}}}},
+        {"physicalLocation",
+         {{"artifactLocation", {{"uri", each.file}}}, {"region", {{"startLine", each.line}}}}},
         {"logicalLocations", {{{"fullyQualifiedName", each.object + ":" + each.finding.path}}}}};
     results.push_back({{"ruleId", each.finding.id},
                        {"level", compat::severity_name(each.finding.severity)},
@@ -87,7 +89,8 @@ std::string github(const std::vector<Located>& findings) {
   for (const Located& each : findings) {
     const auto severity = each.finding.severity;
     const std::string level(severity == compat::Severity::kNote ? "notice" : compat::severity_name(severity));
-    out += "::" + level + " file=" + escaped(each.file, true) + ",title=" + each.finding.id + "::" +
+    out += "::" + level + " file=" + escaped(each.file, true) + ",line=" + std::to_string(each.line) +
+           ",title=" + each.finding.id + "::" +
            escaped(
                each.object + " " + each.finding.path + ": " + each.finding.message + "; " + each.finding.mend,
                false) +

@@ -11,6 +11,7 @@ namespace stepdown::cli {
 /// A finding, and where its object stands.
 struct Located {
   std::string file;
+  int line = 1;
   std::string object;  ///< "QuantizedModel/name"
   compat::Finding finding;
 };

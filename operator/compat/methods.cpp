@@ -1,5 +1,7 @@
 #include "operator/compat/methods.h"
 
+#include <algorithm>
+
 namespace stepdown::compat {
 namespace {
 
@@ -43,7 +45,14 @@ constexpr Method kMethods[] = {
     {"ternary", "", 2, 3.5, "ternary", false, false},
 };
 
+// engine/quant knows the tensors and the forward pass of these.
+constexpr std::string_view kArchitectures[] = {"llama", "mistral"};
+
 }  // namespace
+
+std::span<const std::string_view> quantized_architectures() {
+  return kArchitectures;
+}
 
 std::span<const Method> methods() {
   return kMethods;
@@ -55,6 +64,12 @@ const Method* find_method(const api::CandidateSpec& candidate) {
     if (!each.preset.empty() || candidate.bits.value_or(each.bits) == each.bits) return &each;
   }
   return nullptr;
+}
+
+std::int64_t predicted_bytes(const Method& method, std::int64_t fp16_bytes) {
+  constexpr double kLargest = 9e18;
+  return static_cast<std::int64_t>(
+      std::min(static_cast<double>(fp16_bytes) * method.mean_bits / 16, kLargest));
 }
 
 }  // namespace stepdown::compat

@@ -25,4 +25,10 @@ std::span<const Method> methods();
 /// nullptr when nothing is known of it.
 const Method* find_method(const api::CandidateSpec& candidate);
 
+/// Architectures that `stepdown-engine quantize` takes, by either name that files give them.
+std::span<const std::string_view> quantized_architectures();
+
+/// What FP16 weights of so many bytes become; saturates.
+std::int64_t predicted_bytes(const Method& method, std::int64_t fp16_bytes);
+
 }  // namespace stepdown::compat

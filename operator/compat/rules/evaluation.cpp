@@ -90,7 +90,9 @@ struct MetricNeeds {
 };
 constexpr MetricNeeds kNeeds[] = {{"jsonPass", "jsonSchema"},      {"jsonPassConstrained", "jsonSchema"},
                                   {"fieldAccuracy", "exactMatch"}, {"exactMatch", "exactMatch"},
-                                  {"citation", "citation"},        {"refusal", "refusal"}};
+                                  {"citation", "citation"},        {"refusal", "refusal"},
+                                  {"arithmetic", "arithmetic"},    {"retrieval", "retrieval"},
+                                  {"toolCall", "toolCall"},        {"multipleChoice", "multipleChoice"}};
 
 void unmeasured_limit(const Subject& subject, Report& report) {
   for (const MetricNeeds& row : kNeeds) {
@@ -108,8 +110,7 @@ void unmeasured_limit(const Subject& subject, Report& report) {
 
 void impossible_limit(const Subject& subject, Report& report) {
   for (const auto& [metric, slo] : subject.spec.evaluation.slo) {
-    const bool rate = metric == "jsonPass" || metric == "jsonPassConstrained" || metric == "fieldAccuracy" ||
-                      metric == "exactMatch" || metric == "citation" || metric == "refusal";
+    const bool rate = std::ranges::find(kNeeds, metric, &MetricNeeds::metric) != std::end(kNeeds);
     if (rate && ((slo.min && (*slo.min > 1 || *slo.min < 0)) || (slo.max_drop && *slo.max_drop > 1))) {
       report.add("spec.evaluation.slo[" + metric + "]", metric + " is a share between 0 and 1");
     }

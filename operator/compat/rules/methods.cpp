@@ -88,6 +88,20 @@ void ternary(const Subject& subject, Report& report) {
       });
 }
 
+void unknown_to_the_quantizer(const Subject& subject, Report& report) {
+  const std::string architecture(subject.architecture());
+  const auto known = quantized_architectures();
+  if (architecture.empty() || std::ranges::find(known, architecture) != known.end()) return;
+  bool any = false;
+  each_candidate(subject, [&](const api::CandidateSpec&, const Method* method, const std::string&) {
+    any = any || (method != nullptr && method->available);
+  });
+  if (!any) return;
+  std::string names;
+  for (const std::string_view each : known) names += (names.empty() ? "" : ", ") + std::string(each);
+  report.add("spec.model.source", "this version quantizes " + names + ", and the model is " + architecture);
+}
+
 struct Bits {
   std::string_view method;
   std::array<std::int64_t, 4> allowed;  ///< 0: none
@@ -219,6 +233,11 @@ constexpr Rule kRules[] = {
      "A checkpoint can be written with any group; engines' kernels load few.",
      "quantization: {candidates: [{method: awq, bits: 3, groupSize: 100}]}", "use 4 bits and groups of 128",
      impossible_shape},
+    {"SD061", Severity::kError, "An architecture that this version does not quantize",
+     "Quantizing needs to know which tensors a model has and how its layers run; the Job would fail.",
+     "model: {source: \"pvc://models/qwen3\"}",
+     "promote a QuantRevision that was made elsewhere, or use a model of a supported architecture",
+     unknown_to_the_quantizer},
 };
 
 }  // namespace

@@ -35,7 +35,8 @@ void adapters(const Subject& subject, Report& report) {
 }
 
 void base_digest(const Subject& subject, Report& report) {
-  if (!subject.inventory.model) return;
+  // Headers that were read offline have no digest.
+  if (!subject.inventory.model || subject.inventory.model->digest.empty()) return;
   const std::string& found = subject.inventory.model->digest;
   const std::string& pinned = subject.spec.model.revision;
   if (!pinned.empty() && pinned != found) {

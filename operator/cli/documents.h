@@ -1,0 +1,41 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "operator/api/kinds.h"
+#include "operator/compat/hardware.h"
+
+namespace stepdown::cli {
+
+/// Where an object stands.
+struct Place {
+  std::string file;
+  std::size_t document = 0;  ///< of the file, from 0
+  std::string prefix;        ///< of its paths: "items[2]." in a list
+};
+
+struct LocatedModel {
+  Place place;
+  api::QuantizedModel model;
+};
+
+/// What files tell: models to judge, and revisions, profiles and nodes that they may name.
+struct Documents {
+  std::vector<LocatedModel> models;
+  std::map<std::string, api::QuantRevision> revisions;
+  std::map<std::string, api::EngineProfile> profiles;
+  std::optional<std::vector<compat::Node>> nodes;
+  std::map<std::string, std::string> texts;  ///< of files that hold models
+  int ignored = 0;                           ///< of other groups
+};
+
+/// Takes the documents of one file's text. Throws InputError naming `file`.
+void add_documents(std::string text, const std::string& file, Documents& into);
+
+/// YAML or JSON files, folders of them, or "-" for standard input. Throws InputError naming the file.
+Documents read_documents(const std::vector<std::string>& paths);
+
+}  // namespace stepdown::cli

@@ -1,0 +1,68 @@
+#include "operator/cli/judgement.h"
+
+#include <filesystem>
+#include <map>
+
+#include <nlohmann/json.hpp>
+
+#include "engine/formats/header_facts.h"
+#include "operator/api/yaml.h"
+#include "operator/compat/header_model.h"
+#include "operator/compat/rules.h"
+
+namespace stepdown::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+template <class T>
+std::optional<T> find(const std::map<std::string, T>& known, const std::string& name) {
+  const auto found = known.find(name);
+  return found == known.end() ? std::nullopt : std::optional<T>(found->second);
+}
+
+/// Headers of sources that lie on this machine, each read once.
+class Headers {
+ public:
+  std::optional<api::ModelFacts> of(const std::string& source) {
+    constexpr std::string_view kFile = "file://";
+    if (!source.starts_with(kFile)) return std::nullopt;
+    const auto [row, added] = known_.try_emplace(source);
+    const fs::path path = source.substr(kFile.size());
+    std::error_code none;
+    if (added && (fs::is_regular_file(path, none) || fs::is_directory(path, none))) {
+      row->second = compat::facts_of(formats::read_header_facts(path));
+    }
+    return row->second;
+  }
+
+ private:
+  std::map<std::string, std::optional<api::ModelFacts>> known_;
+};
+
+}  // namespace
+
+std::vector<Located> judge(const Documents& documents) {
+  std::vector<Located> findings;
+  Headers headers;
+  std::optional<api::YamlLines> lines;
+  const std::string* file = nullptr;  // that they are of
+  for (const LocatedModel& each : documents.models) {
+    const auto text = documents.texts.find(each.place.file);
+    if (file != &text->first) lines.emplace(text->second);
+    file = &text->first;
+    const compat::Inventory inventory{
+        .model = headers.of(each.model.spec.model.source),
+        .profile = find(documents.profiles, each.model.spec.serving.engine),
+        .from_revision = find(documents.revisions, each.model.spec.quantization.from_revision),
+        .nodes = documents.nodes};
+    for (compat::Finding& finding : compat::judge(each.model.spec, inventory)) {
+      const int line = lines->of(each.place.document, each.place.prefix + finding.path);
+      findings.push_back(
+          {each.place.file, line, "QuantizedModel/" + each.model.metadata.name, std::move(finding)});
+    }
+  }
+  return findings;
+}
+
+}  // namespace stepdown::cli

@@ -1,0 +1,316 @@
+#include "operator/compat/recommend/recommend.h"
+
+#include <algorithm>
+#include <array>
+
+#include <nlohmann/json.hpp>
+
+#include "operator/compat/memory_fit.h"
+#include "operator/compat/methods.h"
+#include "operator/compat/rules.h"
+
+namespace stepdown::compat {
+namespace {
+
+using nlohmann::ordered_json;
+
+constexpr std::size_t kMostCandidates = 3;  // each costs a quantization and an evaluation
+constexpr std::int64_t kGibi = std::int64_t{1} << 30;
+
+/// Warnings that a recommendation keeps clear of: runs but not as one thinks, undocumented, mixed pools.
+constexpr std::array<std::string_view, 3> kAvoided = {"SD019", "SD040", "SD047"};
+
+/// What is tried next.
+struct Plan {
+  std::string_view engine;
+  std::string source;
+  api::ModelFacts model;
+  std::vector<std::string_view> candidates;
+  std::string_view cache = "fp16";
+  std::int64_t accelerators = 1;
+  std::int64_t memory = 0;  ///< of a replica; 0: not stated
+};
+
+api::CandidateSpec candidate_of(std::string_view name) {
+  const auto slash = name.find('/');
+  api::CandidateSpec out{.method = std::string(name.substr(0, slash))};
+  if (slash == std::string_view::npos) return out;
+  const std::string_view setting = name.substr(slash + 1);
+  if (setting.size() == 1)
+    out.bits = setting.front() - '0';
+  else
+    out.preset = setting;
+  return out;
+}
+
+std::string quantity(std::int64_t bytes) {
+  return bytes % kGibi == 0 ? std::to_string(bytes / kGibi) + "Gi" : std::to_string(bytes >> 20) + "Mi";
+}
+
+ordered_json model_json(const Wish& wish, const Purpose& purpose, const Plan& plan) {
+  ordered_json model = {{"source", plan.source}};
+  if (purpose.pinned && !plan.model.digest.empty()) model["revision"] = plan.model.digest;
+  for (const api::Adapter& each : wish.adapters) {
+    ordered_json adapter = {{"source", each.source}};
+    if (each.weight != 1) adapter["weight"] = each.weight;
+    model["adapters"].push_back(std::move(adapter));
+  }
+  return model;
+}
+
+ordered_json quantization_json(const Wish& wish, const Plan& plan) {
+  ordered_json out = {{"candidates", ordered_json::array()}};
+  bool calibrated = false;
+  for (const std::string_view name : plan.candidates) {
+    const api::CandidateSpec candidate = candidate_of(name);
+    ordered_json each = {{"method", candidate.method}};
+    if (!candidate.preset.empty()) each["preset"] = candidate.preset;
+    if (candidate.bits) each["bits"] = *candidate.bits;
+    out["candidates"].push_back(std::move(each));
+    const Method* method = find_method(candidate);
+    calibrated = calibrated || (method != nullptr && method->calibrated);
+  }
+  if (calibrated) out["calibration"] = {{"source", wish.calibration}};
+  return out;
+}
+
+ordered_json serving_json(const Wish& wish, const Plan& plan) {
+  ordered_json hardware = ordered_json::object();
+  if (!wish.device.resource.empty()) hardware["accelerator"] = wish.device.resource;
+  if (plan.accelerators > 1) hardware["count"] = plan.accelerators;
+  if (plan.memory > 0) hardware["memory"] = quantity(plan.memory);
+  if (!wish.device.label.empty())
+    hardware["nodeSelector"] = {{std::string(wish.device.label), wish.device.value}};
+  return {{"engine", plan.engine},
+          {"contextLength", wish.context},
+          {"concurrency", wish.concurrency},
+          {"hardware", std::move(hardware)}};
+}
+
+ordered_json evaluation_json(const Wish& wish, const Purpose& purpose) {
+  ordered_json suites = ordered_json::parse(purpose.suites);
+  for (ordered_json& suite : suites) {
+    if (suite.contains("schema") && !wish.schema.empty()) suite["schema"] = ordered_json::parse(wish.schema);
+  }
+  ordered_json out = {{"dataset", wish.dataset}};
+  if (!suites.empty()) out["suites"] = std::move(suites);
+  out["slo"] = ordered_json::parse(purpose.slo);
+  return out;
+}
+
+ordered_json manifest_of(const Wish& wish, const Purpose& purpose, const Plan& plan) {
+  ordered_json spec = {{"model", model_json(wish, purpose, plan)},
+                       {"quantization", quantization_json(wish, plan)}};
+  if (plan.cache != "fp16") {
+    spec["kvCache"] = {{"type", plan.cache}, {"maxAttentionError", plan.cache == "fp8" ? 0.06 : 0.02}};
+  }
+  spec["serving"] = serving_json(wish, plan);
+  spec["evaluation"] = evaluation_json(wish, purpose);
+  if (ordered_json rollout = ordered_json::parse(purpose.rollout); !rollout.empty()) {
+    spec["rollout"] = std::move(rollout);
+  }
+  return {{"apiVersion", api::kApiVersion},
+          {"kind", "QuantizedModel"},
+          {"metadata", {{"name", wish.name}}},
+          {"spec", std::move(spec)}};
+}
+
+class Search {
+ public:
+  Search(const Wish& wish, const Purpose& purpose, const Cluster& cluster)
+      : wish_(wish), purpose_(purpose), cluster_(cluster) {}
+
+  Recommendation run() {
+    const Platform& platform = row_of_hardware();
+    out_.platform = platform.name;
+    out_.purpose = purpose_.name;
+    say(std::string(platform.name) + ": " + std::string(platform.why));
+    say(std::string(purpose_.name) + ": " + std::string(purpose_.why));
+    if (!wish_.adapters.empty()) say(std::string(kAdaptersName) + ": " + std::string(kAdaptersWhy));
+    for (const Stack& stack : platform.stacks) {
+      if (try_stack(stack)) break;
+    }
+    if (out_.manifest.text.empty()) say("nothing fits" + (obstacle_.empty() ? "" : ": " + obstacle_));
+    return std::move(out_);
+  }
+
+ private:
+  void say(const std::string& reason) {
+    if (std::ranges::find(out_.reasons, reason) == out_.reasons.end()) out_.reasons.push_back(reason);
+  }
+
+  const Platform& row_of_hardware() const {
+    return *std::ranges::find_if(platforms(), [&](const Platform& row) {
+      return wish_.concurrency >= row.crowd && std::ranges::any_of(row.hardware, [&](std::string_view each) {
+               return is_within(wish_.device.hardware, each);
+             });
+    });
+  }
+
+  Inventory inventory(const Plan& plan) const {
+    Inventory out{.model = plan.model, .nodes = cluster_.nodes};
+    const auto profile = cluster_.profiles.find(std::string(plan.engine));
+    if (profile != cluster_.profiles.end()) out.profile = profile->second;
+    return out;
+  }
+
+  api::QuantizedModelSpec spec(const Plan& plan) const {
+    return api::parse_quantized_model(nlohmann::json(manifest_of(wish_, purpose_, plan)),
+                                      api::UnknownFields::kRefuse)
+        .spec;
+  }
+
+  std::vector<Finding> findings(const Plan& plan) const { return judge(spec(plan), inventory(plan)); }
+
+  static const Finding* objection(const std::vector<Finding>& findings) {
+    const auto found = std::ranges::find_if(findings, [](const Finding& each) {
+      return each.severity == Severity::kError || std::ranges::find(kAvoided, each.id) != kAvoided.end();
+    });
+    return found == findings.end() ? nullptr : &*found;
+  }
+
+  bool try_stack(const Stack& stack) {
+    Plan plan{.engine = stack.engine, .source = wish_.source, .model = wish_.model};
+    take_as_gguf_where_needed(plan);
+    for (const std::string_view name : stack.candidates) {
+      if (plan.candidates.size() == kMostCandidates) break;
+      if (wanted(plan, name)) plan.candidates.push_back(name);
+    }
+    if (plan.candidates.empty()) return false;
+    return fit(plan, stack.caches);
+  }
+
+  /// An engine that reads GGUF alone serves FP16 from a GGUF file as well.
+  void take_as_gguf_where_needed(Plan& plan) {
+    const Inventory known = inventory(plan);
+    const EngineSupport engine(plan.engine, known.profile);
+    const auto formats = engine.formats();
+    const auto loads = [&](const std::string& format) {
+      return std::ranges::find(formats, format) != formats.end();
+    };
+    if (plan.model.format != "safetensors" || loads("safetensors") || !loads("gguf")) return;
+    if (!wish_.adapters.empty()) return;  // they merge into a Hugging Face folder alone
+    plan.model.format = "gguf";
+    plan.source += ".gguf";
+    converted_ = std::string(plan.engine) + " reads GGUF alone: make " + plan.source +
+                 " once with stepdown-engine convert";
+  }
+
+  /// Enough bits for the task, and nothing against it whatever the memory.
+  bool wanted(Plan plan, std::string_view name) {
+    const Method* method = find_method(candidate_of(name));
+    if (method == nullptr || method->bits < purpose_.least_bits) return false;
+    plan.candidates = {name};
+    const auto found = findings(plan);
+    const Finding* against = objection(found);
+    if (against == nullptr) return true;
+    obstacle_ = against->message + "; " + against->mend + " (" + against->id + ")";
+    say("left out: " + std::string(plan.engine) + " with " + std::string(name) + ": " + against->message +
+        " (" + against->id + ")");
+    return false;
+  }
+
+  bool fit(Plan plan, std::span<const std::string_view> caches) {
+    const std::vector<std::string_view> all = plan.candidates;
+    constexpr std::array<std::int64_t, 4> kCounts = {1, 2, 4, 8};
+    const bool accelerated = !wish_.device.resource.empty();
+    for (const std::int64_t count : std::span(kCounts).first(accelerated ? kCounts.size() : 1)) {
+      for (const std::string_view cache : caches) {
+        plan.accelerators = count;
+        plan.cache = cache;
+        plan.candidates = all;
+        state_memory(plan);
+        if (!keep_what_fits(plan)) continue;
+        finish(plan, cache != caches.front());
+        return true;
+      }
+    }
+    return false;
+  }
+
+  void state_memory(Plan& plan) const {
+    const std::int64_t one = wish_.memory > 0 ? wish_.memory : wish_.device.gibibytes * kGibi;
+    plan.memory = one * plan.accelerators;
+    if (plan.memory > 0) return;
+    const std::int64_t needed = fp16(plan).at(wish_.concurrency);
+    plan.memory = std::min(needed, INT64_MAX - kGibi) / kGibi * kGibi + kGibi;
+  }
+
+  Footprint fp16(const Plan& plan) const {
+    return footprint(spec(plan), plan.model, plan.model.size, "fp16", inventory(plan).profile);
+  }
+
+  /// Strikes candidates that are too large at the asked load; false when FP16 or all of them are.
+  bool keep_what_fits(Plan& plan) {
+    const auto found = findings(plan);
+    if (const Finding* against = objection(found)) {
+      obstacle_ = against->message + "; " + against->mend + " (" + against->id + ")";
+      return false;
+    }
+    std::vector<std::string_view> fitting;
+    for (std::size_t i = 0; i < plan.candidates.size(); ++i) {
+      const auto tight = std::ranges::find_if(found, [&](const Finding& each) {
+        return each.id == "SD005" && each.path == element("spec.quantization.candidates", i);
+      });
+      if (tight == found.end())
+        fitting.push_back(plan.candidates[i]);
+      else
+        obstacle_ = tight->message + "; " + tight->mend + " (" + tight->id + ")";
+    }
+    plan.candidates = std::move(fitting);
+    return !plan.candidates.empty();
+  }
+
+  void finish(const Plan& plan, bool other_cache) {
+    if (!converted_.empty()) say(converted_);
+    say(predicted(plan));
+    if (other_cache) {
+      say("the KV cache is " + std::string(plan.cache) +
+          ": at fp16 this load does not fit; the attention check holds it against FP16");
+    }
+    if (plan.accelerators > 1) {
+      say(std::to_string(plan.accelerators) + " x " + std::string(wish_.device.name) +
+          ": fewer do not hold FP16, which carries the traffic until a candidate is promoted");
+    }
+    say("put held-out prompts at " + wish_.dataset +
+        (quantization_json(wish_, plan).contains("calibration")
+             ? " and other prompts of the same kind, redacted, at " + wish_.calibration
+             : ""));
+    out_.manifest.text = manifest_of(wish_, purpose_, plan).dump();
+    out_.facts = plan.model;
+    out_.findings = findings(plan);
+  }
+
+  std::string predicted(const Plan& plan) const {
+    const auto with = spec(plan);
+    const auto profile = inventory(plan).profile;
+    const std::int64_t usable = usable_memory(with.serving, profile).value_or(0);
+    std::string out = "predicted for " + std::to_string(wish_.concurrency) + " sequences of " +
+                      std::to_string(wish_.context) + " tokens: ";
+    for (const std::string_view name : plan.candidates) {
+      const Method* method = find_method(candidate_of(name));
+      const Footprint each = footprint(with, plan.model, predicted_bytes(*method, plan.model.memory.weights),
+                                       plan.cache, profile);
+      out += std::string(name) + " " + readable_bytes(each.at(wish_.concurrency)) + ", ";
+    }
+    const std::int64_t sequences = sequences_that_fit(with, fp16(plan), profile);
+    out += "FP16 " + readable_bytes(fp16(plan).at(wish_.concurrency));
+    if (sequences < wish_.concurrency) out += " (so FP16 runs " + std::to_string(sequences) + " at once)";
+    return out + ", of " + readable_bytes(usable);
+  }
+
+  const Wish& wish_;
+  const Purpose& purpose_;
+  const Cluster& cluster_;
+  Recommendation out_;
+  std::string converted_;
+  std::string obstacle_;  ///< the last
+};
+
+}  // namespace
+
+Recommendation recommend(const Wish& wish, const Purpose& purpose, const Cluster& cluster) {
+  return Search(wish, purpose, cluster).run();
+}
+
+}  // namespace stepdown::compat
