@@ -1,8 +1,28 @@
 #include "operator/compat/rules_page.h"
 
+#include "operator/compat/field_guide.h"
 #include "operator/compat/rule.h"
 
 namespace stepdown::compat {
+namespace {
+
+std::string link(std::string_view id) {
+  return "[" + std::string(id) + "](#" + std::string(id) + ")";
+}
+
+std::string section(const char* title, std::span<const Concern> concerns) {
+  std::string out = "\n## " + std::string(title) + "\n\n| | rules |\n|---|---|\n";
+  for (const Concern& concern : concerns) {
+    std::string ids;
+    for (const std::string_view id : concern.rules) {
+      if (!id.empty()) ids += (ids.empty() ? "" : ", ") + link(id);
+    }
+    out += "| " + std::string(concern.name) + " | " + ids + " |\n";
+  }
+  return out;
+}
+
+}  // namespace
 
 std::string rules_page() {
   std::string page =
@@ -15,13 +35,12 @@ std::string rules_page() {
   std::string details;
   for (const Rule* rule : rule_table()) {
     const std::string id(rule->id), title(rule->title);
-    page += "| [" + id + "](#" + id + ") | " + std::string(severity_name(rule->severity)) + " | " + title +
-            " |\n";
+    page += "| " + link(id) + " | " + std::string(severity_name(rule->severity)) + " | " + title + " |\n";
     details += "\n## <a id=\"" + id + "\"></a>" + id + ": " + title + "\n\n" + std::string(rule->why) +
                "\n\n```yaml\n" + std::string(rule->example) + "\n```\n\nMend: " + std::string(rule->mend) +
                ".\n";
   }
-  return page + details;
+  return page + section("Pitfalls", pitfalls()) + section("Before production", checklist()) + details;
 }
 
 }  // namespace stepdown::compat

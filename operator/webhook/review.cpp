@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/base/error.h"
+#include "engine/base/json_nesting.h"
 #include "operator/compat/rules.h"
 #include "operator/kube/object.h"
 
@@ -13,6 +14,7 @@ using nlohmann::json;
 
 constexpr const char* kReviewVersion = "admission.k8s.io/v1";
 constexpr std::size_t kWarningLength = 256;  // the API server cuts there
+constexpr int kDeepest = 128;                // what is read of a spec is printed again, level by level
 
 Answer not_a_review(const std::string& why) {
   return {400, why + "; this is the admission webhook of stepdown-operator\n"};
@@ -87,7 +89,9 @@ Answer review(std::string_view body, const Profiles& profiles) {
   const json& before = kube::value_at(review, "/request/oldObject");
   const bool ours = kube::text_at(review, "/request/kind/kind") == "QuantizedModel" &&
                     kube::text_at(review, "/request/kind/group") == api::kGroup;
-  if (!ours || !object.is_object() || settled(object, before)) return allow(uid);
+  if (!ours || !object.is_object()) return allow(uid);
+  if (nests_deeper(body, kDeepest)) return deny(uid, "the object nests too deeply; flatten it", {});
+  if (settled(object, before)) return allow(uid);
   try {
     return judge(uid, object, before, profiles);
   } catch (const InputError& error) {

@@ -29,6 +29,7 @@ struct Plan {
   std::string_view cache = "fp16";
   std::int64_t accelerators = 1;
   std::int64_t memory = 0;  ///< of a replica; 0: not stated
+  bool merged = false;      ///< the adapters are in the source
 };
 
 api::CandidateSpec candidate_of(std::string_view name) {
@@ -50,6 +51,7 @@ std::string quantity(std::int64_t bytes) {
 ordered_json model_json(const Wish& wish, const Purpose& purpose, const Plan& plan) {
   ordered_json model = {{"source", plan.source}};
   if (purpose.pinned && !plan.model.digest.empty()) model["revision"] = plan.model.digest;
+  if (plan.merged) return model;
   for (const api::Adapter& each : wish.adapters) {
     ordered_json adapter = {{"source", each.source}};
     if (each.weight != 1) adapter["weight"] = each.weight;
@@ -171,6 +173,8 @@ class Search {
 
   bool try_stack(const Stack& stack) {
     Plan plan{.engine = stack.engine, .source = wish_.source, .model = wish_.model};
+    prepared_.clear();
+    merge_where_needed(plan);
     take_as_gguf_where_needed(plan);
     for (const std::string_view name : stack.candidates) {
       if (plan.candidates.size() == kMostCandidates) break;
@@ -178,6 +182,17 @@ class Search {
     }
     if (plan.candidates.empty()) return false;
     return fit(plan, stack.caches);
+  }
+
+  /// The bundled engine merges by itself; others serve FP16 as it lies.
+  void merge_where_needed(Plan& plan) {
+    if (wish_.adapters.empty() || plan.engine == "stepdown" || plan.model.format == "gguf") return;
+    plan.merged = true;
+    plan.source += "-merged";
+    prepared_ = std::string(plan.engine) +
+                " serves FP16 as it lies: merge the adapters into it first, in "
+                "FP32 (PEFT's merge_and_unload), as " +
+                plan.source;
   }
 
   /// An engine that reads GGUF alone serves FP16 from a GGUF file as well.
@@ -189,11 +204,10 @@ class Search {
       return std::ranges::find(formats, format) != formats.end();
     };
     if (plan.model.format != "safetensors" || loads("safetensors") || !loads("gguf")) return;
-    if (!wish_.adapters.empty()) return;  // they merge into a Hugging Face folder alone
     plan.model.format = "gguf";
     plan.source += ".gguf";
-    converted_ = std::string(plan.engine) + " reads GGUF alone: make " + plan.source +
-                 " once with stepdown-engine convert";
+    prepared_ = std::string(plan.engine) + " reads GGUF alone: make " + plan.source +
+                " once with stepdown-engine convert" + (plan.merged ? " --adapter" : "");
   }
 
   /// Enough bits for the task, and nothing against it whatever the memory.
@@ -262,7 +276,7 @@ class Search {
   }
 
   void finish(const Plan& plan, bool other_cache) {
-    if (!converted_.empty()) say(converted_);
+    if (!prepared_.empty()) say(prepared_);
     say(predicted(plan));
     if (other_cache) {
       say("the KV cache is " + std::string(plan.cache) +
@@ -303,7 +317,7 @@ class Search {
   const Purpose& purpose_;
   const Cluster& cluster_;
   Recommendation out_;
-  std::string converted_;
+  std::string prepared_;  ///< what is to be done to the source, of the stack tried now
   std::string obstacle_;  ///< the last
 };
 

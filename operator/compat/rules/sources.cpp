@@ -29,9 +29,25 @@ void mountable(const Subject& subject, Report& report) {
     check(spec.quantization.calibration->source, "spec.quantization.calibration.source");
 }
 
+bool is_gguf(const Subject& subject) {
+  if (subject.inventory.model) return subject.inventory.model->format == "gguf";
+  return lower(subject.spec.model.source).ends_with(".gguf");
+}
+
+/// They are merged into a Hugging Face folder's weights: by Jobs before they quantize, and by the bundled
+/// engine where it serves FP16. Any other engine would serve an FP16 without them.
 void adapters(const Subject& subject, Report& report) {
-  if (!subject.spec.model.adapters.empty())
-    report.add("spec.model.adapters", "this version does not merge adapters");
+  if (subject.spec.model.adapters.empty()) return;
+  if (is_gguf(subject)) {
+    report.add("spec.model.adapters", "adapters do not merge into a GGUF file",
+               "give the base's Hugging Face folder as source");
+  }
+  if (!subject.bundled_engine()) {
+    report.add("spec.model.adapters",
+               subject.spec.serving.engine +
+                   " would serve FP16 without them: control and fallback would be another model than what "
+                   "was quantized");
+  }
 }
 
 void base_digest(const Subject& subject, Report& report) {
@@ -83,9 +99,7 @@ void base_is_quantized(const Subject& subject, Report& report) {
 
 /// GGUF carries its own tokenizer and configuration; the others take them from the base's folder.
 void formats_mixed(const Subject& subject, Report& report) {
-  const std::string source = lower(subject.spec.model.source);
-  const bool gguf_base =
-      subject.inventory.model ? subject.inventory.model->format == "gguf" : source.ends_with(".gguf");
+  const bool gguf_base = is_gguf(subject);
   for (const AskedFormat& asked : subject.formats) {
     const bool candidate = asked.path.starts_with("spec.quantization.candidates");
     if (!candidate || !gguf_base || asked.format == "gguf" || asked.format == "ternary") continue;
@@ -123,8 +137,12 @@ constexpr Rule kRules[] = {
     {"SD003", Severity::kError, "Adapters that are not merged",
      "A LoRA adapter beside a quantized base is another model than the one that was evaluated: merging after "
      "quantization rounds twice, and serving it unmerged skips the evaluation.",
-     "model: {source: \"pvc://models/llama\", adapters: [{source: \"pvc://models/lora\"}]}",
-     "merge them into the base model in FP16 or FP32 and name the result as source", adapters},
+     "model: {source: \"pvc://models/llama\", adapters: [{source: \"pvc://models/lora\"}]}\nserving: "
+     "{engine: "
+     "vllm}",
+     "serve with the bundled engine, which merges them, or merge them into the base in FP32 and name the "
+     "result as source",
+     adapters},
     {"SD011", Severity::kError, "The base is not the one that was pinned",
      "Scores and artifacts belong to one base. Files that changed under the same path make them meaningless.",
      "model: {source: \"pvc://models/llama\", revision: \"sha256:...\"}",

@@ -24,7 +24,7 @@ TEST(Matrix, AProfileOfTheClusterGoesFirst) {
   const Question awq_on_volta{"awq", "", "volta", ""};
   EXPECT_EQ(EngineSupport("vllm", std::nullopt).loads(awq_on_volta).verdict, Verdict::kRefused);
   EXPECT_EQ(EngineSupport("vllm", own).loads(awq_on_volta).verdict, Verdict::kWorks);
-  EXPECT_EQ(EngineSupport("vllm", own).loads({"awq", "", "cdna3", ""}).verdict, Verdict::kRefused)
+  EXPECT_EQ(EngineSupport("vllm", own).loads({"awq", "", "rdna3", ""}).verdict, Verdict::kRefused)
       << "the rest stands";
   EXPECT_EQ(effective_profile("vllm", own)->spec.image, builtin_profile("vllm")->spec.image);
   own->spec.image = "own:1";

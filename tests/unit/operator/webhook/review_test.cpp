@@ -116,6 +116,17 @@ TEST(Review, DeniesWhatItCannotRead) {
               HasSubstr("spec.serving.contextLength"));
 }
 
+TEST(Review, DeniesWhatNestsWithoutEnd) {
+  json bomb = model();
+  bomb["spec"]["evaluation"] = {{"dataset", "pvc://data/a"}, {"suites", {"HERE"}}};
+  std::string body = asked(bomb).dump();
+  const std::string deep = std::string(500'000, '[') + std::string(500'000, ']');
+  body.replace(body.find("\"HERE\""), 6, deep);
+  const json answer = json::parse(review(body, no_profiles).body);
+  EXPECT_EQ(answer["response"]["allowed"], false);
+  EXPECT_THAT(answer["response"]["status"]["message"].get<std::string>(), HasSubstr("nests too deeply"));
+}
+
 TEST(Review, LetsOtherKindsPass) {
   json other = asked(model("http://broken"));
   other["request"]["kind"]["kind"] = "QuantRevision";

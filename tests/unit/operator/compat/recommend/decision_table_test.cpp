@@ -32,6 +32,7 @@ TEST(DecisionTable, EveryRowHasAnExample) {
   };
   for (const Platform& row : platforms()) EXPECT_TRUE(shown(row.name)) << row.name;
   for (const Purpose& row : purposes()) EXPECT_TRUE(shown(row.name)) << row.name;
+  EXPECT_TRUE(shown(kAdaptersName));
 }
 
 TEST(DecisionTable, NamesWhatIsKnown) {

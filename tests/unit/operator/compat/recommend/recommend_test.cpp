@@ -114,7 +114,7 @@ TEST(Recommend, AnswersEachScenarioOfTheFieldGuide) {
       {"single NVIDIA GPU", wish(kLlama8b, "rtx-4090"), "chat", "single-nvidia-gpu", "vllm", "awq/4", "fp16"},
       {"CPU", wish(kLlama8b, "cpu"), "chat", "cpu-or-mac", "stepdown", "gguf/Q4_K_M", "fp16"},
       {"Mac", wish(kSmol, "mac"), "chat", "cpu-or-mac", "stepdown", "gguf/Q4_K_M", "fp16"},
-      {"QLoRA", wish(kLlama8b, "cpu"), "chat", "cpu-or-mac", "stepdown", "gguf/Q4_K_M", "fp16"},
+      {"QLoRA", qlora, "chat", "single-nvidia-gpu", "vllm", "awq/4", "fp16"},
       {"H100, many tenants", wish(kLlama8b, "h100", 64), "chat", "h100-multi-tenant", "vllm", "fp8", "fp8"},
       {"mathematics missed", wish(kLlama8b, "rtx-4090"), "math", "single-nvidia-gpu", "vllm", "fp8", "fp16"},
       {"mathematics on CPU", wish(kLlama8b, "cpu"), "math", "cpu-or-mac", "stepdown", "gguf/Q6_K", "fp16"},
@@ -149,6 +149,12 @@ TEST(Recommend, MergesAdaptersFirst) {
   const Recommendation found = recommend(asked, *find_purpose("chat"));
   EXPECT_EQ(spec(found).model.adapters.at(0).source, "pvc://models/lora");
   EXPECT_THAT(found.reasons, Contains(StartsWith("qlora: ")));
+  asked = wish(kLlama8b, "rtx-4090");
+  asked.adapters = {{"pvc://models/lora", 1}};
+  const Recommendation merged = recommend(asked, *find_purpose("chat"));
+  EXPECT_EQ(spec(merged).model.source, "pvc://models/wished-merged");
+  EXPECT_TRUE(spec(merged).model.adapters.empty()) << "vllm serves FP16 as it lies";
+  EXPECT_THAT(merged.reasons, Contains(HasSubstr("merge the adapters into it first")));
 }
 
 TEST(Recommend, TakesMoreAcceleratorsWhereOneIsTooSmall) {
