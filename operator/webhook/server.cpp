@@ -18,6 +18,7 @@ namespace {
 constexpr std::size_t kLargestReview = 8 << 20;  // two objects of etcd's largest size, and then some
 constexpr int kThreads =
     64;  // a connection holds one while it is open: a few slow ones must not close the door
+constexpr std::size_t kReviewsAConnection = 1'000'000;  // httplib's own 5 would cost a handshake for each
 
 /// A certificate as OpenSSL holds it; handshakes that began with it keep it alive.
 struct Identity {
@@ -45,6 +46,7 @@ struct Server::State {
     server.new_task_queue = [] { return new httplib::ThreadPool(kThreads); };
     server.set_payload_max_length(kLargestReview);
     refuse_unclear_framing(server);
+    server.set_keep_alive_max_count(kReviewsAConnection);
     // httplib's own options would let two programs share the port.
     server.set_socket_options([](socket_t socket) {
       const int yes = 1;
