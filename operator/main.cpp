@@ -54,6 +54,9 @@ std::function<int()> configure(CLI::App& app) {
   app.add_flag(
       "!--without-nodes", options.nodes,
       "Do without Nodes, which are of the whole cluster: a GPU's generation is known by nodeSelector alone");
+  app.add_flag(
+      "--leader-worker-sets", options.settings.leader_worker_sets,
+      "Serve models of several nodes as LeaderWorkerSets, which the cluster must have (lws.sigs.k8s.io)");
   app.add_option("--metrics-addr", options.metrics_address, "Address of /metrics, /healthz and /readyz")
       ->capture_default_str();
   app.add_flag("--leader-elect", options.leader_elect, "Work only while holding the Lease stepdown-operator");

@@ -86,8 +86,12 @@ class HfModel final : public ModelFile {
   std::string_view format() const override { return "safetensors"; }
   GgufMetadata gguf_metadata() const override { return gguf_from_model(config_, tokenizer_); }
   void release(const TensorView& tensor) const override {
-    // Own memory would read as zeros.
+    // Own memory would read as zeros: discard() alone.
     if (checkpoint_.is_mapped(tensor)) release_pages(tensor.data);
+  }
+  void discard(const TensorView& tensor) const override {
+    // Embeddings are read row by row as long as the model serves.
+    if (tensor.name != "token_embd.weight") release_pages(tensor.data);
   }
 
  private:
@@ -162,6 +166,7 @@ class HfModel final : public ModelFile {
     view.name = expected.gguf;
     if (expected.permuted_heads > 0) {
       own(view, permute_rope_rows(view, expected.permuted_heads));
+      release(stored.view);
     } else if (view.shape.size() == 1 && (view.type != DType::kF32 || expected.plus_one)) {
       auto widened = widen_to_f32(view);
       view.type = DType::kF32;
@@ -188,6 +193,7 @@ class HfModel final : public ModelFile {
     TensorView view{expected.gguf, dense.type, expected.shape, dense.bytes};
     own(view, expected.permuted_heads > 0 ? permute_rope_rows(view, expected.permuted_heads)
                                           : std::move(dense.bytes));
+    for (const auto& [name, part] : parts) release(part);
   }
 
   void own(TensorView view, std::vector<std::byte> bytes) {

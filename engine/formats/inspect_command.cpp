@@ -9,8 +9,10 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "engine/base/hash.h"
 #include "engine/base/termination_log.h"
 #include "engine/formats/inspection.h"
+#include "engine/memory/engines.h"
 
 namespace stepdown::formats {
 namespace {
@@ -19,8 +21,12 @@ struct Options {
   std::string model;
   std::int64_t context = 0;
   std::int64_t sequences = 4;
+  std::int64_t memory = 0;
+  std::string engine = "stepdown";
   std::string termination_log = kTerminationLog;
+  std::string dataset;
   bool json = false;
+  bool digest_only = false;
 };
 
 std::string human_bytes(std::int64_t bytes) {
@@ -40,26 +46,99 @@ void print_row(const char* name, const std::string& value) {
   std::printf("%-14s %s\n", name, value.c_str());
 }
 
-void print_memory(const nlohmann::json& found, const Options& options) {
-  const nlohmann::json& config = found["config"];
+struct CacheType {
+  const char* name;
+  memory::KvType type;
+};
+constexpr std::array<CacheType, 2> kCacheTypes = {
+    {{"f16", memory::KvType::kF16}, {"int8", memory::KvType::kInt8}}};
+
+memory::Model memory_model(const nlohmann::json& found) {
   const nlohmann::json& figures = found["memory"];
-  const memory::Model model{.weights = figures["weights"],
-                            .kv = {.per_token = figures["kvPerToken"],
-                                   .windowed_per_token = figures["kvWindowedPerToken"],
-                                   .window = figures["kvWindow"],
-                                   .heads = figures["kvHeads"],
-                                   .head_dim = figures["headDim"]},
-                            .activations = figures["activations"]};
-  const std::int64_t own = config["contextLength"];
+  return {.weights = figures["weights"],
+          .kv = {.per_token = figures["kvPerToken"],
+                 .windowed_per_token = figures["kvWindowedPerToken"],
+                 .window = figures["kvWindow"],
+                 .heads = figures["kvHeads"],
+                 .head_dim = figures["headDim"]},
+          .activations = figures["activations"],
+          .repackable = figures["repackable"]};
+}
+
+std::string change_text(const memory::Change& change) {
+  const std::string value = std::to_string(change.value);
+  switch (change.kind) {
+    case memory::Change::Kind::kKvType:
+      return "an int8 KV cache";
+    case memory::Change::Kind::kConcurrency:
+      return value + " sequences";
+    case memory::Change::Kind::kContext:
+      return value + " tokens of context";
+    case memory::Change::Kind::kAccelerators:
+    case memory::Change::Kind::kMemory:
+      break;
+  }
+  return human_bytes(change.value) + " of memory";
+}
+
+/// What serving takes, and what of it fits the memory that is given.
+nlohmann::json serving_memory(const nlohmann::json& found, const Options& options) {
+  const memory::Model model = memory_model(found);
+  const memory::EngineTraits engine = memory::engine_traits(options.engine);
+  const std::int64_t own = found["config"]["contextLength"];
   const std::int64_t context = options.context > 0 ? options.context : std::min<std::int64_t>(own, 8192);
-  std::printf("\nMemory predicted for %lld sequences of %lld tokens:\n",
-              static_cast<long long>(options.sequences), static_cast<long long>(context));
-  std::printf("  %-6s %12s %12s %12s %12s\n", "KV", "weights", "KV cache", "activations", "total");
-  for (const auto& [name, type] : {std::pair{"f16", memory::KvType::kF16}, {"int8", memory::KvType::kInt8}}) {
-    const memory::Estimate estimate = memory::estimate(model, {context, options.sequences, type});
-    std::printf("  %-6s %12s %12s %12s %12s\n", name, human_bytes(estimate.weights).c_str(),
-                human_bytes(estimate.kv).c_str(), human_bytes(estimate.activations).c_str(),
-                human_bytes(estimate.total()).c_str());
+  nlohmann::json out = {{"engine", options.engine}, {"context", context}, {"sequences", options.sequences}};
+  if (options.memory > 0) out["memory"] = options.memory;
+  for (const CacheType& cache : kCacheTypes) {
+    const memory::Load load{context, options.sequences, cache.type};
+    const memory::Estimate needed = memory::estimate(model, load, engine);
+    nlohmann::json& row = out["kvTypes"][cache.name];
+    row = {{"weights", needed.weights},
+           {"kv", needed.kv},
+           {"activations", needed.activations},
+           {"overhead", needed.overhead},
+           {"total", needed.total()}};
+    if (options.memory == 0) continue;
+    const memory::Load longest{std::max(own, context), options.sequences, cache.type};
+    row["largestSequences"] = memory::largest_sequences(model, load, engine, options.memory);
+    row["largestContext"] = memory::largest_context(model, longest, engine, options.memory);
+  }
+  if (options.memory == 0) return out;
+  const auto change = memory::cheapest_change(model, {context, options.sequences}, engine, options.memory,
+                                              memory::KvType::kInt8, 1);
+  out["cheapestChange"] = change ? nlohmann::json(change_text(*change)) : nlohmann::json();
+  return out;
+}
+
+void print_memory(const nlohmann::json& found, const Options& options) {
+  if (!memory_model(found).kv.known()) {
+    std::printf("\nThe attention cache of this architecture is not known: its memory cannot be predicted.\n");
+    return;
+  }
+  const nlohmann::json serving = serving_memory(found, options);
+  const auto bytes = [](const nlohmann::json& value) { return human_bytes(value); };
+  std::printf("\nMemory predicted for %s sequences of %s tokens:\n", serving["sequences"].dump().c_str(),
+              serving["context"].dump().c_str());
+  std::printf("  %-6s %12s %12s %12s %12s %12s\n", "KV", "weights", "KV cache", "activations", "program",
+              "total");
+  for (const auto& [name, row] : serving["kvTypes"].items()) {
+    std::printf("  %-6s %12s %12s %12s %12s %12s\n", name.c_str(), bytes(row["weights"]).c_str(),
+                bytes(row["kv"]).c_str(), bytes(row["activations"]).c_str(), bytes(row["overhead"]).c_str(),
+                bytes(row["total"]).c_str());
+  }
+  if (options.memory == 0) return;
+  std::printf("\nIn %s at most:\n", human_bytes(options.memory).c_str());
+  for (const auto& [name, row] : serving["kvTypes"].items()) {
+    std::printf("  %-6s %s sequences of %s tokens, or %s of %s\n", name.c_str(),
+                row["largestSequences"].dump().c_str(), serving["context"].dump().c_str(),
+                serving["sequences"].dump().c_str(), row["largestContext"].dump().c_str());
+  }
+  const nlohmann::json& change = serving["cheapestChange"];
+  if (change.is_null()) {
+    std::printf("What is asked fits as it is.\n");
+  } else {
+    std::printf("What is asked does not fit; the cheapest change is %s.\n",
+                change.get<std::string>().c_str());
   }
 }
 
@@ -91,8 +170,13 @@ void print_table(const nlohmann::json& found, const Options& options) {
 }
 
 int run(const Options& options) {
-  const nlohmann::json found = inspect(options.model);
-  if (options.json) {
+  nlohmann::json found = options.digest_only
+                             ? nlohmann::json{{"digest", "sha256:" + artifact_digest(options.model)}}
+                             : inspect(options.model);
+  if (!options.digest_only && memory_model(found).kv.known())
+    found["serving"] = serving_memory(found, options);
+  if (!options.dataset.empty()) found["datasetDigest"] = "sha256:" + artifact_digest(options.dataset);
+  if (options.json || options.digest_only) {
     std::printf("%s\n", found.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
   } else {
     print_table(found, options);
@@ -105,6 +189,15 @@ std::function<int()> configure(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   app.add_option("--model", options->model, "A .gguf file or a model folder")->required()->type_name("PATH");
   app.add_flag("--json", options->json, "Print JSON instead of a table");
+  app.add_option("--engine", options->engine, "Predict the memory of this engine on CPUs")
+      ->check(CLI::IsMember({"stepdown", "llama.cpp"}))
+      ->capture_default_str();
+  app.add_option("--memory", options->memory, "Say what fits into so much, such as 24GiB")
+      ->transform(CLI::AsSizeValue(false))
+      ->type_name("SIZE");
+  app.add_option("--dataset", options->dataset, "Also give the digest of this evaluation data")
+      ->type_name("PATH");
+  app.add_flag("--digest-only", options->digest_only, "Give the digest alone, of files of any format");
   app.add_option("--context", options->context,
                  "Tokens a sequence, for the memory table (0: the model's own, at most 8192)")
       ->check(CLI::NonNegativeNumber)

@@ -80,6 +80,17 @@ std::int64_t weight_bytes(const ModelFile& model) {
   return bytes;
 }
 
+std::int64_t repackable_bytes(const ModelFile& model) {
+  std::int64_t bytes = 0;
+  for (const TensorView& tensor : model.tensors()) {
+    const bool four_bits =
+        tensor.type == DType::kQ4_0 || tensor.type == DType::kQ4_K || tensor.type == DType::kIQ4_NL;
+    if (four_bits && tensor.name != "token_embd.weight")
+      bytes += static_cast<std::int64_t>(tensor.data.size());
+  }
+  return bytes;
+}
+
 std::string tokenizer_digest(const TokenizerData& tokenizer) {
   FieldHash hash;
   hash.add(static_cast<std::int64_t>(tokenizer.model));
@@ -119,6 +130,7 @@ nlohmann::json inspect(const fs::path& path) {
             {"kvHeads", kv.heads},
             {"headDim", kv.head_dim},
             {"kvPerTokenInt8", memory::kv_bytes_per_token(shape, memory::KvType::kInt8)},
+            {"repackable", repackable_bytes(*model)},
             {"activations", memory::activation_bytes(shape, kSequences)}}}};
 }
 

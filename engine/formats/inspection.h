@@ -15,6 +15,9 @@ memory::Shape memory_shape(const ModelConfig& config);
 /// Bytes of all tensors.
 std::int64_t weight_bytes(const ModelFile& model);
 
+/// Of those, the matrices in ggml's 4-bit blocks, which llama.cpp keeps a second time on CPUs.
+std::int64_t repackable_bytes(const ModelFile& model);
+
 /// "sha256:…" over all that decides how text becomes tokens: the same for a model and its quantized GGUF.
 std::string tokenizer_digest(const TokenizerData& tokenizer);
 

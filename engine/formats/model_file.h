@@ -99,6 +99,8 @@ class ModelFile {
   virtual GgufMetadata gguf_metadata() const = 0;
   /// A hint that the tensor's bytes are not needed soon: streaming readers stay small by it.
   virtual void release(const TensorView& tensor) const = 0;
+  /// The tensor's bytes are not read again: memory that holds a converted copy is given back too.
+  virtual void discard(const TensorView& tensor) const { release(tensor); }
 
   /// The named tensor, or nullptr.
   const TensorView* find(std::string_view name) const;

@@ -81,7 +81,8 @@ std::int64_t activation_bytes(const Shape& shape, std::int64_t sequences) {
 }
 
 Estimate estimate(const Model& model, const Load& load, const EngineTraits& engine) {
-  return {model.weights, product({load.sequences, kv_bytes_per_sequence(model.kv, load, engine)}),
+  return {engine.repacks ? sum({model.weights, model.repackable}) : model.weights,
+          product({load.sequences, kv_bytes_per_sequence(model.kv, load, engine)}),
           product({model.activations, load.accelerators}), product({engine.overhead, load.accelerators})};
 }
 

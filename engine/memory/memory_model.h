@@ -42,12 +42,14 @@ struct EngineTraits {
   std::int64_t scale_block = 0;  ///< elements that share a binary16 scale in a quantized cache; 0: a head's
   bool scaleless = false;        ///< a quantized cache without scales in it
   bool frees_window = false;     ///< drops what slid out of a layer's window
+  bool repacks = false;          ///< keeps Model::repackable a second time
 };
 
 struct Model {
   std::int64_t weights = 0;  ///< as the files' headers state them
   KvCost kv;
   std::int64_t activations = 0;  ///< of one step
+  std::int64_t repackable = 0;   ///< of the weights: those in ggml's 4-bit blocks
 };
 
 struct Estimate {

@@ -68,7 +68,7 @@ kernels::PageBuffer WeightLoader::pack(kernels::ThreadPool& pool) {
     const auto at = static_cast<std::size_t>(index);
     const Pending& item = pending_[at];
     *item.target = kernels::PackedMatrix(item.tensor, memory.subspan(offsets[at]));
-    file_.release(item.tensor);
+    file_.discard(item.tensor);
   });
   return buffer;
 }

@@ -22,13 +22,16 @@ constexpr auto describe(Artifact*) {
 
 constexpr auto describe(EvaluationRecord*) {
   return std::tuple{optional("dataset", &EvaluationRecord::dataset),
+                    optional("datasetDigest", &EvaluationRecord::dataset_digest),
+                    optional("identity", &EvaluationRecord::identity),
                     optional("toolVersion", &EvaluationRecord::tool_version),
                     optional("kvType", &EvaluationRecord::kv_type),
                     optional("contextLength", &EvaluationRecord::context_length),
                     optional("report", &EvaluationRecord::report),
                     optional("engine", &EvaluationRecord::engine),
                     optional("engineVersion", &EvaluationRecord::engine_version),
-                    optional("hardware", &EvaluationRecord::hardware)};
+                    optional("hardware", &EvaluationRecord::hardware),
+                    optional("hardwareClass", &EvaluationRecord::hardware_class)};
 }
 
 constexpr auto describe(QuantRevisionSpec*) {
@@ -67,6 +70,8 @@ constexpr auto describe(EngineProfileSpec*) {
                     optional("command", &EngineProfileSpec::command),
                     optional("args", &EngineProfileSpec::args),
                     optional("parallelArgs", &EngineProfileSpec::parallel_args),
+                    optional("groupArgs", &EngineProfileSpec::group_args),
+                    optional("workerArgs", &EngineProfileSpec::worker_args),
                     optional("env", &EngineProfileSpec::env),
                     optional("scratch", &EngineProfileSpec::scratch),
                     optional("formats", &EngineProfileSpec::formats),

@@ -43,7 +43,8 @@ constexpr auto describe(KvCacheSpec*) {
 
 constexpr auto describe(HardwareSpec*) {
   return std::tuple{optional("accelerator", &HardwareSpec::accelerator),
-                    optional("count", &HardwareSpec::count), optional("memory", &HardwareSpec::memory),
+                    optional("count", &HardwareSpec::count), optional("nodes", &HardwareSpec::nodes),
+                    optional("memory", &HardwareSpec::memory),
                     optional("nodeSelector", &HardwareSpec::node_selector)};
 }
 
@@ -67,6 +68,7 @@ constexpr auto describe(Slo*) {
 
 constexpr auto describe(EvaluationSpec*) {
   return std::tuple{optional("dataset", &EvaluationSpec::dataset),
+                    optional("recheck", &EvaluationSpec::recheck),
                     optional("suites", &EvaluationSpec::suites), optional("slo", &EvaluationSpec::slo)};
 }
 

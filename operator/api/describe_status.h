@@ -39,11 +39,17 @@ constexpr auto describe(MemoryFigures*) {
                     optional("kvWindow", &MemoryFigures::kv_window),
                     optional("kvHeads", &MemoryFigures::kv_heads),
                     optional("headDim", &MemoryFigures::head_dim),
-                    optional("activations", &MemoryFigures::activations)};
+                    optional("activations", &MemoryFigures::activations),
+                    optional("repackable", &MemoryFigures::repackable)};
 }
 
 constexpr auto describe(ModelFacts*) {
   return std::tuple{optional("inspectJob", &ModelFacts::inspect_job),
+                    optional("source", &ModelFacts::source),
+                    optional("checkedAt", &ModelFacts::checked_at),
+                    optional("checkedFor", &ModelFacts::checked_for),
+                    optional("dataset", &ModelFacts::dataset),
+                    optional("datasetDigest", &ModelFacts::dataset_digest),
                     optional("digest", &ModelFacts::digest),
                     optional("format", &ModelFacts::format),
                     optional("architecture", &ModelFacts::architecture),
@@ -75,6 +81,26 @@ constexpr auto describe(CandidateStatus*) {
                     optional("calibration", &CandidateStatus::calibration),
                     optional("metrics", &CandidateStatus::metrics),
                     optional("collected", &CandidateStatus::collected)};
+}
+
+constexpr auto describe(EvaluationInputs*) {
+  return std::tuple{optional("base", &EvaluationInputs::base),
+                    optional("adapters", &EvaluationInputs::adapters),
+                    optional("tokenizer", &EvaluationInputs::tokenizer),
+                    optional("chatTemplate", &EvaluationInputs::chat_template),
+                    optional("dataset", &EvaluationInputs::dataset),
+                    optional("datasetDigest", &EvaluationInputs::dataset_digest),
+                    optional("suites", &EvaluationInputs::suites),
+                    optional("engine", &EvaluationInputs::engine),
+                    optional("kvType", &EvaluationInputs::kv_type),
+                    optional("context", &EvaluationInputs::context),
+                    optional("hardware", &EvaluationInputs::hardware),
+                    optional("hardwareClass", &EvaluationInputs::hardware_class)};
+}
+
+constexpr auto describe(EvaluationStatus*) {
+  return std::tuple{optional("inputs", &EvaluationStatus::inputs),
+                    optional("round", &EvaluationStatus::round), optional("stale", &EvaluationStatus::stale)};
 }
 
 constexpr auto describe(TrafficShare*) {
@@ -159,6 +185,8 @@ constexpr auto describe(QuantizedModelStatus*) {
                     optional("summary", &QuantizedModelStatus::summary),
                     optional("model", &QuantizedModelStatus::model),
                     optional("findings", &QuantizedModelStatus::findings),
+                    optional("artifact", &QuantizedModelStatus::artifact),
+                    optional("evaluation", &QuantizedModelStatus::evaluation),
                     optional("baseline", &QuantizedModelStatus::baseline),
                     optional("candidates", &QuantizedModelStatus::candidates),
                     optional("leftovers", &QuantizedModelStatus::leftovers),

@@ -33,13 +33,16 @@ struct Artifact {
 
 struct EvaluationRecord {
   std::string dataset;
+  std::string dataset_digest;
+  std::string identity;  ///< hash over all that the scores hold for
   std::string tool_version;
   std::string kv_type;
   std::optional<std::int64_t> context_length;
   std::string report;
   std::string engine;                   ///< that serves it, as spec.serving.engine
-  std::string engine_version;           ///< of its EngineProfile; empty for the bundled engine
+  std::string engine_version;           ///< of its EngineProfile, or of the bundled engine's image
   std::optional<std::string> hardware;  ///< accelerator; "" is CPUs
+  std::string hardware_class;           ///< of compat/hardware.h; empty where it was not known
 };
 
 /// spec of QuantRevision: crds/quantrevisions.yaml.
@@ -91,6 +94,8 @@ struct EngineProfileSpec {
   std::vector<std::string> command;
   std::vector<std::string> args;
   std::vector<std::string> parallel_args;
+  std::vector<std::string> group_args;   ///< where a replica spans nodes: every pod's
+  std::vector<std::string> worker_args;  ///< and those of pods beside the leader
   std::map<std::string, std::string> env;
   std::vector<std::string> scratch;
   std::vector<std::string> formats;

@@ -52,6 +52,7 @@ struct KvCacheSpec {
 struct HardwareSpec {
   std::string accelerator;
   std::int64_t count = 1;
+  std::int64_t nodes = 1;
   std::string memory;
   std::map<std::string, std::string> node_selector;
 };
@@ -78,6 +79,7 @@ struct Slo {
 
 struct EvaluationSpec {
   std::string dataset;
+  std::string recheck;
   std::vector<RawJson> suites;
   std::map<std::string, Slo> slo;
 };

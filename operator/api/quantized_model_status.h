@@ -25,11 +25,17 @@ struct MemoryFigures {
   std::int64_t kv_heads = 0;
   std::int64_t head_dim = 0;
   std::int64_t activations = 0;
+  std::int64_t repackable = 0;
   bool operator==(const MemoryFigures&) const = default;
 };
 
 struct ModelFacts {
   std::string inspect_job;
+  std::string source;
+  std::string checked_at;
+  std::string dataset;      ///< whose digest dataset_digest is
+  std::string checked_for;  ///< salt of the rollout before whose promotion it was read again
+  std::string dataset_digest;
   std::string digest;
   std::string format;
   std::string architecture;
@@ -77,6 +83,30 @@ struct CandidateStatus {
   Metrics metrics;
   std::int64_t collected = 0;
   bool operator==(const CandidateStatus&) const = default;
+};
+
+/// What an evaluation's figures hold for. Empty: not known.
+struct EvaluationInputs {
+  std::string base;
+  std::string adapters;
+  std::string tokenizer;
+  std::string chat_template;
+  std::string dataset;
+  std::string dataset_digest;
+  std::string suites;
+  std::string engine;
+  std::string kv_type;
+  std::string context;
+  std::string hardware;
+  std::string hardware_class;
+  bool operator==(const EvaluationInputs&) const = default;
+};
+
+struct EvaluationStatus {
+  EvaluationInputs inputs;
+  std::int64_t round = 0;          ///< how often the figures became stale
+  std::vector<std::string> stale;  ///< what changed, until all is measured again
+  bool operator==(const EvaluationStatus&) const = default;
 };
 
 struct TrafficShare {
@@ -184,6 +214,8 @@ struct QuantizedModelStatus {
   Summary summary;
   std::optional<ModelFacts> model;
   std::vector<FindingStatus> findings;
+  std::optional<ModelFacts> artifact;  ///< of spec.quantization.fromRevision, as its files are
+  std::optional<EvaluationStatus> evaluation;
   std::optional<CandidateStatus> baseline;
   std::vector<CandidateStatus> candidates;
   std::vector<std::string> leftovers;

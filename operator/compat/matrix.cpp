@@ -111,6 +111,8 @@ std::optional<api::EngineProfile> effective_profile(
   take_if_set(spec.command, own.command);
   take_if_set(spec.args, own.args);
   take_if_set(spec.parallel_args, own.parallel_args);
+  take_if_set(spec.group_args, own.group_args);
+  take_if_set(spec.worker_args, own.worker_args);
   take_if_set(spec.env, own.env);
   take_if_set(spec.scratch, own.scratch);
   take_if_set(spec.memory.overhead, own.memory.overhead);

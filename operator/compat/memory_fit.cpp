@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "engine/memory/engines.h"
 #include "engine/memory/saturating.h"
 #include "operator/compat/matrix.h"
 
@@ -29,7 +30,8 @@ memory::KvCost kv_cost(const api::MemoryFigures& figures) {
 memory::Model memory_model(const api::ModelFacts& model, std::int64_t bytes) {
   return {.weights = bytes == model.size ? model.memory.weights : bytes,
           .kv = kv_cost(model.memory),
-          .activations = model.memory.activations};
+          .activations = model.memory.activations,
+          .repackable = bytes == model.size ? model.memory.repackable : 0};
 }
 
 memory::Load load_of(const api::QuantizedModelSpec& spec, const api::ModelFacts& model,
@@ -44,14 +46,15 @@ memory::Load load_of(const api::QuantizedModelSpec& spec, const api::ModelFacts&
 memory::EngineTraits traits_of(const api::ServingSpec& serving,
                                const std::optional<api::EngineProfile>& profile) {
   const api::EngineProfile* builtin = builtin_profile(serving.engine);
-  std::string overhead = profile ? profile->spec.memory.overhead : "";
-  if (overhead.empty() && builtin != nullptr) overhead = builtin->spec.memory.overhead;
-  const bool ggml = serving.engine == "llama.cpp" || serving.engine == "ollama";
-  const bool vllm = serving.engine == "vllm";
-  return {.overhead = api::parse_quantity(overhead).value_or(0),
-          .scale_block = ggml ? 32 : 0,
-          .scaleless = !ggml && serving.engine != "stepdown",
-          .frees_window = ggml || vllm};
+  memory::EngineTraits traits = memory::engine_traits(serving.engine);
+  const bool on_cpus = !serving.hardware || serving.hardware->accelerator.empty();
+  const std::string built_in = builtin != nullptr ? builtin->spec.memory.overhead : "";
+  const std::string stated = profile ? profile->spec.memory.overhead : built_in;
+  traits.repacks = traits.repacks && on_cpus;
+  // A profile's figure is an accelerator's, unless it is the cluster's own.
+  if (!on_cpus || traits.overhead == 0 || stated != built_in)
+    traits.overhead = api::parse_quantity(stated.empty() ? built_in : stated).value_or(0);
+  return traits;
 }
 
 double utilization(const api::ServingSpec& serving, const std::optional<api::EngineProfile>& profile) {
@@ -105,6 +108,20 @@ std::int64_t sequences_that_fit(const api::QuantizedModelSpec& spec, const Footp
   const auto limit = usable_memory(spec.serving, profile);
   if (!limit || footprint.kv_per_sequence <= 0) return asked;
   return std::clamp<std::int64_t>((*limit - footprint.at(0)) / footprint.kv_per_sequence, 0, asked);
+}
+
+std::string largest_that_fits(const api::QuantizedModelSpec& spec, const api::ModelFacts& model,
+                              std::int64_t bytes, std::string_view kv_type,
+                              const std::optional<api::EngineProfile>& profile) {
+  const auto limit = usable_memory(spec.serving, profile);
+  if (!limit) return "";
+  const memory::Model what = memory_model(model, bytes);
+  const memory::EngineTraits engine = traits_of(spec.serving, profile);
+  const memory::Load load = load_of(spec, model, kv_type);
+  const std::int64_t sequences = memory::largest_sequences(what, load, engine, *limit);
+  const std::int64_t context = memory::largest_context(what, load, engine, *limit);
+  return std::to_string(sequences) + " sequences of " + std::to_string(load.context) + " tokens fit, or " +
+         std::to_string(load.sequences) + " of " + std::to_string(context);
 }
 
 std::string cheapest_mend(const api::QuantizedModelSpec& spec, const api::ModelFacts& model,

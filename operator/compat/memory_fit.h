@@ -36,6 +36,11 @@ std::int64_t sequences_that_fit(const api::QuantizedModelSpec& spec, const Footp
 std::optional<std::int64_t> usable_memory(const api::ServingSpec& serving,
                                           const std::optional<api::EngineProfile>& profile = std::nullopt);
 
+/// "3 sequences of 8192 tokens fit, or 5 of 4928"; empty where no memory is stated.
+std::string largest_that_fits(const api::QuantizedModelSpec& spec, const api::ModelFacts& model,
+                              std::int64_t bytes, std::string_view kv_type,
+                              const std::optional<api::EngineProfile>& profile = std::nullopt);
+
 /// The cheapest change that makes such a model fit, as a sentence: "set spec.kvCache.type to int8".
 std::string cheapest_mend(const api::QuantizedModelSpec& spec, const api::ModelFacts& model,
                           std::int64_t bytes, std::string_view kv_type,

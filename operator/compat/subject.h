@@ -17,6 +17,8 @@ struct Inventory {
   std::optional<api::QuantRevision> from_revision;  ///< that spec.quantization.fromRevision names
   std::optional<std::vector<Node>> nodes;           ///< all of the cluster, or of an inventory file
   std::optional<api::Metrics> baseline;             ///< what FP16 itself scored
+  std::optional<api::ModelFacts> artifact;          ///< that revision's files as they are here
+  std::string bundled_version;                      ///< of the bundled engine; empty: not known
 };
 
 /// A weight format that the spec would have an engine load, and the field that asks for it.

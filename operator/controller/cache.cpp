@@ -43,6 +43,7 @@ Cache::Cache(const kube::Client& client, const Scope& scope,
   for (const WatchedKind& watched : watched_kinds()) {
     if (watched.kind == "EngineProfile" && !scope.engine_profiles) continue;
     if (watched.kind == "Node" && !scope.nodes) continue;
+    if (watched.kind == "LeaderWorkerSet" && !scope.leader_worker_sets) continue;
     kube::Informer::Options options{.list = {}, .trim = watched.trim};
     options.list.ns = watched.of_cluster ? "" : scope.ns;
     options.list.label_selector = watched.label_selector;

@@ -15,9 +15,10 @@ namespace stepdown::controller {
 class Cache {
  public:
   struct Scope {
-    std::string ns;               ///< empty: all namespaces
-    bool engine_profiles = true;  ///< whether they may be read
-    bool nodes = true;            ///< whether they may be read
+    std::string ns;                   ///< empty: all namespaces
+    bool engine_profiles = true;      ///< whether they may be read
+    bool nodes = true;                ///< whether they may be read
+    bool leader_worker_sets = false;  ///< whether the cluster has them
   };
   /// `on_change` gets the QuantizedModel whose world changed, from informers'
   /// threads.

@@ -23,12 +23,12 @@ class Term {
       : metrics_(metrics),
         queue_(queue),
         events_(client, "stepdown.dev/operator", options.identity),
-        cache_(client, {options.ns, options.engine_profiles, options.nodes},
-               [this](const kube::ObjectKey& key, bool initial) {
-                 metrics_.added_to_queue();
-                 queue_.add(key,
-                            initial ? kube::WorkQueue::Priority::kLow : kube::WorkQueue::Priority::kNormal);
-               }),
+        cache_(
+            client, {options.ns, options.engine_profiles, options.nodes, options.settings.leader_worker_sets},
+            [this](const kube::ObjectKey& key, bool initial) {
+              metrics_.added_to_queue();
+              queue_.add(key, initial ? kube::WorkQueue::Priority::kLow : kube::WorkQueue::Priority::kNormal);
+            }),
         reconciler_(client, cache_, events_, options.settings),
         workers_(options.workers) {}
 

@@ -137,6 +137,22 @@ rollout::Deployment read_deployment(const json& deployment) {
   return out;
 }
 
+rollout::Deployment read_leader_worker_set(const json& set) {
+  const auto count = [&](const char* field) {
+    return kube::integer_at(set, std::string("/status/") + field, 0);
+  };
+  const std::int64_t wanted = kube::integer_at(set, "/spec/replicas", 1);
+  const std::int64_t generation = kube::integer_at(set, "/metadata/generation", 0);
+  // Versions before 0.8 do not tell which generation they saw.
+  const bool seen = kube::integer_at(set, "/status/observedGeneration", generation) >= generation &&
+                    true_condition(set, "Available") != nullptr;
+  return {.name = kube::key_of(set).name,
+          .applied_hash = kube::annotation_of(set, rollout::children::kAppliedHash),
+          .settled = seen && count("updatedReplicas") == wanted && count("replicas") == wanted &&
+                     count("readyReplicas") >= wanted,
+          .available = count("readyReplicas")};
+}
+
 rollout::Observed gather(api::QuantizedModel model, const ObjectsByKind& objects,
                          std::optional<api::EngineProfile> profile) {
   rollout::Observed out{.model = std::move(model), .profile = std::move(profile)};
@@ -151,6 +167,7 @@ rollout::Observed gather(api::QuantizedModel model, const ObjectsByKind& objects
       const bool ours = belongs_to(kind, *object, {metadata.ns, metadata.name}, metadata.uid);
       if (kind == "Job" && ours) out.jobs.push_back(read_job(*object, pods, events));
       if (kind == "Deployment" && ours) out.deployments.push_back(read_deployment(*object));
+      if (kind == "LeaderWorkerSet" && ours) out.deployments.push_back(read_leader_worker_set(*object));
       if (kind == "QuantRevision") {
         try {
           out.revisions.push_back(api::parse_quant_revision(*object, api::UnknownFields::kIgnore));

@@ -21,6 +21,9 @@ rollout::Job read_job(const nlohmann::json& job, const std::vector<kube::ObjectP
                       const std::vector<kube::ObjectPtr>& events = {});
 rollout::Deployment read_deployment(const nlohmann::json& deployment);
 
+/// A LeaderWorkerSet, seen as one.
+rollout::Deployment read_leader_worker_set(const nlohmann::json& set);
+
 /// `objects`: those labelled with the model, and QuantRevisions of its namespace that it names.
 rollout::Observed gather(api::QuantizedModel model, const ObjectsByKind& objects,
                          std::optional<api::EngineProfile> profile);

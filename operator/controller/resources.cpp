@@ -88,6 +88,7 @@ const std::vector<WatchedKind>& table() {
       {"QuantRevision", kQuantRevisions, "", "", drop_bookkeeping, true},
       {"Job", builtin::kJobs, kOurs, "", drop_spec, true},
       {"Deployment", builtin::kDeployments, kOurs, "", drop_bookkeeping, true},
+      {"LeaderWorkerSet", kLeaderWorkerSets, kOurs, "", drop_bookkeeping, true},
       {"Service", builtin::kServices, kOurs, "", drop_status, true},
       {"ServiceAccount", builtin::kServiceAccounts, kOurs, "", drop_bookkeeping, true},
       {"Role", builtin::kRoles, kOurs, "", drop_bookkeeping, true},

@@ -15,6 +15,9 @@ inline const kube::GroupVersionResource kQuantizedModels{"stepdown.dev", "v1alph
 inline const kube::GroupVersionResource kQuantRevisions{"stepdown.dev", "v1alpha1", "quantrevisions"};
 inline const kube::GroupVersionResource kEngineProfiles{"stepdown.dev", "v1alpha1", "engineprofiles"};
 
+inline const kube::GroupVersionResource kLeaderWorkerSets{"leaderworkerset.x-k8s.io", "v1",
+                                                          "leaderworkersets"};
+
 /// A kind that the controller watches, and how much of each object it keeps in memory.
 struct WatchedKind {
   std::string_view kind;

@@ -19,7 +19,7 @@ bool gateway_follows(const api::QuantizedModelStatus& status, api::Time now) {
 }
 
 bool is_engine(const Child& child) {
-  return child.kind == "Deployment" || child.kind == "Service";
+  return child.kind == "Deployment" || child.kind == "LeaderWorkerSet" || child.kind == "Service";
 }
 
 }  // namespace
@@ -36,7 +36,11 @@ std::vector<Child> superfluous(const Observed& observed, const std::set<ChildNam
           status.rollout && std::ranges::any_of(status.rollout->routes, [&](const api::Route& route) {
             return route.service == child.name;
           });
-      if (routed || !engines_may_go) continue;
+      // One that spans other nodes now took its place, by its name.
+      const bool replaced =
+          (child.kind == "Deployment" && wanted.contains({"LeaderWorkerSet", child.name})) ||
+          (child.kind == "LeaderWorkerSet" && wanted.contains({"Deployment", child.name}));
+      if (!replaced && (routed || !engines_may_go)) continue;
     }
     out.push_back(child);
   }

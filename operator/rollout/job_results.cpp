@@ -59,6 +59,7 @@ api::ModelFacts read_inspection(const Job& job) {
   const json summary = summary_of(job);
   api::ModelFacts facts{
       .inspect_job = job.name,
+      .dataset_digest = text(summary, {"datasetDigest"}),
       .digest = digest_of(summary, job),
       .format = text(summary, {"format"}),
       .architecture = text(summary, {"architecture"}),
@@ -72,7 +73,8 @@ api::ModelFacts read_inspection(const Job& job) {
                  .kv_window = integer(summary, {"memory", "kvWindow"}),
                  .kv_heads = integer(summary, {"memory", "kvHeads"}),
                  .head_dim = integer(summary, {"memory", "headDim"}),
-                 .activations = integer(summary, {"memory", "activations"})}};
+                 .activations = integer(summary, {"memory", "activations"}),
+                 .repackable = integer(summary, {"memory", "repackable"})}};
   if (facts.memory.weights == 0) facts.memory.weights = facts.size;
   return facts;
 }
@@ -106,7 +108,8 @@ EvaluateResult read_evaluation(const Job& job) {
     throw InputError("Job " + job.name + " reports no metrics", "metrics",
                      "check that the engine image is the operator's own version");
   }
-  return {api::parse_metrics(*metrics, "metrics"), text(summary, {"setting", "engine"})};
+  return {api::parse_metrics(*metrics, "metrics"), text(summary, {"setting", "engine"}),
+          text(summary, {"setting", "dataset"})};
 }
 
 }  // namespace stepdown::rollout

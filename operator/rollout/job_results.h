@@ -23,7 +23,8 @@ QuantizeResult read_quantization(const Job& job, const std::string& claim);
 
 struct EvaluateResult {
   api::Metrics metrics;
-  std::string engine;  ///< version that was measured
+  std::string engine;          ///< version that was measured
+  std::string dataset_digest;  ///< of the prompts; empty where the report does not tell
 };
 EvaluateResult read_evaluation(const Job& job);
 

@@ -54,6 +54,15 @@ std::string inspect_job(const api::QuantizedModel& model) {
   return model.metadata.name + "-inspect-" + hash8({model.metadata.uid, model.spec.model.source});
 }
 
+std::string recheck_job(const api::QuantizedModel& model, const std::string& occasion) {
+  return model.metadata.name + "-inspect-" +
+         hash8({model.metadata.uid, model.spec.model.source, model.spec.evaluation.dataset, occasion});
+}
+
+std::string verify_job(const api::QuantizedModel& model, const api::Artifact& artifact) {
+  return model.metadata.name + "-inspect-" + hash8({model.metadata.uid, artifact.uri, artifact.digest});
+}
+
 std::string quantize_job(const api::QuantizedModel& model, const std::string& base_digest,
                          const api::CandidateSpec& candidate, std::int64_t collected) {
   const auto number = [](const std::optional<std::int64_t>& value) {
@@ -78,7 +87,8 @@ bool is_collect_job(const api::QuantizedModel& model, const std::string& name) {
 }
 
 std::string evaluate_job(const api::QuantizedModel& model, const std::string& base_digest,
-                         const std::string& digest, std::int64_t context, const std::string& image) {
+                         const std::string& digest, std::int64_t context, const std::string& image,
+                         std::int64_t round) {
   std::string suites;
   for (const api::RawJson& suite : model.spec.evaluation.suites) suites += suite.text + "\n";
   std::string hardware;
@@ -88,7 +98,8 @@ std::string evaluate_job(const api::QuantizedModel& model, const std::string& ba
   }
   return model.metadata.name + "-eval-" +
          hash8({model.metadata.uid, base_digest, digest, claim(model), model.spec.evaluation.dataset, suites,
-                model.spec.kv_cache.type, std::to_string(context), image, hardware});
+                model.spec.kv_cache.type, std::to_string(context), image, hardware,
+                round > 0 ? std::to_string(round) : ""});
 }
 
 }  // namespace stepdown::rollout::names

@@ -24,6 +24,10 @@ std::string own_claim(const std::string& model);
 std::string claim(const api::QuantizedModel& model);
 
 std::string inspect_job(const api::QuantizedModel& model);
+/// Reads model and dataset once more; `occasion` tells one such reading from another.
+std::string recheck_job(const api::QuantizedModel& model, const std::string& occasion);
+/// Reads the artifact of a revision that is promoted.
+std::string verify_job(const api::QuantizedModel& model, const api::Artifact& artifact);
 /// `collected`: how often the artifact was removed again; each making has a Job of its own.
 std::string quantize_job(const api::QuantizedModel& model, const std::string& base_digest,
                          const api::CandidateSpec& candidate, std::int64_t collected);
@@ -31,8 +35,9 @@ std::string quantize_job(const api::QuantizedModel& model, const std::string& ba
 std::string collect_job(const api::QuantizedModel& model, const std::vector<std::string>& uris);
 bool is_collect_job(const api::QuantizedModel& model, const std::string& name);
 /// `digest`: of the artifact that is measured; the base's for the baseline. `image`: the engine that
-/// measures, part of what the figures are valid for.
+/// measures, part of what the figures are valid for. `round`: how often they became stale.
 std::string evaluate_job(const api::QuantizedModel& model, const std::string& base_digest,
-                         const std::string& digest, std::int64_t context, const std::string& image);
+                         const std::string& digest, std::int64_t context, const std::string& image,
+                         std::int64_t round);
 
 }  // namespace stepdown::rollout::names

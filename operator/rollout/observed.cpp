@@ -31,7 +31,15 @@ const api::QuantRevision* Observed::revision(const std::string& name) const {
 }
 
 const api::QuantRevision* Observed::revision_of(const std::string& digest) const {
-  return find(revisions, [&](const api::QuantRevision& each) { return each.spec.artifact.digest == digest; });
+  const auto holds = [&](const api::QuantRevision& each) { return each.spec.artifact.digest == digest; };
+  // Several records may name one artifact, each at a place of its own: what the spec names goes first, then
+  // the model's own.
+  const api::QuantRevision* named = revision(model.spec.quantization.from_revision);
+  if (named != nullptr && holds(*named)) return named;
+  const auto* own = find(revisions, [&](const api::QuantRevision& each) {
+    return holds(each) && each.spec.model == model.metadata.name;
+  });
+  return own != nullptr ? own : find(revisions, holds);
 }
 
 }  // namespace stepdown::rollout

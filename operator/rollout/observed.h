@@ -17,6 +17,7 @@ struct Settings {
   std::string engine_image;
   std::string gateway_image;
   std::int64_t gateway_replicas = 1;
+  bool leader_worker_sets = false;  ///< whether the cluster has them, and they may be made
 };
 
 enum class JobState { kRunning, kSucceeded, kFailed };
@@ -35,6 +36,7 @@ struct Job {
 /// "Job x cannot start: …"; empty unless it waits.
 std::string wait_message(const Job& job);
 
+/// A Deployment or LeaderWorkerSet.
 struct Deployment {
   std::string name;
   std::string applied_hash;  ///< annotation stepdown.dev/applied-hash

@@ -99,7 +99,8 @@ void keep_only_missing(Pass& pass) {
 /// Engines that are kept only until the gateway follows the present epoch.
 bool has_waiting_engines(const Pass& pass) {
   return std::ranges::any_of(pass.observed.children, [&](const Child& child) {
-    return !child.deleting && (child.kind == "Deployment" || child.kind == "Service") &&
+    return !child.deleting &&
+           (child.kind == "Deployment" || child.kind == "LeaderWorkerSet" || child.kind == "Service") &&
            !pass.wanted.contains({child.kind, child.name});
   });
 }

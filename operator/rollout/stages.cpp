@@ -8,6 +8,7 @@
 #include "operator/rollout/children/jobs.h"
 #include "operator/rollout/children/records.h"
 #include "operator/rollout/choose.h"
+#include "operator/rollout/freshness.h"
 #include "operator/rollout/job_results.h"
 #include "operator/rollout/names.h"
 
@@ -84,7 +85,14 @@ class Trials {
         settings_(settings),
         base_(base),
         now_(now),
-        specs_(api::candidates_of(model_.spec.quantization)) {}
+        specs_(api::candidates_of(model_.spec.quantization)) {
+    out_.evaluation =
+        evaluation_now(model_.status.evaluation, evaluation_inputs(observed_, settings_, base_));
+    const auto& baseline = model_.status.baseline;
+    const auto& before = model_.status.evaluation;
+    const bool measured = baseline && !baseline->metrics.empty();
+    if (!measured && (!before || before->stale.empty())) out_.evaluation.stale.clear();
+  }
 
   Trial run() {
     out_.quantized = true;
@@ -95,7 +103,9 @@ class Trials {
       out_.candidates.push_back(row);
     }
     evaluate();
+    if (out_.evaluated && mixed_data()) out_.evaluated = false;
     if (out_.quantized && out_.evaluated) choose_best();
+    if (out_.quantized && out_.evaluated) out_.evaluation.stale.clear();
     if (!out_.create.empty() && model_.spec.storage.claim_name.empty()) {
       out_.create.insert(out_.create.begin(), children::claim(model_, base_, specs_.size()));
     }
@@ -120,6 +130,12 @@ class Trials {
     const bool measured = model_.spec.evaluation.dataset.empty() || measured_before(row, before);
     if (row.uri.empty() && !measured) make(row, candidate);
     return row;
+  }
+
+  /// The dataset changed between two Jobs: the next pass finds the figures stale.
+  bool mixed_data() const {
+    const std::string& known = out_.evaluation.inputs.dataset_digest;
+    return !known.empty() && !out_.dataset_digest.empty() && known != out_.dataset_digest;
   }
 
   /// What was removed while another won is made again before it is served.
@@ -207,7 +223,8 @@ class Trials {
 
   std::string job_of(const api::CandidateStatus& row) const {
     return names::evaluate_job(model_, base_.digest, row.digest,
-                               compat::context_length(model_.spec.serving, base_), settings_.engine_image);
+                               compat::context_length(model_.spec.serving, base_), settings_.engine_image,
+                               out_.evaluation.round);
   }
 
   bool measured_before(const api::CandidateStatus& row, const api::CandidateStatus* before) const {
@@ -239,6 +256,7 @@ class Trials {
       try {
         EvaluateResult result = read_evaluation(*observed_.job(job));
         row.metrics = std::move(result.metrics);
+        if (!result.dataset_digest.empty()) out_.dataset_digest = result.dataset_digest;
         if (row.tool_version.empty()) row.tool_version = result.engine;
         judge(row);
       } catch (const InputError& error) {
@@ -263,17 +281,111 @@ class Trials {
   Trial out_;
 };
 
+/// Why the files are read again, which names the Job: for the promotion of the canary that gets traffic now,
+/// or because it was long ago. Empty: they need not be.
+std::string recheck_occasion(const api::QuantizedModel& model, const api::ModelFacts& known, api::Time now) {
+  const auto& rollout = model.status.rollout;
+  const bool canary = rollout && !rollout->digest.empty() && rollout->weight > 0;
+  if (canary && rollout->salt != known.checked_for) return rollout->salt;
+  const auto every = api::parse_duration(model.spec.evaluation.recheck);
+  const auto last = api::parse_time(known.checked_at);
+  return every && last && now - *last >= *every ? known.checked_at : "";
+}
+
+void take_reading(api::ModelFacts& facts, const api::QuantizedModel& model, api::Time now) {
+  facts.source = model.spec.model.source;
+  facts.dataset = facts.dataset_digest.empty() ? "" : model.spec.evaluation.dataset;
+  facts.checked_at = api::format_time(now);
+}
+
+/// The known facts stay in use until the Job that reads again is done.
+void recheck(Inspection& out, const Observed& observed, const Settings& settings, api::Time now) {
+  const api::QuantizedModel& model = observed.model;
+  const auto every = api::parse_duration(model.spec.evaluation.recheck);
+  if (const auto last = api::parse_time(out.model->checked_at); every && last)
+    out.look_again = std::max(*last + *every - now, std::chrono::milliseconds(0));
+  const std::string occasion = recheck_occasion(model, *out.model, now);
+  if (occasion.empty()) return;
+  const std::string name = names::recheck_job(model, occasion);
+  out.jobs.push_back(name);
+  out.unchecked = "waits for Job " + name + ", which reads model and dataset again before a promotion";
+  const JobView seen = view(observed, name, now);
+  if (seen.progress == Progress::kMissing) {
+    out.create.push_back(children::recheck_job(model, settings, name));
+  } else if (seen.progress == Progress::kFailed || seen.progress == Progress::kWaiting) {
+    out.unchecked = "no promotion before model and dataset are read again: " + seen.message;
+  } else if (seen.progress == Progress::kDone) {
+    try {
+      api::ModelFacts read = read_inspection(*observed.job(name));
+      take_reading(read, model, now);
+      if (read.dataset.empty()) {
+        read.dataset = out.model->dataset;
+        read.dataset_digest = out.model->dataset_digest;
+      }
+      read.checked_for =
+          model.status.rollout && occasion == model.status.rollout->salt ? occasion : out.model->checked_for;
+      out.model = std::move(read);
+      out.unchecked.clear();
+    } catch (const InputError& error) {
+      out.unchecked = error.what();
+    }
+  }
+}
+
 }  // namespace
+
+std::optional<api::ModelFacts> known_base(const api::QuantizedModel& model) {
+  const auto& facts = model.status.model;
+  if (!facts) return std::nullopt;
+  const bool same = facts->source.empty() ? facts->inspect_job == names::inspect_job(model)
+                                          : facts->source == model.spec.model.source;
+  return same ? facts : std::nullopt;
+}
+
+std::optional<api::ModelFacts> known_artifact(const api::QuantizedModel& model,
+                                              const api::Artifact& artifact) {
+  const auto& facts = model.status.artifact;
+  return facts && facts->inspect_job == names::verify_job(model, artifact) ? facts : std::nullopt;
+}
+
+Inspection verify(const Observed& observed, const Settings& settings, const api::Artifact& artifact,
+                  api::Time now) {
+  const api::QuantizedModel& model = observed.model;
+  const std::string name = names::verify_job(model, artifact);
+  Inspection out{.model = known_artifact(model, artifact)};
+  out.jobs.push_back(name);
+  if (out.model) return out;
+  out.unchecked = "Job " + name + " reads the artifact before anything serves it";
+  const JobView seen = view(observed, name, now);
+  if (seen.progress == Progress::kMissing) {
+    out.create.push_back(children::verify_job(model, settings, name, artifact.uri));
+  } else if (seen.progress == Progress::kFailed || seen.progress == Progress::kWaiting) {
+    out.problem = StageProblem{"ArtifactUnreadable",
+                               "spec.quantization.fromRevision: " + artifact.uri + ": " + seen.message};
+  } else if (seen.progress == Progress::kDone) {
+    try {
+      out.model = read_inspection(*observed.job(name));
+      out.model->source = artifact.uri;
+      out.model->checked_at = api::format_time(now);
+      out.unchecked.clear();
+    } catch (const InputError& error) {
+      out.problem = StageProblem{"ArtifactUnreadable", error.what()};
+    }
+  }
+  return out;
+}
 
 Inspection inspect(const Observed& observed, const Settings& settings, api::Time now) {
   const api::QuantizedModel& model = observed.model;
-  const std::string name = names::inspect_job(model);
   Inspection out;
-  out.jobs.push_back(name);
-  if (model.status.model && model.status.model->inspect_job == name) {
-    out.model = model.status.model;
+  if (const auto known = known_base(model)) {
+    out.model = known;
+    out.jobs.push_back(known->inspect_job);
+    recheck(out, observed, settings, now);
     return out;
   }
+  const std::string name = names::inspect_job(model);
+  out.jobs.push_back(name);
   const JobView seen = view(observed, name, now);
   if (seen.progress == Progress::kMissing) {
     out.create.push_back(children::inspect_job(model, settings, name));
@@ -284,6 +396,7 @@ Inspection inspect(const Observed& observed, const Settings& settings, api::Time
   } else if (seen.progress == Progress::kDone) {
     try {
       out.model = read_inspection(*observed.job(name));
+      take_reading(*out.model, model, now);
     } catch (const InputError& error) {
       out.problem = StageProblem{"InspectFailed", error.what()};
     }

@@ -22,10 +22,24 @@ struct StageProblem {
 struct Inspection {
   std::optional<api::ModelFacts> model;
   std::optional<StageProblem> problem;
+  std::string unchecked;  ///< what a promotion waits for: the files are read again first
+  std::optional<std::chrono::milliseconds> look_again;
   std::vector<nlohmann::json> create;
   std::vector<std::string> jobs;  ///< names that belong to the present spec
 };
+/// Reads the base; once it is known, reads it and the dataset again during each rollout, and as often as
+/// spec.evaluation.recheck says.
 Inspection inspect(const Observed& observed, const Settings& settings, api::Time now);
+
+/// The base that was read before, unless the spec names another source now.
+std::optional<api::ModelFacts> known_base(const api::QuantizedModel& model);
+
+/// The files of a revision that another environment made, before anything serves them.
+Inspection verify(const Observed& observed, const Settings& settings, const api::Artifact& artifact,
+                  api::Time now);
+/// What was read of them before; nullopt for another artifact.
+std::optional<api::ModelFacts> known_artifact(const api::QuantizedModel& model,
+                                              const api::Artifact& artifact);
 
 struct Trial {
   bool quantized = false;  ///< every candidate was made or failed, and those that are needed are there
@@ -36,6 +50,8 @@ struct Trial {
   std::optional<StageProblem> problem;
   std::vector<nlohmann::json> create;
   std::vector<std::string> jobs;
+  api::EvaluationStatus evaluation;  ///< what the figures hold for
+  std::string dataset_digest;        ///< that a Job measured on, in this pass
 };
 /// Quantizes all candidates at once; measures one after another, FP16 first, so that latencies are
 /// comparable.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "operator/rollout/freshness.h"
 #include "operator/rollout/names.h"
 #include "operator/rollout/summary.h"
 
@@ -94,6 +95,8 @@ Standing working(const Observed& observed, const char* phase, const std::string&
 }
 
 Standing stand(const api::QuantizedModelStatus& status, const Observed& observed, const Findings& found) {
+  const std::string stale = stale_message(status.evaluation);
+  const std::string why = stale.empty() ? "" : stale + "; ";
   const std::string weight = status.rollout ? std::to_string(status.rollout->weight) + "%" : "";
   if (observed.model.spec.suspend) {
     return {"Suspended", "Suspended", "spec.suspend is set: what serves keeps serving", Progress::kDone};
@@ -107,9 +110,10 @@ Standing stand(const api::QuantizedModelStatus& status, const Observed& observed
   if (found.problem) return {"Failed", found.problem->reason, found.problem->message, Progress::kStalled};
   if (!found.base) return working(observed, "Inspecting", "reads the model's files");
   if (found.trial && !found.trial->quantized)
-    return working(observed, "Quantizing", trial_progress(*found.trial));
+    return working(observed, "Quantizing", why + trial_progress(*found.trial));
   if (found.trial && !found.trial->evaluated)
-    return working(observed, "Evaluating", trial_progress(*found.trial));
+    return working(observed, "Evaluating", why + trial_progress(*found.trial));
+  if (found.unverified) return working(observed, "Inspecting", found.waits_for);
   switch (found.position) {
     case Position::kServingFp16:
       if (!found.waits_for.empty())
@@ -192,9 +196,10 @@ void set_stage_conditions(Conditions& conditions, const Findings& found, const O
     conditions.set(type::kEvaluated, "Unknown", "NoDataset", "spec.evaluation.dataset is not given");
   } else {
     conditions.set(type::kEvaluated, trial.evaluated,
-                   trial.evaluated ? "Evaluated"
-                   : found.problem ? found.problem->reason
-                                   : "Evaluating",
+                   trial.evaluated                  ? "Evaluated"
+                   : found.problem                  ? found.problem->reason
+                   : trial.evaluation.stale.empty() ? "Evaluating"
+                                                    : "Stale",
                    trial.evaluated ? "" : standing.message);
   }
 }
@@ -262,6 +267,11 @@ std::vector<Event> events(const api::QuantizedModelStatus& before, const api::Qu
     const bool refused = after.command->result == "Refused";
     out.push_back({refused, "Command", refused ? "CommandRefused" : "CommandDone",
                    after.command->verb + (refused ? ": " + after.command->message : "")});
+  }
+  if (const std::string stale = stale_message(after.evaluation);
+      !stale.empty() && stale != stale_message(before.evaluation)) {
+    out.push_back({true, "Evaluate", "EvaluationStale",
+                   stale + ": nothing is promoted until it is measured again, which begins now"});
   }
   const std::int64_t weight_before = before.rollout ? before.rollout->weight : 0;
   const std::int64_t weight_after = after.rollout ? after.rollout->weight : 0;

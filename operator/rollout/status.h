@@ -17,6 +17,8 @@ struct Findings {
   std::vector<compat::Finding> rules;
   std::optional<StageProblem> problem;
   std::optional<api::ModelFacts> base;
+  std::string unchecked;       ///< what a promotion waits for
+  bool unverified = false;     ///< fromRevision: nothing of it may be served yet
   std::optional<Trial> trial;  ///< absent with fromRevision
   Target target;
   Position position = Position::kUndecided;

@@ -161,6 +161,7 @@ class Machine {
 
   std::string promote(const std::string& digest) {
     if (!is_candidate(digest)) return "that revision is not under rollout";
+    if (!in_.stale.empty()) return in_.stale + ": it is measured again first";
     if (!in_.candidate_ready) return "its engine is not ready";
     make_stable(rollout().digest);
     return "";
@@ -168,6 +169,7 @@ class Machine {
 
   std::string approve(const std::string& digest) {
     if (!is_candidate(digest) || rollout().weight == 0) return "that revision is at no step";
+    if (!in_.stale.empty()) return in_.stale + ": it is measured again first";
     if (paused()) return "the rollout is paused: resume it first";
     if (!in_.spec.steps[step()].approval) return "this step needs no approval";
     if (std::string gate = closed_gate(); !gate.empty()) return gate;
@@ -178,8 +180,9 @@ class Machine {
   void pursue_target() {
     if (!in_.target.decided) {
       out_.position = Position::kUndecided;
-      out_.message =
-          rollout().digest.empty() ? "" : "the spec changed: the canary stays at its weight meanwhile";
+      out_.message = rollout().digest.empty() ? ""
+                                              : (in_.stale.empty() ? "the spec changed" : in_.stale) +
+                                                    ": the canary stays at its weight meanwhile";
       return;
     }
     const std::string& target = in_.target.digest;
@@ -267,7 +270,8 @@ class Machine {
     if (verdict->state != "Watching") return "the gateway tripped";
     if (api::is_false(in_.status.conditions, api::condition::kCanaryHealthy))
       return "the canary is not healthy";
-    if (verdict->step_answers >= in_.spec.min_answers) return "";
+    if (verdict->step_answers >= in_.spec.min_answers)
+      return step() + 1 >= in_.spec.steps.size() ? in_.unchecked : "";
     return (verdict->step_answers == 0 ? "waits for traffic: " : "waits for more traffic: ") +
            std::to_string(in_.spec.min_answers) +
            " judged answers are needed at this step (or: kubectl stepdown promote)";

@@ -30,6 +30,8 @@ struct StepInput {
   bool fp16_ready = false;        ///< FP16 can carry the full load
   bool candidate_ready = false;   ///< the target's own pods, of the present generation, are available
   bool candidate_failed = false;  ///< they did not become so within their deadline
+  std::string unchecked;          ///< why nothing may be promoted yet: the files are read again first
+  std::string stale;              ///< what makes the evaluation stale; empty while it holds
   std::optional<Command> command;
   bool failures_gone =
       true;  ///< what failed before is removed before a retry is acknowledged: it would count again

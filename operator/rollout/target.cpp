@@ -1,7 +1,9 @@
 #include <algorithm>
 
+#include "operator/rollout/children/common.h"
 #include "operator/rollout/children/records.h"
 #include "operator/rollout/choose.h"
+#include "operator/rollout/freshness.h"
 #include "operator/rollout/names.h"
 #include "operator/rollout/pass.h"
 
@@ -15,17 +17,19 @@ const api::QuantRevision* promoted_revision(const Pass& pass) {
   return name.empty() ? nullptr : pass.observed.revision(name);
 }
 
-void judge(Pass& pass, const std::optional<api::ModelFacts>& base) {
-  compat::Inventory inventory{
-      .model = base, .profile = pass.observed.profile, .from_revision = {}, .nodes = pass.observed.nodes};
-  if (const auto* revision = promoted_revision(pass)) inventory.from_revision = *revision;
+void judge(Pass& pass, const std::optional<api::ModelFacts>& base,
+           const std::optional<api::ModelFacts>& artifact = std::nullopt) {
+  compat::Inventory inventory{.model = base,
+                              .profile = pass.observed.profile,
+                              .from_revision = {},
+                              .nodes = pass.observed.nodes,
+                              .artifact = artifact,
+                              .bundled_version = image_version(pass.settings.engine_image)};
+  if (const auto* revision = promoted_revision(pass)) {
+    inventory.from_revision = *revision;
+    if (!artifact) inventory.artifact = known_artifact(pass.model(), revision->spec.artifact);
+  }
   pass.found.rules = compat::judge(pass.model().spec, inventory);
-}
-
-/// The base that was read before, unless the spec names another source now.
-std::optional<api::ModelFacts> known_base(const api::QuantizedModel& model) {
-  const auto& facts = model.status.model;
-  return facts && facts->inspect_job == names::inspect_job(model) ? facts : std::nullopt;
 }
 
 void keep_jobs(Pass& pass, const std::vector<std::string>& names) {
@@ -38,20 +42,47 @@ void inspect_base(Pass& pass) {
   move_to(pass.plan.create, inspection.create);
   pass.found.problem = inspection.problem;
   pass.found.base = inspection.model;
+  pass.found.unchecked = inspection.unchecked;
+  if (inspection.look_again) pass.look_again(*inspection.look_again);
   // Facts that are new may show faults that the spec alone does not.
   if (inspection.model && inspection.model != pass.model().status.model) judge(pass, inspection.model);
 }
 
+/// Nothing of the revision is served before its files were read here and found to be what its record says.
 void promote_revision(Pass& pass, const std::string& name) {
   pass.plan.status.baseline.reset();
   pass.plan.status.candidates.clear();
+  pass.plan.status.evaluation.reset();
+  pass.found.unverified = true;
   const api::QuantRevision* revision = promoted_revision(pass);
   if (revision == nullptr) {
     pass.found.problem =
         StageProblem{"RevisionNotFound", "there is no QuantRevision " + name + " in this namespace"};
     return;
   }
+  Inspection artifact = verify(pass.observed, pass.settings, revision->spec.artifact, pass.now);
+  keep_jobs(pass, artifact.jobs);
+  move_to(pass.plan.create, artifact.create);
+  if (artifact.problem) pass.found.problem = artifact.problem;
+  if (!artifact.model) {
+    pass.found.waits_for = artifact.unchecked;
+    return;
+  }
+  pass.plan.status.artifact = artifact.model;
+  judge(pass, pass.found.base, artifact.model);
+  if (!pass.follows_spec()) return;
+  pass.found.unverified = false;
   pass.found.target = {true, revision->spec.artifact.digest, name};
+}
+
+/// A record never changes: what was measured anew under other conditions gets a record of its own.
+std::string record_name(const Observed& observed, const std::string& digest, const std::string& identity) {
+  const std::string plain = names::revision(observed.model.metadata.name, digest);
+  const api::QuantRevision* before = observed.revision(plain);
+  const std::string then =
+      before != nullptr && before->spec.evaluation ? before->spec.evaluation->identity : "";
+  constexpr std::size_t kPrefix = std::string_view("sha256:").size();
+  return then.empty() || then == identity ? plain : plain + "-" + identity.substr(kPrefix, 8);
 }
 
 void choose_candidate(Pass& pass) {
@@ -60,6 +91,11 @@ void choose_candidate(Pass& pass) {
   pass.found.trial = try_candidates(pass.observed, pass.settings, base, pass.now);
   Trial& trial = *pass.found.trial;
   keep_jobs(pass, trial.jobs);
+  if (!model.spec.evaluation.dataset.empty()) pass.plan.status.evaluation = trial.evaluation;
+  if (!trial.dataset_digest.empty()) {
+    pass.plan.status.model->dataset = model.spec.evaluation.dataset;
+    pass.plan.status.model->dataset_digest = trial.dataset_digest;
+  }
   move_to(pass.plan.create, trial.create);
   pass.found.problem = trial.problem;
   if (trial.quantized && trial.evaluated) {
@@ -70,7 +106,13 @@ void choose_candidate(Pass& pass) {
       row.state = model.status.is_blocked(row.digest) ? api::candidate_state::kBlocked
                                                       : api::candidate_state::kChosen;
       const auto specs = api::candidates_of(model.spec.quantization);
-      const json revision = children::revision(model, base, specs[*trial.best], row);
+      const std::string of = identity(trial.evaluation.inputs);
+      const json revision =
+          children::revision(model, base, specs[*trial.best], row,
+                             {.name = record_name(pass.observed, row.digest, of),
+                              .identity = of,
+                              .inputs = trial.evaluation.inputs,
+                              .engine_version = engine_version(pass.observed, pass.settings)});
       pass.made.push_back(api::parse_quant_revision(revision, api::UnknownFields::kRefuse));
       pass.found.target = {true, row.digest, pass.made.back().metadata.name};
       pass.plan.create.push_back(revision);
@@ -95,9 +137,17 @@ void find_target(Pass& pass) {
   if (spec.serving.engine != "stepdown" && !pass.observed.profile) {
     pass.found.problem =
         StageProblem{"EngineProfileNotFound", "there is no EngineProfile " + spec.serving.engine};
+  } else if (children::nodes(spec.serving) > 1 && !pass.settings.leader_worker_sets) {
+    pass.found.problem = StageProblem{
+        "LeaderWorkerSetsOff",
+        "spec.serving.hardware.nodes: a replica of several nodes is a LeaderWorkerSet; install it "
+        "(lws.sigs.k8s.io) and start the operator with --leader-worker-sets (chart: "
+        "leaderWorkerSets.enabled)"};
+    pass.found.unverified = true;
   } else if (!spec.quantization.from_revision.empty()) {
     promote_revision(pass, spec.quantization.from_revision);
   } else {
+    pass.plan.status.artifact.reset();
     choose_candidate(pass);
   }
 }

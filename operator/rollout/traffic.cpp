@@ -1,8 +1,10 @@
 #include <algorithm>
 
+#include "operator/rollout/children/common.h"
 #include "operator/rollout/children/gateway.h"
 #include "operator/rollout/command.h"
 #include "operator/rollout/engines.h"
+#include "operator/rollout/freshness.h"
 #include "operator/rollout/names.h"
 #include "operator/rollout/pass.h"
 
@@ -23,6 +25,8 @@ StepInput step_input(const Pass& pass, const std::string& base, bool from_spec) 
           .base = base,
           .base_before = model.status.model ? model.status.model->digest : "",
           .target = from_spec ? pass.found.target : Target{},
+          .unchecked = pass.found.unchecked,
+          .stale = stale_message(pass.plan.status.evaluation),
           .command = pending_command(model),
           .failures_gone = failures(pass.observed).empty(),
           .now = pass.now};
@@ -49,7 +53,7 @@ void set_routes(api::RolloutStatus& rollout, const Engines& engines, const std::
 void take(Pass& pass, StepOutcome& outcome, const Engines& engines, const std::string& base) {
   api::QuantizedModelStatus& status = pass.plan.status;
   pass.found.position = outcome.position;
-  pass.found.waits_for = outcome.message;
+  if (!pass.found.unverified) pass.found.waits_for = outcome.message;
   set_routes(outcome.rollout, engines, base);
   if (outcome.rollback) {
     outcome.rollback->revision = revision_name(pass, outcome.rollback->digest, base);
@@ -74,7 +78,7 @@ void want_engines(Pass& pass, const Engines& engines, const std::string& base) {
   const std::string target = pass.found.target.decided ? pass.found.target.digest : "";
   const auto want = [&](const std::string& digest, std::int64_t replicas) {
     const std::string name = engines.name(digest);
-    pass.wanted.insert({"Deployment", name});
+    pass.wanted.insert({children::workload_kind(pass.model().spec.serving), name});
     pass.wanted.insert({"Service", name});
     auto objects = engines.objects(digest, replicas);
     move_to(pass.plan.apply, objects);
@@ -112,7 +116,8 @@ void describe_serving(Pass& pass, const Engines& engines, const std::string& bas
 void move_traffic(Pass& pass) {
   const auto base = serving_base(pass);
   const bool from_spec = pass.found.base.has_value() && pass.follows_spec();
-  if (!base || (!from_spec && !pass.model().status.rollout)) {
+  const bool may_serve = from_spec && !pass.found.unverified;
+  if (!base || (!may_serve && !pass.model().status.rollout)) {
     StepOutcome outcome = advance(step_input(pass, "", false));
     if (outcome.command) pass.plan.status.command = outcome.command;
     pass.plan.status.paused = outcome.paused;

@@ -88,10 +88,13 @@ class Embedded(Kubectl):
     def __enter__(self):
         with open(self.dir / "up.log", "w") as log:
             self.process = subprocess.Popen(
-                [BIN / "kubectl-stepdown", "local", "up", "--dir", self.dir], stdout=log, stderr=log, start_new_session=True
+                [BIN / "kubectl-stepdown", "local", "up", "--dir", self.dir, *self.up_arguments()], stdout=log, stderr=log, start_new_session=True
             )
         wait_for("local up answers", self.answers, 30)
         return self
+
+    def up_arguments(self):
+        return []
 
     def answers(self):
         if self.process.poll() is not None:

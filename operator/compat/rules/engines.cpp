@@ -168,10 +168,11 @@ void beyond_one_node(const Subject& subject, Report& report) {
   if (hardware == nullptr || subject.nodes.empty()) return;
   std::int64_t most = 0;
   for (const Node& node : subject.nodes) most = std::max(most, allocatable(node, hardware->accelerator));
-  if (hardware->count <= most) return;
-  report.add("spec.serving.hardware.count", "a replica asks for " + std::to_string(hardware->count) + " x " +
-                                                hardware->accelerator + ", the largest matching node has " +
-                                                std::to_string(most));
+  const std::int64_t each = hardware->count / std::max<std::int64_t>(1, hardware->nodes);
+  if (each <= most) return;
+  report.add("spec.serving.hardware.count",
+             "a replica asks for " + std::to_string(each) + " x " + hardware->accelerator +
+                 " on a node, the largest matching one has " + std::to_string(most));
 }
 
 void control_and_candidate(const Subject& subject, Report& report) {
@@ -191,11 +192,27 @@ void control_and_candidate(const Subject& subject, Report& report) {
 
 void heads_do_not_split(const Subject& subject, Report& report) {
   const api::HardwareSpec* hardware = accelerated(subject);
-  if (hardware == nullptr || hardware->count < 2 || !subject.inventory.model) return;
+  if (hardware == nullptr || !subject.inventory.model) return;
+  const std::int64_t each = hardware->count / std::max<std::int64_t>(1, hardware->nodes);
   const std::int64_t heads = subject.inventory.model->memory.kv_heads;
-  if (heads <= 0 || heads % hardware->count == 0 || hardware->count % heads == 0) return;
+  if (each < 2 || heads <= 0 || heads % each == 0 || each % heads == 0) return;
   report.add("spec.serving.hardware.count", std::to_string(heads) + " key-value heads do not spread over " +
-                                                std::to_string(hardware->count) + " accelerators");
+                                                std::to_string(each) + " accelerators");
+}
+
+void group_of_nodes(const Subject& subject, Report& report) {
+  const auto& hardware = subject.spec.serving.hardware;
+  if (!hardware || hardware->nodes <= 1) return;
+  const auto profile = effective_profile(subject.spec.serving.engine, subject.inventory.profile);
+  if (profile && profile->spec.group_args.empty()) {
+    report.add("spec.serving.hardware.nodes",
+               "engine " + subject.spec.serving.engine + " serves a replica from one node alone");
+  } else if (hardware->accelerator.empty() || hardware->count % hardware->nodes != 0) {
+    report.add("spec.serving.hardware.count",
+               std::to_string(hardware->count) + " accelerators do not spread evenly over " +
+                   std::to_string(hardware->nodes) + " nodes",
+               "give a multiple of the nodes, such as " + std::to_string(hardware->nodes * 8));
+  }
 }
 
 constexpr Rule kRules[] = {
@@ -253,8 +270,8 @@ constexpr Rule kRules[] = {
      "A Deployment's pod lives on one node. Models beyond it need a group of pods (LeaderWorkerSet) and "
      "pipeline parallelism.",
      "serving: {engine: vllm, hardware: {accelerator: nvidia.com/gpu, count: 16}}",
-     "ask for at most what one node has; beyond that run vLLM under LeaderWorkerSet and name it as an "
-     "external engine",
+     "ask for at most what one node has, or spread the replica: engine vllm and "
+     "spec.serving.hardware.nodes",
      beyond_one_node},
     {"SD049", Severity::kError, "An architecture that the engine does not run",
      "An engine implements each architecture by hand.",
@@ -264,6 +281,11 @@ constexpr Rule kRules[] = {
      "Tensor parallelism gives each accelerator whole heads.",
      "serving: {engine: vllm, hardware: {accelerator: nvidia.com/gpu, count: 3}}",
      "use a number of accelerators that divides the heads: 2, 4 or 8", heads_do_not_split},
+    {"SD064", Severity::kError, "A replica that cannot span nodes",
+     "Across nodes a model is split by pipeline, which takes an engine that can (vLLM under LeaderWorkerSet) "
+     "and as many accelerators on each node.",
+     "serving: {engine: llama.cpp, hardware: {accelerator: nvidia.com/gpu, count: 16, nodes: 2}}",
+     "use engine vllm, or a profile with groupArgs", group_of_nodes},
     {"SD052", Severity::kError, "A format that the engine does not load for this architecture",
      "Quantized layers of some architectures have no kernels or no loader.",
      "quantization: {candidates: [{method: nvfp4}]}\nserving: {engine: tensorrt-llm}  # a Gemma 3 base",

@@ -36,7 +36,8 @@ void fits(const Subject& subject, Report& report) {
   if (fit == 0) {
     report.add("spec.serving.hardware.memory",
                "FP16 needs " + readable_bytes(fp16.at(1)) + " for one sequence (predicted), " +
-                   hardware->memory + " are given",
+                   hardware->memory +
+                   " are given: " + largest_that_fits(subject.spec, *model, model->size, "fp16", profile),
                cheapest_mend(subject.spec, *model, model->size, "fp16", profile));
   } else if (fit < asked) {
     report.add("spec.serving.concurrency",
@@ -52,7 +53,8 @@ void fits(const Subject& subject, Report& report) {
     report.add(path,
                name + " needs " + readable_bytes(quantized.at(asked)) + " for " + std::to_string(asked) +
                    " sequences of " + std::to_string(context_length(subject.spec.serving, *model)) +
-                   " tokens (predicted), " + hardware->memory + " are given",
+                   " tokens (predicted), " + hardware->memory + " are given: " +
+                   largest_that_fits(subject.spec, *model, bytes, subject.spec.kv_cache.type, profile),
                cheapest_mend(subject.spec, *model, bytes, subject.spec.kv_cache.type, profile),
                Severity::kWarning);
   };

@@ -44,7 +44,8 @@ void stale(const Subject& subject, Report& report) {
   check("spec.kvCache.type", "KV cache", measured.kv_type, spec.kv_cache.type);
   check("spec.serving.engine", "engine", measured.engine, spec.serving.engine);
   if (measured.engine == spec.serving.engine) {
-    const std::string version(subject.engine.version());
+    const std::string version =
+        subject.bundled_engine() ? subject.inventory.bundled_version : std::string(subject.engine.version());
     if (!version.empty()) check("spec.serving.engine", "engine version", measured.engine_version, version);
   }
   if (measured.hardware && *measured.hardware != hardware_class(spec.serving)) {
@@ -55,7 +56,17 @@ void stale(const Subject& subject, Report& report) {
                                                         name(*measured.hardware) + ", this serves on " +
                                                         name(hardware_class(spec.serving)));
   }
-  if (!spec.evaluation.dataset.empty())
+  const auto other_class = [&](const std::string& each) {
+    return is_leaf(each) && each != measured.hardware_class;
+  };
+  if (is_leaf(measured.hardware_class) && std::ranges::any_of(subject.hardware, other_class)) {
+    report.add("spec.serving.hardware.nodeSelector",
+               "the revision was evaluated on " + measured.hardware_class + ", pods may land on " +
+                   *std::ranges::find_if(subject.hardware, other_class));
+  }
+  const std::string prompts = subject.inventory.model ? subject.inventory.model->dataset_digest : "";
+  if (!prompts.empty()) check("spec.evaluation.dataset", "prompts", measured.dataset_digest, prompts);
+  if (!spec.evaluation.dataset.empty() && measured.dataset_digest.empty())
     check("spec.evaluation.dataset", "dataset", measured.dataset, spec.evaluation.dataset);
   const std::int64_t asked = subject.inventory.model ? context_length(spec.serving, *subject.inventory.model)
                                                      : spec.serving.context_length.value_or(0);
@@ -64,6 +75,15 @@ void stale(const Subject& subject, Report& report) {
                                                  std::to_string(*measured.context_length) +
                                                  " tokens, this serves " + std::to_string(asked));
   }
+}
+
+void other_artifact(const Subject& subject, Report& report) {
+  const auto* made = record(subject);
+  if (made == nullptr || !subject.inventory.artifact) return;
+  const std::string& found = subject.inventory.artifact->digest;
+  if (found == made->artifact.digest) return;
+  report.add(kPath, "its record says artifact " + made->artifact.digest + ", and " + made->artifact.uri +
+                        " holds " + found + " here");
 }
 
 void unevaluated(const Subject& subject, Report& report) {
@@ -122,6 +142,11 @@ constexpr Rule kRules[] = {
      "A revision with merged adapters is another model than its base.",
      "model: {source: \"pvc://models/llama\", adapters: [...]}\nquantization: {fromRevision: llama-3f9a}",
      "name the adapters of the record, or none", adapters_differ},
+    {"SD063", Severity::kError, "Another artifact than the record's",
+     "A record's scores are of one artifact. A copy that was cut short, or a path that holds something else "
+     "here, is another model.",
+     "quantization: {fromRevision: llama-3f9a}  # whose artifact.uri holds other bytes here",
+     "copy the artifact anew, or name where it lies in the record's spec.artifact.uri", other_artifact},
 };
 
 }  // namespace

@@ -19,6 +19,7 @@ struct NodeContext {
   int pod_network = 97;               ///< pods get 127.<this>.x.y
 
   std::filesystem::path binaries() const { return program.parent_path(); }
+  std::filesystem::path images() const { return dir / "images"; }
   std::filesystem::path pods() const { return dir / "pods"; }
   std::filesystem::path claim_folder(const kube::ObjectKey& claim) const {
     return dir / "volumes" / (claim.ns + "_" + claim.name);

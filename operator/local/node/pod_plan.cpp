@@ -167,12 +167,17 @@ std::string image_name(std::string_view image) {
 }
 
 std::optional<std::filesystem::path> image_program(std::string_view image,
-                                                   const std::filesystem::path& binaries) {
+                                                   const std::filesystem::path& binaries,
+                                                   const std::filesystem::path& images) {
   const std::string name = image_name(image);
   for (const auto& [known, program] : kImages) {
     if (name == known) return binaries / program;
   }
-  return std::nullopt;
+  if (name.empty() || name.find("..") != std::string::npos) return std::nullopt;
+  const std::filesystem::path added = images / std::filesystem::path(name).relative_path();
+  // What it links to: a pod may mount something over the folder of the link.
+  return std::filesystem::is_regular_file(added) ? std::optional(std::filesystem::canonical(added))
+                                                 : std::nullopt;
 }
 
 PodPlan plan_pod(const json& pod, const std::string& pod_ip, const Environment& node_environment) {

@@ -62,9 +62,10 @@ std::string expand_variables(std::string_view text,
 /// "docker.io/stepdown/engine:0.1@sha256:…" → "stepdown/engine".
 std::string image_name(std::string_view image);
 
-/// The program that stands for an image, beside the running one in `binaries`; nullopt when the image is
-/// unknown.
+/// The program that stands for an image: ours lie beside the running one in `binaries`, those that `local up
+/// --image` added in `images` under the image's name. nullopt when the image is unknown.
 std::optional<std::filesystem::path> image_program(std::string_view image,
-                                                   const std::filesystem::path& binaries);
+                                                   const std::filesystem::path& binaries,
+                                                   const std::filesystem::path& images);
 
 }  // namespace stepdown::local

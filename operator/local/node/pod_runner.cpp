@@ -243,11 +243,12 @@ void PodRunner::start_container(Tracked& tracked) {
     tracked.view.waiting_message = message;
     next_try_ = Steady::now() + kRetry;
   };
-  const auto program = image_program(plan.image, context_.binaries());
+  const auto program = image_program(plan.image, context_.binaries(), context_.images());
   if (!program) {
     return wait("ErrImagePull", "image \"" + plan.image +
                                     "\" is unknown to the local node: use stepdown/engine, "
-                                    "stepdown/gateway or stepdown/operator");
+                                    "stepdown/gateway or stepdown/operator, or say what program it "
+                                    "stands for: local up --image NAME=PROGRAM");
   }
   if (plan.command.empty() && !fs::exists(*program)) {
     return wait("ErrImagePull",

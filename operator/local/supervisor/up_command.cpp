@@ -20,6 +20,7 @@
 #include "operator/kube/resources.h"
 #include "operator/local/node/kubelet.h"
 #include "operator/local/node/memory_limit.h"
+#include "operator/local/node/pod_plan.h"
 #include "operator/local/state_folder.h"
 #include "operator/local/supervisor/crds.h"
 #include "operator/local/supervisor/instance.h"
@@ -41,6 +42,7 @@ constexpr std::chrono::seconds kProgress{5};
 struct UpOptions {
   fs::path dir = default_dir();
   fs::path operator_program;
+  std::vector<std::string> images;
   bool detach = false;
 };
 
@@ -209,8 +211,26 @@ int detach(const UpOptions& options) {
   return kDone;
 }
 
+/// The node agent finds them there, now and whenever this folder is brought up again.
+void add_images(const UpOptions& options) {
+  for (const std::string& given : options.images) {
+    const std::size_t equals = given.find('=');
+    const fs::path program = equals == std::string::npos ? "" : fs::path(given.substr(equals + 1));
+    const std::string name = image_name(given.substr(0, equals));
+    if (name.empty() || name.find("..") != std::string::npos || !fs::is_regular_file(program)) {
+      throw InputError("no image and program of it", "--image " + given,
+                       "such as ghcr.io/ggml-org/llama.cpp=/usr/bin/llama-server");
+    }
+    const fs::path link = options.dir / "images" / fs::path(name).relative_path();
+    fs::create_directories(link.parent_path());
+    fs::remove(link);
+    fs::create_symlink(fs::canonical(program), link);
+  }
+}
+
 int up(UpOptions options) {
   options.dir = open_state_folder(options.dir);
+  add_images(options);
   fs::create_directories(options.dir / "logs");
   if (options.operator_program.empty())
     options.operator_program = own_program().parent_path() / "stepdown-operator";
@@ -271,6 +291,10 @@ Command up_command() {
             app.add_option("--operator", options->operator_program,
                            "The operator's program (default: stepdown-operator beside this one)")
                 ->type_name("FILE");
+            app.add_option("--image", options->images,
+                           "Program that pods with an image run, such as "
+                           "ghcr.io/ggml-org/llama.cpp=/usr/bin/llama-server; remembered")
+                ->type_name("NAME=PROGRAM");
             app.add_flag("--detach,-d", options->detach, "Return once it is up, and leave it running");
             return [options] { return up(*options); };
           }};

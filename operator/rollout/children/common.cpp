@@ -1,5 +1,7 @@
 #include "operator/rollout/children/common.h"
 
+#include <algorithm>
+
 #include "engine/base/hash.h"
 
 namespace stepdown::rollout::children {
@@ -95,7 +97,8 @@ json resources(const api::ServingSpec& serving, std::int64_t memory) {
   json out = json::object();
   if (memory > 0) out["requests"]["memory"] = std::to_string((memory + (1 << 20) - 1) >> 20) + "Mi";
   if (serving.hardware && !serving.hardware->accelerator.empty()) {
-    out["limits"][serving.hardware->accelerator] = std::to_string(serving.hardware->count);
+    out["limits"][serving.hardware->accelerator] =
+        std::to_string(std::max<std::int64_t>(1, serving.hardware->count / nodes(serving)));
   }
   if (serving.resources) {
     for (const auto& [name, quantity] : serving.resources->requests) out["requests"][name] = quantity.text;
@@ -107,6 +110,14 @@ json resources(const api::ServingSpec& serving, std::int64_t memory) {
     out["requests"]["memory"] = serving.resources->limits.at("memory").text;
   }
   return out;
+}
+
+std::int64_t nodes(const api::ServingSpec& serving) {
+  return serving.hardware ? std::max<std::int64_t>(1, serving.hardware->nodes) : 1;
+}
+
+const char* workload_kind(const api::ServingSpec& serving) {
+  return nodes(serving) > 1 ? "LeaderWorkerSet" : "Deployment";
 }
 
 std::int64_t threads(const api::ServingSpec& serving) {

@@ -44,8 +44,14 @@ struct Mounts {
 nlohmann::json pod_security();
 nlohmann::json container_security();
 
-/// spec.serving.resources, with `memory` bytes requested where the spec asks for none, and the accelerators.
+/// spec.serving.resources, with `memory` bytes requested where the spec asks for none, and a pod's share of
+/// the accelerators.
 nlohmann::json resources(const api::ServingSpec& serving, std::int64_t memory);
+/// Nodes that a replica spans; beyond one it is a LeaderWorkerSet.
+std::int64_t nodes(const api::ServingSpec& serving);
+/// "Deployment" or "LeaderWorkerSet".
+const char* workload_kind(const api::ServingSpec& serving);
+
 /// Threads that the CPU limit (or request) stands for; 0: the engine's own choice.
 std::int64_t threads(const api::ServingSpec& serving);
 /// Sets spec.serving.hardware.nodeSelector.

@@ -69,8 +69,10 @@ std::string accelerator(const api::ServingSpec& serving) {
   return serving.hardware ? serving.hardware->accelerator : "";
 }
 
+/// Of one pod.
 std::int64_t accelerators(const api::ServingSpec& serving) {
-  return accelerator(serving).empty() ? 1 : serving.hardware->count;
+  return accelerator(serving).empty() ? 1
+                                      : std::max<std::int64_t>(1, serving.hardware->count / nodes(serving));
 }
 
 std::string profile_image(const api::EngineProfileSpec& profile, const api::ServingSpec& serving) {
@@ -88,6 +90,7 @@ json profile_args(const api::QuantizedModel& model, const std::optional<api::Eng
   };
   const api::ServingSpec& serving = model.spec.serving;
   if (accelerators(serving) > 1) append(profile->spec.parallel_args);
+  if (nodes(serving) > 1) append(profile->spec.group_args);
   const std::string hardware = compat::hardware_of(
       serving.hardware ? serving.hardware->node_selector : std::map<std::string, std::string>{},
       accelerator(serving));
@@ -137,6 +140,44 @@ json container(const api::QuantizedModel& model, const Settings& settings,
   return out;
 }
 
+json deployment(const api::QuantizedModel& model, const Engine& engine, const json& selector,
+                const json& pod_labels, json pod_spec) {
+  json out = object("apps/v1", "Deployment", model, engine.name, "engine");
+  out["spec"] = {
+      {"replicas", engine.replicas},
+      {"revisionHistoryLimit", 2},
+      {"progressDeadlineSeconds", start_seconds(engine.bytes) + kDrainSeconds},
+      {"strategy", {{"type", "RollingUpdate"}, {"rollingUpdate", {{"maxUnavailable", 0}, {"maxSurge", 1}}}}},
+      {"selector", {{"matchLabels", selector}}},
+      {"template", {{"metadata", {{"labels", pod_labels}}}, {"spec", std::move(pod_spec)}}}};
+  return out;
+}
+
+/// A replica of several pods, one a node (lws.sigs.k8s.io). The leader alone serves HTTP and carries the
+/// labels that the Service selects. Each group has a headless Service of its own: the set's name is our
+/// Service's.
+json leader_worker_set(const api::QuantizedModel& model, const Engine& engine, const json& pod_labels,
+                       json pod_spec, const std::vector<std::string>& worker_args) {
+  json worker_spec = pod_spec;
+  json& worker = worker_spec["containers"][0];
+  for (const char* field : {"ports", "startupProbe", "readinessProbe", "livenessProbe"}) worker.erase(field);
+  for (const std::string& each : worker_args) worker["args"].push_back(each);
+  json out = object("leaderworkerset.x-k8s.io/v1", "LeaderWorkerSet", model, engine.name, "engine");
+  out["spec"] = {
+      {"replicas", engine.replicas},
+      {"startupPolicy", "LeaderCreated"},
+      {"networkConfig", {{"subdomainPolicy", "UniquePerReplica"}}},
+      {"rolloutStrategy",
+       {{"type", "RollingUpdate"}, {"rollingUpdateConfiguration", {{"maxUnavailable", 0}, {"maxSurge", 1}}}}},
+      {"leaderWorkerTemplate",
+       {{"size", nodes(model.spec.serving)},
+        {"restartPolicy", "RecreateGroupOnPodRestart"},
+        {"leaderTemplate", {{"metadata", {{"labels", pod_labels}}}, {"spec", std::move(pod_spec)}}},
+        {"workerTemplate",
+         {{"metadata", {{"labels", labels(model, "engine-worker")}}}, {"spec", std::move(worker_spec)}}}}}};
+  return out;
+}
+
 }  // namespace
 
 std::string engine_kv_type(const std::string& kv_type) {
@@ -178,7 +219,7 @@ std::vector<json> engine(const api::QuantizedModel& model, const Settings& setti
 
   json pod = container(model, settings, server, base, engine, given);
   pod["volumeMounts"] = mounts.mounts;
-  pod["resources"] = resources(model.spec.serving, footprint.at(given.sequences));
+  pod["resources"] = resources(model.spec.serving, footprint.at(given.sequences) / nodes(model.spec.serving));
   json pod_spec = {{"automountServiceAccountToken", false},
                    {"securityContext", pod_security()},
                    {"terminationGracePeriodSeconds", kDrainSeconds},
@@ -186,15 +227,11 @@ std::vector<json> engine(const api::QuantizedModel& model, const Settings& setti
                    {"containers", {std::move(pod)}}};
   place(pod_spec, model.spec.serving);
 
-  json deployment = object("apps/v1", "Deployment", model, engine.name, "engine");
-  deployment["metadata"]["labels"][kRevisionLabel] = names::digest12(engine.digest);
-  deployment["spec"] = {
-      {"replicas", engine.replicas},
-      {"revisionHistoryLimit", 2},
-      {"progressDeadlineSeconds", start_seconds(engine.bytes) + kDrainSeconds},
-      {"strategy", {{"type", "RollingUpdate"}, {"rollingUpdate", {{"maxUnavailable", 0}, {"maxSurge", 1}}}}},
-      {"selector", {{"matchLabels", selector}}},
-      {"template", {{"metadata", {{"labels", pod_labels}}}, {"spec", std::move(pod_spec)}}}};
+  json workload =
+      nodes(model.spec.serving) > 1 && server
+          ? leader_worker_set(model, engine, pod_labels, std::move(pod_spec), server->spec.worker_args)
+          : deployment(model, engine, selector, pod_labels, std::move(pod_spec));
+  workload["metadata"]["labels"][kRevisionLabel] = names::digest12(engine.digest);
 
   json service = object("v1", "Service", model, engine.name, "engine");
   service["metadata"]["labels"][kRevisionLabel] = names::digest12(engine.digest);
@@ -202,7 +239,7 @@ std::vector<json> engine(const api::QuantizedModel& model, const Settings& setti
       {"clusterIP", "None"},
       {"selector", selector},
       {"ports", {{{"name", "http"}, {"port", kPort}, {"targetPort", "http"}, {"protocol", "TCP"}}}}};
-  return {stamped(std::move(deployment)), stamped(std::move(service))};
+  return {stamped(std::move(workload)), stamped(std::move(service))};
 }
 
 }  // namespace stepdown::rollout::children

@@ -20,7 +20,7 @@ struct Engine {
   std::int64_t replicas = 1;
 };
 
-/// Deployment and headless Service. `base` sizes probes and memory.
+/// Deployment (or LeaderWorkerSet) and headless Service. `base` sizes probes and memory.
 std::vector<nlohmann::json> engine(const api::QuantizedModel& model, const Settings& settings,
                                    const std::optional<api::EngineProfile>& profile,
                                    const api::ModelFacts& base, const Engine& engine);

@@ -52,6 +52,26 @@ json inspect_job(const api::QuantizedModel& model, const Settings& settings, con
              json::object());
 }
 
+json recheck_job(const api::QuantizedModel& model, const Settings& settings, const std::string& name) {
+  Mounts mounts;
+  mounts.add_source("base", model.spec.model.source, "/models/base");
+  json args = {"inspect", "--model", "/models/base", "--json"};
+  if (!model.spec.evaluation.dataset.empty()) {
+    mounts.add_source("evaluation", model.spec.evaluation.dataset, "/data/evaluation");
+    args.push_back("--dataset");
+    args.push_back("/data/evaluation");
+  }
+  return job(model, settings, name, "inspect", std::move(args), mounts, json::object());
+}
+
+json verify_job(const api::QuantizedModel& model, const Settings& settings, const std::string& name,
+                const std::string& uri) {
+  Mounts mounts;
+  mounts.add_source("artifact", uri, "/models/artifact");
+  return job(model, settings, name, "inspect",
+             {"inspect", "--model", "/models/artifact", "--json", "--digest-only"}, mounts, json::object());
+}
+
 json quantize_job(const api::QuantizedModel& model, const Settings& settings, const std::string& name,
                   const api::ModelFacts& base, const api::CandidateSpec& candidate) {
   Mounts mounts;

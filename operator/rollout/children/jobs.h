@@ -13,6 +13,14 @@ namespace stepdown::rollout::children {
 nlohmann::json inspect_job(const api::QuantizedModel& model, const Settings& settings,
                            const std::string& name);
 
+/// Reads the base once more, and the evaluation data.
+nlohmann::json recheck_job(const api::QuantizedModel& model, const Settings& settings,
+                           const std::string& name);
+
+/// Reads the files of an artifact that another environment made: their digest alone.
+nlohmann::json verify_job(const api::QuantizedModel& model, const Settings& settings, const std::string& name,
+                          const std::string& uri);
+
 nlohmann::json quantize_job(const api::QuantizedModel& model, const Settings& settings,
                             const std::string& name, const api::ModelFacts& base,
                             const api::CandidateSpec& candidate);

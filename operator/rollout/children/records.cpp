@@ -30,9 +30,8 @@ json claim(const api::QuantizedModel& model, const api::ModelFacts& base, std::s
 }
 
 json revision(const api::QuantizedModel& model, const api::ModelFacts& base,
-              const api::CandidateSpec& candidate, const api::CandidateStatus& result) {
-  json out = object(api::kApiVersion, "QuantRevision", model,
-                    names::revision(model.metadata.name, result.digest), "revision", Owned::kNo);
+              const api::CandidateSpec& candidate, const api::CandidateStatus& result, const Record& record) {
+  json out = object(api::kApiVersion, "QuantRevision", model, record.name, "revision", Owned::kNo);
   api::QuantRevisionSpec spec;
   spec.model = model.metadata.name;
   spec.base = {base.digest, model.spec.model.source, base.tokenizer_digest, base.template_digest};
@@ -46,12 +45,16 @@ json revision(const api::QuantizedModel& model, const api::ModelFacts& base,
   if (!result.metrics.empty()) {
     spec.evaluation = api::EvaluationRecord{
         .dataset = model.spec.evaluation.dataset,
+        .dataset_digest = record.inputs.dataset_digest,
+        .identity = record.identity,
         .tool_version = result.tool_version,
         .kv_type = model.spec.kv_cache.type,
         .context_length = compat::context_length(model.spec.serving, base),
         .report = result.report,
         .engine = model.spec.serving.engine,
-        .hardware = model.spec.serving.hardware ? model.spec.serving.hardware->accelerator : ""};
+        .engine_version = record.engine_version,
+        .hardware = model.spec.serving.hardware ? model.spec.serving.hardware->accelerator : "",
+        .hardware_class = record.inputs.hardware_class};
   }
   spec.scores = result.metrics;
   out["spec"] = api::print(spec);

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "engine/memory/engines.h"
 #include "operator/compat/hardware.h"
 #include "operator/compat/version.h"
 
@@ -16,6 +17,11 @@ TEST(Matrix, EveryRowHasItsSourceAndKnownHardware) {
       for (const std::string& each : row.hardware) EXPECT_TRUE(is_hardware(each)) << each;
     }
   }
+}
+
+TEST(Matrix, StatesTheOverheadThatTheBundledEngineWasMeasuredWith) {
+  EXPECT_EQ(api::parse_quantity(builtin_profile("stepdown")->spec.memory.overhead),
+            memory::engine_traits("stepdown").overhead);
 }
 
 TEST(Matrix, AProfileOfTheClusterGoesFirst) {

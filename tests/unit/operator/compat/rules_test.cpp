@@ -385,6 +385,21 @@ std::vector<RuleCase> fault_cases() {
              {"b", {{"nvidia.com/gpu.product", "NVIDIA-A100-SXM4-80GB"}}, {{"nvidia.com/gpu", "8"}}}};
        },
        {"SD048 warning spec.serving.hardware.count"}},
+      {"llama.cpp over two nodes",
+       [](auto& s, auto&) {
+         s.serving.engine = "llama.cpp";
+         s.serving.hardware = api::HardwareSpec{.accelerator = "nvidia.com/gpu", .count = 16, .nodes = 2};
+       },
+       {"SD064 error spec.serving.hardware.nodes"}},
+      {"a copy that differs from its record",
+       [](auto& s, auto& i) {
+         s.quantization.candidates.clear();
+         s.quantization.from_revision = "r";
+         i.from_revision = recorded();
+         i.from_revision->spec.artifact = {"pvc://artifacts/r", "sha256:artifact", {}};
+         i.artifact = api::ModelFacts{.digest = "sha256:copy"};
+       },
+       {"SD063 error spec.quantization.fromRevision"}},
       {"heads over three GPUs",
        [](auto& s, auto& i) {
          i.model->format = "safetensors";

@@ -133,6 +133,8 @@ class Cluster {
 
   Observed observe() const {
     Observed seen{.model = model};
+    seen.profile = profile;
+    seen.nodes = nodes;
     for (const auto& [name, job] : jobs) seen.jobs.push_back(job);
     for (const auto& [name, deployment] : deployments) seen.deployments.push_back(deployment);
     for (const auto& [key, object] : objects) {
@@ -171,6 +173,11 @@ class Cluster {
   Elsewhere elsewhere;
   std::set<std::string> disk;            ///< artifacts on the claim, as 64 hex digits
   std::set<std::string> served_missing;  ///< Deployments that ran on an artifact which is not there
+  std::string tokenizer = "sha256:t", chat_template = "sha256:c", dataset = "sha256:d";  ///< as files are now
+  std::string artifact_here;  ///< digest of the promoted revision's files; empty: as its record says
+  std::optional<api::EngineProfile> profile;
+  std::optional<std::vector<compat::Node>> nodes;
+  int evaluations = 0;  ///< Jobs that ended
   bool gateway_follows = true;
   std::int64_t answers_a_step = 20;  ///< that the gateway has judged whenever one looks
   bool gone = false;
@@ -198,7 +205,10 @@ class Cluster {
       }
       summary = {{"removed", 1}};
     } else if (program == "inspect") {
-      summary = {{"digest", base},
+      summary = {{"digest", mounts(object, "/models/artifact") ? promoted_digest() : base},
+                 {"tokenizerDigest", tokenizer},
+                 {"templateDigest", chat_template},
+                 {"datasetDigest", mounts(object, "/data/evaluation") ? dataset : ""},
                  {"format", "gguf"},
                  {"size", 1000},
                  {"config", {{"contextLength", 4096}}},
@@ -214,12 +224,27 @@ class Cluster {
     } else {
       const std::string artifact = mounted_artifact(object);
       const std::string measured = artifact.empty() ? base : "sha256:" + artifact;
-      summary = {{"metrics",
-                  {{"jsonPass",
-                    {{"value", json_pass.at(measured)}, {"baseline", json_pass.at(base)}, {"n", 100}}}}}};
+      summary = {
+          {"metrics",
+           {{"jsonPass", {{"value", json_pass.at(measured)}, {"baseline", json_pass.at(base)}, {"n", 100}}}}},
+          {"setting", {{"dataset", dataset}}}};
+      ++evaluations;
     }
     job.summary = summary.dump();
     return job;
+  }
+  static bool mounts(const nlohmann::json& object, const char* path) {
+    const auto& container = object.at("spec").at("template").at("spec").at("containers").at(0);
+    return std::ranges::any_of(container.at("volumeMounts"),
+                               [&](const auto& mount) { return mount.at("mountPath") == path; });
+  }
+  /// Of the files of the revision that the spec promotes.
+  std::string promoted_digest() const {
+    if (!artifact_here.empty()) return artifact_here;
+    for (const api::QuantRevision& each : foreign) {
+      if (each.metadata.name == model.spec.quantization.from_revision) return each.spec.artifact.digest;
+    }
+    return "";
   }
   /// The artifact that a Job's or Deployment's container mounts as its model; empty: the base.
   static std::string mounted_artifact(const nlohmann::json& object) {

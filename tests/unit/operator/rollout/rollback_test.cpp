@@ -146,7 +146,7 @@ TEST(FromRevision, QuantizesNothing) {
   cluster.model.spec.quantization = {.candidates = {}, .calibration = {}, .from_revision = "r"};
   cluster.until("Promoted");
   EXPECT_EQ(cluster.model.status.rollout->stable, digest('9'));
-  EXPECT_EQ(cluster.jobs.size(), 1u) << "the inspect Job alone";
+  EXPECT_EQ(cluster.jobs.size(), 2u) << "what read the base, and what read the artifact";
 }
 
 TEST(FromRevision, OfAnotherBaseIsRefused) {
@@ -158,12 +158,17 @@ TEST(FromRevision, OfAnotherBaseIsRefused) {
   EXPECT_EQ(cluster.model.status.findings.at(0).id, "SD011");
 }
 
-TEST(FromRevision, ThatIsMissingStallsWhileFp16Serves) {
-  Cluster cluster;
-  cluster.model.spec.quantization = {.candidates = {}, .calibration = {}, .from_revision = "r"};
-  cluster.settle_all();
-  EXPECT_EQ(cluster.ready(), "False RevisionNotFound");
-  EXPECT_TRUE(api::is_true(cluster.model.status.conditions, "Available"));
+TEST(FromRevision, ThatIsMissingStartsNothingAndLeavesWhatServes) {
+  for (const bool serves : {false, true}) {
+    Cluster cluster;
+    if (serves) cluster.until("Promoted");
+    cluster.edit(
+        [](auto& spec) { spec.quantization = {.candidates = {}, .calibration = {}, .from_revision = "r"}; });
+    cluster.settle_all();
+    EXPECT_EQ(cluster.ready(), "False RevisionNotFound");
+    EXPECT_EQ(api::is_true(cluster.model.status.conditions, "Available"), serves);
+    EXPECT_EQ(cluster.has("Deployment", "m-fp16"), serves);
+  }
 }
 
 struct CommandCase {

@@ -1,5 +1,8 @@
 #include "operator/local/node/pod_plan.h"
 
+#include <filesystem>
+#include <fstream>
+
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
@@ -29,8 +32,15 @@ TEST(ImageName, DropsRegistryTagAndDigest) {
     EXPECT_EQ(image_name(image), "stepdown/engine") << image;
   }
   EXPECT_EQ(image_name("localhost:5000/x/y"), "localhost:5000/x/y");
-  EXPECT_EQ(image_program("stepdown/gateway:2", "/bin"), "/bin/stepdown-gateway");
-  EXPECT_EQ(image_program("busybox", "/bin"), std::nullopt);
+  const std::filesystem::path images = std::filesystem::path(testing::TempDir()) / "images";
+  std::filesystem::create_directories(images / "ghcr.io/ggml-org");
+  std::ofstream(images / "ghcr.io/ggml-org/llama.cpp") << "#!";
+  EXPECT_EQ(image_program("stepdown/gateway:2", "/bin", images), "/bin/stepdown-gateway");
+  EXPECT_EQ(image_program("ghcr.io/ggml-org/llama.cpp:server", "/bin", images),
+            std::filesystem::canonical(images / "ghcr.io/ggml-org/llama.cpp"));
+  EXPECT_EQ(image_program("ghcr.io/ggml-org", "/bin", images), std::nullopt) << "a folder";
+  EXPECT_EQ(image_program("../images/ghcr.io/ggml-org/llama.cpp", "/bin", images), std::nullopt);
+  EXPECT_EQ(image_program("busybox", "/bin", images), std::nullopt);
 }
 
 json pod(const json& container) {

@@ -1,0 +1,34 @@
+#include "engine/memory/engines.h"
+
+#include <algorithm>
+
+namespace stepdown::memory {
+namespace {
+
+constexpr std::int64_t kMebi = std::int64_t{1} << 20;
+
+struct Engine {
+  std::string_view name;
+  EngineTraits traits;
+};
+
+// tests/integration/memory measures the first, tests/interop/llamacpp_server the second.
+constexpr Engine kEngines[] = {
+    {"stepdown", {.overhead = 16 * kMebi}},
+    // ggml-cpu keeps a second, interleaved copy of 4-bit weights beside the mapped file.
+    {"llama.cpp", {.overhead = 36 * kMebi, .scale_block = 32, .frees_window = true, .repacks = true}},
+    {"ollama", {.overhead = 64 * kMebi, .scale_block = 32, .frees_window = true, .repacks = true}},
+    {"vllm", {.scaleless = true, .frees_window = true}},
+    {"sglang", {.scaleless = true}},
+    {"tgi", {.scaleless = true}},
+    {"tensorrt-llm", {.scaleless = true}},
+};
+
+}  // namespace
+
+EngineTraits engine_traits(std::string_view engine) {
+  const auto* found = std::ranges::find(kEngines, engine, &Engine::name);
+  return found == std::end(kEngines) ? EngineTraits{.scaleless = true} : found->traits;
+}
+
+}  // namespace stepdown::memory

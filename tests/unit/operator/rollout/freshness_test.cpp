@@ -1,0 +1,205 @@
+// When figures stop to hold, and what becomes of a rollout then.
+#include "operator/rollout/freshness.h"
+
+#include "tests/unit/operator/rollout/cluster.h"
+#include <gtest/gtest.h>
+
+namespace stepdown::rollout {
+namespace {
+
+using api::EvaluationInputs;
+using testing::Cluster;
+using testing::digest;
+
+EvaluationInputs measured() {
+  return {.base = "b",
+          .adapters = "none",
+          .tokenizer = "t",
+          .chat_template = "c",
+          .dataset = "file:///d",
+          .dataset_digest = "d",
+          .suites = "s",
+          .engine = "stepdown 1",
+          .kv_type = "fp16",
+          .context = "4096",
+          .hardware = "nvidia.com/gpu x 1",
+          .hardware_class = "ampere"};
+}
+
+struct PartCase {
+  const char* name;
+  std::string EvaluationInputs::*part;
+};
+constexpr PartCase kParts[] = {{"base hash", &EvaluationInputs::base},
+                               {"adapters", &EvaluationInputs::adapters},
+                               {"tokenizer", &EvaluationInputs::tokenizer},
+                               {"chat template", &EvaluationInputs::chat_template},
+                               {"dataset", &EvaluationInputs::dataset_digest},
+                               {"suites", &EvaluationInputs::suites},
+                               {"engine version", &EvaluationInputs::engine},
+                               {"KV type", &EvaluationInputs::kv_type},
+                               {"context", &EvaluationInputs::context},
+                               {"hardware", &EvaluationInputs::hardware},
+                               {"hardware class", &EvaluationInputs::hardware_class}};
+
+TEST(Freshness, EachPartThatChangesIsNamedAndAsksForAnotherRound) {
+  for (const PartCase& test : kParts) {
+    EvaluationInputs now = measured();
+    now.*test.part = "other";
+    EXPECT_EQ(changed_parts(measured(), now), std::vector<std::string>{test.name});
+    EXPECT_NE(identity(measured()), identity(now)) << test.name;
+    const api::EvaluationStatus next = evaluation_now(api::EvaluationStatus{measured(), 3, {}}, now);
+    EXPECT_EQ(next.round, 4) << test.name;
+    EXPECT_EQ(stale_message(next), std::string("evaluation stale: ") + test.name + " changed");
+    EXPECT_EQ(evaluation_now(next, now), next) << test.name << ": told once, until it is measured";
+  }
+}
+
+TEST(Freshness, WhatIsNotKnownNowDidNotChange) {
+  for (const PartCase& test : kParts) {
+    EvaluationInputs now = measured();
+    (now.*test.part).clear();
+    const api::EvaluationStatus before{measured(), 1, {}};
+    EXPECT_EQ(evaluation_now(before, now), before) << test.name << ": a pool may be scaled to nothing";
+  }
+  EXPECT_EQ(evaluation_now(std::nullopt, measured()).round, 0);
+}
+
+TEST(Freshness, ADatasetIsItsDigestWhereverItLies) {
+  EvaluationInputs now = measured();
+  now.dataset = "pvc://data/d";
+  EXPECT_TRUE(changed_parts(measured(), now).empty());
+  EXPECT_EQ(identity(measured()), identity(now));
+  now.dataset_digest.clear();
+  EXPECT_EQ(changed_parts(measured(), now), std::vector<std::string>{"dataset"}) << "not read yet";
+}
+
+TEST(Freshness, VersionsAreReadFromImages) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"stepdown/engine:0.2.0", "0.2.0"},
+      {"localhost:5000/stepdown/engine:1@sha256:ab", "1"},
+      {"localhost:5000/stepdown/engine@sha256:ab", "sha256:ab"},
+      {"localhost:5000/stepdown/engine", "localhost:5000/stepdown/engine"}};
+  for (const auto& [image, version] : cases) EXPECT_EQ(image_version(image), version);
+}
+
+/// What a user or the world changes in mid-canary, and what it is called.
+struct ChangeCase {
+  const char* part;
+  void (*change)(Cluster&);
+};
+const ChangeCase kChanges[] = {
+    {"engine version", [](Cluster& c) { c.settings.engine_image = "engine:2"; }},
+    {"KV type", [](Cluster& c) { c.edit([](auto& spec) { spec.kv_cache.type = "int8"; }); }},
+    {"context", [](Cluster& c) { c.edit([](auto& spec) { spec.serving.context_length = 2048; }); }},
+    {"suites",
+     [](Cluster& c) {
+       c.edit([](auto& spec) { spec.evaluation.suites = {{R"({"type":"jsonSchema","schema":{}})"}}; });
+     }},
+    {"dataset",
+     [](Cluster& c) { c.edit([](auto& spec) { spec.evaluation.dataset = "file:///data/other.jsonl"; }); }},
+    {"hardware", [](Cluster& c) {
+       c.edit([](auto& spec) { spec.serving.hardware = api::HardwareSpec{.accelerator = "nvidia.com/gpu"}; });
+     }}};
+
+TEST(Freshness, AChangeInMidCanaryHoldsThePromotionUntilAllIsMeasuredAgain) {
+  for (const ChangeCase& test : kChanges) {
+    Cluster cluster;
+    cluster.until("Canary");
+    const int before = cluster.evaluations;
+    test.change(cluster);
+    cluster.reconcile();
+    const api::QuantizedModelStatus& status = cluster.model.status;
+    const std::string wanted = std::string("evaluation stale: ") + test.part + " changed";
+    EXPECT_NE(status.summary.message.find(wanted), std::string::npos) << status.summary.message;
+    const api::Condition* evaluated = api::find_condition(status.conditions, "Evaluated");
+    EXPECT_EQ(evaluated->status + " " + evaluated->reason, "False Stale") << test.part;
+    ASSERT_FALSE(cluster.last.events.empty()) << test.part;
+    EXPECT_TRUE(std::ranges::any_of(cluster.last.events, [&](const Event& event) {
+      return event.reason == "EvaluationStale" && event.note.starts_with(wanted);
+    })) << test.part;
+    cluster.command("promote", "", "1");
+    cluster.reconcile();
+    EXPECT_EQ(status.command->result, "Refused") << test.part;
+    EXPECT_EQ(status.rollout->stable, cluster.base) << test.part;
+    cluster.until("Promoted");
+    EXPECT_EQ(status.phase, "Promoted") << test.part;
+    EXPECT_EQ(cluster.evaluations, before + 3) << test.part << ": FP16 and both candidates";
+    EXPECT_TRUE(status.evaluation->stale.empty()) << test.part;
+    EXPECT_TRUE(cluster.has("QuantRevision", status.stable_revision)) << test.part;
+    EXPECT_EQ(cluster.objects.at({"QuantRevision", status.stable_revision})["spec"]["evaluation"]["identity"],
+              identity(status.evaluation->inputs))
+        << test.part;
+  }
+}
+
+TEST(Freshness, FilesThatChangedBehindTheirNamesAreFoundBeforeThePromotion) {
+  const std::pair<const char*, void (*)(Cluster&)> cases[] = {
+      {"dataset", [](Cluster& c) { c.dataset = "sha256:d2"; }},
+      {"tokenizer", [](Cluster& c) { c.tokenizer = "sha256:t2"; }},
+      {"chat template", [](Cluster& c) { c.chat_template = "sha256:c2"; }}};
+  for (const auto& [part, change] : cases) {
+    Cluster cluster;
+    cluster.until("Starting");
+    const int before = cluster.evaluations;
+    change(cluster);
+    bool told = false;
+    for (int i = 0; i < 200 && cluster.model.status.phase != "Promoted"; ++i) {
+      cluster.reconcile();
+      cluster.world();
+      cluster.now += std::chrono::seconds(1);
+      for (const Event& event : cluster.last.events) told = told || event.reason == "EvaluationStale";
+    }
+    EXPECT_TRUE(told) << part;
+    EXPECT_EQ(cluster.model.status.phase, "Promoted") << part;
+    EXPECT_EQ(cluster.evaluations, before + 3) << part;
+  }
+}
+
+TEST(Freshness, ABaseThatChangedIsAnotherModel) {
+  Cluster cluster;
+  cluster.until("Starting");
+  cluster.base = digest('e');
+  cluster.json_pass[cluster.base] = 0.99;
+  for (int i = 0; i < 300 && cluster.model.status.phase != "Promoted"; ++i) {
+    cluster.reconcile();
+    cluster.world();
+    cluster.now += std::chrono::seconds(1);
+  }
+  EXPECT_EQ(cluster.model.status.model->digest, digest('e'));
+  EXPECT_EQ(cluster.model.status.rollout->stable, digest('4'));
+}
+
+TEST(Freshness, ARecheckFindsWhatChangedAfterThePromotion) {
+  Cluster cluster;
+  cluster.model.spec.evaluation.recheck = "1h";
+  cluster.until("Promoted");
+  cluster.settle_all();
+  const int before = cluster.evaluations;
+  cluster.wait(std::chrono::hours(2));
+  EXPECT_EQ(cluster.evaluations, before) << "nothing changed";
+  EXPECT_EQ(cluster.model.status.phase, "Promoted");
+  cluster.dataset = "sha256:d2";
+  cluster.wait(std::chrono::hours(2));
+  EXPECT_EQ(cluster.evaluations, before + 3);
+  EXPECT_EQ(cluster.model.status.evaluation->inputs.dataset_digest, "sha256:d2");
+  EXPECT_EQ(cluster.model.status.rollout->stable, digest('4')) << "it still passes, and went on serving";
+}
+
+TEST(Freshness, APromotionWaitsUntilTheFilesAreReadAgain) {
+  Cluster cluster;
+  cluster.until("Starting");
+  cluster.job_failure["inspect"] = "cannot read";
+  for (int i = 0; i < 100; ++i) {
+    cluster.reconcile();
+    cluster.world();
+    cluster.now += std::chrono::seconds(1);
+  }
+  EXPECT_EQ(cluster.model.status.phase, "Canary");
+  EXPECT_EQ(cluster.weight(), 100) << "the last step";
+  EXPECT_NE(cluster.model.status.summary.message.find("no promotion before"), std::string::npos)
+      << cluster.model.status.summary.message;
+}
+
+}  // namespace
+}  // namespace stepdown::rollout
