@@ -21,6 +21,7 @@
 #include "engine/base/version.h"
 #include "engine/eval/divergence.h"
 #include "engine/eval/evaluation.h"
+#include "engine/eval/metric_kinds.h"
 #include "engine/runtime/engine.h"
 
 namespace stepdown::eval {
@@ -153,14 +154,30 @@ Report measure_url(const Options& options, const std::vector<Sample>& samples,
 }
 
 void print_table(const Report& report) {
-  std::printf("%-20s %14s %14s %12s %10s\n", "metric", "measured", "baseline", "delta", "n");
-  const auto cell = [](const std::optional<double>& value) {
-    return value ? nlohmann::json(std::round(*value * 1e4) / 1e4).dump() : std::string("-");
-  };
+  std::printf("%-20s %14s %14s %14s %8s\n", "metric", "measured", "FP16", "difference", "n");
   for (const auto& [name, metric] : report.metrics) {
-    std::printf("%-20s %14s %14s %12s %10lld\n", name.c_str(), cell(metric.value).c_str(),
-                cell(metric.baseline).c_str(), cell(metric.delta).c_str(), static_cast<long long>(metric.n));
+    const Unit unit = metric_kind(name).unit;
+    const auto cell = [&](const std::optional<double>& value, bool difference) {
+      return value ? shown(*value, unit, difference) : std::string("-");
+    };
+    std::printf("%-20s %14s %14s %14s %8lld\n", name.c_str(), cell(metric.value, false).c_str(),
+                cell(metric.baseline, false).c_str(), cell(metric.delta, true).c_str(),
+                static_cast<long long>(metric.n));
   }
+}
+
+Prompts prompts_of(const std::vector<Sample>& samples) {
+  Prompts prompts;
+  for (const Sample& sample : samples) {
+    std::string& text = prompts[sample.id];
+    for (const auto& message : sample.messages) {
+      const auto content = message.find("content");
+      if (content == message.end()) continue;
+      text += message.value("role", "") + ": " +
+              (content->is_string() ? content->get<std::string>() : content->dump()) + "\n";
+    }
+  }
+  return prompts;
 }
 
 int run(const Options& options) {
@@ -194,7 +211,8 @@ int run(const Options& options) {
       fs::create_directories(fs::path(path).parent_path());
   }
   if (!options.report.empty()) write_file_atomically(options.report, to_json(report).dump(1) + "\n");
-  if (!options.html.empty()) write_file_atomically(options.html, to_html(report, baseline));
+  if (!options.html.empty())
+    write_file_atomically(options.html, to_html(report, baseline, prompts_of(samples)));
   write_termination_log(options.termination_log, summary(report));
   print_table(report);
   return kDone;

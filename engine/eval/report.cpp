@@ -1,18 +1,14 @@
 #include "engine/eval/report.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "engine/base/atomic_file.h"
 #include "engine/base/error.h"
+#include "engine/eval/metric_kinds.h"
 
 namespace stepdown::eval {
 namespace {
-
-// Metrics where less is more; all others are rates.
-constexpr std::array<std::string_view, 7> kLowerIsBetter = {
-    "perplexity", "longContext", "kld", "kldP99", "latencyP50Ms", "latencyP99Ms", "peakMemoryBytes"};
 
 /// JSON has no infinity: an infinite perplexity is written as null and read as one.
 nlohmann::json number(double value) {
@@ -22,7 +18,7 @@ nlohmann::json number(double value) {
 nlohmann::json metric_json(std::string_view name, const Metric& metric) {
   nlohmann::json json = {{"value", number(metric.value)},
                          {"n", metric.n},
-                         {"better", higher_is_better(name) ? "higher" : "lower"}};
+                         {"better", metric_kind(name).higher_is_better ? "higher" : "lower"}};
   if (metric.baseline) json["baseline"] = number(*metric.baseline);
   if (metric.delta) json["delta"] = number(*metric.delta);
   if (metric.interval) json["interval"] = {metric.interval->low, metric.interval->high};
@@ -40,10 +36,6 @@ double read_number(const nlohmann::json& json) {
 }
 
 }  // namespace
-
-bool higher_is_better(std::string_view metric) {
-  return std::ranges::find(kLowerIsBetter, metric) == kLowerIsBetter.end();
-}
 
 nlohmann::json summary(const Report& report) {
   return {{"kind", "evaluation"},        {"model", report.model},

@@ -47,10 +47,6 @@ struct Report {
   double seconds = 0;
 };
 
-/// Whether a larger value of the metric is the better one (pass rates) or a smaller one (perplexity,
-/// latency).
-bool higher_is_better(std::string_view metric);
-
 nlohmann::json to_json(const Report& report);
 /// Without the per-prompt part: small enough for a pod's termination message.
 nlohmann::json summary(const Report& report);
@@ -61,7 +57,10 @@ Report read_report(const std::filesystem::path& path);
 /// Fills baseline, delta and interval of every metric that both reports have, pairing prompts by id.
 void compare(Report& report, const Report& baseline);
 
-/// A page that needs nothing but itself: the table of metrics, latency curves, prompts that got worse.
-std::string to_html(const Report& report, const std::optional<Report>& baseline);
+/// What was asked, by the id of the sample.
+using Prompts = std::map<std::string, std::string, std::less<>>;
+
+/// A page that needs nothing but itself: the table of metrics, latency curves, answers beside FP16's.
+std::string to_html(const Report& report, const std::optional<Report>& baseline, const Prompts& prompts = {});
 
 }  // namespace stepdown::eval

@@ -78,8 +78,13 @@ TEST(Report, SurvivesTheDiskAndPairsById) {
   EXPECT_DOUBLE_EQ(*metric.delta, -0.5);
   EXPECT_LE(metric.interval->low, -0.5);
   EXPECT_FALSE(after.metrics.at("latencyP50Ms").interval) << "latencies are not means over prompts";
-  const std::string page = to_html(after, baseline);
+  after.samples[1].text = R"({"n": 23})";
+  const std::string page = to_html(after, baseline, {{"s1", "user: <what>?"}});
   EXPECT_NE(page.find("Prompts that got worse: 1 of 2"), std::string::npos);
+  EXPECT_NE(page.find("user: &lt;what&gt;?"), std::string::npos) << "escaped";
+  EXPECT_NE(page.find("<mark>23</mark>"), std::string::npos) << "what differs is marked";
+  EXPECT_NE(page.find("the same answer"), std::string::npos) << "others are shown for a spot check";
+  EXPECT_NE(page.find("-50.00 pp"), std::string::npos);
   EXPECT_LT(summary(after).dump().size(), 4096u);
 }
 
