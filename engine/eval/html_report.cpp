@@ -108,7 +108,7 @@ std::string to_html(const Report& report, const std::optional<Report>& baseline,
   std::ostringstream out;
   out << R"(<!doctype html><html lang="en"><meta charset="utf-8"><title>Stepdown evaluation</title><style>
 body{font:15px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;color:#1f2328}
-table{border-collapse:collapse}td,th{padding:.25rem .8rem;border-bottom:1px solid #d0d7de;text-align:right}
+table{border-collapse:collapse}td,th{padding:.25rem .8rem;border-bottom:1px solid #d0d7de;text-align:right;white-space:nowrap}
 td:first-child,th:first-child{text-align:left}td small{display:block;color:#57606a}
 .good td:nth-child(4){color:#1a7f37}.bad td:nth-child(4){color:#cf222e}
 td svg{fill:#57606a}.good svg{fill:#1a7f37}.bad svg{fill:#cf222e}.range{stroke:#8c959f;stroke-width:2}

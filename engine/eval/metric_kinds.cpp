@@ -62,7 +62,7 @@ std::string shown(double value, Unit unit, bool difference) {
     case Unit::kPlain:
       break;
   }
-  return printed(difference ? "%+.4g" : "%.4g", value);
+  return printed(difference ? "%+.4g" : "%.6g", value);
 }
 
 }  // namespace stepdown::eval
