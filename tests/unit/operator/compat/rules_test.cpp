@@ -388,7 +388,7 @@ std::vector<RuleCase> fault_cases() {
       {"llama.cpp over two nodes",
        [](auto& s, auto&) {
          s.serving.engine = "llama.cpp";
-         s.serving.hardware = api::HardwareSpec{.accelerator = "nvidia.com/gpu", .count = 16, .nodes = 2};
+         s.serving.hardware = api::HardwareSpec{.accelerator = "nvidia.com/gpu", .count = 8, .nodes = 2};
        },
        {"SD064 error spec.serving.hardware.nodes"}},
       {"a copy that differs from its record",
