@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 STEPDOWN = pathlib.Path(os.environ["STEPDOWN_BIN"]) / "kubectl-stepdown"
@@ -49,6 +50,32 @@ def check(folder, arguments):
     run("kubectl", "delete", "quantizedmodel", name)
 
 
+INVENTORY = """apiVersion: v1
+kind: Node
+metadata: {name: a, labels: {nvidia.com/gpu.product: NVIDIA-L4}}
+status: {allocatable: {nvidia.com/gpu: "4"}}
+---
+apiVersion: stepdown.dev/v1alpha1
+kind: EngineProfile
+metadata: {name: vllm}
+spec:
+  support:
+  - {formats: [awq], verdict: refused, note: not in our build, source: "https://wiki.example.com/vllm"}
+"""
+
+
+def by_the_clusters_own_inventory(folder):
+    """What is recommended for a cluster is valid in that cluster, and its own opinion about an engine counts."""
+    inventory, manifest = folder / "inventory.yaml", folder / "quantizedmodel.yaml"
+    inventory.write_text(INVENTORY)
+    model = ROOT / "examples/headers/llama-3.1-8b-instruct"
+    manifest.write_text(run(STEPDOWN, "recommend", "--model", model, "--hardware", "l4", "--task", "json", "--inventory", inventory))
+    assert "not in our build" in manifest.read_text() and "method: awq" not in manifest.read_text(), manifest.read_text()
+    print(run(STEPDOWN, "validate", manifest, "--inventory", inventory))
+    text = run(STEPDOWN, "recommend", "--model", model, "--hardware", "phone-npu", "--output", "text")
+    assert "vendor's SDK" in text and "no serving engine loads a quantized checkpoint there" in text, text
+
+
 def main():
     commands = {readme.parent: command_of(readme.parent) for readme in sorted(ROOT.glob("examples/*/README.md"))}
     commands = {folder: arguments for folder, arguments in commands.items() if arguments}
@@ -58,6 +85,9 @@ def main():
             (folder / "quantizedmodel.yaml").write_text(run(STEPDOWN, *arguments, cwd=folder))
         else:
             check(folder, arguments)
+    if "--update" not in sys.argv:
+        with tempfile.TemporaryDirectory() as folder:
+            by_the_clusters_own_inventory(pathlib.Path(folder))
 
 
 main()
