@@ -80,7 +80,7 @@ std::int64_t memory_of(const Options& options) {
 
 std::string schema_of(const Options& options) {
   if (options.schema.empty()) return "";
-  const std::string text = read_file(options.schema);
+  std::string text = read_file(options.schema);
   if (nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false).is_object()) return text;
   throw InputError("is no JSON Schema", options.schema, "give a file with one JSON object");
 }

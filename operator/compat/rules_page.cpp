@@ -35,10 +35,11 @@ std::string rules_page() {
   std::string details;
   for (const Rule* rule : rule_table()) {
     const std::string id(rule->id), title(rule->title);
-    page += "| " + link(id) + " | " + std::string(severity_name(rule->severity)) + " | " + title + " |\n";
-    details += "\n## <a id=\"" + id + "\"></a>" + id + ": " + title + "\n\n" + std::string(rule->why) +
-               "\n\n```yaml\n" + std::string(rule->example) + "\n```\n\nMend: " + std::string(rule->mend) +
-               ".\n";
+    page.append("| ").append(link(id)).append(" | ").append(severity_name(rule->severity));
+    page.append(" | ").append(title).append(" |\n");
+    details.append("\n## <a id=\"").append(id).append("\"></a>").append(id).append(": ").append(title);
+    details.append("\n\n").append(rule->why).append("\n\n```yaml\n").append(rule->example);
+    details.append("\n```\n\nMend: ").append(rule->mend).append(".\n");
   }
   return page + section("Pitfalls", pitfalls()) + section("Before production", checklist()) + details;
 }
