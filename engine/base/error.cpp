@@ -7,7 +7,7 @@ std::string one_line(const std::string& what, const std::string& where, const st
   std::string line = where.empty() ? what : where + ": " + what;
   if (!mend.empty()) line += "; " + mend;
   for (char& c : line) {
-    if (c == '\n' || c == '\r') c = ' ';
+    if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') c = ' ';  // what files say may hold any byte
   }
   return line;
 }

@@ -366,6 +366,10 @@ void HttpService::State::install() {
     answer(out, ApiError(out.status, out.status == 404 ? "not_found" : "invalid_request",
                          request.path.empty() ? what : request.path.substr(0, 200) + ": " + what));
   });
+  http.set_refusal([this](const FramingError& error) {
+    metrics.answered("other", error.status);
+    return dump(ApiError(error.status, "invalid_request", "malformed request: " + error.what).body());
+  });
   http.set_post_routing_handler([this](const httplib::Request& request, httplib::Response& out) {
     out.set_header("x-stepdown-revision", options.revision);
     const std::string id = request.get_header_value("x-request-id");

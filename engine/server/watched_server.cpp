@@ -1,102 +1,76 @@
 #include "engine/server/watched_server.h"
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
 #include <chrono>
+#include <utility>
 
-#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "engine/base/error.h"
+#include "engine/server/wire.h"
 
 namespace stepdown::server {
 namespace {
 
-bool poll_for(int socket, short events, int milliseconds) {
-  pollfd entry{socket, events, 0};
-  int ready = 0;
-  do {
-    ready = ::poll(&entry, 1, milliseconds);
-  } while (ready < 0 && errno == EINTR);
-  return ready > 0 && (entry.revents & (events | POLLHUP)) != 0;
-}
-
-bool connected(int socket, bool tls) {
-  if (tls) {  // what may wait to be read can be the peer's farewell
-    pollfd entry{socket, POLLRDHUP, 0};
-    return ::poll(&entry, 1, 0) == 0;
-  }
-  char byte = 0;
-  const ssize_t got = ::recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-  return got > 0 || (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR));
-}
-
-/// A connection as cpp-httplib reads and writes it; reads are buffered, since it reads lines byte by byte.
-class Connection final : public httplib::Stream {
+/// One request that came whole, as cpp-httplib reads it, and the wire for the answer.
+class Exchange final : public httplib::Stream {
  public:
-  /// `tls` is null on plain connections.
-  Connection(int socket, SSL* tls, int read_timeout_ms, int write_timeout_ms)
-      : socket_(socket), tls_(tls), read_timeout_ms_(read_timeout_ms), write_timeout_ms_(write_timeout_ms) {}
+  Exchange(Wire& wire, std::string request) : wire_(wire), request_(std::move(request)) {}
 
-  bool is_readable() const override { return has_buffered() || poll_for(socket_, POLLIN, read_timeout_ms_); }
-  bool is_writable() const override {
-    return poll_for(socket_, POLLOUT, write_timeout_ms_) && connected(socket_, tls_ != nullptr);
-  }
-  bool has_buffered() const { return at_ < filled_ || (tls_ != nullptr && SSL_pending(tls_) > 0); }
-
+  bool is_readable() const override { return at_ < request_.size(); }
+  bool is_writable() const override { return wire_.is_writable(); }
   ssize_t read(char* out, std::size_t size) override {
-    if (at_ == filled_) {
-      if (!is_readable()) return -1;
-      const ssize_t got = receive();
-      if (got <= 0) return got;
-      at_ = 0;
-      filled_ = static_cast<std::size_t>(got);
-    }
-    const std::size_t count = std::min(size, filled_ - at_);
-    std::copy_n(buffer_.data() + at_, count, out);
+    const std::size_t count = std::min(size, request_.size() - at_);
+    std::copy_n(request_.data() + at_, count, out);
     at_ += count;
     return static_cast<ssize_t>(count);
   }
-
-  ssize_t write(const char* data, std::size_t size) override {
-    if (!is_writable()) return -1;
-    if (tls_ != nullptr)
-      return SSL_write(tls_, data, static_cast<int>(std::min<std::size_t>(size, INT32_MAX)));
-    ssize_t sent = 0;
-    do {
-      sent = ::send(socket_, data, size, MSG_NOSIGNAL);
-    } while (sent < 0 && errno == EINTR);
-    return sent;
-  }
-
+  ssize_t write(const char* data, std::size_t size) override { return wire_.write(data, size); }
   // Nothing here asks for addresses.
   void get_remote_ip_and_port(std::string& /*ip*/, int& /*port*/) const override {}
   void get_local_ip_and_port(std::string& /*ip*/, int& /*port*/) const override {}
-  socket_t socket() const override { return socket_; }
+  socket_t socket() const override { return wire_.socket(); }
 
  private:
-  ssize_t receive() {
-    if (tls_ != nullptr) return SSL_read(tls_, buffer_.data(), static_cast<int>(buffer_.size()));
-    ssize_t got = 0;
-    do {
-      got = ::recv(socket_, buffer_.data(), buffer_.size(), 0);
-    } while (got < 0 && errno == EINTR);
-    return got;
-  }
-
-  int socket_;
-  SSL* tls_;
-  int read_timeout_ms_;
-  int write_timeout_ms_;
-  std::array<char, 8192> buffer_{};
+  Wire& wire_;
+  std::string request_;
   std::size_t at_ = 0;
-  std::size_t filled_ = 0;
 };
 
-int milliseconds(time_t seconds, time_t micros) {
-  return static_cast<int>(seconds * 1000 + micros / 1000);
+const char* reason(int status) {
+  switch (status) {
+    case 408:
+      return "Request Timeout";
+    case 413:
+      return "Content Too Large";
+    case 414:
+      return "URI Too Long";
+    case 415:
+      return "Unsupported Media Type";
+    case 417:
+      return "Expectation Failed";
+    case 431:
+      return "Request Header Fields Too Large";
+    case 501:
+      return "Not Implemented";
+    case 505:
+      return "HTTP Version Not Supported";
+    default:
+      return "Bad Request";
+  }
+}
+
+// Lets the client read the answer: a close with unread bytes would reset the connection under it.
+void linger(Wire& wire) {
+  ::shutdown(wire.socket(), SHUT_WR);
+  const auto deadline = Wire::Clock::now() + std::chrono::seconds(2);
+  for (std::string_view bytes = wire.peek(deadline); !bytes.empty(); bytes = wire.peek(deadline))
+    wire.took(bytes.size());
+}
+
+std::chrono::milliseconds milliseconds(time_t seconds, time_t micros) {
+  return std::chrono::milliseconds(seconds * 1000 + micros / 1000);
 }
 
 }  // namespace
@@ -115,28 +89,53 @@ void WatchedServer::use_tls(const std::string& certificate, const std::string& k
   require(SSL_CTX_check_private_key(tls_.get()) == 1, "is not the certificate's key", key);
 }
 
+std::optional<std::string> WatchedServer::receive(Wire& wire) const {
+  RequestFramer framer({.body = payload_max_length_});
+  auto deadline = Wire::Clock::now() + limits_.head;
+  while (!framer.whole() && !framer.error()) {
+    const bool before_body = !framer.in_body();
+    const std::string_view bytes = wire.peek(deadline);
+    if (bytes.empty()) break;
+    wire.took(framer.feed(bytes));
+    if (before_body && framer.in_body()) deadline = Wire::Clock::now() + limits_.body;
+    if (framer.wants_continue()) wire.write_all("HTTP/1.1 100 Continue\r\n\r\n");
+  }
+  if (framer.whole()) return framer.take();
+  if (!wire.ended()) {
+    const FramingError error =
+        framer.error().value_or(FramingError{408, "the request did not come whole in time"});
+    const std::string body = refusal_ ? refusal_(error) : error.what + "\n";
+    wire.write_all("HTTP/1.1 " + std::to_string(error.status) + " " + reason(error.status) +
+                   "\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: " +
+                   std::to_string(body.size()) + "\r\n\r\n" + body);
+    linger(wire);
+  }
+  return std::nullopt;
+}
+
 bool WatchedServer::process_and_close_socket(socket_t socket) {
-  using Clock = std::chrono::steady_clock;
   const std::unique_ptr<SSL, decltype(&SSL_free)> tls(tls_ ? SSL_new(tls_.get()) : nullptr, SSL_free);
   const bool speaks =
       !tls_ || (tls && SSL_set_fd(tls.get(), static_cast<int>(socket)) == 1 && SSL_accept(tls.get()) == 1);
-  Connection connection(socket, tls.get(), milliseconds(read_timeout_sec_, read_timeout_usec_),
-                        milliseconds(write_timeout_sec_, write_timeout_usec_));
+  Wire wire(socket, tls.get(),
+            {milliseconds(read_timeout_sec_, read_timeout_usec_),
+             milliseconds(write_timeout_sec_, write_timeout_usec_)});
   const auto next_request =
       [&] {  // waits in short turns, so that stopping does not wait for idle connections
-        const auto deadline = Clock::now() + std::chrono::seconds(keep_alive_timeout_sec_);
-        while (!connection.has_buffered() && !poll_for(socket, POLLIN, 50)) {
-          if (svr_sock_ == INVALID_SOCKET || Clock::now() > deadline) return false;
+        const auto deadline = Wire::Clock::now() + std::chrono::seconds(keep_alive_timeout_sec_);
+        while (!wire.wait_for_bytes(std::chrono::milliseconds(50))) {
+          if (svr_sock_ == INVALID_SOCKET || Wire::Clock::now() > deadline) return false;
         }
         return true;
       };
   bool good = speaks;
   for (std::size_t left = keep_alive_max_count_; good && left > 0 && next_request(); --left) {
+    auto request = receive(wire);
+    if (!request) break;
+    Exchange exchange(wire, std::move(*request));
     bool closed = false;
-    good = process_request(connection, left == 1, closed, [socket, &tls](httplib::Request& request) {
-      request.progress = [socket, secret = tls != nullptr](std::uint64_t, std::uint64_t) {
-        return connected(socket, secret);
-      };
+    good = process_request(exchange, left == 1, closed, [&wire](httplib::Request& each) {
+      each.progress = [&wire](std::uint64_t, std::uint64_t) { return wire.connected(); };
     });
     if (closed) break;
   }

@@ -1,24 +1,46 @@
 #pragma once
 
+#include <chrono>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include <httplib.h>
 
+#include "engine/server/request_framer.h"
+
 namespace stepdown::server {
 
-/// cpp-httplib's server, made to tell handlers whether their client is still there: it fills each request's
-/// `progress`, which servers leave unused, with a function that is false once the client hung up. Speaks TLS
-/// when told to.
+class Wire;
+
+/// cpp-httplib's server, made to take only requests that are framed strictly and come whole in time
+/// (request_framer.h; a read alone has the library's own limit), and to tell handlers whether their client is
+/// still there: it fills each request's `progress`, which servers leave unused, with a function that is false
+/// once the client hung up. Speaks TLS when told to.
 class WatchedServer : public httplib::Server {
  public:
+  struct TimeLimits {
+    std::chrono::milliseconds head{10'000};
+    std::chrono::milliseconds body{60'000};
+  };
+  /// The JSON body of the answer to what is no request that is taken.
+  using Refusal = std::function<std::string(const FramingError&)>;
+
   /// Speaks TLS 1.2 or later from now on. PEM files; throws InputError when they cannot be used.
   void use_tls(const std::string& certificate, const std::string& key);
+  void set_refusal(Refusal refusal) { refusal_ = std::move(refusal); }
+  void set_time_limits(TimeLimits limits) { limits_ = limits; }
 
  private:
   bool process_and_close_socket(socket_t socket) override;
+  /// The next request, whole; or nothing, when the connection is to be closed.
+  std::optional<std::string> receive(Wire& wire) const;
 
   std::shared_ptr<SSL_CTX> tls_;  ///< null: plain
+  Refusal refusal_;
+  TimeLimits limits_;
 };
 
 /// False once the client hung up.

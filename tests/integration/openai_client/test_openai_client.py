@@ -269,6 +269,11 @@ class Api(unittest.TestCase):
             self.assertIn(b" 400 ", post(body).split(b"\r\n")[0], body[:10])
         for request in [b"\r\n\r\n", b"GARBAGE\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\0" * 100 + b"\r\n\r\n", b"POST /v1/completions HTTP/1.1\r\nContent-Length: -5\r\n\r\n"]:
             self.server.raw(request + (b"" if request.endswith(b"\r\n\r\n") else b"\r\n\r\n"))
+        for status, lines in [(400, b"Content-Length: -1"), (400, b"Content-Length: 2\r\nContent-Length: 3"), (413, b"Content-Length: 2147483648"),
+                              (400, b"Content-Length: 2\r\nTransfer-Encoding: chunked"), (400, b"no colon"), (431, b"A: " + b"a" * 100000),
+                              (400, b"Transfer-Encoding: chunked\r\n\r\n-5")]:
+            answer = self.server.raw(b"POST /v1/completions HTTP/1.1\r\n" + lines + b"\r\n\r\n{}")
+            self.assertTrue(answer.startswith(b"HTTP/1.1 %d " % status) and b"invalid_request" in answer, (lines[:40], answer))
         with self.assertRaises(openai.APIStatusError) as caught:
             self.chat(messages=[{"role": "user", "content": "x" * (9 << 20)}])
         self.assertEqual(caught.exception.status_code, 413)
