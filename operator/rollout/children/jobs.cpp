@@ -96,6 +96,18 @@ json quantize_job(const api::QuantizedModel& model, const Settings& settings, co
              resources(api::ServingSpec{}, base.memory.weights + kWorkingMemory));
 }
 
+namespace {
+
+/// Whether a pod may hold the base model beside the one that is measured: a user's own limit says how much.
+bool may_hold(const api::ServingSpec& serving, std::int64_t memory) {
+  if (!serving.resources) return true;
+  const auto limit = serving.resources->limits.find("memory");
+  return limit == serving.resources->limits.end() ||
+         api::parse_quantity(limit->second.text).value_or(0) >= memory;
+}
+
+}  // namespace
+
 json evaluate_job(const api::QuantizedModel& model, const Settings& settings, const std::string& name,
                   const api::ModelFacts& base, const Measured& measured) {
   Mounts mounts;
@@ -104,6 +116,14 @@ json evaluate_job(const api::QuantizedModel& model, const Settings& settings, co
     mounts.add_source("model", model.spec.model.source, "/models/base");
   } else {
     mounts.add_source("model", measured.uri, "/models/artifact");
+  }
+  const compat::Footprint footprint = compat::footprint(model.spec, base, measured.bytes, measured.kv_type);
+  std::int64_t memory = footprint.at(2) + kWorkingMemory;
+  // Artifacts are compared with the base token by token too, one after the other having been served.
+  const bool referred = !measured.uri.empty() && may_hold(model.spec.serving, memory + base.memory.weights);
+  if (referred) {
+    mounts.add_source("base", model.spec.model.source, "/models/base");
+    memory += base.memory.weights;
   }
   mounts.add_source("evaluation", model.spec.evaluation.dataset, "/data/evaluation");
   std::string suites;
@@ -125,6 +145,10 @@ json evaluate_job(const api::QuantizedModel& model, const Settings& settings, co
                report + ".json",
                "--html",
                report + ".html"};
+  if (referred) {
+    args.push_back("--reference");
+    args.push_back("/models/base");
+  }
   if (!measured.baseline.empty()) {
     args.push_back("--baseline");
     args.push_back("/artifacts/reports/" + measured.baseline + ".json");
@@ -133,9 +157,8 @@ json evaluate_job(const api::QuantizedModel& model, const Settings& settings, co
     args.push_back("--threads");
     args.push_back(std::to_string(count));
   }
-  const compat::Footprint footprint = compat::footprint(model.spec, base, measured.bytes, measured.kv_type);
   return job(model, settings, name, "evaluate", std::move(args), mounts,
-             resources(model.spec.serving, footprint.at(2) + kWorkingMemory));
+             resources(model.spec.serving, memory));
 }
 
 json collect_job(const api::QuantizedModel& model, const Settings& settings, const std::string& name,
