@@ -2,6 +2,7 @@
 
 #include <thread>
 
+#include "tests/unit/raw_http.h"
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
@@ -15,12 +16,15 @@ using namespace std::chrono_literals;
 class WatchedServerTest : public testing::Test {
  protected:
   void SetUp() override {
-    server_.new_task_queue = [] { return new httplib::ThreadPool(4); };  // NOLINT: cpp-httplib owns it
+    server_.new_task_queue = [] { return new httplib::ThreadPool(16); };  // NOLINT: cpp-httplib owns it
     server_.set_payload_max_length(1000);
     server_.set_time_limits({300ms, 600ms});
     server_.set_refusal([](const FramingError& error) { return "refused: " + error.what; });
     server_.Post("/echo", [](const httplib::Request& request, httplib::Response& out) {
       out.set_content("[" + request.body + "]", "text/plain");
+    });
+    server_.Get("/hello", [](const httplib::Request&, httplib::Response& out) {
+      out.set_content("hello", "text/plain");
     });
     port_ = server_.bind_to_any_port("127.0.0.1");
     ASSERT_GT(port_, 0);
@@ -87,6 +91,11 @@ TEST_F(WatchedServerTest, MalformedRequestsAreAnsweredAndClosed) {
     EXPECT_TRUE(answer.starts_with(each.answer)) << each.bytes.substr(0, 90) << " → " << answer;
     EXPECT_NE(answer.find("\r\n\r\nrefused: "), std::string::npos) << answer;
   }
+}
+
+TEST_F(WatchedServerTest, RefusesWhatIsNoHttp) {
+  EXPECT_EQ(raw_http::complaints({.port = port_, .get = "/hello", .post = "/echo", .patience = 1000ms}),
+            std::vector<std::string>{});
 }
 
 TEST_F(WatchedServerTest, SlowRequestsEndInTime) {
