@@ -20,6 +20,8 @@ const kube::ApplyOptions kApply{.field_manager = kFieldManager, .force = true};
 /// How often something is tried again that only a person can mend, and that no watch tells about.
 constexpr std::chrono::seconds kObstacleDelay{15};
 
+constexpr std::string_view kClaim = "PersistentVolumeClaim";
+
 std::string kind_of(const json& object) {
   return kube::text_at(object, "/kind");
 }
@@ -42,12 +44,29 @@ bool same_revision(const json& a, const json& b) {
   return !digest.empty() && digest == kube::text_at(b, "/spec/artifact/digest");
 }
 
-rollout::Obstacle refusal(const json& object, const kube::ApiError& error) {
-  return {"ChildRefused", "the API server refuses " + kind_of(object) + " " + kube::key_of(object).name +
-                              ": " + error.text()};
+std::string named(const json& object) {
+  return kind_of(object) + " " + kube::key_of(object).name;
 }
 
 }  // namespace
+
+void Reconciler::Refused::add(const json& object, const kube::ApiError& error) {
+  if (refused_for_good(error)) {
+    obstacles.push_back(
+        {"ChildRefused", "the API server refuses " + named(object) + ": " + error.text(), false});
+    return;
+  }
+  if (!passing) passing = error;
+  // The newer view is on its way, or the server is busy: nothing to tell.
+  if (error.conflict() || namespace_ends(error) || error.code == 429) return;
+  obstacles.push_back({rollout::kChildFailed,
+                       "the API server fails at " + named(object) + ", which is tried again: " + error.text(),
+                       true});
+}
+
+void Reconciler::Refused::name_taken(const WatchedKind& kind, const json& by) {
+  obstacles.push_back({"NameTaken", taken_message(kind.kind, by), false});
+}
 
 struct Reconciler::Subject {
   kube::ObjectKey key;
@@ -89,15 +108,16 @@ Reconciler::Outcome Reconciler::reconcile(const kube::ObjectKey& key) const {
   Outcome outcome{.writes = 0, .look_again = plan.look_again};
   const bool deleting = observed.model.metadata.deleting;
   if (!deleting) outcome.writes += write_finalizers(subject, plan);
-  outcome.writes += apply(subject, plan, observed.obstacles);
-  try {
-    outcome.writes += create(subject, plan, observed.obstacles);
-  } catch (const kube::ApiException& error) {
-    if (!deleting || !namespace_ends(error.error())) throw;
+  Refused refused;
+  outcome.writes += apply(subject, plan, refused);
+  outcome.writes += create(subject, plan, refused);
+  if (deleting && refused.passing && namespace_ends(*refused.passing)) {
     observed.namespace_ends = true;
+    refused.passing.reset();
     plan = rollout::make_plan(observed, settings_, now_());
   }
-  if (!observed.obstacles.empty()) {
+  if (!refused.obstacles.empty()) {
+    observed.obstacles = std::move(refused.obstacles);
     plan = rollout::make_plan(observed, settings_, now_());
     outcome.look_again =
         std::min<std::chrono::milliseconds>(outcome.look_again.value_or(kObstacleDelay), kObstacleDelay);
@@ -105,6 +125,7 @@ Reconciler::Outcome Reconciler::reconcile(const kube::ObjectKey& key) const {
   outcome.writes += write_status(subject, plan);
   outcome.writes += remove(subject, plan);
   if (deleting) outcome.writes += write_finalizers(subject, plan);
+  if (refused.passing) throw kube::ApiException(*refused.passing);
   return outcome;
 }
 
@@ -119,7 +140,7 @@ int Reconciler::write_finalizers(const Subject& subject, const rollout::Plan& pl
   return 1;
 }
 
-int Reconciler::apply(const Subject& subject, const rollout::Plan& plan, Obstacles& obstacles) const {
+int Reconciler::apply(const Subject& subject, const rollout::Plan& plan, Refused& refused) const {
   int writes = 0;
   for (const json& object : plan.apply) {
     const WatchedKind& kind = watched_kind(kind_of(object));
@@ -128,17 +149,16 @@ int Reconciler::apply(const Subject& subject, const rollout::Plan& plan, Obstacl
     if (found && !must_apply(object, *found)) continue;
     if (!found) found = live(kind, key);  // the cache holds labelled objects alone
     if (found && !subject.owns(kind.kind, *found)) {
-      obstacles.push_back({"NameTaken", taken_message(kind.kind, *found)});
+      refused.name_taken(kind, *found);
       continue;
     }
     // Without force where there was none: one that a user makes at this moment is a conflict.
     const auto applied =
         client_.apply(kind.gvr, object, {.field_manager = kFieldManager, .force = found != nullptr});
-    if (!applied && refused_for_good(applied.error())) {
-      obstacles.push_back(refusal(object, applied.error()));
+    if (!applied) {
+      refused.add(object, applied.error());
       continue;
     }
-    if (!applied) throw kube::ApiException(applied.error());
     log::info("applied",
               {{"model", subject.key.text()}, {"kind", kind.kind}, {"name", kube::key_of(object).name}});
     ++writes;
@@ -153,7 +173,7 @@ kube::ObjectPtr Reconciler::live(const WatchedKind& kind, const kube::ObjectKey&
 }
 
 /// In order: a Job is of no use without the claim before it.
-int Reconciler::create(const Subject& subject, const rollout::Plan& plan, Obstacles& obstacles) const {
+int Reconciler::create(const Subject& subject, const rollout::Plan& plan, Refused& refused) const {
   int writes = 0;
   for (const json& object : plan.create) {
     const WatchedKind& kind = watched_kind(kind_of(object));
@@ -161,14 +181,15 @@ int Reconciler::create(const Subject& subject, const rollout::Plan& plan, Obstac
     if (!made && made.error().already_exists()) {  // or the cache does not know it yet
       const kube::ObjectPtr found = live(kind, kube::key_of(object));
       if (!found || subject.owns(kind.kind, *found) || same_revision(object, *found)) continue;
-      obstacles.push_back({"NameTaken", taken_message(kind.kind, *found)});
-      return writes;
+      refused.name_taken(kind, *found);
+      if (kind.kind == kClaim) return writes;
+      continue;
     }
-    if (!made && refused_for_good(made.error())) {
-      obstacles.push_back(refusal(object, made.error()));
-      return writes;
+    if (!made) {
+      refused.add(object, made.error());
+      if (kind.kind == kClaim) return writes;
+      continue;
     }
-    if (!made) throw kube::ApiException(made.error());
     log::info("created",
               {{"model", subject.key.text()}, {"kind", kind.kind}, {"name", kube::key_of(object).name}});
     ++writes;

@@ -29,17 +29,25 @@ class Reconciler {
     std::optional<std::chrono::milliseconds> look_again;
   };
 
-  /// Throws kube::ApiException or kube::TransportError where the server refused or was not there: try again
-  /// later.
+  /// Carries out all that the server takes. Throws kube::ApiException or kube::TransportError where it
+  /// refused something that it may take later, or was not there: try again.
   Outcome reconcile(const kube::ObjectKey& key) const;
 
  private:
   struct Subject;
-  using Obstacles = std::vector<rollout::Obstacle>;
+
+  /// What the API server did not take; everything else was carried out.
+  struct Refused {
+    std::vector<rollout::Obstacle> obstacles;
+    std::optional<kube::ApiError> passing;  ///< the first that may go by itself
+
+    void add(const nlohmann::json& object, const kube::ApiError& error);
+    void name_taken(const WatchedKind& kind, const nlohmann::json& by);
+  };
 
   int write_finalizers(const Subject& subject, const rollout::Plan& plan) const;
-  int apply(const Subject& subject, const rollout::Plan& plan, Obstacles& obstacles) const;
-  int create(const Subject& subject, const rollout::Plan& plan, Obstacles& obstacles) const;
+  int apply(const Subject& subject, const rollout::Plan& plan, Refused& refused) const;
+  int create(const Subject& subject, const rollout::Plan& plan, Refused& refused) const;
   /// As the API server has it; null when there is none.
   kube::ObjectPtr live(const WatchedKind& kind, const kube::ObjectKey& key) const;
   int write_status(const Subject& subject, const rollout::Plan& plan) const;

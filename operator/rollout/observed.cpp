@@ -18,6 +18,11 @@ auto* find(const List& list, Wanted wanted) {
 
 }  // namespace
 
+const Obstacle* Observed::lasting_obstacle() const {
+  const auto found = std::ranges::find(obstacles, false, &Obstacle::passing);
+  return found == obstacles.end() ? nullptr : &*found;
+}
+
 const Job* Observed::job(const std::string& name) const {
   return find(jobs, [&](const Job& each) { return each.name == name; });
 }

@@ -62,10 +62,14 @@ struct Elsewhere {
   std::set<std::string> quantizes_on;  ///< claims to which their Jobs write now
 };
 
-/// A child that the cluster refuses for good, until a person acts.
+/// The reason of one that is tried again.
+inline constexpr const char* kChildFailed = "ChildFailed";
+
+/// A child that the cluster does not take.
 struct Obstacle {
-  std::string reason;   ///< of the condition Stalled: NameTaken, ChildRefused
-  std::string message;  ///< what stands in the way, and the way out
+  std::string reason;    ///< of the condition: NameTaken, ChildRefused, kChildFailed
+  std::string message;   ///< what stands in the way, and the way out
+  bool passing = false;  ///< it may go by itself; otherwise a person has to act
 
   bool operator==(const Obstacle&) const = default;
 };
@@ -82,6 +86,9 @@ struct Observed {
   Elsewhere elsewhere;
   bool namespace_ends = false;      ///< the API server refuses new objects in it
   std::vector<Obstacle> obstacles;  ///< met while the plan was carried out
+
+  /// The first that stays until a person acts; null: none.
+  const Obstacle* lasting_obstacle() const;
 
   const Job* job(const std::string& name) const;
   const Deployment* deployment(const std::string& name) const;

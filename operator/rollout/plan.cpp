@@ -37,7 +37,7 @@ void remove_all(Pass& pass) {
   pass.plan.remove = left;
   if (!left.empty()) return;
   // A Job that the API server refuses, by a quota or a policy, must not hold the deletion up.
-  if (!collection.job.empty() && pass.observed.obstacles.empty()) {
+  if (!collection.job.empty() && pass.observed.lasting_obstacle() == nullptr) {
     const Job* job = pass.observed.job(collection.job);
     pass.plan.status.summary.message = "Job " + collection.job + " removes " +
                                        std::to_string(collection.uris.size()) + " artifacts and reports";

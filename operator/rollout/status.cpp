@@ -94,7 +94,7 @@ Standing working(const Observed& observed, const char* phase, const std::string&
   return {phase, reason, wait_message(*stuck), any_works ? Progress::kWorking : Progress::kStalled};
 }
 
-Standing stand(const api::QuantizedModelStatus& status, const Observed& observed, const Findings& found) {
+Standing course(const api::QuantizedModelStatus& status, const Observed& observed, const Findings& found) {
   const std::string stale = stale_message(status.evaluation);
   const std::string why = stale.empty() ? "" : stale + "; ";
   const std::string weight = status.rollout ? std::to_string(status.rollout->weight) + "%" : "";
@@ -103,10 +103,8 @@ Standing stand(const api::QuantizedModelStatus& status, const Observed& observed
   }
   if (compat::has_errors(found.rules))
     return {"Invalid", "Incompatible", first_error(found.rules), Progress::kStalled};
-  if (!observed.obstacles.empty()) {
-    const Obstacle& first = observed.obstacles.front();
-    return {"Failed", first.reason, first.message, Progress::kStalled};
-  }
+  if (const Obstacle* obstacle = observed.lasting_obstacle())
+    return {"Failed", obstacle->reason, obstacle->message, Progress::kStalled};
   if (found.problem) return {"Failed", found.problem->reason, found.problem->message, Progress::kStalled};
   if (!found.base) return working(observed, "Inspecting", "reads the model's files");
   if (found.trial && !found.trial->quantized)
@@ -138,6 +136,16 @@ Standing stand(const api::QuantizedModelStatus& status, const Observed& observed
       break;
   }
   return {"Pending", "Pending", found.waits_for, Progress::kWorking};
+}
+
+/// Everything else goes on while something is tried again.
+Standing stand(const api::QuantizedModelStatus& status, const Observed& observed, const Findings& found) {
+  Standing standing = course(status, observed, found);
+  if (observed.obstacles.empty() || standing.progress == Progress::kStalled) return standing;
+  standing.reason = observed.obstacles.front().reason;
+  standing.message = observed.obstacles.front().message;
+  standing.progress = Progress::kWorking;
+  return standing;
 }
 
 class Conditions {
@@ -227,6 +235,11 @@ void set_conditions(api::QuantizedModelStatus& status, const Observed& observed,
   conditions.set(type::kPromoted, found.position == Position::kPromoted, standing.reason, standing.message);
 }
 
+bool fails(const api::QuantizedModelStatus& status) {
+  const api::Condition* reconciling = api::find_condition(status.conditions, api::condition::kReconciling);
+  return reconciling != nullptr && reconciling->reason == kChildFailed;
+}
+
 std::string stalled_reason(const api::QuantizedModelStatus& status) {
   const api::Condition* stalled = api::find_condition(status.conditions, api::condition::kStalled);
   return stalled != nullptr && stalled->status == "True" ? stalled->reason : "";
@@ -275,7 +288,9 @@ std::vector<Event> events(const api::QuantizedModelStatus& before, const api::Qu
   }
   const std::int64_t weight_before = before.rollout ? before.rollout->weight : 0;
   const std::int64_t weight_after = after.rollout ? after.rollout->weight : 0;
-  if (before.phase != after.phase) {
+  if (fails(after)) {  // one Event, however far the rest comes meanwhile
+    if (!fails(before)) out.push_back({true, "Reconcile", kChildFailed, after.summary.message});
+  } else if (before.phase != after.phase) {
     const bool bad = after.phase == "Invalid" || after.phase == "Failed" || after.phase == "ServingFP16";
     if (after.phase != "RolledBack") out.push_back({bad, "Reconcile", after.phase, after.summary.message});
   } else if (const std::string stalled = stalled_reason(after);

@@ -3,6 +3,7 @@
 Python's standard library alone. Every wait has a limit, and what is waited for is named when it runs out.
 """
 
+import hashlib
 import http.client
 import json
 import os
@@ -154,6 +155,39 @@ class Embedded(Kubectl):
         return len(victims)
 
 
+class Phases:
+    """Every phase that a model shows, however short: a watch, begun again whenever it breaks."""
+
+    def __init__(self, cluster, name):
+        self.command = ["kubectl", "--kubeconfig", cluster.kubeconfig, "get", "quantizedmodels", "--field-selector", f"metadata.name={name}",
+                        "-w", "-o", "jsonpath={.status.phase}{'\\n'}"]
+        self.seen, self.last, self.stopping, self.process = set(), None, False, None
+        self.thread = threading.Thread(target=self.run, daemon=True)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, kind, error, trace):
+        self.stopping = True
+        if self.process:
+            self.process.kill()
+        self.thread.join(10)
+
+    def run(self):
+        while not self.stopping:
+            self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            for line in self.process.stdout:
+                if line.strip():
+                    self.last = line.strip()
+                    self.seen.add(self.last)
+            self.process.wait()
+            time.sleep(0.05)
+
+    def now(self):
+        return self.last
+
+
 def harbor_model(name, **changes):
     """A QuantizedModel of the example's model with a short evaluation and quick steps."""
     spec = {
@@ -200,7 +234,7 @@ class Load:
         self.prompts = [json.loads(line)["messages"] for line in (HARBOR / "data/heldout.jsonl").read_text().splitlines()]
         self.stopping = threading.Event()
         self.lock = threading.Lock()
-        self.answers, self.failures, self.routes = 0, [], []
+        self.answers, self.failures, self.routes, self.broken = 0, [], [], []
         self.threads = [threading.Thread(target=self.run, args=(i,), daemon=True) for i in range(clients)]
 
     def __enter__(self):
@@ -231,6 +265,7 @@ class Load:
                 return self.ask_once(request_id, messages)
             except (OSError, http.client.HTTPException) as error:
                 failure = f"{request_id}: {type(error).__name__} {error}"
+                self.broken.append(time.monotonic())
                 if attempt < self.repeats:
                     time.sleep(0.2)
         return failure, None
@@ -284,13 +319,25 @@ def end_state(cluster, name):
     }
 
 
+def whole_artifacts(cluster):
+    """Every published artifact is the one that its folder names; gives how many there are."""
+    found = [path for path in cluster.dir.rglob("model.gguf") if re.fullmatch("[0-9a-f]{64}", path.parent.name)]
+    for path in found:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        assert digest == path.parent.name, f"{path} is not whole: {digest}"
+    return len(found)
+
+
 def at_rest(cluster, name):
     """Ready, and what lost is removed from the claim: nothing is left to do."""
-    status = cluster.get("quantizedmodel", name)["status"]
+    model, jobs = cluster.get("quantizedmodel", name), cluster.get("jobs", selector=f"stepdown.dev/model={name}")
+    if model is None or jobs is None:  # the API server was killed a moment ago
+        return False
+    status = model["status"]
     ready = any(item["type"] == "Ready" and item["status"] == "True" for item in status["conditions"])
     losers = [row for row in status["candidates"] if row["state"] != "Chosen" and row.get("uri")]
-    jobs = [job["metadata"]["name"] for job in cluster.get("jobs", selector=f"stepdown.dev/model={name}")]
-    return ready and not losers and not status.get("leftovers") and not any("-collect-" in job for job in jobs)
+    collects = any("-collect-" in job["metadata"]["name"] for job in jobs)
+    return ready and not losers and not status.get("leftovers") and not collects
 
 
 def main(*tests):

@@ -18,7 +18,7 @@ using asio::redirect_error;
 using asio::use_awaitable;
 using boost::system::error_code;
 
-constexpr std::size_t kPiece = 16 * 1024;
+constexpr std::size_t kPiece = 16UL * 1024;
 
 NetError net_error(const error_code& code, NetError::Kind otherwise, const std::stop_token& gone) {
   if (gone.stop_requested()) return {NetError::Kind::kGivenUp, "its client hung up"};

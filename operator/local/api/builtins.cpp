@@ -8,6 +8,7 @@
 // The recorded tables travel inside the program. STEPDOWN_BUILTINS is their folder at build time.
 asm(".section .rodata\n"
     ".global stepdown_builtins_begin, stepdown_builtins_end, stepdown_messages_begin, stepdown_messages_end\n"
+    ".global stepdown_descriptions_begin, stepdown_descriptions_end\n"
     "stepdown_builtins_begin:\n"
     ".incbin \"" STEPDOWN_BUILTINS
     "/builtins.json\"\n"
@@ -16,6 +17,10 @@ asm(".section .rodata\n"
     ".incbin \"" STEPDOWN_BUILTINS
     "/messages.json\"\n"
     "stepdown_messages_end:\n"
+    "stepdown_descriptions_begin:\n"
+    ".incbin \"" STEPDOWN_BUILTINS
+    "/descriptions.json\"\n"
+    "stepdown_descriptions_end:\n"
     ".byte 0\n"
     ".previous\n");
 
@@ -24,6 +29,8 @@ extern const char stepdown_builtins_begin[];
 extern const char stepdown_builtins_end[];
 extern const char stepdown_messages_begin[];
 extern const char stepdown_messages_end[];
+extern const char stepdown_descriptions_begin[];
+extern const char stepdown_descriptions_end[];
 }
 
 namespace stepdown::local::api {
@@ -68,6 +75,10 @@ std::shared_ptr<const Resource> row(const Json& source, SchemaSet& schemas,
 
 std::string_view recorded_messages() {
   return {stepdown_messages_begin, static_cast<std::size_t>(stepdown_messages_end - stepdown_messages_begin)};
+}
+
+Json recorded_descriptions() {
+  return Json::parse(stepdown_descriptions_begin, stepdown_descriptions_end);
 }
 
 Builtins load_builtins() {

@@ -19,5 +19,8 @@ struct Builtins {
 Builtins load_builtins();
 /// builtins/messages.json: the layouts of API types in protobuf.
 std::string_view recorded_messages();
+/// builtins/descriptions.json: {schema: {field: text}}, the schema's own under "". Read for kubectl explain
+/// alone.
+Json recorded_descriptions();
 
 }  // namespace stepdown::local::api

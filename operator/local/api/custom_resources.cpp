@@ -4,6 +4,7 @@
 #include <set>
 
 #include "operator/local/api/cel/program.h"
+#include "operator/local/api/cel/type_check.h"
 #include "operator/local/api/clock.h"
 #include "operator/local/api/formats.h"
 #include "operator/local/api/json_path.h"
@@ -174,16 +175,19 @@ class SchemaCheck {
       for (const char* key : {"rule", "messageExpression"}) {
         if (!rule.is_object() || !rule.contains(key) || !rule[key].is_string()) continue;
         const std::string text = rule[key];
+        const auto result = std::string_view(key) == "rule" ? cel::Result::kBool : cel::Result::kString;
         try {
-          cel::Program::compile(text);
+          const cel::Program program = cel::Program::compile(text);
+          cel::check_types(program, text, schema, path.ends_with("openAPIV3Schema"),
+                           truth(rule, "optionalOldSelf"), result);
         } catch (const cel::SyntaxError& error) {
           causes_.push_back(invalid_field(place + "." + key, in_quotes(text),
                                           std::string("compilation failed: ERROR: ") + error.what()));
         }
       }
       for (const auto& [key, ignored] : rule.items()) {
-        static const std::set<std::string, std::less<>> kKeys = {"rule", "message", "messageExpression",
-                                                                 "reason", "fieldPath"};
+        static const std::set<std::string, std::less<>> kKeys = {"rule",   "message",   "messageExpression",
+                                                                 "reason", "fieldPath", "optionalOldSelf"};
         if (!kKeys.contains(key))
           causes_.push_back(forbidden_field(place + "." + key, "not supported by this server"));
       }

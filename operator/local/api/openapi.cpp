@@ -4,6 +4,7 @@
 
 #include "engine/base/hash.h"
 #include "engine/base/version.h"
+#include "operator/local/api/builtins.h"
 
 namespace stepdown::local::api {
 namespace {
@@ -30,8 +31,26 @@ void collect_references(const Json& node, std::set<std::string>& names) {
   for (const Json& child : node) collect_references(child, names);
 }
 
+/// A built-in schema with what is recorded to be said of it and its fields.
+Json documented(Json schema, const Json& texts) {
+  for (const auto& [field, text] : texts.items()) {
+    if (field.empty()) {
+      schema["description"] = text;
+      continue;
+    }
+    Json& property = schema["properties"][field];
+    // Beside a reference nothing else counts.
+    if (const auto reference = property.find("$ref"); reference != property.end()) {
+      property["allOf"] = Json::array({{{"$ref", *reference}}});
+      property.erase("$ref");
+    }
+    property["description"] = text;
+  }
+  return schema;
+}
+
 /// `resource`'s schema and all that it refers to, into `out`.
-void add_schemas(const Resource& resource, const Json& builtin_schemas, Json& out) {
+void add_schemas(const Resource& resource, const Json& builtin_schemas, const Json& descriptions, Json& out) {
   std::set<std::string> pending;
   if (!resource.openapi.is_null()) {
     out[resource.schema_name] = resource.openapi;
@@ -43,7 +62,7 @@ void add_schemas(const Resource& resource, const Json& builtin_schemas, Json& ou
     const std::string name = *pending.begin();
     pending.erase(pending.begin());
     if (out.contains(name) || !builtin_schemas.contains(name)) continue;
-    out[name] = builtin_schemas[name];
+    out[name] = documented(builtin_schemas[name], descriptions.value(name, Json::object()));
     collect_references(out[name], pending);
   }
 }
@@ -100,7 +119,9 @@ Json to_v2(const Json& node) {
   }
   if (node.contains("allOf") && node["allOf"].is_array() && node["allOf"].size() == 1 &&
       node["allOf"][0].contains("$ref")) {
-    return to_v2(node["allOf"][0]);
+    Json out = to_v2(node["allOf"][0]);
+    if (node.contains("description")) out["description"] = node["description"];
+    return out;
   }
   Json out = Json::object();
   const bool any = node.value("x-kubernetes-int-or-string", Json()) == true;
@@ -135,11 +156,12 @@ Json openapi_v3_index(const Registry& registry) {
 }
 
 Json openapi_v3(const Registry& registry, const Json& builtin_schemas, const std::string& wanted) {
+  const Json descriptions = recorded_descriptions();
   Json schemas = Json::object();
   Json paths = Json::object();
   for (const auto& resource : registry.all()) {
     if (group_path(*resource) != wanted) continue;
-    add_schemas(*resource, builtin_schemas, schemas);
+    add_schemas(*resource, builtin_schemas, descriptions, schemas);
     add_paths(*resource, false, paths);
   }
   if (paths.empty()) return nullptr;
@@ -147,10 +169,11 @@ Json openapi_v3(const Registry& registry, const Json& builtin_schemas, const std
 }
 
 Json openapi_v2(const Registry& registry, const Json& builtin_schemas) {
+  const Json descriptions = recorded_descriptions();
   Json schemas = Json::object();
   Json paths = Json::object();
   for (const auto& resource : registry.all()) {
-    add_schemas(*resource, builtin_schemas, schemas);
+    add_schemas(*resource, builtin_schemas, descriptions, schemas);
     add_paths(*resource, true, paths);
   }
   Json definitions = Json::object();

@@ -52,6 +52,7 @@ std::vector<Rule> rules_of(const Json& source) {
     rule.message = text(entry, "message");
     rule.reason = text(entry, "reason");
     rule.field_path = text(entry, "fieldPath");
+    rule.optional_old_self = flag(entry, "optionalOldSelf");
     if (const std::string expression = text(entry, "messageExpression"); !expression.empty()) {
       rule.message_expression = std::make_shared<cel::Program>(cel::Program::compile(expression));
     }

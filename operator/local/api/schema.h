@@ -26,8 +26,9 @@ struct Rule {
   std::shared_ptr<const cel::Program> message_expression;
   std::string text;
   std::string message;
-  std::string reason;      ///< FieldValueInvalid unless given
-  std::string field_path;  ///< e.g. ".replicas", below the rule's own place
+  std::string reason;              ///< FieldValueInvalid unless given
+  std::string field_path;          ///< e.g. ".replicas", below the rule's own place
+  bool optional_old_self = false;  ///< it is judged at creation too, when oldSelf has no value
 };
 
 /// A node of an OpenAPI v3 schema in the form that all walks over objects use. Built-in and custom resources

@@ -237,6 +237,11 @@ std::string message_of(const Rule& rule, const Json& value, const Json* old) {
 
 void check_rule(const Rule& rule, const Schema& schema, const Json& value, const Json* old,
                 const std::string& path, std::vector<Cause>& causes) {
+  Json optional;
+  if (rule.optional_old_self) {
+    optional = old == nullptr ? Json::array() : Json::array({*old});
+    old = &optional;
+  }
   if (rule.program->uses_old_self() && old == nullptr) return;
   const std::string place = path.empty() && rule.field_path.empty() ? "<nil>" : path;
   std::string field = place + rule.field_path;

@@ -161,6 +161,40 @@ def storms(suite, wanted):
             setattr(faults, field, 0)
 
 
+REFUSALS = {
+    "a quota": (("Stalled", "ChildRefused"), (403, "Forbidden", 'deployments.apps "demo-fp16" is forbidden: exceeded quota: small')),
+    "a webhook that is down": (("Reconciling", "ChildFailed"), (500, "InternalError", "failed calling webhook: connection refused")),
+}
+
+
+def one_child_refused(suite):
+    """The API server takes all but one Deployment: the others are made, the model says so, and an Event does, once."""
+    faults = suite.proxy.faults
+    for number, (name, ((condition, reason), refusal)) in enumerate(REFUSALS.items()):
+        faults.told.clear()
+        faults.refused_writes = {"/deployments/demo-fp16": refusal}
+        with Run(suite, f"refused-{number}") as run:
+            run.operator(suite.disturbed)
+            run.create()
+
+            def says():
+                return next((each for each in run.status().get("conditions", [])
+                             if (each["type"], each["status"], each["reason"]) == (condition, "True", reason)), None)
+            told_by = wait_for(f"{condition} with {reason}", says, 60)
+            assert refusal[2] in told_by["message"] and "demo-fp16" in told_by["message"], told_by
+            wait_for("the gateway's children are there", lambda: run.api.get("Deployment", "demo-gateway") and run.api.get(
+                "Service", "demo") and run.api.get("RoleBinding", "demo-gateway"))
+            before = sum(faults.told.values())
+            wait_for("it is tried again", lambda: sum(faults.told.values()) > before, 40)
+            assert sum(faults.told.values()) < 60, faults.told
+            assert not run.api.get("Deployment", "demo-fp16")
+            faults.refused_writes = {}
+            run.until_settled(SMALL)
+            events = [each for each in run.api.list("Event") if refusal[2] in each.get("note", "")]
+            assert len(events) == 1, [each["note"] for each in events]
+        told(f"{name} refuses one Deployment: the others are made, one Event tells, and the rollout goes on when it yields")
+
+
 def stale_server(suite):
     """An operator that starts against a server that lags: it promotes nothing again and deletes nothing newer."""
     faults = suite.proxy.faults
@@ -243,6 +277,7 @@ def main():
     suite = Suite(Path(sys.argv[1]))
     try:
         wanted = undisturbed(suite)
+        one_child_refused(suite)
         storms(suite, wanted)
         stale_server(suite)
         leader_dies(suite)

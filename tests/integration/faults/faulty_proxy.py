@@ -22,6 +22,7 @@ class Faults:
         self.lose_answer = 0.0  # share of writes that are carried out and whose answer is lost
         self.cut_watch_after = 0  # a watch is cut, often in mid-line, after at most so many bytes; 0: never
         self.expire_watches = 0.0  # share of watches that begin with 410 Gone
+        self.refused_writes = {}  # end of a path → (code, reason, message) for all writes to it
         self.frozen_lists = {}  # path → list answered instead of the present one, while a stale server is played
         self.hang_watches = False  # watches begin and tell nothing, as from a server that lags behind
         self.told = {}
@@ -82,6 +83,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if faults.happens("5xx", faults.refuse / 2):
             code = faults.random.choice([500, 503])
             return self.answer(code, status(code, "InternalError", "storm"))
+        path = self.path.split("?")[0]
+        for end, refusal in list(faults.refused_writes.items()):
+            if self.command in ("POST", "PUT", "PATCH") and path.endswith(end):
+                faults.happens(f"{refusal[0]} for {end}", 1)
+                return self.answer(refusal[0], status(*refusal))
         watching = "watch=" in self.path
         if watching and faults.happens("410", faults.expire_watches):
             return self.answer(410, status(410, "Expired", "too old resource version"))
@@ -97,7 +103,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if self.command != "GET" and faults.happens("lost answer", faults.lose_answer):
                 self.close_connection = True  # carried out, but nobody hears
                 return None
-            path = self.path.split("?")[0]
             if self.command == "GET" and path in faults.frozen_lists:
                 answer = faults.frozen_lists[path]
             extra = [("Retry-After", response.getheader("Retry-After"))] if response.getheader("Retry-After") else []

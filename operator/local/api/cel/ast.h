@@ -28,6 +28,7 @@ struct Node {
   nlohmann::json literal;
   std::string variable;  ///< of a macro
   bool method = false;   ///< of a call: children[0] is the receiver
+  std::size_t at = 0;    ///< where errors of it are shown: its operator, dot or parenthesis, from 0
   std::vector<Node> children;
 };
 

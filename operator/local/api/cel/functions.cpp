@@ -219,6 +219,21 @@ Json identity(std::span<const Json> a) {
   return a[0];
 }
 
+// An optional value is a list of one or none (Program::evaluate).
+Json has_value(std::span<const Json> arguments) {
+  if (!arguments[0].is_array()) no_overload();
+  return !arguments[0].empty();
+}
+Json value_of(std::span<const Json> arguments) {
+  if (!arguments[0].is_array()) no_overload();
+  if (arguments[0].empty()) throw EvaluationError("optional.none() dereference");
+  return arguments[0].front();
+}
+Json or_value(std::span<const Json> arguments) {
+  if (!arguments[0].is_array()) no_overload();
+  return arguments[0].empty() ? arguments[1] : arguments[0].front();
+}
+
 constexpr auto kFunctions = std::to_array<Function>({
     {"size", 1, 1, true, true, size},
     {"startsWith", 2, 2, true, false, starts_with},
@@ -241,6 +256,9 @@ constexpr auto kFunctions = std::to_array<Function>({
     {"double", 1, 1, false, true, to_double},
     {"string", 1, 1, false, true, to_string},
     {"dyn", 1, 1, false, true, identity},
+    {"hasValue", 1, 1, true, false, has_value},
+    {"value", 1, 1, true, false, value_of},
+    {"orValue", 2, 2, true, false, or_value},
 });
 
 template <typename T>

@@ -60,8 +60,10 @@ class Parser {
   Node expression() {
     const Depth depth(*this);
     Node condition = binary(0);
+    const std::size_t at = token_.at;
     if (!take("?")) return condition;
     Node node;
+    node.at = at;
     node.kind = NodeKind::kConditional;
     node.children.push_back(std::move(condition));
     node.children.push_back(binary(0));
@@ -86,8 +88,9 @@ class Parser {
     int chained = 0;
     for (std::string op = operator_at(level); !op.empty(); op = operator_at(level)) {
       if (++chained > 4 * kMaxDepth) fail("too many operators in a row");
-      advance();
       Node node;
+      node.at = token_.at;
+      advance();
       node.kind = NodeKind::kBinary;
       node.text = op;
       node.children.push_back(std::move(left));
@@ -101,8 +104,9 @@ class Parser {
     const Depth depth(*this);
     for (const std::string_view op : {"!", "-"}) {
       if (!is(op)) continue;
-      advance();
       Node node;
+      node.at = token_.at;
+      advance();
       node.kind = NodeKind::kUnary;
       node.text = op;
       node.children.push_back(unary());
@@ -116,10 +120,12 @@ class Parser {
     int chained = 0;
     while (is(".") || is("[")) {
       if (++chained > 4 * kMaxDepth) fail("too many selections in a row");
+      const std::size_t at = token_.at;
       if (take("[")) {
         if (is("?")) fail("optional indexing is not supported");
         Node index;
         index.kind = NodeKind::kIndex;
+        index.at = at;
         index.children.push_back(std::move(node));
         index.children.push_back(expression());
         expect("]");
@@ -136,6 +142,7 @@ class Parser {
       } else {
         Node select;
         select.kind = NodeKind::kSelect;
+        select.at = at;
         select.text = std::move(name);
         select.children.push_back(std::move(node));
         node = std::move(select);
@@ -155,9 +162,10 @@ class Parser {
   }
 
   Node call(std::string name, Node receiver) {
+    Node node;
+    node.at = token_.at;
     expect("(");
     std::vector<Node> arguments = list_until(")");
-    Node node;
     if (kMacros.contains(name)) {
       const bool mapping = name == "map" && arguments.size() == 3;
       if (arguments.size() != 2 && !mapping) fail("macro '" + name + "' takes a variable and an expression");
@@ -180,6 +188,7 @@ class Parser {
 
   Node primary() {
     Node node;
+    node.at = token_.at;
     if (token_.kind == TokenKind::kLiteral) {
       node.literal = token_.literal;
       advance();
@@ -220,13 +229,16 @@ class Parser {
       node.text = std::move(name);
       return node;
     }
+    node.at = token_.at;
     advance();
     std::vector<Node> arguments = list_until(")");
     if (name == "has") {
       if (arguments.size() != 1 || arguments[0].kind != NodeKind::kSelect)
         fail("invalid argument to has() macro");
+      const std::size_t at = node.at;
       node = std::move(arguments[0]);
       node.kind = NodeKind::kHas;
+      node.at = at;
       return node;
     }
     node.kind = NodeKind::kCall;

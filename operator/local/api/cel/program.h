@@ -34,8 +34,8 @@ class Program {
   static Program compile(std::string_view text);
 
   bool uses_old_self() const { return uses_old_self_; }
-  /// `old_self` is read only by transition rules. Throws EvaluationError, also when the work exceeds its
-  /// budget.
+  /// `old_self` is read only by transition rules; where it is optional, a list of one value or none. Throws
+  /// EvaluationError, also when the work exceeds its budget.
   nlohmann::json evaluate(const nlohmann::json& self, const nlohmann::json* old_self) const;
   const Node& root() const { return *root_; }
 

@@ -8,6 +8,7 @@ namespace {
 using testing::Cluster;
 
 const Obstacle kTaken{"NameTaken", "Service m exists and is not this model's"};
+const Obstacle kFailing{kChildFailed, "the API server fails at Deployment m-fp16: 500", true};
 
 TEST(Obstacle, StallsWithItsReasonAndAWarning) {
   Cluster cluster;
@@ -22,6 +23,28 @@ TEST(Obstacle, StallsWithItsReasonAndAWarning) {
   ASSERT_EQ(plan.events.size(), 1u);
   EXPECT_TRUE(plan.events.front().warning);
   EXPECT_EQ(plan.events.front().note, kTaken.message);
+}
+
+TEST(Obstacle, OneThatMayGoByItselfIsToldOnceAndStallsNothing) {
+  Cluster cluster;
+  cluster.until("Promoted");
+  Observed seen = cluster.observe();
+  seen.obstacles = {kFailing};
+  const Plan plan = make_plan(seen, cluster.settings, cluster.now);
+  EXPECT_EQ(plan.status.phase, "Promoted");
+  const api::Condition* reconciling = api::find_condition(plan.status.conditions, "Reconciling");
+  EXPECT_EQ(reconciling->status + " " + reconciling->reason, "True ChildFailed");
+  EXPECT_EQ(api::find_condition(plan.status.conditions, "Stalled")->status, "False");
+  ASSERT_EQ(plan.events.size(), 1u);
+  EXPECT_EQ(plan.events.front().reason + " " + plan.events.front().note, "ChildFailed " + kFailing.message);
+  cluster.model.status = plan.status;
+  seen = cluster.observe();
+  seen.obstacles = {kFailing};
+  EXPECT_TRUE(make_plan(seen, cluster.settings, cluster.now).events.empty());
+  seen.obstacles = {kFailing, kTaken};
+  EXPECT_EQ(api::find_condition(make_plan(seen, cluster.settings, cluster.now).status.conditions, "Stalled")
+                ->reason,
+            "NameTaken");
 }
 
 TEST(Obstacle, ClearsOnceItIsGone) {

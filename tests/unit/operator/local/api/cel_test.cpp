@@ -89,6 +89,16 @@ TEST(Cel, KnowsTransitionRules) {
   EXPECT_EQ(rule.evaluate("b", &before), false);
 }
 
+TEST(Cel, AnOptionalOldSelfIsAListOfOneOrNone) {
+  const Program rule = Program::compile("oldSelf.hasValue() ? oldSelf.value() == 'a' : self == 'b'");
+  const Json none = Json::array(), some = Json::array({"a"});
+  EXPECT_EQ(rule.evaluate("b", &none), true);
+  EXPECT_EQ(rule.evaluate("c", &some), true);
+  EXPECT_EQ(Program::compile("oldSelf.orValue('d')").evaluate("c", &none), "d");
+  EXPECT_THROW(Program::compile("oldSelf.value()").evaluate("c", &none), EvaluationError);
+  EXPECT_THROW(Program::compile("self.value()").evaluate(5, nullptr), EvaluationError);
+}
+
 TEST(Cel, StopsAtItsBudget) {
   Json wide = Json::array();
   for (int i = 0; i < 2000; ++i) wide.push_back(i);
