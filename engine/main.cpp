@@ -4,18 +4,24 @@
 #include "engine/eval/evaluate_command.h"
 #include "engine/formats/artifacts_command.h"
 #include "engine/formats/inspect_command.h"
+#include "engine/quant/bench_quantize_command.h"
 #include "engine/quant/convert_command.h"
 #include "engine/quant/quantize_command.h"
+#include "engine/quant/reproduce_command.h"
 #include "engine/runtime/bench_command.h"
 #include "engine/server/serve_command.h"
 
 // The subcommands of stepdown-engine: one row each.
 int main(int argc, char** argv) {
   const std::array commands = {
-      stepdown::server::serve_command(),      stepdown::quant::quantize_command(),
-      stepdown::quant::convert_command(),     stepdown::runtime::bench_command(),
-      stepdown::formats::inspect_command(),   stepdown::eval::evaluate_command(),
+      stepdown::server::serve_command(),
+      stepdown::quant::quantize_command(),
+      stepdown::quant::convert_command(),
+      stepdown::with_part(stepdown::runtime::bench_command(), stepdown::quant::bench_quantize_command()),
+      stepdown::formats::inspect_command(),
+      stepdown::eval::evaluate_command(),
       stepdown::formats::artifacts_command(),
+      stepdown::quant::reproduce_command(),
   };
   return stepdown::run_program(argc, argv, "stepdown-engine",
                                "Serve, quantize, evaluate and inspect language models", commands);

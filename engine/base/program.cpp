@@ -55,6 +55,18 @@ int parse_and_run(CLI::App& app, int argc, char** argv, std::string_view name, c
 
 }  // namespace
 
+Command with_part(Command whole, Command part) {
+  const auto configure = [whole, part](CLI::App& app) -> std::function<int()> {
+    auto body = whole.configure(app);
+    CLI::App* sub = app.add_subcommand(std::string(part.name), std::string(part.summary));
+    auto part_body = part.configure(*sub);
+    return [sub, body = std::move(body), part_body = std::move(part_body)] {
+      return sub->parsed() ? part_body() : body();
+    };
+  };
+  return {whole.name, whole.summary, configure};
+}
+
 int run_program(int argc, char** argv, std::string_view name, std::string_view summary,
                 std::span<const Command> commands) {
   CLI::App app{std::string(summary), std::string(name)};

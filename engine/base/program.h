@@ -21,6 +21,9 @@ struct Command {
   std::function<std::function<int()>(CLI::App&)> configure;
 };
 
+/// `whole`, whose word `part.name` runs `part` instead: "bench quantize" beside "bench".
+Command with_part(Command whole, Command part);
+
 /// Parses the command line (--help, --version, --log-format text|json everywhere), runs the chosen command
 /// and turns exceptions into one line on standard error: InputError → 2, any other → 1.
 int run_program(int argc, char** argv, std::string_view name, std::string_view summary,

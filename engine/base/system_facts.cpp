@@ -28,6 +28,12 @@ std::uint64_t peak_memory_bytes() {
   return std::stoull(value) * 1024;
 }
 
+void reset_peak_memory() {
+  std::ofstream file("/proc/self/clear_refs");
+  file << 5 << std::flush;
+  if (!file) throw Error("the peak memory cannot be reset", "/proc/self/clear_refs");
+}
+
 std::string cpu_name() {
   const std::string name = proc_value("/proc/cpuinfo", "model name");
   return name.empty() ? "unknown" : name;

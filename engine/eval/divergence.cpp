@@ -3,66 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numeric>
 
 #include "engine/base/error.h"
+#include "engine/eval/sequence_runner.h"
 #include "engine/eval/statistics.h"
-#include "engine/model/decoder.h"
 
 namespace stepdown::eval {
-namespace {
-
-using tokenizer::TokenId;
-
-constexpr std::int64_t kStep = 64;  // tokens both models run before their logits are compared
-
-/// One model with a cache for one sequence.
-class Runner {
- public:
-  Runner(const formats::ModelFile& file, std::int64_t context, model::KvType kv_type,
-         kernels::ThreadPool& pool)
-      : vocab_(file.config().vocab),
-        pages_(static_cast<std::size_t>((context + model::KvCache::kPageTokens - 1) /
-                                        model::KvCache::kPageTokens)),
-        decoder_(model::make_decoder(file,
-                                     {.context = context,
-                                      .max_rows = kStep,
-                                      .kv_pages = static_cast<std::int64_t>(pages_.size()),
-                                      .kv_type = kv_type},
-                                     pool)),
-        logits_(static_cast<std::size_t>(kStep * vocab_)) {
-    std::iota(pages_.begin(), pages_.end(), 0);
-  }
-
-  void run(std::span<const TokenId> tokens, std::int64_t position) {
-    const model::SequenceSlice slice{tokens, position, pages_};
-    decoder_->forward({&slice, 1});
-    std::vector<std::int64_t> rows(tokens.size());
-    std::iota(rows.begin(), rows.end(), 0);
-    decoder_->logits(rows, logits_.data());
-  }
-
-  std::span<const float> row(std::size_t index) const {
-    const auto width = static_cast<std::size_t>(vocab_);
-    return std::span(logits_).subspan(index * width, width);
-  }
-
- private:
-  std::int64_t vocab_;
-  std::vector<std::int32_t> pages_;
-  std::unique_ptr<model::Decoder> decoder_;
-  std::vector<float> logits_;
-};
-
-/// log Σ exp; NaN when a logit is not finite.
-double log_sum(std::span<const float> logits) {
-  const double largest = *std::ranges::max_element(logits);
-  double sum = 0;
-  for (const float logit : logits) sum += std::exp(static_cast<double>(logit) - largest);
-  return largest + std::log(sum);
-}
-
-}  // namespace
 
 double divergence_of(std::span<const float> reference, std::span<const float> candidate) {
   const double reference_sum = log_sum(reference);
@@ -82,8 +28,9 @@ Divergence measure_divergence(const formats::ModelFile& candidate, const formats
                      "give the model that was quantized");
   }
   kernels::ThreadPool pool(options.threads > 0 ? options.threads : kernels::usable_processors());
-  Runner ours(candidate, options.context, options.kv_type, pool);
-  Runner theirs(reference, options.context, model::KvType::kF16, pool);
+  SequenceRunner ours(candidate, options.context, {options.kv_type, options.f16_kv_layers}, pool);
+  SequenceRunner theirs(reference, options.context, {}, pool);
+  constexpr auto kStep = static_cast<std::size_t>(SequenceRunner::kStep);
   std::vector<double> divergences;
   std::int64_t agreed = 0;
   for (const SampleTokens& sequence : sequences) {

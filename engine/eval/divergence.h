@@ -21,8 +21,9 @@ struct Divergence {
 };
 
 struct DivergenceOptions {
-  std::int64_t context = 0;                     ///< longer sequences are cut
-  model::KvType kv_type = model::KvType::kF16;  ///< of the candidate; the reference's is F16
+  std::int64_t context = 0;                      ///< longer sequences are cut
+  model::KvType kv_type = model::KvType::kF16;   ///< of the candidate; the reference's is F16
+  std::vector<std::int64_t> f16_kv_layers = {};  ///< that keep binary16 whatever kv_type says
   int threads = 0;
   std::function<void()> on_sequence;  ///< for progress
 };

@@ -21,6 +21,7 @@
 #include "engine/base/version.h"
 #include "engine/eval/divergence.h"
 #include "engine/eval/evaluation.h"
+#include "engine/eval/kv_check.h"
 #include "engine/eval/metric_kinds.h"
 #include "engine/runtime/engine.h"
 
@@ -32,8 +33,10 @@ namespace fs = std::filesystem;
 struct Options {
   std::string model, reference, url, served_model_name, dataset, suites = "[]", text, baseline, report, html,
                                                                  kv_type = "f16";
+  std::vector<std::string> adapters;
   std::string termination_log = kTerminationLog;
   std::int64_t context = 0, concurrency = 2, max_tokens = 512;
+  double max_attention_error = 0;
   int threads = 0;
 };
 
@@ -56,13 +59,21 @@ nlohmann::json setting_json(const Options& options, const runtime::EngineOptions
   return setting;
 }
 
-runtime::EngineOptions engine_options(const Options& options) {
-  if (options.kv_type != "f16" && options.kv_type != "int8") {
-    throw InputError("unknown KV type \"" + options.kv_type + "\"", "--kv-type", "use f16 or int8");
+model::KvType kv_type(const Options& options) {
+  const auto type = model::kv_type_of(options.kv_type);
+  if (!type) {
+    throw InputError("unknown KV type \"" + options.kv_type + "\"", "--kv-type",
+                     std::string("use one of ") + model::kKvTypeNames);
   }
+  return *type;
+}
+
+runtime::EngineOptions engine_options(const Options& options,
+                                      const std::vector<std::int64_t>& f16_kv_layers) {
   return {.context = options.context,
           .max_sequences = options.concurrency,
-          .kv_type = options.kv_type == "f16" ? runtime::KvType::kF16 : runtime::KvType::kInt8,
+          .kv_type = kv_type(options),
+          .f16_kv_layers = f16_kv_layers,
           .threads = options.threads};
 }
 
@@ -84,7 +95,8 @@ void measure_text(Report& report, runtime::Engine& engine, const Options& option
 
 /// Both models over the same tokens: how far their distributions lie apart. After the engine is gone, so that
 /// three copies of the weights are never in memory, and its peak is known already.
-void measure_reference(Report& report, const Options& options, const std::vector<Sample>& samples) {
+void measure_reference(Report& report, const Options& options, const std::vector<Sample>& samples,
+                       const std::vector<std::int64_t>& f16_kv_layers) {
   const auto candidate = formats::open_model(options.model);
   const auto reference = formats::open_model(options.reference);
   const tokenizer::ChatEncoder encoder(std::make_shared<const tokenizer::Tokenizer>(candidate->tokenizer()),
@@ -96,23 +108,73 @@ void measure_reference(Report& report, const Options& options, const std::vector
     if (!sample.brought_by_suite) sequences.push_back(tokens_of(encoder, sample, context));
   }
   Progress progress("divergence", sequences.size(), " prompts");
-  const Divergence found =
-      measure_divergence(*candidate, *reference, sequences,
-                         {.context = context,
-                          .kv_type = options.kv_type == "f16" ? model::KvType::kF16 : model::KvType::kInt8,
-                          .threads = options.threads,
-                          .on_sequence = [&] { progress.advance(); }});
+  const Divergence found = measure_divergence(*candidate, *reference, sequences,
+                                              {.context = context,
+                                               .kv_type = kv_type(options),
+                                               .f16_kv_layers = f16_kv_layers,
+                                               .threads = options.threads,
+                                               .on_sequence = [&] { progress.advance(); }});
   report.metrics["kld"] = {.value = found.mean, .n = found.tokens};
   report.metrics["kldP99"] = {.value = found.p99, .n = found.tokens};
   report.metrics["topTokenAgreement"] = {.value = found.top_agreement, .n = found.tokens};
 }
 
-void measure_candidate(Report& report, const Options& options, const std::vector<Sample>& samples,
-                       const std::vector<std::unique_ptr<Suite>>& suites) {
-  auto file = formats::open_model(options.model);
+/// Which layers may keep a quantized cache, by the attention check; the others stay F16. Before the engine is
+/// started, as the check runs a decoder of its own.
+std::vector<std::int64_t> measure_cache(Report& report, const formats::ModelFile& file,
+                                        const Options& options, const std::vector<Sample>& samples) {
+  const model::KvType type = kv_type(options);
+  if (type == model::KvType::kF16) return {};
+  if (samples.empty()) {
+    throw InputError("a quantized KV cache is checked on prompts", "--kv-type " + options.kv_type,
+                     "give --dataset");
+  }
+  const tokenizer::ChatEncoder encoder(std::make_shared<const tokenizer::Tokenizer>(file.tokenizer()),
+                                       file.tokenizer());
+  const std::int64_t context = std::min(kCheckedTokens, file.config().context_length);
+  constexpr std::size_t kWindows = 2;
+  constexpr double kWordsAToken = 0.4;  // of the retrieval texts, with room for the question
+  std::vector<SampleTokens> prompts, retrievals;
+  for (const Sample& sample : samples) {
+    if (!sample.brought_by_suite) prompts.push_back(tokens_of(encoder, sample, context));
+  }
+  const auto words = static_cast<std::int64_t>(kWordsAToken * static_cast<double>(context));
+  for (const auto& suite : make_suites({{{"type", "retrieval"}, {"count", 5}, {"words", words}}})) {
+    for (const Sample& sample : suite->prompts()) {
+      SampleTokens one = tokens_of(encoder, sample, context);
+      if (one.tokens.size() > one.counted_from) retrievals.push_back(std::move(one));
+    }
+  }
+  const auto windows = packed(prompts, context, kWindows);
+  Progress progress("KV cache check", 2 * (windows.size() + retrievals.size()), " prompts");
+  const KvCheck check =
+      check_kv(file, windows, retrievals,
+               {.type = type,
+                .max_attention_error = options.max_attention_error > 0 ? options.max_attention_error
+                                                                       : usual_attention_error(type),
+                .context = context,
+                .threads = options.threads,
+                .on_sequence = [&] { progress.advance(); }});
+  report.kv_cache = to_json(check);
+  report.metrics["attentionError"] = {.value = *std::ranges::max_element(check.errors), .n = check.tokens};
+  if (check.tokens < kCheckedTokens) {
+    report.warnings.push_back("the KV cache was checked on " + std::to_string(check.tokens) + " tokens; " +
+                              std::to_string(kCheckedTokens) + " are asked for");
+  }
+  return check.f16_layers;
+}
+
+/// Answers the layers whose cache stays F16.
+std::vector<std::int64_t> measure_candidate(Report& report, const Options& options,
+                                            const std::vector<Sample>& samples,
+                                            const std::vector<std::unique_ptr<Suite>>& suites) {
+  auto file =
+      formats::open_model(options.model, formats::parse_adapters(options.adapters), formats::Merged::kAsBase);
   const formats::TokenizerData tokenizer = file->tokenizer();
   report.model = {{"digest", "sha256:" + artifact_digest(options.model)}, {"format", file->format()}};
-  runtime::Engine engine(std::move(file), engine_options(options));
+  const std::vector<std::int64_t> f16_kv_layers = measure_cache(report, *file, options, samples);
+  reset_peak_memory();  // the check's decoder is no part of what serving takes
+  runtime::Engine engine(std::move(file), engine_options(options, f16_kv_layers));
   report.setting = setting_json(options, engine.options());
   if (!options.text.empty()) measure_text(report, engine, options);
   if (!samples.empty()) {
@@ -128,6 +190,7 @@ void measure_candidate(Report& report, const Options& options, const std::vector
         report, [&](auto tokens) { return engine.score(tokens); }, encoder, samples, evaluation);
   }
   report.metrics["peakMemoryBytes"] = {.value = static_cast<double>(peak_memory_bytes()), .n = 1};
+  return f16_kv_layers;
 }
 
 Report measure_engine(const Options& options, const std::vector<Sample>& samples,
@@ -135,8 +198,8 @@ Report measure_engine(const Options& options, const std::vector<Sample>& samples
   // A reference that cannot be used is told before the long work, not behind it.
   if (!options.reference.empty()) formats::open_model(options.reference);
   Report report;
-  measure_candidate(report, options, samples, suites);
-  if (!options.reference.empty()) measure_reference(report, options, samples);
+  const auto f16_kv_layers = measure_candidate(report, options, samples, suites);
+  if (!options.reference.empty()) measure_reference(report, options, samples, f16_kv_layers);
   return report;
 }
 
@@ -210,7 +273,7 @@ int run(const Options& options) {
   Report report =
       options.url.empty() ? measure_engine(options, samples, suites) : measure_url(options, samples, suites);
   if (baseline) compare(report, *baseline);
-  report.warnings = warnings_about(suite_config);
+  for (const std::string& warning : warnings_about(suite_config)) report.warnings.push_back(warning);
   for (const std::string& warning : report.warnings) log::warn(warning);
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   for (const std::string& path : {options.report, options.html}) {
@@ -228,36 +291,42 @@ int run(const Options& options) {
 }  // namespace
 
 Command evaluate_command() {
-  return {
-      "evaluate", "Measure a model on held-out prompts, against a baseline", [](CLI::App& app) {
-        auto options = std::make_shared<Options>();
-        app.add_option("--model", options->model, "Model file or folder, run in this process");
-        app.add_option("--reference", options->reference,
-                       "The FP16 model: adds KL divergence and top-token agreement over the data set");
-        app.add_option("--url", options->url,
-                       "Or: root of an OpenAI-compatible API, e.g. http://host:8000/v1");
-        app.add_option("--name", options->served_model_name, "Model name to ask for at --url");
-        app.add_option("--dataset", options->dataset, "Held-out prompts, JSONL");
-        app.add_option("--suites", options->suites,
-                       "spec.evaluation.suites as JSON, or a file that holds it");
-        app.add_option("--text", options->text, "Plain text for perplexity by llama.cpp's convention");
-        app.add_option("--baseline", options->baseline, "Report of the FP16 model to compare with");
-        app.add_option("--report", options->report, "Write the full report here (JSON)");
-        app.add_option("--html", options->html, "Write the report here as a page");
-        app.add_option("--context", options->context, "Context length in tokens; 0: the model's own");
-        app.add_option("--concurrency", options->concurrency, "Prompts answered together")
-            ->check(CLI::Range(1, 256))
-            ->capture_default_str();
-        app.add_option("--max-tokens", options->max_tokens, "Longest answer in tokens")
-            ->check(CLI::Range(1, 1 << 20))
-            ->capture_default_str();
-        app.add_option("--kv-type", options->kv_type, "KV cache type: f16 or int8")->capture_default_str();
-        app.add_option("--threads", options->threads, "Threads; 0: all cores of this process")
-            ->check(CLI::Range(0, 1024));
-        app.add_option("--termination-log", options->termination_log, "Where a pod leaves its summary")
-            ->capture_default_str();
-        return [options] { return run(*options); };
-      }};
+  return {"evaluate", "Measure a model on held-out prompts, against a baseline", [](CLI::App& app) {
+            auto options = std::make_shared<Options>();
+            app.add_option("--model", options->model, "Model file or folder, run in this process");
+            app.add_option("--adapter", options->adapters,
+                           "A PEFT LoRA adapter that is part of the model, PATH[=WEIGHT]; may be repeated");
+            app.add_option("--reference", options->reference,
+                           "The FP16 model: adds KL divergence and top-token agreement over the data set");
+            app.add_option("--url", options->url,
+                           "Or: root of an OpenAI-compatible API, e.g. http://host:8000/v1");
+            app.add_option("--name", options->served_model_name, "Model name to ask for at --url");
+            app.add_option("--dataset", options->dataset, "Held-out prompts, JSONL");
+            app.add_option("--suites", options->suites,
+                           "spec.evaluation.suites as JSON, or a file that holds it");
+            app.add_option("--text", options->text, "Plain text for perplexity by llama.cpp's convention");
+            app.add_option("--baseline", options->baseline, "Report of the FP16 model to compare with");
+            app.add_option("--report", options->report, "Write the full report here (JSON)");
+            app.add_option("--html", options->html, "Write the report here as a page");
+            app.add_option("--context", options->context, "Context length in tokens; 0: the model's own");
+            app.add_option("--concurrency", options->concurrency, "Prompts answered together")
+                ->check(CLI::Range(1, 256))
+                ->capture_default_str();
+            app.add_option("--max-tokens", options->max_tokens, "Longest answer in tokens")
+                ->check(CLI::Range(1, 1 << 20))
+                ->capture_default_str();
+            app.add_option("--kv-type", options->kv_type, "KV cache type")
+                ->type_name(model::kKvTypeNames)
+                ->capture_default_str();
+            app.add_option("--max-attention-error", options->max_attention_error,
+                           "Layers whose attention errs more keep F16 [0.02 for int8, 0.06 for fp8]")
+                ->check(CLI::Range(0.0, 1.0));
+            app.add_option("--threads", options->threads, "Threads; 0: all cores of this process")
+                ->check(CLI::Range(0, 1024));
+            app.add_option("--termination-log", options->termination_log, "Where a pod leaves its summary")
+                ->capture_default_str();
+            return [options] { return run(*options); };
+          }};
 }
 
 }  // namespace stepdown::eval

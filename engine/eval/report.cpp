@@ -38,13 +38,19 @@ double read_number(const nlohmann::json& json) {
 }  // namespace
 
 nlohmann::json summary(const Report& report) {
-  return {{"kind", "evaluation"},        {"model", report.model},
-          {"setting", report.setting},   {"metrics", metrics_json(report)},
-          {"warnings", report.warnings}, {"seconds", report.seconds}};
+  nlohmann::json json = {{"kind", "evaluation"},        {"model", report.model},
+                         {"setting", report.setting},   {"metrics", metrics_json(report)},
+                         {"warnings", report.warnings}, {"seconds", report.seconds}};
+  if (!report.kv_cache.is_null()) {
+    json["kvCache"] = report.kv_cache;
+    json["kvCache"].erase("layers");
+  }
+  return json;
 }
 
 nlohmann::json to_json(const Report& report) {
   nlohmann::json json = summary(report);
+  if (!report.kv_cache.is_null()) json["kvCache"] = report.kv_cache;
   json["samples"] = nlohmann::json::array();
   for (const SampleResult& sample : report.samples) {
     nlohmann::json row = {

@@ -42,6 +42,7 @@ struct Report {
   nlohmann::json
       setting;  ///< what it is valid for: engine version, dataset digest, context, KV type, hardware
   std::map<std::string, Metric> metrics;
+  nlohmann::json kv_cache;  ///< kv_check.h's, of a quantized cache; null: none
   std::vector<SampleResult> samples;
   std::vector<std::string> warnings;  ///< why the figures may mislead
   double seconds = 0;

@@ -71,8 +71,9 @@ bool HfCheckpoint::is_mapped(const TensorView& tensor) const {
 }
 
 void HfCheckpoint::replace(const std::string& name, DType type, std::vector<std::byte> bytes) {
-  owned_.push_back(std::move(bytes));
   TensorView& view = tensors_.at(name).view;
+  std::erase_if(owned_, [&](const auto& old) { return old.data() == view.data.data(); });
+  owned_.push_back(std::move(bytes));
   view.type = type;
   view.data = owned_.back();
 }

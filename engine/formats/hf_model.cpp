@@ -58,7 +58,7 @@ DType element_type(const JsonView& config) {
 
 class HfModel final : public ModelFile {
  public:
-  HfModel(const fs::path& folder, const std::vector<Adapter>& adapters) : checkpoint_(folder) {
+  HfModel(const fs::path& folder, const std::vector<Adapter>& adapters, Merged merged) : checkpoint_(folder) {
     const auto json = read_json(folder / "config.json");
     if (!json)
       throw InputError("config.json is missing", folder.string(), "give a complete Hugging Face folder");
@@ -71,7 +71,7 @@ class HfModel final : public ModelFile {
       read_weight_ = quantized_layout(*settings);
       plain_type_ = element_type(*json);
     }
-    for (const Adapter& adapter : adapters) merge_lora(checkpoint_, adapter.path, adapter.weight);
+    merge_adapters(checkpoint_, adapters, merged);
     take_tensors(folder);
     if (!hf.rope_factors.empty()) {
       const auto bytes = std::as_bytes(std::span(hf.rope_factors));
@@ -213,8 +213,9 @@ class HfModel final : public ModelFile {
 
 }  // namespace
 
-std::unique_ptr<ModelFile> open_hf(const fs::path& folder, const std::vector<Adapter>& adapters) {
-  return std::make_unique<HfModel>(folder, adapters);
+std::unique_ptr<ModelFile> open_hf(const fs::path& folder, const std::vector<Adapter>& adapters,
+                                   Merged merged) {
+  return std::make_unique<HfModel>(folder, adapters, merged);
 }
 
 }  // namespace stepdown::formats

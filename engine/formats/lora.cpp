@@ -106,6 +106,17 @@ void add_product(std::vector<float>& values, const TensorView& a, const TensorVi
   }
 }
 
+std::vector<std::byte> rounded(const TensorView& tensor, DType type) {
+  std::vector<std::byte> bytes(tensor.data.size() / sizeof(float) * sizeof(std::uint16_t));
+  for (std::size_t i = 0; i < bytes.size() / sizeof(std::uint16_t); ++i) {
+    float value = 0;
+    std::memcpy(&value, tensor.data.data() + i * sizeof(value), sizeof(value));
+    const std::uint16_t bits = type == DType::kF16 ? f32_to_f16(value) : f32_to_bf16(value);
+    std::memcpy(bytes.data() + i * sizeof(bits), &bits, sizeof(bits));
+  }
+  return bytes;
+}
+
 std::vector<std::byte> bytes_of(const std::vector<float>& values) {
   const auto bytes = std::as_bytes(std::span(values));
   return {bytes.begin(), bytes.end()};
@@ -153,6 +164,18 @@ void merge_lora(HfCheckpoint& checkpoint, const fs::path& adapter, double weight
     std::vector<float> merged = floats_of(base, file);
     add_product(merged, a, *b, weight * settings.scale(module), file);
     checkpoint.replace(module + ".weight", DType::kF32, bytes_of(merged));
+  }
+}
+
+void merge_adapters(HfCheckpoint& checkpoint, const std::vector<Adapter>& adapters, Merged merged) {
+  std::map<std::string, DType> before;
+  if (merged == Merged::kAsBase && !adapters.empty()) {
+    for (const auto& [name, stored] : checkpoint.tensors()) before.emplace(name, stored.view.type);
+  }
+  for (const Adapter& adapter : adapters) merge_lora(checkpoint, adapter.path, adapter.weight);
+  for (const auto& [name, type] : before) {
+    const TensorView& view = *checkpoint.find(name);
+    if (view.type != type) checkpoint.replace(name, type, rounded(view, type));
   }
 }
 

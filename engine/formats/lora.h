@@ -4,6 +4,7 @@
 #include <string>
 
 #include "engine/formats/hf_checkpoint.h"
+#include "engine/formats/model_file.h"
 
 namespace stepdown::formats {
 
@@ -13,5 +14,8 @@ namespace stepdown::formats {
 /// InputError for adapters of another kind, of another model, or that change what the merge cannot express
 /// (DoRA, biases).
 void merge_lora(HfCheckpoint& checkpoint, const std::filesystem::path& adapter, double weight);
+
+/// Merges all of them, in their order, and rounds the sum once where `merged` asks for it.
+void merge_adapters(HfCheckpoint& checkpoint, const std::vector<Adapter>& adapters, Merged merged);
 
 }  // namespace stepdown::formats

@@ -112,6 +112,10 @@ struct Adapter {
   double weight = 1.0;
 };
 
+/// What merged matrices are held as: F32, for whoever writes them anew; or rounded to the base's own type, as
+/// serving it takes no more memory than the base.
+enum class Merged { kF32, kAsBase };
+
 /// "PATH" or "PATH=WEIGHT" each. Throws InputError for a weight that is no number.
 std::vector<Adapter> parse_adapters(const std::vector<std::string>& texts);
 
@@ -119,6 +123,7 @@ std::vector<Adapter> parse_adapters(const std::vector<std::string>& texts);
 /// Every length is checked before use; throws InputError that names the file, the place and the mend.
 /// Adapters are merged in F32, in their order; only a Hugging Face folder that is not quantized takes them.
 std::unique_ptr<ModelFile> open_model(const std::filesystem::path& path,
-                                      const std::vector<Adapter>& adapters = {});
+                                      const std::vector<Adapter>& adapters = {},
+                                      Merged merged = Merged::kF32);
 
 }  // namespace stepdown::formats

@@ -50,7 +50,8 @@ std::vector<Adapter> parse_adapters(const std::vector<std::string>& texts) {
 
 namespace {
 
-std::unique_ptr<ModelFile> open_any(const fs::path& path, const std::vector<Adapter>& adapters) {
+std::unique_ptr<ModelFile> open_any(const fs::path& path, const std::vector<Adapter>& adapters,
+                                    Merged merged) {
   if (!fs::exists(path))
     throw InputError("no such model", path.string(), "give a .gguf file or a model directory");
   if (!adapters.empty() && !fs::exists(path / "config.json")) {
@@ -64,7 +65,7 @@ std::unique_ptr<ModelFile> open_any(const fs::path& path, const std::vector<Adap
     throw InputError("holds " + std::to_string(files.size()) + " .gguf files", path.string(),
                      "name one of them, such as " + files.front().string());
   }
-  if (fs::exists(path / "config.json")) return open_hf(path, adapters);
+  if (fs::exists(path / "config.json")) return open_hf(path, adapters, merged);
   if (fs::exists(path / "adapter_config.json")) {
     throw InputError("an adapter alone is no model", path.string(),
                      "give its base model as --model and this folder as --adapter: it is merged before "
@@ -77,8 +78,9 @@ std::unique_ptr<ModelFile> open_any(const fs::path& path, const std::vector<Adap
 
 }  // namespace
 
-std::unique_ptr<ModelFile> open_model(const fs::path& path, const std::vector<Adapter>& adapters) {
-  auto model = open_any(path, adapters);
+std::unique_ptr<ModelFile> open_model(const fs::path& path, const std::vector<Adapter>& adapters,
+                                      Merged merged) {
+  auto model = open_any(path, adapters, merged);
   const bool gguf = model->format() == "gguf";
   const bool inside = gguf && fs::is_directory(path);
   check_model(model->config(), model->tokenizer(), model->tensors(),

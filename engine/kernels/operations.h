@@ -42,6 +42,9 @@ using PlainTile = void (*)(const std::byte* tile, std::int64_t columns, const fl
                            std::int64_t input_stride, std::int64_t count, float* out, std::int64_t out_stride,
                            bool accumulate);
 
+/// What an f8_tile takes each element times: E4M3's exponent is then binary16's own.
+inline constexpr float kFp8Unit = 1.0f / 256.0f;
+
 /// One row per instruction set; the best that the machine has is chosen once.
 struct Operations {
   std::string_view name;
@@ -51,6 +54,7 @@ struct Operations {
   PlainTile f16_tile;
   PlainTile bf16_tile;
   PlainTile i8_tile;  ///< int8 elements as they are: the INT8 KV cache
+  PlainTile f8_tile;  ///< FP8 E4M3 elements in units of kFp8Unit: the FP8 KV cache
   /// Quantizes one row; `count` is a multiple of 32.
   void (*encode_row)(const float* row, std::int64_t count, std::int8_t* codes, BlockScale* scales);
   /// out = row / rms(row) · weight.

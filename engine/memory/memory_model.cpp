@@ -59,9 +59,15 @@ std::int64_t kv_bytes_per_sequence(const KvCost& cost, const Load& load, const E
   const std::int64_t kept = engine.frees_window && cost.window > 0
                                 ? std::min(tokens, paged(sum({cost.window, kPrefillChunk})))
                                 : tokens;
-  const std::int64_t bytes =
-      sum({product({tokens, at_type(cost.per_token, cost, load.kv_type, engine)}),
-           product({kept, at_type(cost.windowed_per_token, cost, load.kv_type, engine)})});
+  const auto at = [&](KvType type) {
+    return sum({product({tokens, at_type(cost.per_token, cost, type, engine)}),
+                product({kept, at_type(cost.windowed_per_token, cost, type, engine)})});
+  };
+  std::int64_t bytes = at(load.kv_type);
+  if (load.layers > 0 && load.f16_layers > 0 && bytes != kTooMuch) {
+    const std::int64_t more = std::max<std::int64_t>(0, at(KvType::kF16) - bytes);
+    bytes = sum({bytes, product({more / load.layers, std::min(load.f16_layers, load.layers)})});
+  }
   return load.accelerators > 1 && bytes != kTooMuch ? split(bytes, cost, load.accelerators) : bytes;
 }
 

@@ -34,6 +34,8 @@ struct Load {
   std::int64_t sequences = 0;  ///< at once
   KvType kv_type = KvType::kF16;
   std::int64_t accelerators = 1;  ///< that tensor parallelism splits the model over
+  std::int64_t layers = 0;        ///< of the model; needed where some keep binary16
+  std::int64_t f16_layers = 0;    ///< that keep binary16 whatever kv_type says
 };
 
 /// What an engine adds to what the model needs.

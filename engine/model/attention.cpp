@@ -45,7 +45,7 @@ void Attention::run(kernels::ThreadPool& pool, const kernels::Operations& operat
                     const AttentionRule& rule, std::span<const SequenceSlice> slices, const float* queries,
                     std::int64_t query_stride, float* out, std::int64_t out_stride) {
   plan(slices);
-  const Call call{operations, cache_.tile_product(operations), layer, rule, queries, query_stride, out,
+  const Call call{operations, cache_.tile_product(operations, layer), layer, rule, queries, query_stride, out,
                   out_stride};
   pool.each(static_cast<std::int64_t>(items_.size()), [&](std::int64_t index, int worker) {
     attend(call, items_[static_cast<std::size_t>(index)], scratch_[static_cast<std::size_t>(worker)]);
@@ -100,7 +100,7 @@ Attention::Visible Attention::score(const Call& call, const Item& item, Scratch&
     const std::byte* tile = cache_.key_tile(call.layer, page, item.head, token % kPage / kTileRows);
     float* out = scratch.scores.data() + token;
     call.product(tile, dimensions, scratch.queries.data(), dimensions, rows, out, score_stride_, false);
-    if (cache_.type() == KvType::kF16) continue;
+    if (cache_.type(call.layer) == KvType::kF16) continue;
     const std::uint16_t* scales = cache_.key_scales(call.layer, page, item.head) + token % kPage;
     for (std::int64_t lane = 0; lane < kTileRows; ++lane) {
       const float factor = f16_to_f32(scales[lane]);
@@ -129,7 +129,7 @@ void Attention::weigh(const Call& call, const Item& item, Visible visible, Scrat
     const std::int32_t page = item.slice->pages[static_cast<std::size_t>(token / kPage)];
     const std::int64_t count = std::min(kPage, visible.end - token);
     float* weights = scratch.scores.data() + token;
-    if (cache_.type() == KvType::kInt8) {
+    if (cache_.type(call.layer) != KvType::kF16) {
       const std::uint16_t* scales = cache_.value_scales(call.layer, page, item.head);
       for (std::int64_t i = 0; i < count; ++i)
         scratch.scales[static_cast<std::size_t>(i)] = f16_to_f32(scales[i]);

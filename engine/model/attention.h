@@ -23,6 +23,26 @@ struct AttentionRule {
   std::int64_t window = 0;  ///< tokens that a token sees, itself among them; 0: all before it
 };
 
+/// One layer's attention in one step: its inputs, and what came of them. Rows follow the slices' tokens.
+struct AttentionStep {
+  std::int64_t layer;
+  const AttentionRule& rule;
+  std::span<const SequenceSlice> slices;
+  std::int64_t rows;
+  const float* queries;  ///< [rows][heads · head_dim], rotated
+  const float* keys;     ///< [rows][kv_heads · head_dim]
+  const float* values;
+  const float* out;  ///< [rows][heads · head_dim]
+};
+
+/// Looks on while a decoder works.
+class AttentionProbe {
+ public:
+  virtual ~AttentionProbe() = default;
+  virtual void attended(kernels::ThreadPool& pool, const kernels::Operations& operations,
+                        const AttentionStep& step) = 0;
+};
+
 /// Causal grouped-query attention over a paged cache: softmax(scale·q·k)·v, in float.
 /// The paper's name for the layout is PagedAttention (Kwon et al. 2023).
 class Attention {

@@ -4,6 +4,7 @@
 #include <memory>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "engine/formats/model_file.h"
 #include "engine/kernels/thread_pool.h"
@@ -17,6 +18,8 @@ struct DecoderOptions {
   std::int64_t max_rows = 0;  ///< tokens of one step, over all sequences
   std::int64_t kv_pages = 0;  ///< of KvCache::kPageTokens tokens
   KvType kv_type = KvType::kF16;
+  std::vector<std::int64_t> f16_kv_layers = {};  ///< that keep binary16 whatever kv_type says
+  AttentionProbe* probe = nullptr;               ///< sees every layer's attention; must outlive the decoder
 };
 
 /// A decoder-only transformer with its weights repacked for the kernels, and its key-value cache.

@@ -1,8 +1,23 @@
 #pragma once
 
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
 namespace stepdown::model {
 
-/// How keys and values are kept: binary16, or int8 with a binary16 scale per token and head.
-enum class KvType { kF16, kInt8 };
+/// How keys and values are kept: binary16, or int8 or FP8 E4M3 with a binary16 scale per token and head.
+enum class KvType { kF16, kInt8, kFp8 };
+
+/// "f16", "int8", "fp8".
+std::string_view kv_type_name(KvType type);
+std::optional<KvType> kv_type_of(std::string_view name);
+/// "f16|int8|fp8", for messages.
+inline constexpr const char* kKvTypeNames = "f16|int8|fp8";
+
+/// One type a layer: `type`, but binary16 where listed. Throws InputError for a layer that the model has not.
+std::vector<KvType> kv_types(KvType type, std::int64_t layers, std::span<const std::int64_t> f16_layers);
 
 }  // namespace stepdown::model

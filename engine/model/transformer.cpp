@@ -62,7 +62,9 @@ class Transformer final : public Decoder {
               architecture.rope, options.max_rows),
         sliding_rope_(rope_frequencies(config_.rope_dim, config_.rope_theta_sliding, {}, {}),
                       architecture.rope, config_.rope_theta_sliding > 0.0f ? options.max_rows : 0),
-        cache_({config_.layers, config_.kv_heads, config_.head_dim}, options.kv_type, options.kv_pages),
+        cache_({config_.layers, config_.kv_heads, config_.head_dim},
+               kv_types(options.kv_type, config_.layers, options.f16_kv_layers), options.kv_pages),
+        probe_(options.probe),
         attention_(cache_, config_.heads, options.context, pool.threads()),
         query_width_(config_.heads * config_.head_dim),
         kv_width_(config_.kv_heads * config_.head_dim),
@@ -225,6 +227,11 @@ class Transformer final : public Decoder {
     place(index, layer, slices);
     attention_.run(pool_, operations_, index, layer.rule, slices, queries_.data(), query_width_,
                    attended_.row(0), query_width_);
+    if (probe_ != nullptr) {
+      probe_->attended(pool_, operations_,
+                       {index, layer.rule, slices, rows_, queries_.data(), keys_.data(), values_.data(),
+                        attended_.row(0)});
+    }
     each_row([&](std::int64_t row) { attended_.encode(operations_, row); });
     const Product product{&layer.output, block_out(), config_.hidden, adds_directly()};
     kernels::multiply(pool_, operations_, attended_, 0, rows_, {&product, 1});
@@ -305,6 +312,7 @@ class Transformer final : public Decoder {
   Rope rope_;
   Rope sliding_rope_;  ///< of layers with a window, where they have one of their own
   KvCache cache_;
+  AttentionProbe* probe_;
   Attention attention_;
   std::int64_t query_width_;
   std::int64_t kv_width_;

@@ -5,34 +5,33 @@
 
 #include "engine/base/error.h"
 #include "engine/quant/checkpoint/exporter.h"
+#include "engine/quant/memory_estimate.h"
 #include "engine/quant/methods/gguf.h"
 #include "engine/quant/methods/mixed.h"
+#include "engine/quant/methods/qat.h"
 
 namespace stepdown::quant {
 namespace {
 
 MethodResult export_by(const WeightMethod& method, const MethodRun& run,
                        const std::filesystem::path& folder) {
-  if (!run.request.preset.empty()) {
-    throw InputError("presets belong to method gguf", "--preset", "leave it out");
-  }
-  if (run.model.format() != "safetensors") {
-    throw InputError(
-        "method " + std::string(method.name) + " writes a Hugging Face folder, which needs one to start from",
-        "--model", "give the model's folder with config.json and tokenizer.json, or use method gguf");
-  }
   const ExportJob job{run.model,       run.source, method, method.settle(run.request.weights),
                       run.calibration, run.threads};
   const ExportedCheckpoint written = export_checkpoint(job, folder);
-  return {written.size, written.tensors, "", job.settings.bits, method.needs(job.settings) != Needs::kNothing,
-          nullptr};
+  return {written.size, written.tensors, "", job.settings.bits,
+          method.needs(job.settings) != Needs::kNothing};
 }
 
 std::vector<Method> all_methods() {
-  std::vector<Method> all = {gguf_method(), mixed_method()};
+  std::vector<Method> all = {gguf_method(), mixed_method(), qat_method()};
   for (const WeightMethod& method : weight_methods()) {
-    all.push_back({method.name, "", [&method](const MethodRun& run, const std::filesystem::path& folder) {
+    all.push_back({method.name, "",
+                   [&method](const MethodRun& run, const std::filesystem::path& folder) {
                      return export_by(method, run, folder);
+                   },
+                   [&method](const MethodRun& run) {
+                     const Needs needs = method.needs(method.settle(run.request.weights));
+                     return export_working_memory(run.model, needs, run.calibration);
                    }});
   }
   return all;

@@ -23,6 +23,8 @@ struct MethodRequest {
   std::string imatrix;     ///< an importance matrix of llama.cpp's; empty: none, or from the calibration data
   std::string imatrix_out;   ///< where to store the one that was computed; empty: nowhere
   std::uint64_t budget = 0;  ///< bytes, for "mixed"
+  double max_hours = 8;      ///< for "qat"
+  double learning_rate = 5e-4;
 };
 
 /// One run of a method.
@@ -40,8 +42,10 @@ struct MethodResult {
   std::string preset;
   int bits = 0;
   bool used_calibration = false;
-  nlohmann::json
-      layers;  ///< what each tensor became and why, where the method decides that itself; else null
+  nlohmann::json layers =
+      nullptr;  ///< what each tensor became and why, where the method decides that itself; else null
+  nlohmann::json training =
+      nullptr;  ///< {"steps", "seconds", "outOfTime", "firstLoss", "lastLoss"}; null: none
 };
 
 /// A way of quantization.
@@ -50,6 +54,8 @@ struct Method {
   std::string_view file_name;  ///< of the one file it writes; empty: a Hugging Face folder
   /// Writes into `folder`. Throws InputError for a request or a model it cannot honour.
   std::function<MethodResult(const MethodRun& run, const std::filesystem::path& folder)> run;
+  /// What a run takes beside what the process holds when it begins, predicted; bytes.
+  std::function<std::int64_t(const MethodRun& run)> memory;
 };
 
 std::span<const Method> methods();

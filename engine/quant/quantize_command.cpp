@@ -1,148 +1,27 @@
 #include "engine/quant/quantize_command.h"
 
-#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
-#include <optional>
-#include <string>
-#include <vector>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "engine/base/atomic_file.h"
-#include "engine/base/error.h"
-#include "engine/base/hash.h"
-#include "engine/base/system_facts.h"
 #include "engine/base/termination_log.h"
-#include "engine/base/version.h"
-#include "engine/formats/model_file.h"
-#include "engine/formats/staging_folder.h"
-#include "engine/quant/calibration/calibration_set.h"
-#include "engine/quant/method.h"
 #include "engine/quant/quantize_options.h"
+#include "engine/quant/quantize_run.h"
 
 namespace stepdown::quant {
 namespace {
 
 namespace fs = std::filesystem;
 
-void check(const QuantizeOptions& options) {
-  if (options.artifacts.empty() == options.out.empty()) {
-    throw InputError("exactly one result is needed", "command line",
-                     "give either --artifacts DIR or --out PATH");
-  }
-}
-
-/// --out names a file, or a folder to put the method's file into; for methods that write a folder, that
-/// folder.
-fs::path out_path(const QuantizeOptions& options, const Method& method) {
-  fs::path target = options.out;
-  if (method.file_name.empty()) {
-    if (fs::exists(target) && !(fs::is_directory(target) && fs::is_empty(target))) {
-      throw InputError("exists already", "--out " + options.out, "name a new folder");
-    }
-  } else if (!target.has_extension() || fs::is_directory(target)) {
-    target /= method.file_name;
-  }
-  target = fs::absolute(target);
-  std::error_code absent;  // then it is no file of the model
-  if (fs::equivalent(target, options.model, absent) ||
-      fs::equivalent(target.parent_path(), options.model, absent)) {
-    throw InputError("the result would become part of the model it is made from", "--out " + options.out,
-                     "name a file or folder elsewhere");
-  }
-  return target;
-}
-
-/// Names one piece of work, so that a rerun of it takes up what a killed run left.
-std::string work_key(const QuantizeOptions& options, const std::string& base,
-                     const CalibrationSet* calibration) {
-  const WeightSettings& w = options.request.weights;
-  std::string adapters;
-  for (const formats::Adapter& adapter : formats::parse_adapters(options.adapters)) {
-    adapters += artifact_digest(adapter.path) + "*" + std::to_string(adapter.weight);
-  }
-  const nlohmann::json work = {base,
-                               adapters,
-                               calibration == nullptr ? "" : calibration->digest(),
-                               options.method,
-                               w.bits,
-                               w.group_size,
-                               w.granularity,
-                               w.symmetric,
-                               w.search_clip,
-                               w.act_order,
-                               w.static_groups,
-                               w.damping,
-                               static_cast<int>(w.gptq_version),
-                               w.migration,
-                               w.static_activations,
-                               options.calibration.max_tokens,
-                               std::string(kVersion)};
-  return sha256_hex(work.dump()).substr(0, 16);
-}
-
-/// Renames the result to where it belongs, and tells where and under which digest.
-struct Published {
-  fs::path path;
-  std::string digest;
-};
-Published publish(formats::StagingFolder& staging, const QuantizeOptions& options, const Method& method) {
-  const std::string digest = artifact_digest(staging.path());
-  if (!options.artifacts.empty()) {
-    const fs::path folder = fs::path(options.artifacts) / digest;
-    staging.publish_folder(folder);
-    return {method.file_name.empty() ? folder : folder / method.file_name, digest};
-  }
-  const fs::path target = out_path(options, method);
-  if (method.file_name.empty()) {
-    std::error_code ignored;  // an empty folder in the way; the rename tells if it stays
-    fs::remove(target, ignored);
-    staging.publish_folder(target);
-  } else {
-    staging.publish_file(std::string(method.file_name), target);
-  }
-  return {target, digest};
-}
-
 int quantize(const QuantizeOptions& options) {
-  const auto began = std::chrono::steady_clock::now();
-  check(options);
-  const Method& method = find_method(options.method);
-  const fs::path parent =
-      options.artifacts.empty() ? out_path(options, method).parent_path() : fs::path(options.artifacts);
-  const auto model = formats::open_model(options.model, formats::parse_adapters(options.adapters));
-  std::optional<CalibrationSet> calibration;
-  if (!options.calibration.path.empty()) calibration.emplace(*model, options.calibration);
-  const CalibrationSet* prompts = calibration ? &*calibration : nullptr;
-
-  const std::string base = artifact_digest(options.model);
-  std::optional<formats::StagingFolder> staging;
-  method.file_name.empty() ? staging.emplace(parent, work_key(options, base, prompts))
-                           : staging.emplace(parent);
-  const MethodResult result =
-      method.run({*model, options.model, options.request, prompts, options.threads}, staging->path());
-  const Published published = publish(*staging, options, method);
-
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - began;
-  nlohmann::json report = {{"digest", "sha256:" + published.digest},
-                           {"path", published.path.string()},
-                           {"size", result.size},
-                           {"method", method.name},
-                           {"preset", result.preset},
-                           {"bits", result.bits},
-                           {"base", "sha256:" + base},
-                           {"adapters", options.adapters},
-                           {"toolVersion", "stepdown-engine " + std::string(kVersion)},
-                           {"peakMemoryBytes", peak_memory_bytes()},
-                           {"seconds", seconds.count()},
-                           {"tensors", result.tensors},
-                           {"calibration", nullptr}};
-  if (calibration && result.used_calibration) report["calibration"] = calibration->report();
-  write_termination_log(options.termination_log, report);
-  if (!result.layers.is_null()) report["layers"] = result.layers;
+  const nlohmann::json report = run_quantize(options);
+  nlohmann::json summary = report;
+  summary.erase("layers");
+  write_termination_log(options.termination_log, summary);
   if (!options.report.empty()) {
     const fs::path file = fs::absolute(options.report);
     fs::create_directories(file.parent_path());

@@ -23,14 +23,15 @@ void add_method_options(CLI::App& app, MethodRequest& request) {
       ->transform(CLI::AsSizeValue(false))
       ->type_name("BYTES")
       ->group(kGroup);
-  app.add_option("--bits", weights.bits, "Bits a weight (gptq: 2, 3, 4 or 8)")->group(kGroup);
+  app.add_option("--bits", weights.bits, "Bits a weight (gptq, autoround, qat: 2, 3, 4 or 8)")->group(kGroup);
   app.add_option("--group-size", weights.group_size,
                  "Weights that share a scale; -1: a whole row (default 128)")
       ->group(kGroup);
   app.add_option("--granularity", weights.granularity, "int8, int4, fp8: what else shares a scale")
       ->type_name("tensor|channel|group|block")
       ->group(kGroup);
-  app.add_flag("!--asymmetric", weights.symmetric, "int8, int4, gptq: codes with a zero of their own")
+  app.add_flag("!--asymmetric", weights.symmetric,
+               "int8, int4, gptq, autoround: codes with a zero of their own")
       ->group(kGroup);
   app.add_flag("!--no-clip", weights.search_clip, "Take ranges as they are, do not search for narrower ones")
       ->group(kGroup);
@@ -45,6 +46,18 @@ void add_method_options(CLI::App& app, MethodRequest& request) {
   app.add_option("--checkpoint-format", weights.gptq_version, "gptq: how zeros are stored")
       ->transform(CLI::CheckedTransformer(std::map<std::string, formats::GptqVersion>{
           {"gptq", formats::GptqVersion::kV1}, {"gptq_v2", formats::GptqVersion::kV2}}))
+      ->group(kGroup);
+  app.add_option("--steps", weights.steps,
+                 "autoround: of gradient descent, a matrix [200]; qat: of training [400]")
+      ->check(CLI::Range(1, 1000000))
+      ->group(kGroup);
+  app.add_option("--max-hours", request.max_hours, "qat: ends after that time with what it has")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str()
+      ->group(kGroup);
+  app.add_option("--learning-rate", request.learning_rate, "qat: of Adam, at its height")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str()
       ->group(kGroup);
   app.add_option("--migration", weights.migration,
                  "smoothquant: how much of the outliers moves into the weights")

@@ -5,11 +5,18 @@
 #include <bit>
 #include <cmath>
 
+#include "engine/quant/widest.h"
+
 namespace stepdown::quant {
 namespace {
 
+constexpr float kRounder =
+    12582912.0f;  // 1.5·2²³: adding it leaves the rounded integer in the low mantissa bits
 constexpr float kNothing = 1e-15f;  // groups smaller than this are all zero
 constexpr std::size_t kMaxGroup = 32;
+// Trials of a search that are computed side by side: one lane adds up in the group's order, as ggml does.
+constexpr std::size_t kLanes = 32;
+using Lanes = std::array<float, kLanes>;
 
 /// The weight of largest magnitude, with its sign.
 float extreme(std::span<const float> group) {
@@ -45,6 +52,24 @@ Fit fit_symmetric(std::span<const float> group, std::span<const float> weights, 
   return fit;
 }
 
+/// fit_symmetric for every lane's inverse.
+STEPDOWN_WIDEST void fit_lanes(const float* group, const float* weights, std::size_t count, int half,
+                               const Lanes& inverse, Lanes& xl, Lanes& ll) {
+  xl.fill(0.0f);
+  ll.fill(0.0f);
+  for (std::size_t i = 0; i < count; ++i) {
+    const float x = group[i];
+    const float weight = weights == nullptr ? x * x : weights[i];
+    for (std::size_t lane = 0; lane < kLanes; ++lane) {
+      const auto bits = std::bit_cast<std::int32_t>(inverse[lane] * x + kRounder);
+      const int nearest = (bits & 0x007fffff) - 0x00400000;
+      const auto code = static_cast<float>(std::clamp(nearest, -half, half - 1));
+      xl[lane] += weight * x * code;
+      ll[lane] += weight * code * code;
+    }
+  }
+}
+
 void write_codes(std::span<const float> group, int half, float inverse, std::span<std::uint8_t> codes) {
   for (std::size_t i = 0; i < group.size(); ++i) {
     codes[i] = static_cast<std::uint8_t>(signed_code(inverse * group[i], half) + half);
@@ -77,8 +102,7 @@ bool descend(std::span<const float> group, int half, std::span<int> codes, Fit& 
 }  // namespace
 
 int nearest_int(float value) {
-  // Adding 1.5·2²³ leaves the rounded integer in the low mantissa bits.
-  const auto bits = std::bit_cast<std::int32_t>(value + 12582912.0f);
+  const auto bits = std::bit_cast<std::int32_t>(value + kRounder);
   return (bits & 0x007fffff) - 0x00400000;
 }
 
@@ -89,21 +113,28 @@ float search_symmetric(std::span<const float> group, std::span<const float> weig
     std::ranges::fill(codes, std::uint8_t{0});
     return 0.0f;
   }
-  float inverse = static_cast<float>(-half) / largest;
+  const float inverse = static_cast<float>(-half) / largest;
   const Fit first = fit_symmetric(group, weights, half, inverse);
   write_codes(group, half, inverse, codes);
   float scale = first.ll != 0 ? first.xl / first.ll : 0.0f;
   float best = scale * first.xl;
-  for (int step = -9; step <= 9; ++step) {
-    if (step == 0) continue;
-    inverse = -(static_cast<float>(half) + 0.1f * static_cast<float>(step)) / largest;
-    const Fit fit = fit_symmetric(group, weights, half, inverse);
-    if (fit.ll > 0 && fit.xl * fit.xl > best * fit.ll) {
-      write_codes(group, half, inverse, codes);
-      scale = fit.xl / fit.ll;
-      best = scale * fit.xl;
+  constexpr int kSteps = 9;  // to either side
+  Lanes inverses = {}, xl, ll;
+  for (int step = -kSteps; step <= kSteps; ++step) {
+    inverses[static_cast<std::size_t>(step + kSteps)] =
+        -(static_cast<float>(half) + 0.1f * static_cast<float>(step)) / largest;
+  }
+  fit_lanes(group.data(), weights.empty() ? nullptr : weights.data(), group.size(), half, inverses, xl, ll);
+  float chosen = inverse;
+  for (std::size_t lane = 0; lane <= 2 * kSteps; ++lane) {
+    if (lane == kSteps) continue;
+    if (ll[lane] > 0 && xl[lane] * xl[lane] > best * ll[lane]) {
+      chosen = inverses[lane];
+      scale = xl[lane] / ll[lane];
+      best = scale * xl[lane];
     }
   }
+  if (chosen != inverse) write_codes(group, half, chosen, codes);
   return scale;
 }
 

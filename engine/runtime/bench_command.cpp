@@ -140,6 +140,8 @@ std::vector<Measured> measure_all(Engine& engine, const BenchOptions& options) {
 }
 
 int bench(const BenchOptions& options) {
+  if (options.model.empty())
+    throw InputError("no model is given", "--model", "give a GGUF file or a model folder");
   auto file = formats::open_model(options.model);
   std::size_t weight_bytes = 0;
   const DType type = main_type(*file, weight_bytes);
@@ -148,7 +150,7 @@ int bench(const BenchOptions& options) {
   engine_options.context = std::max(options.prompt, options.generate) + 2;
   engine_options.max_sequences = std::max<std::int64_t>(
       1, options.batches.empty() ? 1 : *std::max_element(options.batches.begin(), options.batches.end()));
-  engine_options.kv_type = options.kv_type == "int8" ? KvType::kInt8 : KvType::kF16;
+  engine_options.kv_type = *model::kv_type_of(options.kv_type);
   Engine engine(std::move(file), engine_options);
   MachineLimits limits{};
   {
@@ -198,7 +200,7 @@ int bench(const BenchOptions& options) {
 Command bench_command() {
   return {"bench", "Measure tokens per second of a model, beside this machine's limits", [](CLI::App& app) {
             const auto options = std::make_shared<BenchOptions>();
-            app.add_option("--model", options->model, "GGUF file or model folder")->required();
+            app.add_option("--model", options->model, "GGUF file or model folder");
             app.add_option("--json", options->json, "Write the figures to this file");
             app.add_option("--threads", options->threads, "Threads; 0: all this process may use")
                 ->capture_default_str()
@@ -217,7 +219,7 @@ Command bench_command() {
                 ->check(CLI::Range(1, 1024))
                 ->capture_default_str();
             app.add_option("--kv-type", options->kv_type, "Key-value cache")
-                ->check(CLI::IsMember({"f16", "int8"}))
+                ->check(CLI::IsMember({"f16", "int8", "fp8"}))
                 ->capture_default_str();
             return [options] { return bench(*options); };
           }};

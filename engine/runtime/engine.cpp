@@ -51,7 +51,8 @@ struct Engine::State {
             {.context = options.context,
              .max_rows = options.prefill_chunk + options.max_sequences * (1 + options.draft_tokens),
              .kv_pages = pages_for(options),
-             .kv_type = options.kv_type},
+             .kv_type = options.kv_type,
+             .f16_kv_layers = options.f16_kv_layers},
             pool)),
         scheduler(options, file->config(), *decoder, pool, *tokenizer, pages_for(options)) {}
 

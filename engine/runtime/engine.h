@@ -27,9 +27,10 @@ struct EngineOptions {
   std::int64_t context = 0;        ///< tokens a sequence may hold; 0: the model's own, at most 8192
   std::int64_t max_sequences = 4;  ///< decoded together
   KvType kv_type = KvType::kF16;
-  int threads = 0;                   ///< 0: all cores this process may use
-  std::int64_t prefill_chunk = 256;  ///< prompt tokens a step
-  std::size_t max_queue = 256;       ///< waiting requests; beyond it submit() refuses
+  std::vector<std::int64_t> f16_kv_layers = {};  ///< that keep binary16 whatever kv_type says
+  int threads = 0;                               ///< 0: all cores this process may use
+  std::int64_t prefill_chunk = 256;              ///< prompt tokens a step
+  std::size_t max_queue = 256;                   ///< waiting requests; beyond it submit() refuses
   std::int64_t kv_tokens = 0;  ///< that the KV cache holds, over all sequences; 0: max_sequences × context
   bool share_prefixes = true;  ///< sequences that begin alike compute their beginning once
   std::int64_t draft_tokens = 0;  ///< that a step may guess and check for each sequence; 0: none

@@ -25,6 +25,7 @@ namespace {
 
 struct Options {
   std::string model;
+  std::vector<std::string> adapters;
   std::string verify_digest;
   runtime::EngineOptions engine;
   ServiceOptions service;
@@ -73,7 +74,8 @@ int serve(Options options) {
   if (!options.api_key_file.empty()) options.service.api_keys = read_api_keys(options.api_key_file);
   options.service.max_connections = std::max<std::size_t>(
       256, options.engine.max_queue + static_cast<std::size_t>(options.engine.max_sequences) + 64);
-  auto file = formats::open_model(options.model);
+  auto file =
+      formats::open_model(options.model, formats::parse_adapters(options.adapters), formats::Merged::kAsBase);
   const formats::TokenizerData tokenizer = file->tokenizer();
   runtime::Engine engine(std::move(file), options.engine);
   HttpService service(engine, tokenizer, options.service);
@@ -100,69 +102,77 @@ int serve(Options options) {
 }  // namespace
 
 Command serve_command() {
-  return {"serve", "Serve a model with OpenAI's HTTP API", [](CLI::App& app) -> std::function<int()> {
-            auto options = std::make_shared<Options>();
-            options->engine.draft_tokens = 4;
-            static const std::map<std::string, runtime::KvType> kKvTypes = {{"f16", runtime::KvType::kF16},
-                                                                            {"int8", runtime::KvType::kInt8}};
-            app.add_option("--model", options->model, "GGUF file, or folder of a model")->required();
-            app.add_option("--verify-digest", options->verify_digest,
-                           "Refuse to serve unless the model has this digest, sha256:…");
-            app.add_option("--revision", options->service.revision,
-                           "What answers name as their revision [the digest]");
-            app.add_option("--host", options->service.host, "Address to listen on")->capture_default_str();
-            app.add_option("--port", options->service.port, "Port to listen on; 0 takes a free one")
-                ->capture_default_str()
-                ->check(CLI::Range(0, 65535));
-            app.add_option("--served-model-name", options->service.names,
-                           "Names that clients may use [the file's name]")
-                ->allow_extra_args(false);
-            app.add_option("--context", options->engine.context,
-                           "Tokens a sequence may hold; 0: the model's, at most 8192")
-                ->capture_default_str();
-            app.add_option("--max-sequences", options->engine.max_sequences, "Sequences decoded together")
-                ->capture_default_str()
-                ->check(CLI::Range(1, 4096));
-            app.add_option("--max-queue", options->engine.max_queue,
-                           "Sequences that may wait; beyond it answers are 429")
-                ->capture_default_str()
-                ->check(CLI::Range(0, 1 << 20));
-            app.add_option("--kv-tokens", options->engine.kv_tokens,
-                           "Tokens the KV cache holds over all sequences; 0: context × max sequences")
-                ->capture_default_str();
-            app.add_flag("!--no-prefix-sharing", options->engine.share_prefixes,
-                         "Compute every prompt anew, though others began alike");
-            app.add_option("--draft-tokens", options->engine.draft_tokens,
-                           "Tokens guessed and checked a step; changes the speed, never the answer")
-                ->capture_default_str()
-                ->check(CLI::Range(0, 16));
-            app.add_option("--kv-type", options->engine.kv_type, "Type of the KV cache")
-                ->transform(CLI::CheckedTransformer(kKvTypes, CLI::ignore_case))
-                ->type_name("f16|int8")
-                ->default_str("f16");
-            app.add_option("--threads", options->engine.threads, "Threads that compute; 0: all cores")
-                ->capture_default_str()
-                ->check(CLI::Range(0, 1024));
-            app.add_option("--api-key-file", options->api_key_file,
-                           "Keys that clients must bring one of, one a line [all are served]")
-                ->check(CLI::ExistingFile);
-            auto* certificate = app.add_option("--tls-cert", options->service.tls_certificate,
-                                               "PEM certificate chain: serve HTTPS instead of HTTP")
-                                    ->check(CLI::ExistingFile);
-            auto* key = app.add_option("--tls-key", options->service.tls_key, "PEM key of the certificate")
-                            ->check(CLI::ExistingFile);
-            certificate->needs(key);
-            key->needs(certificate);
-            app.add_option("--max-body-mib", options->max_body_mib,
-                           "Largest request body; beyond it answers are 413")
-                ->capture_default_str()
-                ->check(CLI::Range(1, 1024));
-            app.add_option("--grace-seconds", options->grace_seconds,
-                           "Time that open requests get on SIGTERM")
-                ->capture_default_str()
-                ->check(CLI::NonNegativeNumber);
-            return [options] { return serve(*options); };
-          }};
+  return {
+      "serve", "Serve a model with OpenAI's HTTP API", [](CLI::App& app) -> std::function<int()> {
+        auto options = std::make_shared<Options>();
+        options->engine.draft_tokens = 4;
+        static const std::map<std::string, runtime::KvType> kKvTypes = {
+            {"f16", runtime::KvType::kF16}, {"int8", runtime::KvType::kInt8}, {"fp8", runtime::KvType::kFp8}};
+        app.add_option("--model", options->model, "GGUF file, or folder of a model")->required();
+        app.add_option("--adapter", options->adapters,
+                       "A PEFT LoRA adapter to merge into the model, PATH[=WEIGHT]; may be repeated")
+            ->allow_extra_args(false);
+        app.add_option("--verify-digest", options->verify_digest,
+                       "Refuse to serve unless the model has this digest, sha256:…");
+        app.add_option("--revision", options->service.revision,
+                       "What answers name as their revision [the digest]");
+        app.add_option("--host", options->service.host, "Address to listen on")->capture_default_str();
+        app.add_option("--port", options->service.port, "Port to listen on; 0 takes a free one")
+            ->capture_default_str()
+            ->check(CLI::Range(0, 65535));
+        app.add_option("--served-model-name", options->service.names,
+                       "Names that clients may use [the file's name]")
+            ->allow_extra_args(false);
+        app.add_option("--context", options->engine.context,
+                       "Tokens a sequence may hold; 0: the model's, at most 8192")
+            ->capture_default_str();
+        app.add_option("--max-sequences", options->engine.max_sequences, "Sequences decoded together")
+            ->capture_default_str()
+            ->check(CLI::Range(1, 4096));
+        app.add_option("--max-queue", options->engine.max_queue,
+                       "Sequences that may wait; beyond it answers are 429")
+            ->capture_default_str()
+            ->check(CLI::Range(0, 1 << 20));
+        app.add_option("--kv-tokens", options->engine.kv_tokens,
+                       "Tokens the KV cache holds over all sequences; 0: context × max sequences")
+            ->capture_default_str();
+        app.add_flag("!--no-prefix-sharing", options->engine.share_prefixes,
+                     "Compute every prompt anew, though others began alike");
+        app.add_option("--draft-tokens", options->engine.draft_tokens,
+                       "Tokens guessed and checked a step; changes the speed, never the answer")
+            ->capture_default_str()
+            ->check(CLI::Range(0, 16));
+        app.add_option("--kv-type", options->engine.kv_type, "Type of the KV cache")
+            ->transform(CLI::CheckedTransformer(kKvTypes, CLI::ignore_case))
+            ->type_name(model::kKvTypeNames)
+            ->default_str("f16");
+        app.add_option("--kv-f16-layers", options->engine.f16_kv_layers,
+                       "Layers whose cache stays F16: those that failed the attention check of `evaluate`")
+            ->delimiter(',')
+            ->allow_extra_args(false)
+            ->type_name("INDEX,…");
+        app.add_option("--threads", options->engine.threads, "Threads that compute; 0: all cores")
+            ->capture_default_str()
+            ->check(CLI::Range(0, 1024));
+        app.add_option("--api-key-file", options->api_key_file,
+                       "Keys that clients must bring one of, one a line [all are served]")
+            ->check(CLI::ExistingFile);
+        auto* certificate = app.add_option("--tls-cert", options->service.tls_certificate,
+                                           "PEM certificate chain: serve HTTPS instead of HTTP")
+                                ->check(CLI::ExistingFile);
+        auto* key = app.add_option("--tls-key", options->service.tls_key, "PEM key of the certificate")
+                        ->check(CLI::ExistingFile);
+        certificate->needs(key);
+        key->needs(certificate);
+        app.add_option("--max-body-mib", options->max_body_mib,
+                       "Largest request body; beyond it answers are 413")
+            ->capture_default_str()
+            ->check(CLI::Range(1, 1024));
+        app.add_option("--grace-seconds", options->grace_seconds, "Time that open requests get on SIGTERM")
+            ->capture_default_str()
+            ->check(CLI::NonNegativeNumber);
+        return [options] { return serve(*options); };
+      }};
 }
 
 }  // namespace stepdown::server

@@ -11,10 +11,6 @@ constexpr auto describe(BaseModel*) {
                     optional("templateDigest", &BaseModel::template_digest)};
 }
 
-constexpr auto describe(MergedAdapter*) {
-  return std::tuple{required("digest", &MergedAdapter::digest), optional("weight", &MergedAdapter::weight)};
-}
-
 constexpr auto describe(Artifact*) {
   return std::tuple{required("uri", &Artifact::uri), required("digest", &Artifact::digest),
                     optional("size", &Artifact::size)};
@@ -26,6 +22,7 @@ constexpr auto describe(EvaluationRecord*) {
                     optional("identity", &EvaluationRecord::identity),
                     optional("toolVersion", &EvaluationRecord::tool_version),
                     optional("kvType", &EvaluationRecord::kv_type),
+                    optional("fp16KvLayers", &EvaluationRecord::fp16_kv_layers),
                     optional("contextLength", &EvaluationRecord::context_length),
                     optional("report", &EvaluationRecord::report),
                     optional("engine", &EvaluationRecord::engine),
@@ -44,6 +41,7 @@ constexpr auto describe(QuantRevisionSpec*) {
                     optional("groupSize", &QuantRevisionSpec::group_size),
                     optional("calibration", &QuantRevisionSpec::calibration),
                     optional("toolVersion", &QuantRevisionSpec::tool_version),
+                    optional("recipe", &QuantRevisionSpec::recipe),
                     required("artifact", &QuantRevisionSpec::artifact),
                     optional("evaluation", &QuantRevisionSpec::evaluation),
                     optional("scores", &QuantRevisionSpec::scores)};

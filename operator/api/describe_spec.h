@@ -16,18 +16,26 @@ constexpr auto describe(ModelSpec*) {
 
 constexpr auto describe(CandidateSpec*) {
   return std::tuple{required("method", &CandidateSpec::method), optional("preset", &CandidateSpec::preset),
-                    optional("bits", &CandidateSpec::bits),
-                    optional("groupSize", &CandidateSpec::group_size)};
+                    optional("bits", &CandidateSpec::bits), optional("groupSize", &CandidateSpec::group_size),
+                    optional("budget", &CandidateSpec::budget)};
 }
 
 constexpr auto describe(CalibrationSpec*) {
-  return std::tuple{required("source", &CalibrationSpec::source),
-                    optional("samples", &CalibrationSpec::samples)};
+  return std::tuple{
+      required("source", &CalibrationSpec::source), optional("samples", &CalibrationSpec::samples),
+      optional("redact", &CalibrationSpec::redact), optional("redactNames", &CalibrationSpec::redact_names)};
+}
+
+constexpr auto describe(QatSpec*) {
+  return std::tuple{optional("enabled", &QatSpec::enabled), optional("maxHours", &QatSpec::max_hours)};
 }
 
 constexpr auto describe(QuantizationSpec*) {
   return std::tuple{optional("candidates", &QuantizationSpec::candidates),
+                    optional("ladder", &QuantizationSpec::ladder),
                     optional("calibration", &QuantizationSpec::calibration),
+                    optional("imatrix", &QuantizationSpec::imatrix),
+                    optional("qat", &QuantizationSpec::qat),
                     optional("fromRevision", &QuantizationSpec::from_revision)};
 }
 

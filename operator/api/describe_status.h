@@ -7,11 +7,17 @@ namespace stepdown::api {
 
 constexpr auto describe(Metric*) {
   return std::tuple{optional("value", &Metric::value), optional("baseline", &Metric::baseline),
-                    optional("delta", &Metric::delta), optional("n", &Metric::n)};
+                    optional("delta", &Metric::delta), optional("interval", &Metric::interval),
+                    optional("n", &Metric::n)};
 }
 
 constexpr auto describe(Calibration*) {
-  return std::tuple{optional("digest", &Calibration::digest), optional("samples", &Calibration::samples)};
+  return std::tuple{optional("digest", &Calibration::digest), optional("samples", &Calibration::samples),
+                    optional("drift", &Calibration::drift)};
+}
+
+constexpr auto describe(MergedAdapter*) {
+  return std::tuple{required("digest", &MergedAdapter::digest), optional("weight", &MergedAdapter::weight)};
 }
 
 constexpr auto describe(Condition*) {
@@ -33,7 +39,8 @@ constexpr auto describe(Summary*) {
 }
 
 constexpr auto describe(MemoryFigures*) {
-  return std::tuple{optional("weights", &MemoryFigures::weights),
+  return std::tuple{optional("layers", &MemoryFigures::layers),
+                    optional("weights", &MemoryFigures::weights),
                     optional("kvPerToken", &MemoryFigures::kv_per_token),
                     optional("kvWindowedPerToken", &MemoryFigures::kv_windowed_per_token),
                     optional("kvWindow", &MemoryFigures::kv_window),
@@ -79,6 +86,9 @@ constexpr auto describe(CandidateStatus*) {
                     optional("toolVersion", &CandidateStatus::tool_version),
                     optional("report", &CandidateStatus::report),
                     optional("calibration", &CandidateStatus::calibration),
+                    optional("adapters", &CandidateStatus::adapters),
+                    optional("fp16KvLayers", &CandidateStatus::fp16_kv_layers),
+                    optional("ladder", &CandidateStatus::ladder),
                     optional("metrics", &CandidateStatus::metrics),
                     optional("collected", &CandidateStatus::collected)};
 }

@@ -20,11 +20,6 @@ struct BaseModel {
   std::string template_digest;
 };
 
-struct MergedAdapter {
-  std::string digest;
-  double weight = 1;
-};
-
 struct Artifact {
   std::string uri;
   std::string digest;
@@ -37,6 +32,7 @@ struct EvaluationRecord {
   std::string identity;  ///< hash over all that the scores hold for
   std::string tool_version;
   std::string kv_type;
+  std::vector<std::int64_t> fp16_kv_layers;  ///< whose cache stays FP16
   std::optional<std::int64_t> context_length;
   std::string report;
   std::string engine;                   ///< that serves it, as spec.serving.engine
@@ -56,6 +52,7 @@ struct QuantRevisionSpec {
   std::optional<std::int64_t> group_size;
   std::optional<Calibration> calibration;
   std::string tool_version;
+  std::vector<std::string> recipe;  ///< arguments of `stepdown-engine quantize`, without paths
   Artifact artifact;
   std::optional<EvaluationRecord> evaluation;
   Metrics scores;

@@ -7,6 +7,7 @@ namespace stepdown::api {
 
 std::string CandidateSpec::name() const {
   if (!preset.empty()) return method + "/" + preset;
+  if (!budget.empty()) return method + "/" + budget;
   return bits ? method + "/" + std::to_string(*bits) : method;
 }
 

@@ -22,19 +22,30 @@ struct CandidateSpec {
   std::string preset;
   std::optional<std::int64_t> bits;
   std::optional<std::int64_t> group_size;
+  std::string budget = {};  ///< quantity, of method mixed
 
-  /// "gguf/Q4_K_M", "awq/4", as status and messages name it.
+  /// "gguf/Q4_K_M", "awq/4", "mixed/4Gi", as status and messages name it.
   std::string name() const;
 };
 
 struct CalibrationSpec {
   std::string source;
   std::int64_t samples = 512;
+  std::vector<std::string> redact = {};
+  std::string redact_names = {};
+};
+
+struct QatSpec {
+  bool enabled = false;
+  double max_hours = 8;
 };
 
 struct QuantizationSpec {
   std::vector<CandidateSpec> candidates;
+  bool ladder = true;
   std::optional<CalibrationSpec> calibration;
+  std::string imatrix;
+  QatSpec qat;
   std::string from_revision;
 };
 

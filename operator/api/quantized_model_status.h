@@ -18,6 +18,7 @@ struct Summary {
 };
 
 struct MemoryFigures {
+  std::int64_t layers = 0;
   std::int64_t weights = 0;
   std::int64_t kv_per_token = 0;
   std::int64_t kv_windowed_per_token = 0;
@@ -80,6 +81,9 @@ struct CandidateStatus {
   std::string tool_version;
   std::string report;
   std::optional<Calibration> calibration;
+  std::vector<MergedAdapter> adapters;
+  std::vector<std::int64_t> fp16_kv_layers;  ///< that failed the attention check
+  std::optional<bool> ladder;                ///< the spec names it not: every candidate missed an SLO
   Metrics metrics;
   std::int64_t collected = 0;
   bool operator==(const CandidateStatus&) const = default;

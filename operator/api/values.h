@@ -44,9 +44,10 @@ struct Metadata {
 /// One measured figure.
 struct Metric {
   std::optional<double> value;
-  std::optional<double> baseline;  ///< FP16's
-  std::optional<double> delta;     ///< value - baseline
-  std::optional<std::int64_t> n;   ///< samples
+  std::optional<double> baseline;     ///< FP16's
+  std::optional<double> delta;        ///< value - baseline
+  std::optional<std::int64_t> n;      ///< samples
+  std::vector<double> interval = {};  ///< low and high end of the delta's 95 % interval; empty: not known
   bool operator==(const Metric&) const = default;
 };
 using Metrics = std::map<std::string, Metric>;
@@ -54,7 +55,15 @@ using Metrics = std::map<std::string, Metric>;
 struct Calibration {
   std::string digest;
   std::optional<std::int64_t> samples;
+  std::optional<double> drift;  ///< from the evaluation prompts: 0 (alike) to 1
   bool operator==(const Calibration&) const = default;
+};
+
+/// A LoRA adapter that is part of a model.
+struct MergedAdapter {
+  std::string digest;
+  double weight = 1;
+  bool operator==(const MergedAdapter&) const = default;
 };
 
 }  // namespace stepdown::api

@@ -71,6 +71,20 @@ std::vector<std::string> revision_diff(const api::QuantRevision& a, const api::Q
   out.field("method", x.method, y.method);
   out.field("preset", x.preset, y.preset);
   out.field("group size", text_of(x.group_size), text_of(y.group_size));
+  const auto adapters = [](const api::QuantRevisionSpec& spec) {
+    std::string all;
+    for (const api::MergedAdapter& each : spec.adapters) {
+      all += (all.empty() ? "" : " ") + short_digest(each.digest) + "*" + number(each.weight);
+    }
+    return all;
+  };
+  const auto recipe = [](const api::QuantRevisionSpec& spec) {
+    std::string all;
+    for (const std::string& argument : spec.recipe) all += (all.empty() ? "" : " ") + argument;
+    return all;
+  };
+  out.field("adapters", adapters(x), adapters(y));
+  out.field("recipe", recipe(x), recipe(y));
   out.field("calibration", x.calibration ? short_digest(x.calibration->digest) : "",
             y.calibration ? short_digest(y.calibration->digest) : "");
   out.field("tool", x.tool_version, y.tool_version);
@@ -80,6 +94,13 @@ std::vector<std::string> revision_diff(const api::QuantRevision& a, const api::Q
   };
   out.field("dataset", evaluation(x).dataset, evaluation(y).dataset);
   out.field("KV cache", evaluation(x).kv_type, evaluation(y).kv_type);
+  const auto layers = [](const api::EvaluationRecord& record) {
+    std::string all;
+    for (const std::int64_t layer : record.fp16_kv_layers)
+      all += (all.empty() ? "" : ",") + std::to_string(layer);
+    return all;
+  };
+  out.field("layers with FP16 KV", layers(evaluation(x)), layers(evaluation(y)));
   out.field("context", text_of(evaluation(x).context_length), text_of(evaluation(y).context_length));
   out.figure("bits a weight", x.bits, y.bits);
   out.size("size", x.artifact.size, y.artifact.size);

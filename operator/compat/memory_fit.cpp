@@ -86,10 +86,13 @@ std::int64_t context_length(const api::ServingSpec& serving, const api::ModelFac
 }
 
 Footprint footprint(const api::QuantizedModelSpec& spec, const api::ModelFacts& model, std::int64_t bytes,
-                    std::string_view kv_type, const std::optional<api::EngineProfile>& profile) {
+                    std::string_view kv_type, const std::optional<api::EngineProfile>& profile,
+                    std::size_t fp16_kv_layers) {
   const memory::EngineTraits engine = traits_of(spec.serving, profile);
   const memory::Model what = memory_model(model, bytes);
-  const memory::Load load = load_of(spec, model, kv_type);
+  memory::Load load = load_of(spec, model, kv_type);
+  load.layers = model.memory.layers;
+  load.f16_layers = static_cast<std::int64_t>(fp16_kv_layers);
   const memory::Estimate all = memory::estimate(what, load, engine);
   return {all.weights, memory::kv_bytes_per_sequence(what.kv, load, engine), all.activations, all.overhead};
 }

@@ -22,10 +22,11 @@ struct Footprint {
   std::int64_t at(std::int64_t sequences) const;
 };
 
-/// Of a model whose files have `bytes`; the base's own when bytes is its size.
+/// Of a model whose files have `bytes`; the base's own when bytes is its size. `fp16_kv_layers` of its layers
+/// keep an FP16 cache whatever `kv_type` says.
 Footprint footprint(const api::QuantizedModelSpec& spec, const api::ModelFacts& model, std::int64_t bytes,
-                    std::string_view kv_type,
-                    const std::optional<api::EngineProfile>& profile = std::nullopt);
+                    std::string_view kv_type, const std::optional<api::EngineProfile>& profile = std::nullopt,
+                    std::size_t fp16_kv_layers = 0);
 
 /// Sequences that a replica may decode at once: spec.serving.concurrency, or fewer where
 /// spec.serving.hardware.memory holds no more; 0 when not even one fits.

@@ -102,7 +102,8 @@ bool settled(const Pass& pass) {
 /// What lost gives its space back. Its figures stay, and it is made again should it win after all.
 void give_up_losers(Pass& pass) {
   api::QuantizedModelStatus& status = pass.plan.status;
-  const auto specs = api::candidates_of(pass.model().spec.quantization);
+  if (!pass.found.trial) return;
+  const auto& specs = pass.found.trial->specs;
   for (std::size_t i = 0; i < status.candidates.size() && i < specs.size(); ++i) {
     api::CandidateStatus& row = status.candidates[i];
     const bool judged = !row.metrics.empty() || pass.model().spec.evaluation.dataset.empty();

@@ -16,6 +16,13 @@ std::string figure(double value) {
   return text;
 }
 
+/// " (95 % 0.01 to 0.03)" of how much worse it is; empty when not known.
+std::string spread(const std::string& name, const api::Metric& metric) {
+  if (metric.interval.size() != 2) return "";
+  const double one = drop(name, metric.interval[0], 0.0), other = drop(name, metric.interval[1], 0.0);
+  return " (95 % " + figure(std::min(one, other)) + " to " + figure(std::max(one, other)) + ")";
+}
+
 std::string broken(const std::string& name, const api::Slo& slo, const api::Metric* metric,
                    const api::Metric* baseline) {
   if (metric == nullptr || !metric->value) return name + " was not measured";
@@ -28,8 +35,8 @@ std::string broken(const std::string& name, const api::Slo& slo, const api::Metr
   if (!fp16) return name + " of FP16 was not measured";
   const double worse = drop(name, value, *fp16);
   if (worse <= *slo.max_drop) return "";
-  return name + " " + figure(value) + " is " + figure(worse) + " worse than FP16's " + figure(*fp16) +
-         ", over maxDrop " + figure(*slo.max_drop);
+  return name + " " + figure(value) + " is " + figure(worse) + spread(name, *metric) + " worse than FP16's " +
+         figure(*fp16) + ", over maxDrop " + figure(*slo.max_drop);
 }
 
 const api::Metric* find(const api::Metrics& metrics, const std::string& name) {
@@ -52,6 +59,16 @@ std::string broken_slo(const std::map<std::string, api::Slo>& slo, const api::Me
     }
   }
   return "";
+}
+
+std::string why_larger_lost(const api::CandidateStatus& loser, const api::CandidateStatus& winner) {
+  const auto mebibytes = [](std::int64_t bytes) {
+    return figure(static_cast<double>(bytes) / static_cast<double>(1 << 20)) + " MiB";
+  };
+  const std::string sizes =
+      mebibytes(loser.size) + " against " + mebibytes(winner.size) + " of " + winner.name;
+  return loser.size > winner.size ? "meets every SLO, and is larger: " + sizes
+                                  : "meets every SLO, and is as large: " + sizes + ", which is listed first";
 }
 
 std::optional<std::size_t> choose(const std::vector<api::CandidateStatus>& candidates) {

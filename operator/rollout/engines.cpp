@@ -12,6 +12,15 @@ std::string applied_hash(const nlohmann::json& object) {
   return object.at("metadata").at("annotations").at(children::kAppliedHash).get<std::string>();
 }
 
+/// The bundled engine quantizes only a cache that this revision's evaluation checked; other engines have
+/// checks of their own, or none.
+std::string checked_kv_type(const api::QuantizedModelSpec& spec, const api::QuantRevision& revision) {
+  const std::string& asked = spec.kv_cache.type;
+  const auto& evaluation = revision.spec.evaluation;
+  const bool checked = evaluation && evaluation->kv_type == asked;
+  return spec.serving.engine != "stepdown" || checked ? asked : "fp16";
+}
+
 }  // namespace
 
 std::int64_t Engines::fp16_replicas(const api::RolloutStatus& rollout, const std::string& target) const {
@@ -43,6 +52,10 @@ std::vector<nlohmann::json> Engines::objects(const std::string& digest, std::int
   } else if (const api::QuantRevision* found = revision(digest)) {
     engine.source = found->spec.artifact.uri;
     engine.bytes = found->spec.artifact.size.value_or(base_.size);
+    engine.kv_type = checked_kv_type(observed_.model.spec, *found);
+    if (engine.kv_type != "fp16" && found->spec.evaluation) {
+      engine.fp16_kv_layers = found->spec.evaluation->fp16_kv_layers;
+    }
   } else {
     return {};
   }

@@ -41,6 +41,11 @@ std::int64_t integer(const json& summary, std::initializer_list<const char*> pat
   return value >= 0 && value < 9e18 ? static_cast<std::int64_t>(value) : 0;
 }
 
+std::optional<double> number(const json& summary, std::initializer_list<const char*> path) {
+  const json* found = find(summary, path);
+  return found != nullptr && found->is_number() ? std::optional(found->get<double>()) : std::nullopt;
+}
+
 std::string digest_of(const json& summary, const Job& job) {
   const std::string digest = text(summary, {"digest"});
   constexpr std::size_t kLength = 7 + 64;
@@ -67,7 +72,8 @@ api::ModelFacts read_inspection(const Job& job) {
       .size = integer(summary, {"size"}),
       .tokenizer_digest = text(summary, {"tokenizerDigest"}),
       .template_digest = text(summary, {"templateDigest"}),
-      .memory = {.weights = integer(summary, {"memory", "weights"}),
+      .memory = {.layers = integer(summary, {"config", "layers"}),
+                 .weights = integer(summary, {"memory", "weights"}),
                  .kv_per_token = integer(summary, {"memory", "kvPerToken"}),
                  .kv_windowed_per_token = integer(summary, {"memory", "kvWindowedPerToken"}),
                  .kv_window = integer(summary, {"memory", "kvWindow"}),
@@ -91,12 +97,16 @@ QuantizeResult read_quantization(const Job& job, const std::string& claim) {
                         .uri = "pvc://" + claim + "/" + path.substr(kArtifacts.size()),
                         .size = integer(summary, {"size"}),
                         .tool_version = text(summary, {"toolVersion"})};
-  if (const json* bits = find(summary, {"bits"}); bits != nullptr && bits->is_number()) {
-    result.bits = bits->get<double>();
-  }
+  result.bits = number(summary, {"bits"});
   if (find(summary, {"calibration"}) != nullptr) {
     result.calibration = api::Calibration{text(summary, {"calibration", "digest"}),
-                                          integer(summary, {"calibration", "samples"})};
+                                          integer(summary, {"calibration", "samples"}),
+                                          number(summary, {"calibration", "drift", "score"})};
+  }
+  if (const json* adapters = find(summary, {"adapters"}); adapters != nullptr && adapters->is_array()) {
+    for (const json& each : *adapters) {
+      result.adapters.push_back({text(each, {"digest"}), number(each, {"weight"}).value_or(1)});
+    }
   }
   return result;
 }
@@ -108,8 +118,14 @@ EvaluateResult read_evaluation(const Job& job) {
     throw InputError("Job " + job.name + " reports no metrics", "metrics",
                      "check that the engine image is the operator's own version");
   }
-  return {api::parse_metrics(*metrics, "metrics"), text(summary, {"setting", "engine"}),
-          text(summary, {"setting", "dataset"})};
+  EvaluateResult result{api::parse_metrics(*metrics, "metrics"), text(summary, {"setting", "engine"}),
+                        text(summary, {"setting", "dataset"})};
+  if (const json* layers = find(summary, {"kvCache", "f16Layers"}); layers != nullptr && layers->is_array()) {
+    for (const json& layer : *layers) {
+      if (layer.is_number_unsigned()) result.fp16_kv_layers.push_back(layer.get<std::int64_t>());
+    }
+  }
+  return result;
 }
 
 }  // namespace stepdown::rollout

@@ -18,6 +18,7 @@ struct QuantizeResult {
   std::optional<double> bits;
   std::string tool_version;
   std::optional<api::Calibration> calibration;
+  std::vector<api::MergedAdapter> adapters;
 };
 QuantizeResult read_quantization(const Job& job, const std::string& claim);
 
@@ -25,6 +26,7 @@ struct EvaluateResult {
   api::Metrics metrics;
   std::string engine;          ///< version that was measured
   std::string dataset_digest;  ///< of the prompts; empty where the report does not tell
+  std::vector<std::int64_t> fp16_kv_layers = {};
 };
 EvaluateResult read_evaluation(const Job& job);
 

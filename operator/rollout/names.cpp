@@ -5,6 +5,34 @@
 #include "engine/base/hash.h"
 
 namespace stepdown::rollout::names {
+namespace {
+
+std::string adapters(const api::QuantizedModel& model) {
+  std::string text;
+  for (const api::Adapter& each : model.spec.model.adapters) {
+    text += ",adapter=" + each.source + "*" + std::to_string(each.weight);
+  }
+  return text;
+}
+
+std::string attention_limit(const api::QuantizedModel& model) {
+  const auto& limit = model.spec.kv_cache.max_attention_error;
+  return limit && model.spec.kv_cache.type != "fp16" ? ",attention=" + std::to_string(*limit) : "";
+}
+
+/// What else an artifact depends on; empty for models that have none of it.
+std::string more(const api::QuantizedModel& model) {
+  std::string text = adapters(model);
+  const api::QuantizationSpec& quantization = model.spec.quantization;
+  if (!quantization.imatrix.empty()) text += ",imatrix=" + quantization.imatrix;
+  if (const auto& calibration = quantization.calibration) {
+    for (const std::string& kind : calibration->redact) text += ",redact=" + kind;
+    if (!calibration->redact_names.empty()) text += ",names=" + calibration->redact_names;
+  }
+  return text;
+}
+
+}  // namespace
 
 std::string digest12(const std::string& digest) {
   constexpr std::string_view kPrefix = "sha256:";
@@ -73,7 +101,8 @@ std::string quantize_job(const api::QuantizedModel& model, const std::string& ba
          hash8({model.metadata.uid, base_digest, claim(model), candidate.method, candidate.preset,
                 number(candidate.bits), number(candidate.group_size), calibration ? calibration->source : "",
                 calibration ? std::to_string(calibration->samples) : "",
-                collected > 0 ? std::to_string(collected) : ""});
+                (collected > 0 ? std::to_string(collected) : "") + more(model) +
+                    (candidate.budget.empty() ? "" : ",budget=" + candidate.budget)});
 }
 
 std::string collect_job(const api::QuantizedModel& model, const std::vector<std::string>& uris) {
@@ -98,8 +127,8 @@ std::string evaluate_job(const api::QuantizedModel& model, const std::string& ba
   }
   return model.metadata.name + "-eval-" +
          hash8({model.metadata.uid, base_digest, digest, claim(model), model.spec.evaluation.dataset, suites,
-                model.spec.kv_cache.type, std::to_string(context), image, hardware,
-                round > 0 ? std::to_string(round) : ""});
+                model.spec.kv_cache.type, std::to_string(context), image,
+                hardware + adapters(model) + attention_limit(model), round > 0 ? std::to_string(round) : ""});
 }
 
 }  // namespace stepdown::rollout::names

@@ -10,6 +10,7 @@
 #include "operator/rollout/choose.h"
 #include "operator/rollout/freshness.h"
 #include "operator/rollout/job_results.h"
+#include "operator/rollout/ladder.h"
 #include "operator/rollout/names.h"
 
 namespace stepdown::rollout {
@@ -75,6 +76,7 @@ void take_artifact(api::CandidateStatus& row, const QuantizeResult& result) {
   row.bits = result.bits;
   row.tool_version = result.tool_version;
   row.calibration = result.calibration;
+  row.adapters = result.adapters;
 }
 
 class Trials {
@@ -85,7 +87,9 @@ class Trials {
         settings_(settings),
         base_(base),
         now_(now),
-        specs_(api::candidates_of(model_.spec.quantization)) {
+        specs_(api::candidates_of(model_.spec.quantization)),
+        own_(specs_.size()) {
+    remember_ladder();
     out_.evaluation =
         evaluation_now(model_.status.evaluation, evaluation_inputs(observed_, settings_, base_));
     const auto& baseline = model_.status.baseline;
@@ -96,16 +100,12 @@ class Trials {
 
   Trial run() {
     out_.quantized = true;
-    out_.candidates.reserve(specs_.size());
-    for (const api::CandidateSpec& candidate : specs_) {
-      const api::CandidateStatus row = quantize(candidate);
-      out_.quantized = out_.quantized && row.state != state::kQuantizing;
-      out_.candidates.push_back(row);
-    }
+    for (const api::CandidateSpec& candidate : specs_) add(candidate);
     evaluate();
-    if (out_.evaluated && mixed_data()) out_.evaluated = false;
+    climb();
     if (out_.quantized && out_.evaluated) choose_best();
     if (out_.quantized && out_.evaluated) out_.evaluation.stale.clear();
+    out_.specs = specs_;
     if (!out_.create.empty() && model_.spec.storage.claim_name.empty()) {
       out_.create.insert(out_.create.begin(), children::claim(model_, base_, specs_.size()));
     }
@@ -113,6 +113,36 @@ class Trials {
   }
 
  private:
+  /// Steps that this spec led to stay candidates, also while all are measured anew.
+  void remember_ladder() {
+    const bool same_spec = model_.status.observed_generation == model_.metadata.generation;
+    if (!same_spec || !model_.spec.quantization.ladder) return;
+    for (const api::CandidateStatus& row : model_.status.candidates) {
+      if (row.ladder.value_or(false)) specs_.push_back(step_named(row.name));
+    }
+  }
+
+  void add(const api::CandidateSpec& candidate) {
+    api::CandidateStatus row = quantize(candidate);
+    if (out_.candidates.size() >= own_) row.ladder = true;
+    out_.quantized = out_.quantized && row.state != state::kQuantizing;
+    out_.candidates.push_back(row);
+  }
+
+  /// While everything that was tried is judged and nothing passed: the ladder's next step.
+  void climb() {
+    while (out_.quantized && out_.evaluated && !out_.problem && !choose(out_.candidates)) {
+      const LadderStep step = next_step(model_.spec, base_, observed_.profile, specs_, out_.candidates);
+      if (!step.next) {
+        out_.ladder_end = step.end;
+        return;
+      }
+      specs_.push_back(*step.next);
+      add(specs_.back());
+      evaluate();
+    }
+  }
+
   api::CandidateStatus quantize(const api::CandidateSpec& candidate) {
     const api::CandidateStatus* before = remembered(model_.status.candidates, candidate.name());
     const std::int64_t collected = before != nullptr ? before->collected : 0;
@@ -150,6 +180,9 @@ class Trials {
       if (!out_.quantized || !out_.evaluated) return;
       row.state = state::kPassed;
       out_.best = best;
+      for (api::CandidateStatus& other : out_.candidates) {
+        if (&other != &row && other.state == state::kPassed) other.message = why_larger_lost(other, row);
+      }
       return;
     }
   }
@@ -181,6 +214,7 @@ class Trials {
   }
 
   void evaluate() {
+    out_.evaluated = false;
     if (!out_.quantized) return;
     if (model_.spec.evaluation.dataset.empty()) {
       for (api::CandidateStatus& row : out_.candidates) {
@@ -216,9 +250,8 @@ class Trials {
                .bytes = row.size});
       busy = busy || row.state == state::kEvaluating;
     }
-    out_.evaluated = !busy && std::ranges::none_of(out_.candidates, [](const api::CandidateStatus& row) {
-      return row.state == state::kPending;
-    });
+    const auto pending = [](const api::CandidateStatus& row) { return row.state == state::kPending; };
+    out_.evaluated = !busy && std::ranges::none_of(out_.candidates, pending) && !mixed_data();
   }
 
   std::string job_of(const api::CandidateStatus& row) const {
@@ -242,6 +275,7 @@ class Trials {
     row.report = children::report_uri(model_, job);
     if (measured_before(row, before)) {
       row.metrics = before->metrics;
+      row.fp16_kv_layers = before->fp16_kv_layers;
       if (row.tool_version.empty()) row.tool_version = before->tool_version;
       return judge(row);
     }
@@ -257,6 +291,7 @@ class Trials {
         EvaluateResult result = read_evaluation(*observed_.job(job));
         row.metrics = std::move(result.metrics);
         if (!result.dataset_digest.empty()) out_.dataset_digest = result.dataset_digest;
+        row.fp16_kv_layers = std::move(result.fp16_kv_layers);
         if (row.tool_version.empty()) row.tool_version = result.engine;
         judge(row);
       } catch (const InputError& error) {
@@ -278,6 +313,7 @@ class Trials {
   const api::ModelFacts& base_;
   api::Time now_;
   std::vector<api::CandidateSpec> specs_;
+  std::size_t own_;  ///< of them, that the spec names
   Trial out_;
 };
 

@@ -46,15 +46,17 @@ struct Trial {
   bool evaluated = false;  ///< every artifact is judged
   std::optional<api::CandidateStatus> baseline;
   std::vector<api::CandidateStatus> candidates;
-  std::optional<std::size_t> best;  ///< the candidate that wins; absent: FP16, or not decided yet
+  std::vector<api::CandidateSpec> specs;  ///< of each row of `candidates`: the spec's, then the ladder's
+  std::string ladder_end;                 ///< why nothing more is tried, when nothing passed
+  std::optional<std::size_t> best;        ///< the candidate that wins; absent: FP16, or not decided yet
   std::optional<StageProblem> problem;
   std::vector<nlohmann::json> create;
   std::vector<std::string> jobs;
   api::EvaluationStatus evaluation;  ///< what the figures hold for
   std::string dataset_digest;        ///< that a Job measured on, in this pass
 };
-/// Quantizes all candidates at once; measures one after another, FP16 first, so that latencies are
-/// comparable.
+/// Quantizes all candidates at once, and the ladder's steps one after another when none of them passes;
+/// measures one after another, FP16 first, so that latencies are comparable.
 Trial try_candidates(const Observed& observed, const Settings& settings, const api::ModelFacts& base,
                      api::Time now);
 

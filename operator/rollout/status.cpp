@@ -66,6 +66,7 @@ std::string trial_progress(const Trial& trial) {
 std::string why_none_passed(const Trial& trial) {
   std::string text = "no candidate met every SLO, FP16 serves";
   for (const api::CandidateStatus& row : trial.candidates) text += "; " + row.name + ": " + row.message;
+  if (!trial.ladder_end.empty()) text += "; nothing else is tried: " + trial.ladder_end;
   return text;
 }
 

@@ -105,10 +105,9 @@ void choose_candidate(Pass& pass) {
       api::CandidateStatus& row = trial.candidates[*trial.best];
       row.state = model.status.is_blocked(row.digest) ? api::candidate_state::kBlocked
                                                       : api::candidate_state::kChosen;
-      const auto specs = api::candidates_of(model.spec.quantization);
       const std::string of = identity(trial.evaluation.inputs);
       const json revision =
-          children::revision(model, base, specs[*trial.best], row,
+          children::revision(model, base, trial.specs[*trial.best], row,
                              {.name = record_name(pass.observed, row.digest, of),
                               .identity = of,
                               .inputs = trial.evaluation.inputs,

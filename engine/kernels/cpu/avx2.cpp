@@ -61,6 +61,12 @@ struct Avx2 {
   static Floats load_i8(const std::byte* at) {
     return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(at))));
   }
+  // E4M3's bits at binary16's places: sign, four of five exponent bits, mantissa.
+  static Floats load_f8(const std::byte* at) {
+    const __m128i wide = _mm_cvtepi8_epi16(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(at)));
+    const __m128i kept = _mm_set1_epi16(static_cast<std::int16_t>(0xBF80));
+    return _mm256_cvtph_ps(_mm_and_si128(_mm_slli_epi16(wide, 7), kept));
+  }
   static Floats add(Floats a, Floats b) { return _mm256_add_ps(a, b); }
   static Floats multiply(Floats a, Floats b) { return _mm256_mul_ps(a, b); }
   static Floats divide(Floats a, Floats b) { return _mm256_div_ps(a, b); }

@@ -23,6 +23,7 @@ constexpr Operations operations_of(std::string_view name, bool (*supported)()) {
       .f16_tile = plain_tile<V, F16Element>,
       .bf16_tile = plain_tile<V, BF16Element>,
       .i8_tile = plain_tile<V, I8Element>,
+      .f8_tile = plain_tile<V, F8Element>,
       .encode_row = encode_row<V>,
       .rms_norm = rms_norm<V>,
       .silu_multiply = silu_multiply<V>,

@@ -75,6 +75,13 @@ struct Scalar {
   static Floats load_i8(const std::byte* at) {
     return each([&](std::size_t i) { return static_cast<float>(static_cast<std::int8_t>(at[i])); });
   }
+  // E4M3's bits at binary16's places: sign, four of five exponent bits, mantissa.
+  static Floats load_f8(const std::byte* at) {
+    return each([&](std::size_t i) {
+      const auto bits = static_cast<unsigned>(at[i]);
+      return f16_to_f32(static_cast<std::uint16_t>((bits & 0x80u) << 8 | (bits & 0x7fu) << 7));
+    });
+  }
   static Floats add(const Floats& a, const Floats& b) {
     return each([&](std::size_t i) { return a[i] + b[i]; });
   }

@@ -195,6 +195,12 @@ struct I8Element {
   static typename V::Floats load(const std::byte* at) { return V::load_i8(at); }
 };
 
+template <class V>
+struct F8Element {
+  static constexpr int kBytes = 1;
+  static typename V::Floats load(const std::byte* at) { return V::load_f8(at); }
+};
+
 template <class V, class Element, int kCount>
 void plain_tile_rows(const std::byte* tile, std::int64_t columns, const float* input,
                      std::int64_t input_stride, float* out, std::int64_t out_stride, bool accumulate) {

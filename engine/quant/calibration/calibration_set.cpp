@@ -128,6 +128,12 @@ std::int64_t CalibrationSet::tokens() const {
   return count;
 }
 
+std::int64_t CalibrationSet::longest() const {
+  std::size_t most = 0;
+  for (const auto& prompt : prompts_) most = std::max(most, prompt.size());
+  return static_cast<std::int64_t>(most);
+}
+
 nlohmann::json CalibrationSet::report() const {
   nlohmann::json drift;
   if (drift_) drift = {{"score", *drift_}, {"warning", *drift_ > kDriftWarning}};

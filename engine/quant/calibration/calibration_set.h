@@ -38,6 +38,8 @@ class CalibrationSet {
   const std::string& digest() const { return digest_; }
   std::size_t samples() const { return prompts_.size(); }
   std::int64_t tokens() const;
+  /// Tokens of the longest prompt.
+  std::int64_t longest() const;
   /// {"digest", "samples", "tokens", "redacted": {kind: n}, "drift": {"score", "warning"}|null}
   nlohmann::json report() const;
 

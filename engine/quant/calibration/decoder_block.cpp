@@ -27,14 +27,6 @@ constexpr std::array kLinears = {
     LinearName{"mlp.down_proj", "ffn_down", Stage::kFeedForwardOutput},
 };
 
-Matrix normed(const Matrix& stream, const std::vector<float>& weight, float epsilon) {
-  Matrix out(stream.rows, stream.columns);
-  for (std::int64_t row = 0; row < stream.rows; ++row) {
-    kernels::operations().rms_norm(stream.row(row), weight.data(), epsilon, stream.columns, out.row(row));
-  }
-  return out;
-}
-
 /// Angle of each pair of a head at position 1.
 std::vector<double> frequencies(const formats::ModelFile& model) {
   const formats::ModelConfig& config = model.config();
@@ -61,11 +53,11 @@ Matrix in_hf_order(const Matrix& permuted, std::int64_t heads) {
 }
 
 /// Rotates every head of every row: element i of a head with element i + half, as transformers does.
-void rotate(Matrix& rows, std::int64_t head_dim, const std::vector<double>& angles) {
+void rotate(Matrix& rows, std::int64_t head_dim, const std::vector<double>& angles, double direction = 1.0) {
   const auto half = static_cast<std::int64_t>(angles.size());
   for (std::int64_t position = 0; position < rows.rows; ++position) {
     for (std::int64_t i = 0; i < half; ++i) {
-      const double angle = angles[static_cast<std::size_t>(i)] * static_cast<double>(position);
+      const double angle = direction * angles[static_cast<std::size_t>(i)] * static_cast<double>(position);
       const auto cosine = static_cast<float>(std::cos(angle));
       const auto sine = static_cast<float>(std::sin(angle));
       for (float* head = rows.row(position); head < rows.row(position) + rows.columns; head += head_dim) {
@@ -79,6 +71,14 @@ void rotate(Matrix& rows, std::int64_t head_dim, const std::vector<double>& angl
 }
 
 }  // namespace
+
+Matrix normed(const Matrix& stream, const std::vector<float>& weight, float epsilon) {
+  Matrix out(stream.rows, stream.columns);
+  for (std::int64_t row = 0; row < stream.rows; ++row) {
+    kernels::operations().rms_norm(stream.row(row), weight.data(), epsilon, stream.columns, out.row(row));
+  }
+  return out;
+}
 
 Matrix load_matrix(const formats::ModelFile& model, const std::string& name) {
   const TensorView* tensor = model.find(name);
@@ -135,16 +135,27 @@ Linear& DecoderBlock::linear(std::string_view name) {
   return *std::ranges::find(linears_, name, &Linear::name);
 }
 
-Matrix DecoderBlock::attention(kernels::ThreadPool& pool, const Matrix& normed_stream) const {
-  Matrix queries = product(pool, normed_stream, linear("self_attn.q_proj").weight);
-  Matrix keys = product(pool, normed_stream, linear("self_attn.k_proj").weight);
-  const Matrix values = product(pool, normed_stream, linear("self_attn.v_proj").weight);
+AttentionInputs DecoderBlock::attention_inputs(kernels::ThreadPool& pool, const Matrix& normed_stream) const {
+  AttentionInputs inputs{product(pool, normed_stream, linear("self_attn.q_proj").weight),
+                         product(pool, normed_stream, linear("self_attn.k_proj").weight),
+                         product(pool, normed_stream, linear("self_attn.v_proj").weight)};
+  rotate(inputs.queries, config_.head_dim, angles_);
+  rotate(inputs.keys, config_.head_dim, angles_);
+  return inputs;
+}
+
+void DecoderBlock::rotate_back(Matrix& rows) const {
+  rotate(rows, config_.head_dim, angles_, -1.0);
+}
+
+Matrix DecoderBlock::attention(kernels::ThreadPool& pool, const AttentionInputs& inputs) const {
+  const Matrix& queries = inputs.queries;
+  const Matrix& keys = inputs.keys;
+  const Matrix& values = inputs.values;
   const std::int64_t width = config_.head_dim;
-  rotate(queries, width, angles_);
-  rotate(keys, width, angles_);
   const std::int64_t group = config_.heads / config_.kv_heads;
   const float scale = 1.0f / std::sqrt(static_cast<float>(width));
-  const std::int64_t tokens = normed_stream.rows;
+  const std::int64_t tokens = queries.rows;
   Matrix out(tokens, queries.columns);
   pool.each(config_.heads, [&](std::int64_t head, int /*worker*/) {
     const std::int64_t from = head / group * width;
@@ -171,7 +182,7 @@ Matrix DecoderBlock::inputs(kernels::ThreadPool& pool, Stage stage, const Matrix
     case Stage::kAttentionInput:
       return normed(stream, input_norm_, epsilon);
     case Stage::kAttentionOutput:
-      return attention(pool, normed(stream, input_norm_, epsilon));
+      return attention(pool, attention_inputs(pool, normed(stream, input_norm_, epsilon)));
     case Stage::kFeedForwardInput:
       return normed(stream, post_norm_, epsilon);
     case Stage::kFeedForwardOutput:

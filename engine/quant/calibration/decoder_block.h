@@ -27,6 +27,11 @@ struct Linear {
   Matrix weight;  ///< [outputs][inputs], in Hugging Face's order of rows
 };
 
+/// What a block's attention works on, for one prompt: [tokens][heads · head_dim], rotated.
+struct AttentionInputs {
+  Matrix queries, keys, values;
+};
+
 /// One decoder block in plain floats, for calibration: it computes what its linear layers read, on whole
 /// prompts, without a KV cache, and only one block is in memory at a time. Llama's (RMSNorm, half-split RoPE,
 /// grouped queries, SwiGLU).
@@ -36,21 +41,30 @@ class DecoderBlock {
   DecoderBlock(const formats::ModelFile& model, std::int64_t index);
 
   std::int64_t index() const { return index_; }
+  const formats::ModelConfig& config() const { return config_; }
   std::vector<Linear>& linears() { return linears_; }
+  const std::vector<Linear>& linears() const { return linears_; }
   Linear& linear(std::string_view name);
+  const Linear& linear(std::string_view name) const;
   /// Scale of the norm before a stage; only of kAttentionInput and kFeedForwardInput.
   std::vector<float>& norm(Stage stage) { return stage == Stage::kAttentionInput ? input_norm_ : post_norm_; }
+  const std::vector<float>& norm(Stage stage) const {
+    return stage == Stage::kAttentionInput ? input_norm_ : post_norm_;
+  }
 
   /// What the stage's linears read for one prompt with this residual stream, [tokens][hidden].
   Matrix inputs(kernels::ThreadPool& pool, Stage stage, const Matrix& stream) const;
   /// Adds attention's (kAttentionOutput) or the feed-forward's (kFeedForwardOutput) result to the stream,
   /// given what inputs() of that stage gave.
   void add_output(kernels::ThreadPool& pool, Stage stage, const Matrix& inputs, Matrix& stream) const;
+  /// From what the stage kAttentionInput reads to what attention works on, and on to what the stage
+  /// kAttentionOutput reads.
+  AttentionInputs attention_inputs(kernels::ThreadPool& pool, const Matrix& normed) const;
+  Matrix attention(kernels::ThreadPool& pool, const AttentionInputs& inputs) const;
+  /// Turns what is rotated (or a gradient by it) back.
+  void rotate_back(Matrix& rows) const;
 
  private:
-  const Linear& linear(std::string_view name) const;
-  Matrix attention(kernels::ThreadPool& pool, const Matrix& normed) const;
-
   std::int64_t index_;
   formats::ModelConfig config_;
   std::vector<double> angles_;  ///< of each pair of a head at position 1
@@ -58,6 +72,9 @@ class DecoderBlock {
   std::vector<float> input_norm_;
   std::vector<float> post_norm_;
 };
+
+/// Each row over its root mean square, times the weights.
+Matrix normed(const Matrix& stream, const std::vector<float>& weight, float epsilon);
 
 /// inputs · weightᵀ.
 Matrix product(kernels::ThreadPool& pool, const Matrix& inputs, const Matrix& weight);

@@ -60,6 +60,7 @@ class Exporter {
     for (std::int64_t layer = 0; layer < layers; ++layer) {
       progress.note("layer " + std::to_string(layer));
       DecoderBlock block(job_.model, layer);
+      if (job_.replace) job_.replace(block);
       const fs::path shard = folder_ / shard_name(layer + 1);
       if (fs::exists(shard)) {
         take_up(block, shard);
@@ -225,7 +226,13 @@ class Exporter {
 
 }  // namespace
 
-ExportedCheckpoint export_checkpoint(const ExportJob& job, const fs::path& folder) {
+void check_export(const ExportJob& job) {
+  if (job.model.format() != "safetensors") {
+    throw InputError("method " + std::string(job.method.name) +
+                         " writes a Hugging Face folder, which needs one to start from",
+                     "--model",
+                     "give the model's folder with config.json and tokenizer.json, or use method gguf");
+  }
   if (job.method.needs(job.settings) != Needs::kNothing && job.calibration == nullptr) {
     throw InputError("method " + std::string(job.method.name) + " needs calibration data", "--calibration",
                      "give a JSONL file of prompts like those it will serve");
@@ -237,6 +244,10 @@ ExportedCheckpoint export_checkpoint(const ExportJob& job, const fs::path& folde
           "--model", "give the F16, BF16 or F32 model");
     }
   }
+}
+
+ExportedCheckpoint export_checkpoint(const ExportJob& job, const fs::path& folder) {
+  check_export(job);
   return Exporter(job, folder).run();
 }
 

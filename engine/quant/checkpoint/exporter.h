@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -21,12 +22,17 @@ struct ExportJob {
   WeightSettings settings;  ///< settled
   const CalibrationSet* calibration = nullptr;
   int threads = 0;
+  std::function<void(DecoderBlock&)> replace =
+      {};  ///< changes a block's weights before anything else; or empty
 };
 
 struct ExportedCheckpoint {
   std::map<std::string, int> tensors;  ///< how many of each stored type
   std::uint64_t size = 0;              ///< bytes of all files
 };
+
+/// Throws InputError for a model or settings that cannot be exported; before anything is computed.
+void check_export(const ExportJob& job);
 
 /// Writes a Hugging Face folder, one safetensors shard a decoder block, so that one block alone is in memory
 /// and a run that was killed goes on behind the last block whose shard is whole; the bytes are those of an

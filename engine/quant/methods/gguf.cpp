@@ -5,6 +5,7 @@
 #include "engine/base/error.h"
 #include "engine/quant/calibration/compute_imatrix.h"
 #include "engine/quant/gguf_quantizer.h"
+#include "engine/quant/memory_estimate.h"
 #include "engine/quant/preset.h"
 
 namespace stepdown::quant {
@@ -48,7 +49,8 @@ formats::Imatrix importance_for(const MethodRun& run) {
 }
 
 Method gguf_method() {
-  return {"gguf", "model.gguf", run_preset};
+  return {"gguf", "model.gguf", run_preset,
+          [](const MethodRun& run) { return gguf_working_memory(run.model, run.calibration); }};
 }
 
 }  // namespace stepdown::quant

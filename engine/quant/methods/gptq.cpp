@@ -6,10 +6,10 @@
 
 #include <nlohmann/json.hpp>
 
-#include "engine/base/error.h"
 #include "engine/base/log.h"
 #include "engine/quant/linear_algebra.h"
 #include "engine/quant/methods/affine_rounding.h"
+#include "engine/quant/methods/gptq_layout.h"
 
 namespace stepdown::quant {
 namespace {
@@ -175,21 +175,6 @@ class Rows {
   std::vector<IntegerGrid> grids_;
 };
 
-WeightSettings settle(WeightSettings asked) {
-  if (asked.bits == 0) asked.bits = 4;
-  if (asked.bits != 2 && asked.bits != 3 && asked.bits != 4 && asked.bits != 8) {
-    throw InputError(std::to_string(asked.bits) + " bits are not supported", "--bits",
-                     "GPTQ has 2, 3, 4 and 8");
-  }
-  if (!asked.granularity.empty()) {
-    throw InputError("GPTQ has groups", "--granularity", "give --group-size, −1 for one scale a channel");
-  }
-  if (asked.group_size == 0) asked.group_size = 128;
-  // Version 1 stores a zero less one, so it has no zero of 0.
-  if (!asked.symmetric) asked.gptq_version = formats::GptqVersion::kV2;
-  return asked;
-}
-
 QuantizedWeight quantize(kernels::ThreadPool& pool, const Linear& linear, const StageInputs* inputs,
                          const WeightSettings& settings) {
   const Matrix& weight = linear.weight;
@@ -209,23 +194,17 @@ QuantizedWeight quantize(kernels::ThreadPool& pool, const Linear& linear, const 
 }
 
 nlohmann::json config(const WeightSettings& settings) {
-  const bool version2 = settings.gptq_version == formats::GptqVersion::kV2;
-  return {{"quant_method", "gptq"},
-          {"bits", settings.bits},
-          {"group_size", settings.group_size},
-          {"damp_percent", settings.damping},
-          {"desc_act", settings.act_order && !settings.static_groups},
-          {"static_groups", settings.static_groups},
-          {"sym", settings.symmetric},
-          {"true_sequential", true},
-          {"lm_head", false},
-          {"checkpoint_format", version2 ? "gptq_v2" : "gptq"}};
+  nlohmann::json config = gptq_layout_config(settings, settings.act_order && !settings.static_groups);
+  config["damp_percent"] = settings.damping;
+  config["static_groups"] = settings.static_groups;
+  config["true_sequential"] = true;
+  return config;
 }
 
 }  // namespace
 
 WeightMethod gptq_method() {
-  return {"gptq", needs_gram, settle, nullptr, quantize, config};
+  return {"gptq", needs_gram, settle_gptq_layout, nullptr, quantize, config};
 }
 
 }  // namespace stepdown::quant

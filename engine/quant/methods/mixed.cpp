@@ -10,6 +10,7 @@
 #include "engine/kernels/thread_pool.h"
 #include "engine/quant/encoder.h"
 #include "engine/quant/gguf_quantizer.h"
+#include "engine/quant/memory_estimate.h"
 #include "engine/quant/methods/gguf.h"
 #include "engine/quant/preset.h"
 
@@ -189,7 +190,8 @@ std::vector<std::size_t> spend_budget(const std::vector<std::vector<TypeOption>>
 }
 
 Method mixed_method() {
-  return {"mixed", "model.gguf", run_mixed};
+  return {"mixed", "model.gguf", run_mixed,
+          [](const MethodRun& run) { return gguf_working_memory(run.model, run.calibration); }};
 }
 
 }  // namespace stepdown::quant

@@ -27,6 +27,7 @@ struct WeightSettings {
   bool static_groups = true;  ///< GPTQ: groups are neighbours in the file whatever the order
   double damping = 0.01;      ///< GPTQ: of the Hessian's mean diagonal
   formats::GptqVersion gptq_version = formats::GptqVersion::kV1;
+  int steps = 0;  ///< AutoRound: of gradient descent, a matrix; QAT: of training; 0: the method's own
   double migration = 0.85;  ///< SmoothQuant's α
   bool static_activations = false;
 };

@@ -1,5 +1,6 @@
 #include <array>
 
+#include "engine/quant/methods/autoround.h"
 #include "engine/quant/methods/awq.h"
 #include "engine/quant/methods/fp8.h"
 #include "engine/quant/methods/gptq.h"
@@ -10,8 +11,8 @@
 namespace stepdown::quant {
 
 std::span<const WeightMethod> weight_methods() {
-  static const std::array kMethods = {int8_method(), int4_method(), gptq_method(),       awq_method(),
-                                      fp8_method(),  nf4_method(),  smoothquant_method()};
+  static const std::array kMethods = {int8_method(),      int4_method(), gptq_method(), awq_method(),
+                                      autoround_method(), fp8_method(),  nf4_method(),  smoothquant_method()};
   return kMethods;
 }
 

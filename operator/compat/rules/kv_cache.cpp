@@ -71,7 +71,8 @@ constexpr Rule kRules[] = {
      "0.06 for fp8)",
      unchecked_cache},
     {"SD009", Severity::kError, "A KV cache that the engine does not have",
-     "Engines have different caches: vLLM and SGLang FP8, llama.cpp q8_0 and q4_0, the bundled engine int8. "
+     "Engines have different caches: vLLM and SGLang FP8, llama.cpp q8_0 and q4_0, the bundled engine int8 "
+     "and fp8. "
      "What an engine "
      "would ignore in silence is refused here.",
      "kvCache: {type: int4}\nserving: {engine: vllm}", "use fp16", no_such_cache},

@@ -68,7 +68,9 @@ void fits(const Subject& subject, Report& report) {
     const Method* method = find_method(candidates[i]);
     if (method == nullptr) continue;
     check(candidates[i].name(), element("spec.quantization.candidates", i),
-          static_cast<std::int64_t>(static_cast<double>(model->memory.weights) * method->mean_bits / 16));
+          api::parse_quantity(candidates[i].budget)
+              .value_or(static_cast<std::int64_t>(static_cast<double>(model->memory.weights) *
+                                                  method->mean_bits / 16)));
   }
 }
 

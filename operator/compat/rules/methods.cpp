@@ -107,7 +107,11 @@ struct Bits {
   std::array<std::int64_t, 4> allowed;  ///< 0: none
 };
 // AutoAWQ and vLLM's AWQ kernels know 4 bits alone; GPTQ's know these four.
-constexpr Bits kBits[] = {{"awq", {4}}, {"gptq", {2, 3, 4, 8}}, {"gptq-v2", {2, 3, 4, 8}}};
+constexpr Bits kBits[] = {{"awq", {4}},
+                          {"gptq", {2, 3, 4, 8}},
+                          {"gptq-v2", {2, 3, 4, 8}},
+                          {"autoround", {2, 3, 4, 8}},
+                          {"qat", {2, 3, 4, 8}}};
 
 void impossible_shape(const Subject& subject, Report& report) {
   each_candidate(subject, [&](const api::CandidateSpec& candidate, const Method*, const std::string& path) {
@@ -125,6 +129,13 @@ void impossible_shape(const Subject& subject, Report& report) {
       report.add(path + ".groupSize",
                  "kernels load groups of 32, 64 or 128 weights, not " + std::to_string(group), "use 128");
     }
+  });
+}
+
+void unasked_training(const Subject& subject, Report& report) {
+  if (subject.spec.quantization.qat.enabled) return;
+  each_candidate(subject, [&](const api::CandidateSpec& candidate, const Method*, const std::string& path) {
+    if (candidate.method == "qat") report.add(path, "training takes hours, and nothing allows it");
   });
 }
 
@@ -238,6 +249,10 @@ constexpr Rule kRules[] = {
      "model: {source: \"pvc://models/qwen3\"}",
      "promote a QuantRevision that was made elsewhere, or use a model of a supported architecture",
      unknown_to_the_quantizer},
+    {"SD065", Severity::kError, "Training that is not allowed",
+     "Quantization-aware training takes hours of a machine. It runs where it is asked for by name.",
+     "quantization: {candidates: [{method: qat, bits: 3}]}",
+     "set spec.quantization.qat.enabled, and maxHours to what it may take", unasked_training},
 };
 
 }  // namespace

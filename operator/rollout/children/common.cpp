@@ -79,6 +79,16 @@ void Mounts::add_scratch(const std::string& name, const std::string& path) {
   mounts.push_back({{"name", name}, {"mountPath", path}});
 }
 
+void add_adapters(Mounts& mounts, json& args, const api::QuantizedModel& model) {
+  const std::vector<api::Adapter>& adapters = model.spec.model.adapters;
+  for (std::size_t i = 0; i < adapters.size(); ++i) {
+    const std::string path = "/models/adapters/" + std::to_string(i);
+    mounts.add_source("adapter-" + std::to_string(i), adapters[i].source, path);
+    args.push_back("--adapter");
+    args.push_back(path + "=" + json(adapters[i].weight).dump());
+  }
+}
+
 json pod_security() {
   return {{"runAsNonRoot", true},
           {"runAsUser", kUser},

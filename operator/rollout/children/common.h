@@ -41,6 +41,9 @@ struct Mounts {
   std::string volume_of_claim(const std::string& name, const std::string& claim);
 };
 
+/// Mounts spec.model.adapters and appends the arguments that merge them into the base.
+void add_adapters(Mounts& mounts, nlohmann::json& args, const api::QuantizedModel& model);
+
 nlohmann::json pod_security();
 nlohmann::json container_security();
 

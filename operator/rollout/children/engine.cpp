@@ -35,6 +35,7 @@ struct Parameters {
   std::int64_t context = 0;
   std::int64_t sequences = 1;
   std::string kv_type;
+  std::vector<std::int64_t> fp16_kv_layers = {};
   std::int64_t threads = 0;
 };
 
@@ -58,6 +59,14 @@ json bundled_args(const api::QuantizedModel& model, const Engine& engine, const 
                std::to_string(given.sequences),
                "--kv-type",
                engine_kv_type(given.kv_type)};
+  std::string layers;
+  for (const std::int64_t layer : given.fp16_kv_layers) {
+    layers += (layers.empty() ? "" : ",") + std::to_string(layer);
+  }
+  if (!layers.empty()) {
+    args.push_back("--kv-f16-layers");
+    args.push_back(layers);
+  }
   if (given.threads > 0) {
     args.push_back("--threads");
     args.push_back(std::to_string(given.threads));
@@ -191,16 +200,19 @@ std::vector<json> engine(const api::QuantizedModel& model, const Settings& setti
   static const std::optional<api::EngineProfile> kBundled;
   const bool replaces = profile && !(profile->spec.image.empty() && profile->spec.images.empty());
   const std::optional<api::EngineProfile>& server = replaces ? profile : kBundled;
-  const std::string kv_type = engine.fp16 ? "fp16" : model.spec.kv_cache.type;
-  const compat::Footprint footprint = compat::footprint(model.spec, base, engine.bytes, kv_type, profile);
+  const compat::Footprint footprint = compat::footprint(model.spec, base, engine.bytes, engine.kv_type,
+                                                        profile, engine.fp16_kv_layers.size());
   const Parameters given{
       .model_path = engine.fp16 ? kBasePath : "/models/artifact",
       .context = compat::context_length(model.spec.serving, base),
       .sequences = std::max<std::int64_t>(1, compat::sequences_that_fit(model.spec, footprint, profile)),
-      .kv_type = kv_type,
+      .kv_type = engine.kv_type,
+      .fp16_kv_layers = engine.fp16_kv_layers,
       .threads = threads(model.spec.serving)};
   Mounts mounts;
   mounts.add_source("model", engine.source, given.model_path);
+  json adapters = json::array();
+  if (engine.fp16) add_adapters(mounts, adapters, model);  // they are part of every artifact
   if (server) {
     if (!engine.fp16) mounts.add_source("base", model.spec.model.source, kBasePath);
     for (std::size_t i = 0; i < server->spec.scratch.size(); ++i) {
@@ -218,6 +230,7 @@ std::vector<json> engine(const api::QuantizedModel& model, const Settings& setti
   pod_labels["stepdown.dev/engine"] = engine.name;
 
   json pod = container(model, settings, server, base, engine, given);
+  pod["args"].insert(pod["args"].end(), adapters.begin(), adapters.end());
   pod["volumeMounts"] = mounts.mounts;
   pod["resources"] = resources(model.spec.serving, footprint.at(given.sequences) / nodes(model.spec.serving));
   json pod_spec = {{"automountServiceAccountToken", false},

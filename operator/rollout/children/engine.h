@@ -16,6 +16,8 @@ struct Engine {
   std::string digest;
   std::string source;  ///< file:/// or pvc://
   std::int64_t bytes = 0;
+  std::string kv_type = "fp16";                   ///< as spec.kvCache.type names it
+  std::vector<std::int64_t> fp16_kv_layers = {};  ///< that keep FP16 whatever kv_type says
   bool fp16 = false;
   std::int64_t replicas = 1;
 };

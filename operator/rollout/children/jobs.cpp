@@ -43,7 +43,40 @@ json job(const api::QuantizedModel& model, const Settings& settings, const std::
   return out;
 }
 
+/// GGUF is written by importance; other methods measure their own.
+bool takes_imatrix(const api::CandidateSpec& candidate) {
+  return candidate.method == "gguf" || candidate.method == "mixed";
+}
+
+/// Matrices that an adapter changes are held as F32.
+std::int64_t merged_weights(const api::QuantizedModel& model, const api::ModelFacts& base) {
+  return model.spec.model.adapters.empty() ? base.memory.weights : 3 * base.memory.weights;
+}
+
 }  // namespace
+
+std::vector<std::string> recipe(const api::QuantizedModel& model, const api::CandidateSpec& candidate) {
+  std::vector<std::string> out = {"--method", candidate.method};
+  const auto add = [&](const char* flag, const std::string& value) {
+    if (value.empty()) return;
+    out.emplace_back(flag);
+    out.push_back(value);
+  };
+  add("--preset", candidate.preset);
+  if (candidate.bits) add("--bits", std::to_string(*candidate.bits));
+  if (candidate.group_size) add("--group-size", std::to_string(*candidate.group_size));
+  if (const auto budget = api::parse_quantity(candidate.budget)) add("--budget", std::to_string(*budget));
+  if (const auto& calibration = model.spec.quantization.calibration) {
+    add("--samples", std::to_string(calibration->samples));
+    std::string kinds;
+    for (const std::string& kind : calibration->redact) kinds += (kinds.empty() ? "" : ",") + kind;
+    add("--redact", kinds);
+  }
+  if (candidate.method == "qat") {
+    add("--max-hours", nlohmann::json(model.spec.quantization.qat.max_hours).dump());
+  }
+  return out;
+}
 
 json inspect_job(const api::QuantizedModel& model, const Settings& settings, const std::string& name) {
   Mounts mounts;
@@ -77,23 +110,29 @@ json quantize_job(const api::QuantizedModel& model, const Settings& settings, co
   Mounts mounts;
   mounts.add_source("base", model.spec.model.source, "/models/base");
   mounts.add_claim("artifacts", names::claim(model), "/artifacts", /*read_only=*/false);
-  json args = {"quantize",   "--model",  "/models/base",  "--artifacts",
-               "/artifacts", "--method", candidate.method};
+  json args = {"quantize", "--model", "/models/base", "--artifacts", "/artifacts"};
   const auto add = [&](const char* flag, const std::string& value) {
     args.push_back(flag);
     args.push_back(value);
   };
-  if (!candidate.preset.empty()) add("--preset", candidate.preset);
-  if (candidate.bits) add("--bits", std::to_string(*candidate.bits));
-  if (candidate.group_size) add("--group-size", std::to_string(*candidate.group_size));
-  if (const auto& calibration = model.spec.quantization.calibration) {
-    mounts.add_source("calibration", calibration->source, "/data/calibration");
-    add("--calibration", "/data/calibration");
-    add("--samples", std::to_string(calibration->samples));
+  const auto add_source = [&](const char* flag, const char* name, const std::string& source) {
+    if (source.empty()) return;
+    const std::string path = std::string("/data/") + name;
+    mounts.add_source(name, source, path);
+    add(flag, path);
+  };
+  for (const std::string& argument : recipe(model, candidate)) args.push_back(argument);
+  add_adapters(mounts, args, model);
+  const api::QuantizationSpec& quantization = model.spec.quantization;
+  if (quantization.calibration) {
+    add_source("--calibration", "calibration", quantization.calibration->source);
+    add_source("--redact-names", "redact-names", quantization.calibration->redact_names);
+    add_source("--evaluation", "evaluation", model.spec.evaluation.dataset);
   }
+  if (takes_imatrix(candidate)) add_source("--imatrix", "imatrix", quantization.imatrix);
   add("--report", "/artifacts/reports/" + name + ".json");
   return job(model, settings, name, "quantize", std::move(args), mounts,
-             resources(api::ServingSpec{}, base.memory.weights + kWorkingMemory));
+             resources(api::ServingSpec{}, merged_weights(model, base) + kWorkingMemory));
 }
 
 namespace {
@@ -112,15 +151,20 @@ json evaluate_job(const api::QuantizedModel& model, const Settings& settings, co
                   const api::ModelFacts& base, const Measured& measured) {
   Mounts mounts;
   mounts.add_claim("artifacts", names::claim(model), "/artifacts", /*read_only=*/false);
+  json adapters = json::array();
   if (measured.uri.empty()) {
     mounts.add_source("model", model.spec.model.source, "/models/base");
+    add_adapters(mounts, adapters, model);
   } else {
     mounts.add_source("model", measured.uri, "/models/artifact");
   }
-  const compat::Footprint footprint = compat::footprint(model.spec, base, measured.bytes, measured.kv_type);
+  const compat::Footprint footprint =
+      compat::footprint(model.spec, base, measured.bytes, "fp16");  // the cache's check keeps both
   std::int64_t memory = footprint.at(2) + kWorkingMemory;
-  // Artifacts are compared with the base token by token too, one after the other having been served.
-  const bool referred = !measured.uri.empty() && may_hold(model.spec.serving, memory + base.memory.weights);
+  // Artifacts are compared with the base token by token too, one after the other having been served; not with
+  // a base whose adapters only the artifact has in it.
+  const bool referred = !measured.uri.empty() && model.spec.model.adapters.empty() &&
+                        may_hold(model.spec.serving, memory + base.memory.weights);
   if (referred) {
     mounts.add_source("base", model.spec.model.source, "/models/base");
     memory += base.memory.weights;
@@ -145,9 +189,14 @@ json evaluate_job(const api::QuantizedModel& model, const Settings& settings, co
                report + ".json",
                "--html",
                report + ".html"};
+  args.insert(args.end(), adapters.begin(), adapters.end());
   if (referred) {
     args.push_back("--reference");
     args.push_back("/models/base");
+  }
+  if (const auto& limit = model.spec.kv_cache.max_attention_error; limit && measured.kv_type != "fp16") {
+    args.push_back("--max-attention-error");
+    args.push_back(json(*limit).dump());
   }
   if (!measured.baseline.empty()) {
     args.push_back("--baseline");

@@ -21,6 +21,10 @@ nlohmann::json recheck_job(const api::QuantizedModel& model, const Settings& set
 nlohmann::json verify_job(const api::QuantizedModel& model, const Settings& settings, const std::string& name,
                           const std::string& uri);
 
+/// How the candidate is made: the arguments of `stepdown-engine quantize` that are no paths. The record keeps
+/// them, so that it can be made again.
+std::vector<std::string> recipe(const api::QuantizedModel& model, const api::CandidateSpec& candidate);
+
 nlohmann::json quantize_job(const api::QuantizedModel& model, const Settings& settings,
                             const std::string& name, const api::ModelFacts& base,
                             const api::CandidateSpec& candidate);

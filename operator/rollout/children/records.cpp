@@ -4,6 +4,7 @@
 
 #include "operator/compat/memory_fit.h"
 #include "operator/rollout/children/common.h"
+#include "operator/rollout/children/jobs.h"
 #include "operator/rollout/names.h"
 
 namespace stepdown::rollout::children {
@@ -40,6 +41,8 @@ json revision(const api::QuantizedModel& model, const api::ModelFacts& base,
   spec.bits = result.bits;
   spec.group_size = candidate.group_size;
   spec.calibration = result.calibration;
+  spec.adapters = result.adapters;
+  spec.recipe = recipe(model, candidate);
   spec.tool_version = result.tool_version;
   spec.artifact = {result.uri, result.digest, result.size};
   if (!result.metrics.empty()) {
@@ -49,6 +52,7 @@ json revision(const api::QuantizedModel& model, const api::ModelFacts& base,
         .identity = record.identity,
         .tool_version = result.tool_version,
         .kv_type = model.spec.kv_cache.type,
+        .fp16_kv_layers = result.fp16_kv_layers,
         .context_length = compat::context_length(model.spec.serving, base),
         .report = result.report,
         .engine = model.spec.serving.engine,

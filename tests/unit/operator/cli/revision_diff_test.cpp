@@ -28,6 +28,18 @@ TEST(RevisionDiff, ShowsWhatDiffersAndEveryScore) {
   EXPECT_EQ(lines.back(), "the same: model, method");
 }
 
+TEST(RevisionDiff, ShowsHowEachWasMade) {
+  auto a = revision("a", "Q4_0", 3 << 20), b = a;
+  a.spec.recipe = {"--method", "gguf", "--preset", "Q4_0"};
+  b.spec.recipe = {"--method", "gguf", "--preset", "Q4_0", "--samples", "64"};
+  b.spec.adapters = {{"sha256:abcdefabcdef99", 0.5}};
+  b.spec.evaluation = api::EvaluationRecord{.kv_type = "int8", .fp16_kv_layers = {0, 3}};
+  const auto lines = revision_diff(a, b);
+  EXPECT_THAT(lines, Contains(::testing::MatchesRegex(" *recipe +--method.*--samples 64")));
+  EXPECT_THAT(lines, Contains(::testing::MatchesRegex(" *adapters +- +abcdefabcdef.0.5")));
+  EXPECT_THAT(lines, Contains(::testing::MatchesRegex(" *layers with FP16 KV +- +0,3")));
+}
+
 TEST(RevisionDiff, TellsThatTheSameIsTheSame) {
   const auto one = revision("a", "Q8_0", 4 << 20);
   const auto lines = revision_diff(one, one);

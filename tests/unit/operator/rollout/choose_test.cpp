@@ -12,6 +12,7 @@ struct SloCase {
   std::optional<double> value;
   std::optional<double> fp16;
   const char* broken;
+  std::vector<double> interval = {};
 };
 
 TEST(BrokenSlo, ComparesEachLimit) {
@@ -36,6 +37,13 @@ TEST(BrokenSlo, ComparesEachLimit) {
        0.95,
        0.99,
        "jsonPass 0.95 is 0.04 worse than FP16's 0.99, over maxDrop 0.01"},
+      {"drops by a known range",
+       {.min = {}, .max = {}, .max_drop = 0.01},
+       "jsonPass",
+       0.95,
+       0.99,
+       "jsonPass 0.95 is 0.04 (95 % 0.01 to 0.07) worse than FP16's 0.99, over maxDrop 0.01",
+       {-0.07, -0.01}},
       {"better is no drop", {.min = {}, .max = {}, .max_drop = 0}, "jsonPass", 1, 0.9, ""},
       {"lower is better",
        {.min = {}, .max = {}, .max_drop = 0.5},
@@ -58,7 +66,7 @@ TEST(BrokenSlo, ComparesEachLimit) {
   };
   for (const SloCase& test : cases) {
     api::Metrics metrics, baseline;
-    if (test.value) metrics[test.metric].value = test.value;
+    if (test.value) metrics[test.metric] = {.value = test.value, .interval = test.interval};
     if (test.fp16) baseline[test.metric].value = test.fp16;
     EXPECT_EQ(broken_slo({{test.metric, test.slo}}, metrics, baseline), test.broken) << test.name;
   }
@@ -71,6 +79,14 @@ TEST(Choose, TakesTheSmallestThatPassedAndTheFirstOfEquals) {
   EXPECT_EQ(choose({row("Passed", 3), row("Passed", 2), row("Failed", 1), row("Passed", 2)}), 1u);
   EXPECT_EQ(choose({row("Failed", 1)}), std::nullopt);
   EXPECT_EQ(choose({}), std::nullopt);
+}
+
+TEST(WhyLargerLost, NamesBothSizes) {
+  const api::CandidateStatus winner{.name = "gguf/Q4_K_M", .size = 3 << 20};
+  EXPECT_EQ(why_larger_lost({.name = "gguf/Q8_0", .size = 5 << 20}, winner),
+            "meets every SLO, and is larger: 5 MiB against 3 MiB of gguf/Q4_K_M");
+  EXPECT_EQ(why_larger_lost({.name = "awq/4", .size = 3 << 20}, winner),
+            "meets every SLO, and is as large: 3 MiB against 3 MiB of gguf/Q4_K_M, which is listed first");
 }
 
 }  // namespace

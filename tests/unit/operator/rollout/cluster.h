@@ -161,7 +161,8 @@ class Cluster {
   Settings settings{"engine:1", "gateway:1"};
   api::Time now = *api::parse_time("2026-01-01T00:00:00Z");
   std::string base = digest('b');
-  std::map<std::string, std::pair<std::string, std::int64_t>> artifact;  ///< by preset
+  std::string base_format = "gguf";
+  std::map<std::string, std::pair<std::string, std::int64_t>> artifact;  ///< by preset, or method
   std::map<std::string, double> json_pass;                               ///< by digest
   std::map<std::string, std::string> job_failure;  ///< by program: inspect, quantize, evaluate
   std::map<ChildKey, nlohmann::json> objects;
@@ -209,12 +210,13 @@ class Cluster {
                  {"tokenizerDigest", tokenizer},
                  {"templateDigest", chat_template},
                  {"datasetDigest", mounts(object, "/data/evaluation") ? dataset : ""},
-                 {"format", "gguf"},
+                 {"format", base_format},
                  {"size", 1000},
                  {"config", {{"contextLength", 4096}}},
                  {"memory", {{"weights", 1000}, {"kvPerToken", 2}, {"activations", 10}}}};
     } else if (program == "quantize") {
-      const auto& [made, size] = artifact.at(value_of(args, "--preset"));
+      const std::string preset = value_of(args, "--preset");
+      const auto& [made, size] = artifact.at(preset.empty() ? value_of(args, "--method") : preset);
       disk.insert(made.substr(made.find(':') + 1));
       summary = {{"digest", made},
                  {"path", "/artifacts/" + made.substr(7) + "/model.gguf"},

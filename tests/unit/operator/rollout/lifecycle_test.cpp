@@ -165,6 +165,60 @@ TEST(Lifecycle, ServesFp16WhenNoCandidatePasses) {
   EXPECT_NE(cluster.model.status.summary.message.find("jsonPass 0.5 is under min 0.9"), std::string::npos);
 }
 
+TEST(Lifecycle, ClimbsTheLadderUntilAStepPasses) {
+  Cluster cluster;
+  cluster.base_format = "safetensors";
+  cluster.model.spec.quantization.calibration = api::CalibrationSpec{.source = "file:///calibration.jsonl"};
+  cluster.artifact["awq"] = {digest('a'), 310};
+  cluster.artifact["gptq"] = {digest('9'), 320};
+  cluster.json_pass[digest('4')] = cluster.json_pass[digest('8')] = cluster.json_pass[digest('a')] = 0.5;
+  cluster.json_pass[digest('9')] = 0.97;
+  cluster.until("Promoted");
+  EXPECT_EQ(cluster.model.status.rollout->stable, digest('9'));
+  const auto& rows = cluster.model.status.candidates;
+  ASSERT_EQ(rows.size(), 4u);
+  EXPECT_FALSE(rows[1].ladder);
+  EXPECT_EQ(rows[2].name, "awq/4");
+  EXPECT_EQ(rows[2].ladder, true);
+  EXPECT_EQ(rows[2].message, "jsonPass 0.5 is under min 0.9");
+  EXPECT_EQ(rows[3].name, "gptq/4");
+  EXPECT_EQ(rows[3].state, "Chosen");
+  cluster.wait(std::chrono::minutes(5));
+  EXPECT_EQ(cluster.model.status.candidates.size(), 4u) << "what was tried stays told";
+  EXPECT_EQ(cluster.model.status.phase, "Promoted");
+}
+
+TEST(Lifecycle, MeasuringAnewRemakesNoStepOfTheLadder) {
+  Cluster cluster;
+  cluster.base_format = "safetensors";
+  cluster.model.spec.quantization.calibration = api::CalibrationSpec{.source = "file:///calibration.jsonl"};
+  cluster.artifact["awq"] = {digest('a'), 310};
+  cluster.json_pass[digest('4')] = cluster.json_pass[digest('8')] = 0.5;
+  cluster.json_pass[digest('a')] = 0.97;
+  cluster.until("Promoted");
+  ASSERT_EQ(cluster.model.status.candidates.size(), 3u);
+  const std::string made_by = cluster.model.status.candidates[2].quantize_job;
+  cluster.settings.engine_image = "engine:2";
+  for (int i = 0; i < 60; ++i) {
+    cluster.reconcile();
+    EXPECT_EQ(cluster.model.status.candidates.size(), 3u);
+    EXPECT_EQ(cluster.model.status.candidates.back().quantize_job, made_by);
+    cluster.world();
+    cluster.now += std::chrono::seconds(1);
+  }
+  EXPECT_EQ(cluster.model.status.rollout->stable, digest('a'));
+}
+
+TEST(Lifecycle, SaysWhyTheLadderEnds) {
+  Cluster cluster;
+  cluster.json_pass[digest('4')] = cluster.json_pass[digest('8')] = 0.5;
+  cluster.until("ServingFP16");
+  EXPECT_NE(cluster.model.status.summary.message.find(
+                "nothing else is tried: awq/4 starts from a Hugging Face folder"),
+            std::string::npos)
+      << cluster.model.status.summary.message;
+}
+
 TEST(Lifecycle, ReturnsToFp16WhenATighterSloIsNotMet) {
   Cluster cluster;
   cluster.until("Promoted");

@@ -1,16 +1,15 @@
 // Methods that write checkpoints, from the command line to the model that is loaded again.
 #include <cmath>
 #include <csignal>
-#include <random>
 
-#include "tests/unit/engine/formats/hf_folder.h"
+#include "tests/unit/engine/quant/random_model.h"
 #include <CLI/CLI.hpp>
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "engine/base/atomic_file.h"
-#include "engine/base/half.h"
 #include "engine/base/hash.h"
 #include "engine/kernels/dequantize.h"
 #include "engine/quant/calibration/calibration_set.h"
@@ -23,57 +22,6 @@ namespace {
 namespace fs = std::filesystem;
 using formats::TempFolder;
 
-/// A random model of two layers, hidden 64, and prompts for it.
-struct Model : formats::HfFolder {
-  Model() {
-    config["hidden_size"] = 64;
-    config["intermediate_size"] = 128;
-    config["num_hidden_layers"] = 2;
-    config["num_attention_heads"] = 2;
-    config["num_key_value_heads"] = 1;
-    config["head_dim"] = 32;
-    tensors.clear();
-    fill("model.embed_tokens.weight", {6, 64}, 1.0f);
-    fill("model.norm.weight", {64}, 0.0f);
-    for (const char* layer : {"model.layers.0.", "model.layers.1."}) {
-      const std::string prefix = layer;
-      fill(prefix + "input_layernorm.weight", {64}, 0.0f);
-      fill(prefix + "post_attention_layernorm.weight", {64}, 0.0f);
-      fill(prefix + "self_attn.q_proj.weight", {64, 64}, 0.1f);
-      fill(prefix + "self_attn.k_proj.weight", {32, 64}, 0.1f);
-      fill(prefix + "self_attn.v_proj.weight", {32, 64}, 0.1f);
-      fill(prefix + "self_attn.o_proj.weight", {64, 64}, 0.1f);
-      fill(prefix + "mlp.gate_proj.weight", {128, 64}, 0.1f);
-      fill(prefix + "mlp.up_proj.weight", {128, 64}, 0.1f);
-      fill(prefix + "mlp.down_proj.weight", {64, 128}, 0.1f);
-    }
-    write();
-    std::string lines;
-    for (int i = 0; i < 24; ++i)
-      lines += "{\"text\": \"" + std::string(static_cast<std::size_t>(8 + i), 'a') + "\"}\n";
-    write_file_atomically(prompts(), lines);
-  }
-
-  void fill(const std::string& name, std::vector<std::int64_t> shape, float spread) {
-    std::int64_t count = 1;
-    for (const std::int64_t length : shape) count *= length;
-    std::string bytes;
-    for (std::int64_t i = 0; i < count; ++i) {
-      // Sums of uniform numbers, the same everywhere: the standard library's normal distribution is not.
-      float value = 0;
-      for (int k = 0; k < 6; ++k) value += static_cast<float>(random_() % 2001) / 1000.0f - 1.0f;
-      const std::uint16_t half = f32_to_f16(spread == 0.0f ? 1.0f + 0.1f * value : spread * value);
-      bytes.append(reinterpret_cast<const char*>(&half), sizeof(half));
-    }
-    tensors[name] = {"F16", std::move(shape), bytes};
-  }
-
-  fs::path prompts() const { return folder / "prompts.jsonl"; }
-
- private:
-  std::mt19937 random_{5};
-};
-
 int run(std::vector<std::string> arguments) {
   CLI::App app;
   const auto body = quantize_command().configure(app);
@@ -85,7 +33,8 @@ int run(std::vector<std::string> arguments) {
   return status;
 }
 
-std::vector<std::string> arguments(const Model& model, const fs::path& out, std::vector<std::string> more) {
+std::vector<std::string> arguments(const RandomModel& model, const fs::path& out,
+                                   std::vector<std::string> more) {
   std::vector<std::string> all = {
       "--model", model.folder.path(), "--calibration", model.prompts(), "--out", out, "--threads", "2"};
   all.insert(all.end(), more.begin(), more.end());
@@ -93,7 +42,7 @@ std::vector<std::string> arguments(const Model& model, const fs::path& out, std:
 }
 
 /// The stream behind the last block, for prompts the methods saw.
-std::vector<Matrix> outputs(const formats::ModelFile& file, const Model& model) {
+std::vector<Matrix> outputs(const formats::ModelFile& file, const RandomModel& model) {
   CalibrationRequest request;
   request.path = model.prompts();
   kernels::ThreadPool pool(2);
@@ -110,7 +59,7 @@ std::vector<Matrix> outputs(const formats::ModelFile& file, const Model& model) 
 }
 
 /// Energy of the difference over energy of the original's outputs.
-double loss(const Model& model, const fs::path& quantized) {
+double loss(const RandomModel& model, const fs::path& quantized) {
   const auto original = outputs(*formats::open_model(model.folder.path()), model);
   const auto got = outputs(*formats::open_model(quantized), model);
   double lost = 0;
@@ -125,14 +74,14 @@ double loss(const Model& model, const fs::path& quantized) {
   return lost / energy;
 }
 
-double loss_of(const Model& model, std::vector<std::string> more) {
+double loss_of(const RandomModel& model, std::vector<std::string> more) {
   const TempFolder out;
   EXPECT_EQ(run(arguments(model, out / "q", std::move(more))), 0);
   return loss(model, out / "q");
 }
 
 TEST(Export, EveryMethodGivesAModelThatLoadsAndIsCloseToItsSource) {
-  const Model model;
+  const RandomModel model;
   struct Case {
     std::vector<std::string> arguments;
     double most;  ///< loss
@@ -148,6 +97,9 @@ TEST(Export, EveryMethodGivesAModelThatLoadsAndIsCloseToItsSource) {
            Case{{"--method", "gptq", "--bits", "8", "--group-size", "-1"}, 1e-3},
            Case{{"--method", "gptq", "--group-size", "32", "--no-static-groups"}, 0.03},
            Case{{"--method", "awq", "--group-size", "32"}, 0.03},
+           Case{{"--method", "autoround", "--group-size", "32"}, 0.03},
+           Case{{"--method", "autoround", "--bits", "3", "--group-size", "32", "--asymmetric"}, 0.15},
+           Case{{"--method", "qat", "--group-size", "32", "--steps", "5"}, 0.1},
            Case{{"--method", "nf4"}, 0.05},
            Case{{"--method", "fp8"}, 5e-3},
            Case{{"--method", "fp8", "--granularity", "block"}, 5e-3},
@@ -162,17 +114,34 @@ TEST(Export, EveryMethodGivesAModelThatLoadsAndIsCloseToItsSource) {
 }
 
 TEST(Export, CalibratedMethodsBeatRoundingAtTheSameBits) {
-  const Model model;
+  const RandomModel model;
   const double rounding = loss_of(model, {"--method", "int4", "--group-size", "64"});
   EXPECT_LT(loss_of(model, {"--method", "gptq", "--group-size", "64"}), 0.7 * rounding);
   EXPECT_LT(loss_of(model, {"--method", "awq", "--group-size", "64"}), rounding);
+  EXPECT_LT(loss_of(model, {"--method", "autoround", "--group-size", "64"}), 0.7 * rounding);
+}
+
+// As far as so small a model can tell; tests/bench/quantize measures larger ones.
+TEST(Export, PredictsTheMemoryThatItTakes) {
+  const RandomModel model;
+  for (const char* method : {"int4", "gptq", "awq", "autoround", "qat"}) {
+    const TempFolder out;
+    ASSERT_EQ(run(arguments(
+                  model, out / "q",
+                  {"--method", method, "--group-size", "32", "--steps", "2", "--report", out / "report"})),
+              0);
+    const auto report = nlohmann::json::parse(read_file(out / "report"));
+    EXPECT_NEAR(report["predictedMemoryBytes"].get<double>(), report["peakMemoryBytes"].get<double>(),
+                32 << 20)
+        << method;
+  }
 }
 
 TEST(Export, BytesDoNotDependOnThreads) {
-  const Model model;
+  const RandomModel model;
   const TempFolder out;
-  for (const char* method : {"gptq", "awq"}) {
-    const std::vector<std::string> more = {"--method", method, "--group-size", "32"};
+  for (const char* method : {"gptq", "awq", "autoround", "qat"}) {
+    const std::vector<std::string> more = {"--method", method, "--group-size", "32", "--steps", "8"};
     ASSERT_EQ(run(arguments(model, out / (std::string(method) + "2"), more)), 0);
     auto one = arguments(model, out / (std::string(method) + "1"), more);
     *(std::ranges::find(one, "--threads") + 1) = "1";
@@ -183,7 +152,7 @@ TEST(Export, BytesDoNotDependOnThreads) {
 }
 
 TEST(Export, AKilledRunGoesOnBehindItsLastBlockWithTheSameBytes) {
-  const Model model;
+  const RandomModel model;
   const TempFolder whole;
   const TempFolder killed;
   const std::vector<std::string> more = {"--method", "gptq", "--group-size", "32"};
@@ -217,7 +186,7 @@ TEST(Export, AKilledRunGoesOnBehindItsLastBlockWithTheSameBytes) {
 }
 
 TEST(Export, ADegenerateHessianIsRecovered) {
-  Model model;
+  RandomModel model;
   write_file_atomically(model.prompts(), "{\"text\": \"a\"}\n");  // two tokens: a Hessian of rank two
   EXPECT_LT(loss_of(model, {"--method", "gptq", "--group-size", "32", "--damping", "0"}), 0.2);
 }

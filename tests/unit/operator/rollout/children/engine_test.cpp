@@ -29,7 +29,11 @@ json container_of(const api::QuantizedModel& model, const std::string& source) {
   const api::ModelFacts base{
       .digest = "sha256:b", .format = "safetensors", .architecture = "llama", .size = 100};
   const auto profile = compat::effective_profile(model.spec.serving.engine, std::nullopt);
-  const Engine engine{.name = "m-1", .digest = "sha256:a", .source = source, .bytes = 50};
+  const Engine engine{.name = "m-1",
+                      .digest = "sha256:a",
+                      .source = source,
+                      .bytes = 50,
+                      .kv_type = model.spec.kv_cache.type};
   const auto objects = children::engine(model, {"engine:1", "gateway:1"}, profile, base, engine);
   return objects.at(0).at("spec").at("template").at("spec").at("containers").at(0);
 }

@@ -5,59 +5,145 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "operator/rollout/children/engine.h"
+#include "operator/rollout/names.h"
+
 namespace stepdown::rollout::children {
 namespace {
 
 using nlohmann::json;
+using Words = std::vector<std::string>;
 
-constexpr std::int64_t kGiB = std::int64_t{1} << 30;
+const api::ModelFacts kBase{
+    .digest = "sha256:b", .format = "safetensors", .context_length = 4096, .size = 100};
+const Settings kSettings{"engine:1", "gateway:1"};
 
-json container_of(const std::string& artifact, const std::string& limit) {
+api::QuantizedModel plain_model() {
   api::QuantizedModel model;
   model.metadata = {.name = "m", .ns = "default", .uid = "u"};
-  model.spec.model.source = "file:///models/llama";
-  model.spec.evaluation.dataset = "file:///data/heldout.jsonl";
-  model.spec.serving.context_length = 512;
-  if (!limit.empty()) {
-    model.spec.serving.resources.emplace();
-    model.spec.serving.resources->limits["memory"] = {limit};
+  model.spec.model.source = "pvc://models/base";
+  model.spec.evaluation.dataset = "pvc://data/evaluation.jsonl";
+  return model;
+}
+
+json container_of(const json& object) {
+  return object.at("spec").at("template").at("spec").at("containers").at(0);
+}
+
+bool has_run(const json& container, const Words& wanted) {
+  const auto list = container.at("args").get<Words>();
+  return std::search(list.begin(), list.end(), wanted.begin(), wanted.end()) != list.end();
+}
+
+/// subPath of the claim that is mounted there.
+std::string mounted(const json& container, const std::string& path) {
+  for (const json& mount : container.at("volumeMounts")) {
+    if (mount.at("mountPath") == path) return mount.value("subPath", "");
   }
-  api::ModelFacts base{
-      .digest = "sha256:b", .format = "safetensors", .architecture = "llama", .size = 4 * kGiB};
-  base.memory.weights = 4 * kGiB;
-  const json job = evaluate_job(model, {"engine:1", "gateway:1"}, "m-eval-1", base,
-                                {.uri = artifact, .kv_type = "fp16", .baseline = "m-eval-0", .bytes = kGiB});
-  return job["spec"]["template"]["spec"]["containers"][0];
+  return "nothing";
 }
 
-bool refers_to_base(const json& container) {
-  const json wanted = {"--reference", "/models/base"};
-  const json& args = container["args"];
-  return std::search(args.begin(), args.end(), wanted.begin(), wanted.end()) != args.end();
+struct Case {
+  const char* name;
+  std::function<void(api::QuantizationSpec&)> change;
+  api::CandidateSpec candidate;
+  Words run;  ///< arguments that must follow one another
+  const char* mount;
+  const char* sub_path;
+};
+
+const Case kCases[] = {
+    {"mixed precision under a budget",
+     [](auto&) {},
+     {"mixed", "", {}, {}, "4500Ki"},
+     {"--method", "mixed", "--budget", "4608000"},
+     "/artifacts",
+     ""},
+    {"redaction",
+     [](auto& q) {
+       q.calibration = {"pvc://data/logs.jsonl", 64, {"email", "iban"}, ""};
+     },
+     {"awq", "", 4, {}},
+     {"--samples", "64", "--redact", "email,iban"},
+     "/data/calibration",
+     "logs.jsonl"},
+    {"names to redact",
+     [](auto& q) {
+       q.calibration = {"pvc://data/logs.jsonl", 64, {"name"}, "pvc://data/names.txt"};
+     },
+     {"awq", "", 4, {}},
+     {"--redact-names", "/data/redact-names"},
+     "/data/redact-names",
+     "names.txt"},
+    {"drift from the evaluation's prompts",
+     [](auto& q) { q.calibration = {"pvc://data/logs.jsonl"}; },
+     {"awq", "", 4, {}},
+     {"--evaluation", "/data/evaluation"},
+     "/data/evaluation",
+     "evaluation.jsonl"},
+    {"an importance matrix of llama.cpp's",
+     [](auto& q) { q.imatrix = "pvc://data/imatrix.gguf"; },
+     {"gguf", "Q3_K_M", {}, {}},
+     {"--imatrix", "/data/imatrix"},
+     "/data/imatrix",
+     "imatrix.gguf"},
+    {"which is none of GPTQ's business",
+     [](auto& q) { q.imatrix = "pvc://data/imatrix.gguf"; },
+     {"gptq", "", 3, 64},
+     {"--method", "gptq", "--bits", "3", "--group-size", "64"},
+     "/data/imatrix",
+     "nothing"},
+};
+
+TEST(QuantizeJob, SaysWhatTheSpecAsksFor) {
+  for (const Case& test : kCases) {
+    api::QuantizedModel model = plain_model();
+    test.change(model.spec.quantization);
+    const json container = container_of(quantize_job(model, kSettings, "m-quant", kBase, test.candidate));
+    EXPECT_TRUE(has_run(container, test.run)) << test.name << ": " << container.at("args");
+    EXPECT_EQ(mounted(container, test.mount), test.sub_path) << test.name;
+  }
 }
 
-bool mounts_base(const json& container) {
-  return std::ranges::any_of(container["volumeMounts"],
-                             [](const json& mount) { return mount["mountPath"] == "/models/base"; });
+TEST(QuantizeJob, AnotherInputIsAnotherJob) {
+  const auto name = [](const auto& change) {
+    api::QuantizedModel model = plain_model();
+    model.spec.quantization.calibration = {"pvc://data/logs.jsonl"};
+    api::CandidateSpec candidate{"awq", "", 4, {}};
+    change(model.spec, candidate);
+    return names::quantize_job(model, "sha256:b", candidate, 0);
+  };
+  const std::string plain = name([](auto&, auto&) {});
+  EXPECT_NE(name([](auto& spec, auto&) { spec.model.adapters = {{"pvc://models/lora", 1}}; }), plain);
+  EXPECT_NE(name([](auto& spec, auto&) { spec.quantization.imatrix = "pvc://data/imatrix"; }), plain);
+  EXPECT_NE(name([](auto& spec, auto&) { spec.quantization.calibration->redact = {"email"}; }), plain);
+  EXPECT_NE(name([](auto&, auto& candidate) { candidate.budget = "1Gi"; }), plain);
+  EXPECT_EQ(name([](auto& spec, auto&) { spec.serving.replicas = 7; }), plain);
 }
 
-TEST(EvaluateJob, ComparesArtifactsWithTheBaseTokenByToken) {
-  const json container = container_of("pvc://claim/abc", "");
-  EXPECT_TRUE(refers_to_base(container));
-  EXPECT_TRUE(mounts_base(container));
-  const std::string request = container["resources"]["requests"]["memory"];
-  EXPECT_GE(std::stoll(request), 5 * 1024) << "both models' weights: " << request;
-}
-
-TEST(EvaluateJob, TheBaseItselfHasNoReference) {
-  EXPECT_FALSE(refers_to_base(container_of("", "")));
-}
-
-TEST(EvaluateJob, ALimitThatHoldsNotBothLeavesTheReferenceOut) {
-  const json small = container_of("pvc://claim/abc", "5Gi");
-  EXPECT_FALSE(refers_to_base(small));
-  EXPECT_FALSE(mounts_base(small));
-  EXPECT_TRUE(refers_to_base(container_of("pvc://claim/abc", "8Gi")));
+// Adapters are part of the model: of every artifact, and of the FP16 that artifacts are compared with.
+TEST(Adapters, AreMergedForEveryoneWhoReadsTheBase) {
+  api::QuantizedModel model = plain_model();
+  model.spec.model.adapters = {{"pvc://models/tone", 1}, {"pvc://models/law", 0.5}};
+  const Words merge = {"--adapter", "/models/adapters/0=1.0", "--adapter", "/models/adapters/1=0.5"};
+  const auto fp16 = [&](const std::string& source, bool is_fp16) {
+    const Engine engine{.name = "m-1", .digest = "sha256:a", .source = source, .bytes = 50, .fp16 = is_fp16};
+    return container_of(children::engine(model, kSettings, {}, kBase, engine).at(0));
+  };
+  const json readers[] = {
+      container_of(quantize_job(model, kSettings, "q", kBase, {"int8", "", {}, {}})),
+      container_of(evaluate_job(model, kSettings, "e", kBase, {.kv_type = "fp16"})),
+      fp16("pvc://models/base", true),
+  };
+  for (const json& container : readers) {
+    EXPECT_TRUE(has_run(container, merge)) << container.at("args");
+    EXPECT_EQ(mounted(container, "/models/adapters/1"), "law");
+  }
+  const json of_artifacts[] = {
+      container_of(evaluate_job(model, kSettings, "e", kBase, {.uri = "pvc://a/1", .kv_type = "fp16"})),
+      fp16("pvc://a/1", false),
+  };
+  for (const json& container : of_artifacts) EXPECT_FALSE(has_run(container, {"--adapter"}));
 }
 
 }  // namespace

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <cstdint>
+
+#include "engine/formats/model_file.h"
+#include "engine/quant/calibration/calibration_set.h"
+#include "engine/quant/methods/weight_method.h"
+
+/// What quantization takes beside what the process holds when it begins; bytes, touched file pages included.
+namespace stepdown::quant {
+
+/// Writing a GGUF file tensor by tensor; with prompts, measuring importance block by block before.
+std::int64_t gguf_working_memory(const formats::ModelFile& model, const CalibrationSet* prompts);
+
+/// Writing a checkpoint block by block. `prompts` may be nullptr when the method needs none.
+std::int64_t export_working_memory(const formats::ModelFile& model, Needs needs,
+                                   const CalibrationSet* prompts);
+
+/// Training the whole model and writing it.
+std::int64_t training_working_memory(const formats::ModelFile& model, const CalibrationSet& prompts);
+
+}  // namespace stepdown::quant

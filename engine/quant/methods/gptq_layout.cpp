@@ -1,0 +1,36 @@
+#include "engine/quant/methods/gptq_layout.h"
+
+#include <nlohmann/json.hpp>
+
+#include "engine/base/error.h"
+
+namespace stepdown::quant {
+
+WeightSettings settle_gptq_layout(WeightSettings asked) {
+  if (asked.bits == 0) asked.bits = 4;
+  if (asked.bits != 2 && asked.bits != 3 && asked.bits != 4 && asked.bits != 8) {
+    throw InputError(std::to_string(asked.bits) + " bits are not supported", "--bits",
+                     "GPTQ's layout has 2, 3, 4 and 8");
+  }
+  if (!asked.granularity.empty()) {
+    throw InputError("GPTQ's layout has groups", "--granularity",
+                     "give --group-size, −1 for one scale a channel");
+  }
+  if (asked.group_size == 0) asked.group_size = 128;
+  // Version 1 stores a zero less one, so it has no zero of 0.
+  if (!asked.symmetric) asked.gptq_version = formats::GptqVersion::kV2;
+  return asked;
+}
+
+nlohmann::json gptq_layout_config(const WeightSettings& settings, bool scattered) {
+  const bool version2 = settings.gptq_version == formats::GptqVersion::kV2;
+  return {{"quant_method", "gptq"},
+          {"bits", settings.bits},
+          {"group_size", settings.group_size},
+          {"desc_act", scattered},
+          {"sym", settings.symmetric},
+          {"lm_head", false},
+          {"checkpoint_format", version2 ? "gptq_v2" : "gptq"}};
+}
+
+}  // namespace stepdown::quant

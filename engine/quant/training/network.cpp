@@ -1,0 +1,73 @@
+#include "engine/quant/training/network.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace stepdown::quant {
+namespace {
+
+/// In place: log-probabilities.
+void log_softmax(std::span<float> logits) {
+  const float largest = *std::ranges::max_element(logits);
+  double sum = 0;
+  for (const float x : logits) sum += std::exp(static_cast<double>(x - largest));
+  const auto shift = static_cast<float>(largest + std::log(sum));
+  for (float& x : logits) x -= shift;
+}
+
+}  // namespace
+
+Network::Network(const formats::ModelFile& model) : epsilon_(model.config().rms_eps) {
+  for (std::int64_t layer = 0; layer < model.config().layers; ++layer) blocks_.emplace_back(model, layer);
+  output_norm_ = load_matrix(model, "output_norm.weight").values;
+  const bool tied = model.find("output.weight") == nullptr;
+  output_ = load_matrix(model, tied ? "token_embd.weight" : "output.weight");
+  output_back_ = transposed(output_);
+}
+
+LayerWeights Network::zeros() const {
+  LayerWeights all;
+  for (const DecoderBlock& block : blocks_) {
+    auto& layer = all.emplace_back();
+    for (const Linear& linear : block.linears())
+      layer.emplace_back(linear.weight.rows, linear.weight.columns);
+  }
+  return all;
+}
+
+Matrix Network::forward(kernels::ThreadPool& pool, const Matrix& embeddings, Tape& tape) const {
+  tape.blocks.resize(blocks_.size());
+  tape.last = embeddings;
+  for (std::size_t i = 0; i < blocks_.size(); ++i) {
+    tape.last = quant::forward(pool, blocks_[i], tape.last, tape.blocks[i]);
+  }
+  return product(pool, normed(tape.last, output_norm_, epsilon_), output_);
+}
+
+void Network::backward(kernels::ThreadPool& pool, const Tape& tape, const Matrix& by_logits,
+                       LayerWeights& by_weight) const {
+  Matrix by_stream = norm_backward(tape.last, output_norm_, epsilon_, product(pool, by_logits, output_back_));
+  for (std::size_t i = blocks_.size(); i-- > 0;) {
+    by_stream = quant::backward(pool, blocks_[i], tape.blocks[i], by_stream, by_weight[i]);
+  }
+}
+
+double distill(const Matrix& teacher, Matrix& student) {
+  const auto tokens = static_cast<float>(student.rows);
+  double loss = 0;
+  std::vector<float> wanted(static_cast<std::size_t>(teacher.columns));
+  for (std::int64_t row = 0; row < student.rows; ++row) {
+    std::ranges::copy(teacher.row_span(row), wanted.begin());
+    log_softmax(wanted);
+    log_softmax(student.row_span(row));
+    float* got = student.row(row);
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+      const float p = std::exp(wanted[i]);
+      loss += static_cast<double>(p) * static_cast<double>(wanted[i] - got[i]);
+      got[i] = (std::exp(got[i]) - p) / tokens;
+    }
+  }
+  return loss / static_cast<double>(tokens);
+}
+
+}  // namespace stepdown::quant

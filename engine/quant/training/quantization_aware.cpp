@@ -1,0 +1,210 @@
+#include "engine/quant/training/quantization_aware.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <numbers>
+#include <numeric>
+#include <random>
+
+#include "engine/base/atomic_file.h"
+#include "engine/base/log.h"
+#include "engine/base/progress.h"
+#include "engine/quant/linear_algebra.h"
+#include "engine/quant/methods/affine_rounding.h"
+#include "engine/quant/training/adam.h"
+
+namespace stepdown::quant {
+namespace {
+
+namespace fs = std::filesystem;
+using formats::AffineMatrix;
+using Seconds = std::chrono::duration<double>;
+
+constexpr int kPromptsAStep = 4;
+constexpr int kGridSteps = 20;  // that one set of grids lasts
+constexpr int kStateSteps =
+    60;  // between two states; a multiple of kGridSteps, so that grids need no keeping
+constexpr float kWarmUp = 0.05f;  // share of the steps in which the rate rises
+
+/// What is kept of a run: little, then all weights with their moments.
+struct Progressed {
+  std::int32_t step = 0;
+  std::int32_t reserved = 0;
+  double seconds = 0;
+  double first_loss = 0;
+};
+
+class Training {
+ public:
+  Training(const formats::ModelFile& model, const CalibrationSet& prompts, const WeightSettings& settings,
+           const TrainingLimits& limits, int threads, fs::path state)
+      : settings_(settings),
+        limits_(limits),
+        state_(std::move(state)),
+        pool_(threads > 0 ? threads : kernels::usable_processors()),
+        prompts_(prompts.streams(model)),
+        teacher_(model),
+        student_(teacher_),
+        adam_(teacher_),
+        gradient_(teacher_.zeros()) {
+    for (const DecoderBlock& block : teacher_.blocks()) {
+      auto& layer = weights_.emplace_back();
+      for (const Linear& linear : block.linears()) layer.push_back(linear.weight);
+    }
+  }
+
+  Trained run() {
+    restore();
+    const auto began = limits_.now();
+    const double before = progressed_.seconds;
+    Trained result;
+    Progress progress("train", static_cast<std::uint64_t>(limits_.steps), " steps");
+    progress.advance(static_cast<std::uint64_t>(progressed_.step));
+    while (progressed_.step < limits_.steps) {
+      progressed_.seconds = before + Seconds(limits_.now() - began).count();
+      result.out_of_time = progressed_.seconds >= limits_.time.count();
+      if (result.out_of_time) break;
+      if (progressed_.step % kStateSteps == 0 && progressed_.step > 0) save();
+      if (progressed_.step % kGridSteps == 0) find_grids();
+      result.last_loss = learn();
+      if (progressed_.step == 0) progressed_.first_loss = result.last_loss;
+      ++progressed_.step;
+      progress.note("loss " + std::to_string(result.last_loss));
+      progress.advance();
+    }
+    result.weights = std::move(weights_);
+    result.steps = progressed_.step;
+    result.seconds = progressed_.seconds;
+    result.first_loss = progressed_.first_loss;
+    return result;
+  }
+
+ private:
+  template <class Visit>
+  void each_weight(Visit visit) {
+    for (std::size_t layer = 0; layer < weights_.size(); ++layer) {
+      for (std::size_t i = 0; i < weights_[layer].size(); ++i) visit(layer, i);
+    }
+  }
+
+  /// The grids that these weights would be exported with.
+  void find_grids() {
+    grids_.resize(weights_.size());
+    each_weight([&](std::size_t layer, std::size_t i) {
+      grids_[layer].resize(weights_[layer].size());
+      grids_[layer][i] = round_to_nearest(pool_, weights_[layer][i], settings_.group_size,
+                                          {settings_.bits, settings_.symmetric, settings_.search_clip});
+    });
+  }
+
+  /// The student's weights: the learnt ones as their grids round them.
+  void round() {
+    each_weight([&](std::size_t layer, std::size_t i) {
+      const Matrix& from = weights_[layer][i];
+      const AffineMatrix& grids = grids_[layer][i];
+      Matrix& to = student_.blocks()[layer].linears()[i].weight;
+      pool_.each(from.rows, [&](std::int64_t row, int /*worker*/) {
+        for (std::int64_t column = 0; column < from.columns; ++column) {
+          const auto at = static_cast<std::size_t>(row * grids.groups() + column / grids.group_size);
+          const IntegerGrid grid{grids.scales[at], grids.zeros[at], (1 << settings_.bits) - 1};
+          to.row(row)[column] = grid.rounded(from.row(row)[column]);
+        }
+      });
+    });
+  }
+
+  /// The prompts of one step: epochs one after another, each in an order of its own.
+  std::vector<std::size_t> batch() const {
+    std::vector<std::size_t> chosen;
+    for (int k = 0; k < kPromptsAStep; ++k) {
+      const auto index = static_cast<std::size_t>(progressed_.step * kPromptsAStep + k);
+      std::vector<std::size_t> order(prompts_.size());
+      std::iota(order.begin(), order.end(), 0);
+      std::mt19937_64 random(index / prompts_.size());
+      for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random() % i]);
+      chosen.push_back(order[index % prompts_.size()]);
+    }
+    return chosen;
+  }
+
+  float rate() const {
+    const float done = static_cast<float>(progressed_.step) / static_cast<float>(limits_.steps);
+    const float warm = std::min(1.0f, (done + 1e-3f) / kWarmUp);
+    return limits_.rate * warm * 0.5f * (1.0f + std::cos(std::numbers::pi_v<float> * done));
+  }
+
+  double learn() {
+    round();
+    for (auto& layer : gradient_) {
+      for (Matrix& matrix : layer) std::ranges::fill(matrix.values, 0.0f);
+    }
+    double loss = 0;
+    for (const std::size_t prompt : batch()) {
+      const Matrix wanted = teacher_.forward(pool_, prompts_[prompt], tape_);
+      Matrix logits = student_.forward(pool_, prompts_[prompt], tape_);
+      loss += distill(wanted, logits) / kPromptsAStep;
+      student_.backward(pool_, tape_, logits, gradient_);
+    }
+    adam_.step(pool_, progressed_.step + 1, rate(), gradient_, weights_);
+    return loss;
+  }
+
+  /// Everything that is kept, in the file's order.
+  template <class Visit>
+  void each_kept(Visit visit) {
+    for (LayerWeights* part : {&weights_, &adam_.mean(), &adam_.square()}) {
+      for (auto& layer : *part) {
+        for (Matrix& matrix : layer) visit(matrix.values);
+      }
+    }
+  }
+
+  void save() {
+    std::string bytes(reinterpret_cast<const char*>(&progressed_), sizeof progressed_);
+    each_kept([&](const std::vector<float>& values) {
+      bytes.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float));
+    });
+    write_file_atomically(state_, bytes);
+  }
+
+  void restore() {
+    if (!fs::exists(state_)) return;
+    const std::string bytes = read_file(state_);
+    std::size_t wanted = sizeof progressed_;
+    each_kept([&](const std::vector<float>& values) { wanted += values.size() * sizeof(float); });
+    if (bytes.size() != wanted) {
+      log::warn(state_.string() + " is not of this model: training begins anew");
+      return;
+    }
+    std::memcpy(&progressed_, bytes.data(), sizeof progressed_);
+    std::size_t at = sizeof progressed_;
+    each_kept([&](std::vector<float>& values) {
+      std::memcpy(values.data(), bytes.data() + at, values.size() * sizeof(float));
+      at += values.size() * sizeof(float);
+    });
+  }
+
+  const WeightSettings& settings_;
+  const TrainingLimits& limits_;
+  fs::path state_;
+  kernels::ThreadPool pool_;
+  std::vector<Matrix> prompts_;  ///< embeddings
+  Network teacher_;
+  Network student_;
+  Network::Tape tape_;
+  LayerWeights weights_;  ///< that are learnt
+  std::vector<std::vector<AffineMatrix>> grids_;
+  Adam adam_;
+  LayerWeights gradient_;
+  Progressed progressed_;
+};
+
+}  // namespace
+
+Trained train(const formats::ModelFile& model, const CalibrationSet& prompts, const WeightSettings& settings,
+              const TrainingLimits& limits, int threads, const fs::path& state) {
+  return Training(model, prompts, settings, limits, threads, state).run();
+}
+
+}  // namespace stepdown::quant

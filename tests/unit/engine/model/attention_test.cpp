@@ -1,0 +1,183 @@
+// Attention over a cache with a type of its own for each layer, against softmax(scale·q·k)·v in doubles over
+// keys and values that were rounded by the definition of each type.
+#include "engine/model/attention.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <random>
+
+#include <gtest/gtest.h>
+
+#include "engine/base/half.h"
+#include "engine/formats/quantized/float8.h"
+
+namespace stepdown::model {
+namespace {
+
+constexpr std::int64_t kTokens = 150;  // three pages, the last of them partly filled
+
+float stored(float scale) {
+  return f16_to_f32(f32_to_f16(scale));
+}
+
+std::vector<float> rounded(KvType type, std::vector<float> head) {
+  if (type == KvType::kF16) {
+    std::ranges::transform(head, head.begin(), stored);
+    return head;
+  }
+  float largest = 0;
+  for (const float x : head) largest = std::max(largest, std::abs(x));
+  const bool fp8 = type == KvType::kFp8;
+  const float scale = largest / (fp8 ? formats::kLargestE4m3 : 127.0f);
+  for (float& x : head) {
+    const float code =
+        fp8 ? formats::e4m3_to_f32(formats::f32_to_e4m3(x / scale)) : std::nearbyint(x / scale);
+    x = fp8 ? code / 256 * stored(scale * 256) : code * stored(scale);
+  }
+  return head;
+}
+
+struct Heads {
+  std::int64_t width;  ///< of one head
+  std::vector<float> values;
+
+  Heads(std::int64_t heads, std::int64_t head_dim, unsigned seed)
+      : width(head_dim), values(static_cast<std::size_t>(kTokens * heads * head_dim)) {
+    std::mt19937 random(seed);
+    std::normal_distribution<float> normal;
+    for (float& x : values) x = normal(random);
+  }
+  std::vector<float> at(std::int64_t token, std::int64_t head, std::int64_t heads) const {
+    const auto first = values.begin() + (token * heads + head) * width;
+    return {first, first + width};
+  }
+};
+
+double dot(const std::vector<float>& a, const std::vector<float>& b) {
+  return std::inner_product(a.begin(), a.end(), b.begin(), 0.0, std::plus(),
+                            [](float x, float y) { return static_cast<double>(x) * y; });
+}
+
+/// What a token's query head should get.
+std::vector<double> expected(KvType type, const AttentionRule& rule, const std::vector<float>& query,
+                             const Heads& keys, const Heads& values, std::int64_t kv_heads, std::int64_t head,
+                             std::int64_t token) {
+  std::vector<double> scores;
+  const std::int64_t oldest = rule.window > 0 ? std::max<std::int64_t>(0, token + 1 - rule.window) : 0;
+  for (std::int64_t i = oldest; i <= token; ++i) {
+    scores.push_back(rule.scale * dot(query, rounded(type, keys.at(i, head, kv_heads))));
+  }
+  const double largest = *std::ranges::max_element(scores);
+  double sum = 0;
+  for (double& score : scores) sum += score = std::exp(score - largest);
+  std::vector<double> out(query.size());
+  for (std::int64_t i = oldest; i <= token; ++i) {
+    const std::vector<float> value = rounded(type, values.at(i, head, kv_heads));
+    for (std::size_t k = 0; k < out.size(); ++k)
+      out[k] += scores[static_cast<std::size_t>(i - oldest)] / sum * value[k];
+  }
+  return out;
+}
+
+struct Shape {
+  std::int64_t heads, kv_heads, head_dim, window;
+};
+
+TEST(Attention, MatchesTheScalarDefinitionOverEveryMixOfTypes) {
+  const std::vector<KvType> types = {KvType::kFp8, KvType::kF16, KvType::kInt8, KvType::kFp8};
+  std::vector<std::int32_t> pages = {2, 0, 1};  // in any order
+  kernels::ThreadPool pool(2);
+  for (const Shape& shape : {Shape{4, 2, 64, 0}, Shape{6, 2, 24, 0}, Shape{3, 3, 32, 40}}) {
+    const auto layers = static_cast<std::int64_t>(types.size());
+    KvCache cache({layers, shape.kv_heads, shape.head_dim}, types, 3);
+    Attention attention(cache, shape.heads, kTokens, pool.threads());
+    const Heads keys(shape.kv_heads, shape.head_dim, 1), values(shape.kv_heads, shape.head_dim, 2);
+    const Heads queries(shape.heads, shape.head_dim, 3);
+    const std::int64_t kv_width = shape.kv_heads * shape.head_dim;
+    const std::int64_t width = shape.heads * shape.head_dim;
+    for (std::int64_t layer = 0; layer < layers; ++layer) {
+      for (std::int64_t token = 0; token < kTokens; ++token) {
+        cache.store(layer, pages[static_cast<std::size_t>(token / KvCache::kPageTokens)],
+                    token % KvCache::kPageTokens, keys.values.data() + token * kv_width,
+                    values.values.data() + token * kv_width);
+      }
+    }
+    const AttentionRule rule{.scale = 1.0f / std::sqrt(static_cast<float>(shape.head_dim)),
+                             .window = shape.window};
+    const std::vector<std::int32_t> tokens(kTokens);
+    const SequenceSlice slice{tokens, 0, pages};
+    for (const kernels::Operations* operations : kernels::all_operations()) {
+      if (!operations->supported()) continue;
+      for (std::int64_t layer = 0; layer < layers; ++layer) {
+        std::vector<float> out(queries.values.size());
+        attention.run(pool, *operations, layer, rule, {&slice, 1}, queries.values.data(), width, out.data(),
+                      width);
+        for (const std::int64_t token : {std::int64_t{0}, std::int64_t{63}, std::int64_t{64}, kTokens - 1}) {
+          for (std::int64_t head = 0; head < shape.heads; ++head) {
+            const auto wanted =
+                expected(types[static_cast<std::size_t>(layer)], rule, queries.at(token, head, shape.heads),
+                         keys, values, shape.kv_heads, head / (shape.heads / shape.kv_heads), token);
+            for (std::size_t i = 0; i < wanted.size(); ++i) {
+              EXPECT_NEAR(out[static_cast<std::size_t>(token * width + head * shape.head_dim) + i], wanted[i],
+                          2e-5)
+                  << operations->name << ", layer " << layer << ", token " << token << ", head " << head;
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(KvCache, QuantizedLayersTakeHalfOfThePage) {
+  const KvShape shape{4, 2, 64};
+  const auto bytes = [&](KvType type, std::vector<std::int64_t> f16_layers) {
+    return KvCache::page_bytes(shape, kv_types(type, shape.layers, f16_layers));
+  };
+  const std::size_t f16 = bytes(KvType::kF16, {});
+  const std::size_t scales = 4 * 2 * 2 * KvCache::kPageTokens * 2;
+  EXPECT_EQ(bytes(KvType::kInt8, {}), f16 / 2 + scales);
+  EXPECT_EQ(bytes(KvType::kFp8, {}), f16 / 2 + scales);
+  EXPECT_EQ(bytes(KvType::kFp8, {1}), bytes(KvType::kFp8, {}) + (f16 - bytes(KvType::kFp8, {})) / 4);
+}
+
+TEST(KvCache, ValuesThatAreNotFiniteShowInAttention) {
+  for (const KvType type : {KvType::kInt8, KvType::kFp8}) {
+    KvCache cache({1, 1, 16}, kv_types(type, 1, {}), 1);
+    std::vector<float> keys(16, 1.0f);
+    std::vector<float> values(16, 1.0f);
+    values[3] = std::numeric_limits<float>::infinity();
+    cache.store(0, 0, 0, keys.data(), values.data());
+    kernels::ThreadPool pool(1);
+    Attention attention(cache, 1, 1, 1);
+    const std::vector<std::int32_t> token(1), page(1);
+    const SequenceSlice slice{token, 0, page};
+    std::vector<float> out(16);
+    attention.run(pool, kernels::operations(), 0, {}, {&slice, 1}, keys.data(), 16, out.data(), 16);
+    EXPECT_TRUE(std::isnan(out[3])) << kv_type_name(type);
+  }
+}
+
+// Every code of E4M3 that stands for a number.
+TEST(Fp8Tile, ReadsEveryCode) {
+  for (const kernels::Operations* operations : kernels::all_operations()) {
+    if (!operations->supported()) continue;
+    for (unsigned first = 0; first < 256; first += kernels::kTileRows) {
+      std::array<std::byte, kernels::kTileRows> tile;
+      for (unsigned i = 0; i < tile.size(); ++i) tile[i] = static_cast<std::byte>(first + i);
+      std::array<float, kernels::kTileRows> out;
+      const float one = 1.0f;
+      operations->f8_tile(tile.data(), 1, &one, 1, 1, out.data(), kernels::kTileRows, false);
+      for (unsigned i = 0; i < tile.size(); ++i) {
+        if (((first + i) & 0x7f) == 0x7f) continue;  // NaN, which no cache stores
+        EXPECT_EQ(out[i], formats::e4m3_to_f32(static_cast<std::uint8_t>(first + i)) * kernels::kFp8Unit)
+            << operations->name << " " << first + i;
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace stepdown::model

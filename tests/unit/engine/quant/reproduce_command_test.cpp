@@ -1,0 +1,100 @@
+#include "engine/quant/reproduce_command.h"
+
+#include <algorithm>
+
+#include "tests/unit/engine/quant/random_model.h"
+#include <CLI/CLI.hpp>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "engine/base/error.h"
+#include "engine/quant/quantize_run.h"
+
+namespace stepdown::quant {
+namespace {
+
+using Arguments = std::vector<std::string>;
+using nlohmann::json;
+
+int reproduce(Arguments arguments) {
+  CLI::App app;
+  const auto body = reproduce_command().configure(app);
+  std::ranges::reverse(arguments);  // as CLI11 wants a vector
+  app.parse(arguments);
+  return body();
+}
+
+/// A revision as the operator records it, and what it was made from.
+struct Recorded {
+  RandomModel model;
+  formats::TempFolder folder;
+  json record;
+
+  Recorded() {
+    QuantizeOptions options;
+    options.model = model.folder.path();
+    options.method = "gptq";
+    options.request.weights.bits = 3;
+    options.request.weights.group_size = 32;
+    options.calibration.path = model.prompts();
+    options.calibration.samples = 10;
+    options.calibration.redact = {"email", "iban"};
+    options.artifacts = folder / "artifacts";
+    const json report = run_quantize(options);
+    record = {{"kind", "QuantRevision"},
+              {"spec",
+               {{"base", {{"digest", report["base"]}}},
+                {"method", "gptq"},
+                {"calibration", {{"digest", report["calibration"]["digest"]}, {"samples", 10}}},
+                {"toolVersion", report["toolVersion"]},
+                {"recipe",
+                 {"--method", "gptq", "--bits", "3", "--group-size", "32", "--samples", "10", "--redact",
+                  "email,iban"}},
+                {"artifact", {{"uri", "pvc://a/x"}, {"digest", report["digest"]}}}}}};
+  }
+
+  Arguments arguments() const {
+    write_file_atomically(folder / "record.json", record.dump());
+    return {"--record",      folder / "record.json",
+            "--model",       model.folder.path(),
+            "--calibration", model.prompts(),
+            "--work",        folder.path(),
+            "--threads",     "1"};
+  }
+};
+
+TEST(Reproduce, TheRecordGivesTheSameDigest) {
+  const Recorded recorded;
+  testing::internal::CaptureStdout();
+  EXPECT_EQ(reproduce(recorded.arguments()), kDone);
+  const json found = json::parse(testing::internal::GetCapturedStdout());
+  EXPECT_EQ(found["same"], true);
+  EXPECT_EQ(found["found"], recorded.record["spec"]["artifact"]["digest"]);
+}
+
+TEST(Reproduce, FailsForAnotherArtifact) {
+  Recorded recorded;
+  recorded.record["spec"]["artifact"]["digest"] = "sha256:" + std::string(64, '0');
+  EXPECT_THROW(reproduce(recorded.arguments()), Error);
+}
+
+TEST(Reproduce, NamesTheInputThatIsNotTheRecords) {
+  Recorded recorded;
+  write_file_atomically(recorded.model.prompts(), "{\"text\": \"others\"}\n");
+  EXPECT_THROW(reproduce(recorded.arguments()), InputError) << "calibration data";
+  recorded.record["spec"]["base"]["digest"] = "sha256:other";
+  EXPECT_THROW(reproduce(recorded.arguments()), InputError) << "base model";
+}
+
+TEST(Reproduce, RefusesWhatHoldsNoRecipe) {
+  Recorded recorded;
+  recorded.record["spec"]["recipe"] = {"--method", "gptq", "--no-such-option"};
+  EXPECT_THROW(reproduce(recorded.arguments()), InputError);
+  recorded.record["spec"].erase("recipe");
+  EXPECT_THROW(reproduce(recorded.arguments()), InputError);
+  recorded.record = json::array();
+  EXPECT_THROW(reproduce(recorded.arguments()), InputError);
+}
+
+}  // namespace
+}  // namespace stepdown::quant
