@@ -385,6 +385,9 @@ std::vector<RuleCase> fault_cases() {
              {"b", {{"nvidia.com/gpu.product", "NVIDIA-A100-SXM4-80GB"}}, {{"nvidia.com/gpu", "8"}}}};
        },
        {"SD048 warning spec.serving.hardware.count"}},
+      {"training that nobody allowed",
+       [](auto& s, auto&) { s.quantization.candidates = {{"qat", "", 3, {}}}; },
+       {"SD065 error spec.quantization.candidates[0]"}},
       {"llama.cpp over two nodes",
        [](auto& s, auto&) {
          s.serving.engine = "llama.cpp";

@@ -37,6 +37,7 @@ json group(const std::string& engine) {
                     .digest = "sha256:0123456789abcdef",
                     .source = "pvc://artifacts/0123",
                     .bytes = std::int64_t{400} << 30,
+                    .kv_type = "fp8",
                     .replicas = 2};
   return children::engine(model, {"engine:1", "gateway:1"}, profile, base, what).at(0);
 }
