@@ -25,6 +25,10 @@ bool is_over(const json& pod) {
   return phase == "Succeeded" || phase == "Failed";
 }
 
+std::string folder_name(const ObjectKey& key) {
+  return key.ns + "_" + key.name;
+}
+
 /// pod.json of a pod's folder, null when there is none.
 json pod_record(const fs::path& folder) {
   return fs::exists(folder / "pod.json") ? json::parse(read_file(folder / "pod.json"), nullptr, false)
@@ -130,7 +134,7 @@ void Kubelet::sync(const ObjectKey& key, const ObjectPtr& pod) {
 /// Of a pod that ended long ago: its logs go with its object, as a kubelet's do.
 void Kubelet::forget(const ObjectKey& key) {
   std::error_code error;
-  fs::remove_all(context_.pods() / (key.ns + "_" + key.name), error);
+  fs::remove_all(context_.pods() / folder_name(key), error);
 }
 
 void Kubelet::run_pod(const ObjectKey& key, const ObjectPtr& pod) {
@@ -138,7 +142,7 @@ void Kubelet::run_pod(const ObjectKey& key, const ObjectPtr& pod) {
   if (!node.empty() && node != context_.node_name) return;
   if (is_over(*pod) && !kube::is_being_deleted(*pod)) return;
   // What an earlier pod of this name left behind goes first.
-  const fs::path folder = context_.pods() / (key.ns + "_" + key.name);
+  const fs::path folder = context_.pods() / folder_name(key);
   const json record = pod_record(folder);
   if (record.is_object() && text_at(record, "/uid") != kube::uid_of(*pod)) {
     for (const Container& container : containers_in(folder)) container.signal(SIGKILL);
@@ -153,7 +157,7 @@ std::string Kubelet::allocate_ip(const json& pod) {
   std::string ip = text_at(pod, "/status/podIP");
   if (ip.empty()) {
     const ObjectKey key = kube::key_of(pod);
-    ip = text_at(pod_record(context_.pods() / (key.ns + "_" + key.name)), "/ip");
+    ip = text_at(pod_record(context_.pods() / folder_name(key)), "/ip");
   }
   // Counting on, rather than taking the lowest free one, keeps a stale client from reaching a pod that came
   // after.
@@ -176,8 +180,11 @@ void Kubelet::stop_strays() {
     const json record = pod_record(entry.path());
     const ObjectPtr pod = pods_.get({text_at(record, "/namespace"), text_at(record, "/name")});
     if (pod && kube::uid_of(*pod) == text_at(record, "/uid")) continue;
+    // By its folder: a runner that has just begun may not have written its record yet.
     const std::lock_guard lock(mutex_);
-    if (runners_.contains({text_at(record, "/namespace"), text_at(record, "/name")})) continue;
+    const std::string name = entry.path().filename();
+    if (std::ranges::any_of(runners_, [&](const auto& each) { return folder_name(each.first) == name; }))
+      continue;
     log::info("stopping a pod whose object is gone", {{"folder", entry.path().string()}});
     for (const Container& container : containers_in(entry.path())) container.signal(SIGKILL);
     fs::remove_all(entry.path(), error);

@@ -145,11 +145,11 @@ bool PodRunner::step() {
 
 /// Plans the pod, and adopts what an earlier agent started of it.
 void PodRunner::begin() {
-  planned_ = true;
   view_.ip = ip_;
   fs::create_directories(folder_);
   write_file_atomically(folder_ / "pod.json",
                         json{{"namespace", key_.ns}, {"name", key_.name}, {"uid", uid_}, {"ip", ip_}}.dump());
+  planned_ = true;  // not before: what could not be written is tried again
   const kube::ObjectPtr pod = current();
   if (!pod) return;
   published_ = kube::value_at(*pod, "/status");

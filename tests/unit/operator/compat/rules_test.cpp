@@ -386,8 +386,11 @@ std::vector<RuleCase> fault_cases() {
        },
        {"SD048 warning spec.serving.hardware.count"}},
       {"training that nobody allowed",
-       [](auto& s, auto&) { s.quantization.candidates = {{"qat", "", 3, {}}}; },
-       {"SD065 error spec.quantization.candidates[0]"}},
+       [](auto& s, auto&) {
+         s.quantization.candidates = {{"qat", "", 3, {}}};
+       },
+       {"SD018 error spec.quantization.candidates[0]", "SD022 warning spec.quantization.candidates[0]",
+        "SD029 warning spec.quantization.candidates", "SD065 error spec.quantization.candidates[0]"}},
       {"llama.cpp over two nodes",
        [](auto& s, auto&) {
          s.serving.engine = "llama.cpp";
