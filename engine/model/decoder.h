@@ -19,7 +19,9 @@ struct DecoderOptions {
   std::int64_t kv_pages = 0;  ///< of KvCache::kPageTokens tokens
   KvType kv_type = KvType::kF16;
   std::vector<std::int64_t> f16_kv_layers = {};  ///< that keep binary16 whatever kv_type says
-  AttentionProbe* probe = nullptr;               ///< sees every layer's attention; must outlive the decoder
+  /// Nothing reads the file again, so that its own copies of tensors are given back as they are repacked.
+  bool last_use_of_file = false;
+  AttentionProbe* probe = nullptr;  ///< sees every layer's attention; must outlive the decoder
 };
 
 /// A decoder-only transformer with its weights repacked for the kernels, and its key-value cache.

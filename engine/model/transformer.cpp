@@ -76,7 +76,7 @@ class Transformer final : public Decoder {
         normed_(options.max_rows, config_.hidden),
         attended_(options.max_rows, query_width_),
         final_(kLogitRows, config_.hidden) {
-    load();
+    load(options.last_use_of_file);
     if (architecture_.norm_after || config_.residual_scale != 1.0f) block_out_.resize(stream_.size());
     if (layers_.front().joined.rows() > 0)
       joined_.resize(static_cast<std::size_t>(options.max_rows * (query_width_ + 2 * kv_width_)));
@@ -112,7 +112,7 @@ class Transformer final : public Decoder {
   std::size_t weight_bytes() const override { return weights_.size(); }
 
  private:
-  void load() {
+  void load(bool last_use_of_file) {
     layers_.resize(static_cast<std::size_t>(config_.layers));
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       const std::string prefix = "blk." + std::to_string(i) + ".";
@@ -124,7 +124,7 @@ class Transformer final : public Decoder {
     output_norm_ = loader_.vector("output_norm.weight", config_.hidden);
     const std::string head = loader_.has("output.weight") ? "output.weight" : "token_embd.weight";
     loader_.matrix(head, config_.vocab, config_.hidden, output_);
-    weights_ = loader_.pack(pool_);
+    weights_ = loader_.pack(pool_, last_use_of_file);
   }
 
   void load_norms(const std::string& prefix, Layer& layer) {

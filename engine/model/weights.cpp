@@ -55,7 +55,7 @@ std::vector<float> WeightLoader::optional_vector(const std::string& name, std::i
   return has(name) ? vector(name, count) : std::vector<float>{};
 }
 
-kernels::PageBuffer WeightLoader::pack(kernels::ThreadPool& pool) {
+kernels::PageBuffer WeightLoader::pack(kernels::ThreadPool& pool, bool last_use_of_file) {
   std::vector<std::size_t> offsets;
   std::size_t total = 0;
   for (const Pending& item : pending_) {
@@ -68,7 +68,7 @@ kernels::PageBuffer WeightLoader::pack(kernels::ThreadPool& pool) {
     const auto at = static_cast<std::size_t>(index);
     const Pending& item = pending_[at];
     *item.target = kernels::PackedMatrix(item.tensor, memory.subspan(offsets[at]));
-    file_.discard(item.tensor);
+    last_use_of_file ? file_.discard(item.tensor) : file_.release(item.tensor);
   });
   return buffer;
 }

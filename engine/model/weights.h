@@ -36,8 +36,9 @@ class WeightLoader {
   const TensorView& tensor(const std::string& name, std::int64_t rows, std::int64_t columns) const;
   bool has(const std::string& name) const { return file_.find(name) != nullptr; }
 
-  /// Repacks all matrices; the buffer must outlive them.
-  kernels::PageBuffer pack(kernels::ThreadPool& pool);
+  /// Repacks all matrices; the buffer must outlive them. After the last use nothing may read the file's
+  /// tensors again.
+  kernels::PageBuffer pack(kernels::ThreadPool& pool, bool last_use_of_file);
 
  private:
   struct Pending {

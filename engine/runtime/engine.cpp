@@ -52,7 +52,8 @@ struct Engine::State {
              .max_rows = options.prefill_chunk + options.max_sequences * (1 + options.draft_tokens),
              .kv_pages = pages_for(options),
              .kv_type = options.kv_type,
-             .f16_kv_layers = options.f16_kv_layers},
+             .f16_kv_layers = options.f16_kv_layers,
+             .last_use_of_file = true},
             pool)),
         scheduler(options, file->config(), *decoder, pool, *tokenizer, pages_for(options)) {}
 
