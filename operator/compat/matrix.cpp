@@ -125,6 +125,16 @@ std::optional<api::EngineProfile> effective_profile(
   return out;
 }
 
+std::string image_for(const api::EngineProfileSpec& profile, std::string_view accelerator) {
+  const std::string resource(accelerator.empty() ? "cpu" : accelerator);
+  if (const auto own = profile.images.find(resource); own != profile.images.end()) return own->second;
+  const std::string maker = group_of_resource(accelerator);
+  for (const auto& [each, image] : profile.images) {
+    if (each != "cpu" && !maker.empty() && group_of_resource(each) == maker) return image;
+  }
+  return profile.image;
+}
+
 std::string because(const Answer& answer) {
   if (answer.row == nullptr) return "";
   const std::string note = answer.row->note.empty() ? "" : ": " + answer.row->note;

@@ -23,6 +23,10 @@ std::string_view matrix_yaml();
 std::optional<api::EngineProfile> effective_profile(
     std::string_view name, const std::optional<api::EngineProfile>& override_profile);
 
+/// The image for an extended resource ("" is the CPU, "cpu" among images): its own, that of another resource
+/// of the same maker (MIG slices, shared GPUs), or the profile's one. Empty: none runs there.
+std::string image_for(const api::EngineProfileSpec& profile, std::string_view accelerator);
+
 enum class Verdict {
   kWorks,
   kDegraded,      ///< runs, but not as one thinks

@@ -123,8 +123,16 @@ void unknown_engine(const Subject& subject, Report& report) {
 void not_deployable(const Subject& subject, Report& report) {
   if (subject.bundled_engine() || !subject.engine.known()) return;
   const auto profile = effective_profile(subject.spec.serving.engine, subject.inventory.profile);
-  if (!profile->spec.image.empty() || !profile->spec.images.empty()) return;
-  report.add("spec.serving.engine", "the EngineProfile " + subject.spec.serving.engine + " names no image");
+  const auto& hardware = subject.spec.serving.hardware;
+  const std::string accelerator = hardware ? hardware->accelerator : "";
+  if (!image_for(profile->spec, accelerator).empty()) return;
+  const std::string where =
+      profile->spec.images.empty() ? "" : " for " + (accelerator.empty() ? "CPUs" : accelerator);
+  report.add(
+      "spec.serving.engine", "the EngineProfile " + subject.spec.serving.engine + " names no image" + where,
+      where.empty() ? ""
+                    : "apply an EngineProfile " + subject.spec.serving.engine + " with images: {" +
+                          (accelerator.empty() ? "cpu" : accelerator) + ": …}, or use another engine there");
 }
 
 void npu(const Subject& subject, Report& report) {
@@ -256,7 +264,8 @@ constexpr Rule kRules[] = {
      "serving: {engine: my-engine}",
      "apply an EngineProfile of that name, or use stepdown, vllm, sglang or llama.cpp", unknown_engine},
     {"SD042", Severity::kError, "An engine without an image",
-     "Some profiles exist for validation alone: Ollama serves what was imported into it, not a mounted file.",
+     "Some profiles exist for validation alone: Ollama serves what was imported into it, not a mounted file. "
+     "Others have images for some accelerators only: a CUDA build does not start on an Intel GPU.",
      "serving: {engine: ollama}", "apply an EngineProfile of that name with image and args, or use llama.cpp",
      not_deployable},
     {"SD046", Severity::kWarning, "No node can take the pods", "The pods would stay pending.",

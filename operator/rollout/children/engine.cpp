@@ -84,11 +84,6 @@ std::int64_t accelerators(const api::ServingSpec& serving) {
                                       : std::max<std::int64_t>(1, serving.hardware->count / nodes(serving));
 }
 
-std::string profile_image(const api::EngineProfileSpec& profile, const api::ServingSpec& serving) {
-  const auto own = profile.images.find(accelerator(serving));
-  return own == profile.images.end() ? profile.image : own->second;
-}
-
 /// The profile's arguments, and those that its rows ask for with this format, cache and number of
 /// accelerators.
 json profile_args(const api::QuantizedModel& model, const std::optional<api::EngineProfile>& profile,
@@ -136,7 +131,8 @@ json container(const api::QuantizedModel& model, const Settings& settings,
   const std::string ready = profile ? profile->spec.readiness_path : "/readyz";
   const std::string alive = profile ? profile->spec.readiness_path : "/healthz";
   json out = {{"name", "engine"},
-              {"image", profile ? profile_image(profile->spec, model.spec.serving) : settings.engine_image},
+              {"image", profile ? compat::image_for(profile->spec, accelerator(model.spec.serving))
+                                : settings.engine_image},
               {"args", profile ? profile_args(model, profile, format, base, given)
                                : bundled_args(model, engine, given)},
               {"env", std::move(env)},

@@ -1,5 +1,6 @@
 #include "operator/compat/matrix.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "engine/memory/engines.h"
@@ -30,12 +31,25 @@ TEST(Matrix, AProfileOfTheClusterGoesFirst) {
   const Question awq_on_volta{"awq", "", "volta", ""};
   EXPECT_EQ(EngineSupport("vllm", std::nullopt).loads(awq_on_volta).verdict, Verdict::kRefused);
   EXPECT_EQ(EngineSupport("vllm", own).loads(awq_on_volta).verdict, Verdict::kWorks);
-  EXPECT_EQ(EngineSupport("vllm", own).loads({"awq", "", "rdna3", ""}).verdict, Verdict::kRefused)
+  EXPECT_EQ(EngineSupport("vllm", own).loads({"awq", "", "cdna2", ""}).verdict, Verdict::kRefused)
       << "the rest stands";
   EXPECT_EQ(effective_profile("vllm", own)->spec.image, builtin_profile("vllm")->spec.image);
   own->spec.image = "own:1";
   EXPECT_EQ(effective_profile("vllm", own)->spec.version, "")
       << "only its author knows the version of another image";
+}
+
+TEST(Matrix, AnImageIsOfItsAcceleratorOrOfTheSameMaker) {
+  const api::EngineProfileSpec& vllm = builtin_profile("vllm")->spec;
+  EXPECT_EQ(image_for(vllm, "nvidia.com/gpu"), "vllm/vllm-openai:v0.15.1");
+  EXPECT_EQ(image_for(vllm, "nvidia.com/mig-1g.10gb"), "vllm/vllm-openai:v0.15.1");
+  EXPECT_EQ(image_for(vllm, "nvidia.com/gpu.shared"), "vllm/vllm-openai:v0.15.1");
+  EXPECT_EQ(image_for(vllm, "amd.com/gpu"), "vllm/vllm-openai-rocm:v0.15.1");
+  EXPECT_EQ(image_for(vllm, "gpu.intel.com/xe"), "") << "a CUDA build does not start there";
+  EXPECT_THAT(image_for(vllm, ""), testing::HasSubstr("vllm-cpu"));
+  EXPECT_THAT(image_for(builtin_profile("llama.cpp")->spec, "gpu.intel.com/xe"),
+              testing::HasSubstr("server-intel"));
+  EXPECT_EQ(image_for({.image = "own:1"}, "example.com/fpga"), "own:1");
 }
 
 TEST(Matrix, AnEngineOfItsOwnIsYamlOnly) {

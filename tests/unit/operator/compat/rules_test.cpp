@@ -330,6 +330,15 @@ std::vector<RuleCase> fault_cases() {
       {"Ollama cannot be deployed",
        [](auto& s, auto&) { s.serving.engine = "ollama"; },
        {"SD042 error spec.serving.engine"}},
+      {"a CUDA image on an Intel GPU",
+       [](auto& s, auto& i) {
+         i.model->format = "safetensors";
+         s.serving.engine = "vllm";
+         s.serving.hardware = api::HardwareSpec{.accelerator = "gpu.intel.com/i915"};
+         s.quantization.candidates = {{"awq", "", 4, {}}};
+         s.quantization.calibration = api::CalibrationSpec{"file:///data/prompts.jsonl", 512};
+       },
+       {"SD042 error spec.serving.engine"}},
       {"an architecture that cannot be quantized",
        [](auto&, auto& i) { i.model->architecture = "qwen3"; },
        {"SD061 error spec.model.source"}},

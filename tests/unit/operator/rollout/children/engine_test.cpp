@@ -46,6 +46,8 @@ bool has_run(const json& args, const std::vector<std::string>& wanted) {
 TEST(EngineProfileArguments, FollowFormatCacheAndParallelism) {
   const json vllm = container_of(model_on("vllm", 2, "fp8"), "pvc://artifacts/a");
   EXPECT_EQ(vllm["image"], "vllm/vllm-openai:v0.15.1");
+  EXPECT_EQ(vllm["command"], (json{"vllm", "serve"}));
+  EXPECT_EQ(vllm["args"][0], "$(MODEL_PATH)") << "by position: --model is deprecated";
   EXPECT_TRUE(has_run(vllm["args"], {"--tensor-parallel-size=$(ACCELERATORS)"}));
   EXPECT_TRUE(has_run(vllm["args"], {"--kv-cache-dtype=fp8"}));
   EXPECT_FALSE(has_run(vllm["args"], {"--tokenizer=$(BASE_PATH)"}));
@@ -66,6 +68,12 @@ TEST(EngineProfileArguments, FollowFormatCacheAndParallelism) {
   EXPECT_TRUE(std::ranges::find(llama["env"], total) != llama["env"].end());
   EXPECT_EQ(container_of(model_on("llama.cpp", 1, "fp16"), "pvc://artifacts/a/model.gguf")["image"],
             "ghcr.io/ggml-org/llama.cpp:server-cuda-b8643");
+  EXPECT_TRUE(has_run(llama["args"], {"--cache-ram", "0"})) << "else 8 GiB of prompts beside the KV cache";
+
+  const json trt = container_of(model_on("tensorrt-llm", 2, "fp8"), "pvc://artifacts/a");
+  EXPECT_EQ(trt["command"][0], "sh");
+  EXPECT_TRUE(
+      has_run(trt["args"], {"--extra_llm_api_options=/tmp/options.yaml", "--tp_size=$(ACCELERATORS)"}));
 }
 
 TEST(EngineProfileArguments, TheBundledEngineKeepsItsOwn) {
