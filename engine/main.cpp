@@ -2,6 +2,7 @@
 
 #include "engine/base/program.h"
 #include "engine/eval/evaluate_command.h"
+#include "engine/fetch/fetch_command.h"
 #include "engine/formats/artifacts_command.h"
 #include "engine/formats/inspect_command.h"
 #include "engine/quant/bench_quantize_command.h"
@@ -20,6 +21,7 @@ int main(int argc, char** argv) {
       stepdown::with_part(stepdown::runtime::bench_command(), stepdown::quant::bench_quantize_command()),
       stepdown::formats::inspect_command(),
       stepdown::eval::evaluate_command(),
+      stepdown::fetch::fetch_command(),
       stepdown::formats::artifacts_command(),
       stepdown::quant::reproduce_command(),
   };
