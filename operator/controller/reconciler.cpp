@@ -1,6 +1,7 @@
 #include "operator/controller/reconciler.h"
 
 #include <algorithm>
+#include <optional>
 
 #include <nlohmann/json.hpp>
 
@@ -15,12 +16,16 @@ namespace {
 
 using nlohmann::json;
 
-const kube::ApplyOptions kApply{.field_manager = kFieldManager, .force = true};
+const kube::ApplyOptions kForced{.field_manager = kFieldManager, .force = true};
 
 /// How often something is tried again that only a person can mend, and that no watch tells about.
 constexpr std::chrono::seconds kObstacleDelay{15};
 
 constexpr std::string_view kClaim = "PersistentVolumeClaim";
+
+/// A version that no object has. An apply that carries it makes what is not there, and is refused as a
+/// conflict where something is: no request need ask first.
+constexpr const char* kVersionOfNone = "1";
 
 std::string kind_of(const json& object) {
   return kube::text_at(object, "/kind");
@@ -38,10 +43,27 @@ bool refused_for_good(const kube::ApiError& error) {
   return error.code == 400 || error.invalid() || (error.code == 403 && !namespace_ends(error));
 }
 
+/// A conflict with one who applies the field too, rather than one who once changed it: of the latter the API
+/// server tells by which version of the API ("using apps/v1").
+bool applied_by_another(const kube::ApiError& error) {
+  return std::ranges::any_of(error.causes, [](const kube::ApiError::Cause& cause) {
+    return cause.reason == "FieldManagerConflict" && cause.message.find(" using ") == std::string::npos;
+  });
+}
+
 /// The record that a GitOps pipeline put there before.
 bool same_revision(const json& a, const json& b) {
   const std::string digest = kube::text_at(a, "/spec/artifact/digest");
   return !digest.empty() && digest == kube::text_at(b, "/spec/artifact/digest");
+}
+
+json when_absent(json object) {
+  object["metadata"]["resourceVersion"] = kVersionOfNone;
+  return object;
+}
+
+bool is_labelled(const json& object) {
+  return kube::label_of(object, "app.kubernetes.io/managed-by") == "stepdown";
 }
 
 std::string named(const json& object) {
@@ -54,6 +76,13 @@ void Reconciler::Refused::add(const json& object, const kube::ApiError& error) {
   if (refused_for_good(error)) {
     obstacles.push_back(
         {"ChildRefused", "the API server refuses " + named(object) + ": " + error.text(), false});
+    return;
+  }
+  if (applied_by_another(error)) {
+    obstacles.push_back({"ChildConflict",
+                         "another program applies " + named(object) + " too: " + error.text() +
+                             "; take these fields out of what it applies",
+                         false});
     return;
   }
   if (!passing) passing = error;
@@ -147,16 +176,21 @@ int Reconciler::apply(const Subject& subject, const rollout::Plan& plan, Refused
     const kube::ObjectKey key = kube::key_of(object);
     kube::ObjectPtr found = cache_.get(kind.kind, key);
     if (found && !must_apply(object, *found)) continue;
-    if (!found) found = live(kind, key);  // the cache holds labelled objects alone
+    std::optional<kube::ApiError> refusal;
+    if (!found) {
+      const auto made = client_.apply(kind.gvr, when_absent(object), kForced);
+      if (!made) refusal = made.error();
+      if (!made && made.error().conflict()) found = live(kind, key);
+    }
     if (found && !subject.owns(kind.kind, *found)) {
       refused.name_taken(kind, *found);
       continue;
     }
-    // Without force where there was none: one that a user makes at this moment is a conflict.
-    const auto applied =
-        client_.apply(kind.gvr, object, {.field_manager = kFieldManager, .force = found != nullptr});
-    if (!applied) {
-      refused.add(object, applied.error());
+    // One that the cache will tell of was made by a newer plan than this; one without labels it never tells
+    // of.
+    if (found && !(refusal && is_labelled(*found))) refusal = apply_again(kind, object);
+    if (refusal) {
+      refused.add(object, *refusal);
       continue;
     }
     log::info("applied",
@@ -166,10 +200,24 @@ int Reconciler::apply(const Subject& subject, const rollout::Plan& plan, Refused
   return writes;
 }
 
+/// What people edited is put back; what another program applies is told, not fought over.
+std::optional<kube::ApiError> Reconciler::apply_again(const WatchedKind& kind, const json& object) const {
+  auto applied = client_.apply(kind.gvr, object, {.field_manager = kFieldManager, .force = false});
+  if (!applied && applied.error().conflict() && !applied_by_another(applied.error())) {
+    applied = client_.apply(kind.gvr, object, kForced);
+  }
+  if (applied) return std::nullopt;
+  return applied.error();
+}
+
 kube::ObjectPtr Reconciler::live(const WatchedKind& kind, const kube::ObjectKey& key) const {
-  const auto found = client_.get(kind.gvr, key);
-  if (!found && found.error().not_found()) return nullptr;
-  return std::make_shared<const json>(found.value());
+  // By a list: the right to list is there for the cache, one to get would be for this alone.
+  const auto found =
+      client_.list_all(kind.gvr, {.ns = key.ns, .field_selector = "metadata.name=" + key.name});
+  for (const json& object : found.value()) {
+    if (kube::key_of(object) == key) return std::make_shared<const json>(object);
+  }
+  return nullptr;
 }
 
 /// In order: a Job is of no use without the claim before it.
@@ -211,7 +259,7 @@ int Reconciler::write_status(const Subject& subject, const rollout::Plan& plan) 
                          {"namespace", subject.key.ns},
                          {"resourceVersion", kube::resource_version_of(*subject.object)}}},
                        {"status", std::move(status)}};
-  client_.apply_status(kQuantizedModels, object, kApply).value();
+  client_.apply_status(kQuantizedModels, object, kForced).value();
   tell(subject, plan);
   return 1;
 }

@@ -67,7 +67,7 @@ inline constexpr const char* kChildFailed = "ChildFailed";
 
 /// A child that the cluster does not take.
 struct Obstacle {
-  std::string reason;    ///< of the condition: NameTaken, ChildRefused, kChildFailed
+  std::string reason;    ///< of the condition: NameTaken, ChildConflict, ChildRefused, kChildFailed
   std::string message;   ///< what stands in the way, and the way out
   bool passing = false;  ///< it may go by itself; otherwise a person has to act
 

@@ -70,7 +70,7 @@ class Api:
         return self.call("DELETE", self.path(kind, name))
 
 
-def wait_for(what, condition, seconds=30):
+def wait_for(what, condition, seconds=30, every=0.1):
     end = time.time() + seconds
     while True:
         value = condition()
@@ -78,4 +78,4 @@ def wait_for(what, condition, seconds=30):
             return value
         if time.time() > end:
             raise AssertionError(f"not within {seconds} s: {what}")
-        time.sleep(0.1)
+        time.sleep(every)

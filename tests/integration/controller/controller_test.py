@@ -120,6 +120,7 @@ class Suite:
         wait_for("drift is mended", lambda: self.api.get("Deployment", "demo-fp16")["spec"]["replicas"] == 1)
         assert deployment["spec"]["replicas"] == 3
         told("what somebody else changed is put back")
+        self.tells_of_another_who_applies()
 
         reasons = {event.get("reason") for event in self.api.list("Event")}
         assert {"Quantizing", "Evaluating", "Canary", "Promoted"} <= reasons, reasons
@@ -172,6 +173,24 @@ class Suite:
         self.spares_what_it_does_not_own()
         self.judges_again_when_the_cluster_changes()
         operator.stop()
+
+    def tells_of_another_who_applies(self):
+        """Two who apply the same field: the operator says so, and does not fight."""
+        def argo_applies(spec):
+            path = self.api.path("Deployment", "demo-fp16") + "?fieldManager=argocd&force=true"
+            self.api.call("PATCH", path, {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "demo-fp16"}, "spec": spec},
+                          "application/apply-patch+yaml")
+
+        argo_applies({"replicas": 2})
+        conflict = wait_for("ChildConflict", lambda: next(
+            (each for each in self.model()["status"]["conditions"] if (each["type"], each["status"], each["reason"]) == ("Stalled", "True", "ChildConflict")), None))
+        assert 'conflict with "argocd"' in conflict["message"] and ".spec.replicas" in conflict["message"], conflict
+        time.sleep(2)
+        assert self.api.get("Deployment", "demo-fp16")["spec"]["replicas"] == 2
+        argo_applies({})
+        wait_for("the model is Ready again", lambda: self.ready() == "True")
+        assert self.api.get("Deployment", "demo-fp16")["spec"]["replicas"] == 1
+        told("a conflict with another who applies is told, not forced")
 
     def judges_again_when_the_cluster_changes(self):
         """A GPU's generation is read from its node; nobody touches the model."""

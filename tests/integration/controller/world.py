@@ -38,6 +38,7 @@ class World:
     def __init__(self, api):
         self.api = api
         self.tripped = {}  # digest → verdict
+        self.ended = []  # names of Jobs, in the order they ended
         self.stop = threading.Event()
         self.error = None
         self.thread = threading.Thread(target=self.run)
@@ -68,6 +69,8 @@ class World:
 
     def end_job(self, job):
         name = job["metadata"]["name"]
+        if name not in self.ended:
+            self.ended.append(name)
         template = job["spec"]["template"]
         self.api.create("Pod", {
             "apiVersion": "v1", "kind": "Pod",
@@ -100,7 +103,7 @@ class World:
                       "detectedBy": "ceiling", "badAnswers": 6, "msTripToFp16": 3,
                       "answers": {"candidate": 40, "control": 760}, "errors": {"candidate": 6, "control": 0}}
             healthy = "False"
-        elif verdict.get("epoch") != rollout["epoch"] and verdict.get("state") != "Tripped":
+        elif verdict.get("epoch") != rollout["epoch"] and (verdict.get("state") != "Tripped" or rollout.get("digest") not in (None, "", verdict["digest"])):
             wanted = {"digest": digest, "epoch": rollout["epoch"], "state": "Watching", "stepAnswers": 400,
                       "answers": {"candidate": 400, "control": 400}, "errors": {"candidate": 1, "control": 2}}
             healthy = "True"

@@ -3,126 +3,10 @@ import concurrent.futures
 import http.client
 import json
 import os
-import re
 import signal
-import ssl
-import subprocess
-import sys
 import time
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "controller"))
-from api import Api, wait_for
-from controller_test import CHILDREN, MODEL, OPERATOR, ROOT, kubectl, told
-from faulty_proxy import FaultyProxy
-from world import World
-
-BASE, SMALL, LARGE = ("sha256:" + digit * 64 for digit in "b48")
-QUICK = [{"weight": 5, "hold": "1s"}, {"weight": 100, "hold": "1s"}]
-
-
-class Operator:
-    def __init__(self, kubeconfig, namespace, log, *flags):
-        self.log = open(log, "a")
-        self.process = subprocess.Popen(
-            [OPERATOR, "--kubeconfig", kubeconfig, "--namespace", namespace, "--metrics-addr", "127.0.0.1:0", *flags],
-            stdout=subprocess.DEVNULL, stderr=self.log)
-
-    def end(self, sign=signal.SIGTERM):
-        self.process.send_signal(sign)
-        self.process.wait(30)
-        self.log.close()
-
-    def peak_mebibytes(self):
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(r"VmHWM:\s+(\d+)", status).group(1)) >> 10
-
-
-class Suite:
-    def __init__(self, work):
-        self.work = work
-        self.pki = work / "api/pki"
-        self.server = json.loads(kubectl("config", "view", "--raw", "-o", "json"))["clusters"][0]["cluster"]["server"]
-        self.address = self.server.split("//")[1].split(":")
-        tls = ssl.create_default_context(cafile=self.pki / "ca.crt")
-        tls.load_cert_chain(self.pki / "admin.crt", self.pki / "admin.key")
-        self.tls = tls
-        self.proxy = FaultyProxy((self.address[0], int(self.address[1])), self.pki / "server.crt", self.pki / "server.key", tls)
-        self.disturbed = work / "disturbed-kubeconfig"
-        text = Path(os.environ["KUBECONFIG"]).read_text()
-        self.disturbed.write_text(text.replace(self.server, f"https://127.0.0.1:{self.proxy.port}"))
-        kubectl("apply", "-f", str(ROOT / "crds"))
-
-    def close(self):
-        self.proxy.close()
-
-
-class Run:
-    """One namespace with its world, and operators that come and go."""
-
-    def __init__(self, suite, name):
-        self.suite = suite
-        self.namespace = name
-        self.log = suite.work / f"{name}.log"
-        self.operators = []
-
-    def __enter__(self):
-        kubectl("create", "namespace", self.namespace)
-        self.api = Api(self.namespace)
-        self.world = World(self.api)
-        return self
-
-    def __exit__(self, kind, error, trace):
-        if kind:
-            print(self.log.read_text()[-4000:] if self.log.exists() else "", file=sys.stderr)
-        for operator in self.operators:
-            if operator.process.poll() is None:
-                operator.end(signal.SIGKILL)
-        self.world.stop.set()
-        self.world.thread.join()
-        self.api.close()
-        kubectl("delete", "namespace", self.namespace, "--wait=false")
-
-    def operator(self, kubeconfig, *flags):
-        self.operators.append(Operator(kubeconfig, self.namespace, self.log, *flags))
-        return self.operators[-1]
-
-    def create(self):
-        model = json.loads(json.dumps(MODEL))
-        model["spec"]["rollout"]["steps"] = QUICK
-        self.api.create("QuantizedModel", model)
-
-    def model(self):
-        return self.api.get("QuantizedModel", "demo")
-
-    def status(self):
-        return (self.model() or {}).get("status", {})
-
-    def until(self, phase, seconds=120):
-        wait_for(f"phase {phase}", lambda: self.status().get("phase") == phase, seconds)
-
-    def until_settled(self, stable, seconds=180):
-        """Promoted, every engine ready, and what is superfluous gone."""
-        def settled():
-            status = self.status()
-            ready = {each["type"]: each["status"] for each in status.get("conditions", [])}.get("Ready")
-            losers = [row for row in status.get("candidates", []) if row.get("digest") != stable and row.get("uri")]
-            return (ready == "True" and not losers and status.get("stableRevision", "").endswith(stable[7:19])
-                    and not any("-collect-" in job["metadata"]["name"] for job in self.api.list("Job")))
-        wait_for("the end state", settled, seconds)
-
-    def end_state(self):
-        status = self.status()
-        children = {kind: sorted(re.sub(r"-[0-9a-f]{8}$", "", item["metadata"]["name"]) for item in self.api.list(kind)
-                                 if item["metadata"].get("labels", {}).get("stepdown.dev/model") == "demo")
-                    for kind in CHILDREN}
-        return {"phase": status["phase"], "stable": status["stableRevision"], "children": children,
-                "conditions": {each["type"]: (each["status"], each["reason"]) for each in status["conditions"]},
-                "candidates": [(row["name"], row["state"], row.get("collected")) for row in status["candidates"]]}
-
-    def versions(self):
-        return {(kind, item["metadata"]["name"]): item["metadata"]["resourceVersion"]
-                for kind in CHILDREN for item in self.api.list(kind)}
+from bed import BASE, CHILDREN, LARGE, SMALL, Run, Suite, told, wait_for
 
 
 def undisturbed(suite):
@@ -207,6 +91,7 @@ def stale_server(suite):
         run.until_settled(SMALL)
         run.api.merge("QuantizedModel", "demo", {"spec": {"quantization": {"candidates": [{"method": "gguf", "preset": "Q8_0"}]}}})
         run.until_settled(LARGE)
+        wait_for("the engine before it is gone", lambda: not run.api.get("Service", f"demo-{SMALL[7:19]}"), 60)
         operator.end(signal.SIGKILL)
         before, epoch = run.versions(), run.status()["rollout"]["epoch"]
         faults.frozen_lists = past
@@ -221,7 +106,8 @@ def stale_server(suite):
         stale.end(signal.SIGKILL)
         run.operator(suite.disturbed)
         run.until_settled(LARGE)
-        wait_for("a Job that was made of old news is gone again", lambda: run.versions().keys() == before.keys())
+        wait_for("a Job that was made of old news is gone again",
+                 lambda: not (left := run.versions().keys() ^ before.keys()) or print(left, flush=True), every=2)
         told("a server that lags: nothing is promoted again, nothing newer is deleted")
 
 
@@ -274,7 +160,7 @@ def cold_list(suite, count=10_000):
 
 
 def main():
-    suite = Suite(Path(sys.argv[1]))
+    suite = Suite.of_arguments()
     try:
         wanted = undisturbed(suite)
         one_child_refused(suite)

@@ -25,6 +25,7 @@ class Faults:
         self.refused_writes = {}  # end of a path → (code, reason, message) for all writes to it
         self.frozen_lists = {}  # path → list answered instead of the present one, while a stale server is played
         self.hang_watches = False  # watches begin and tell nothing, as from a server that lags behind
+        self.after_write = None  # called with method, path and body of each write that was carried out; true: its answer is lost
         self.told = {}
 
     def happens(self, what, share):
@@ -100,10 +101,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.stream(response)
                 return None
             answer = response.read()
+            if self.command != "GET" and response.status < 300 and faults.after_write and faults.after_write(self.command, path, body):
+                self.close_connection = True
+                return None
             if self.command != "GET" and faults.happens("lost answer", faults.lose_answer):
                 self.close_connection = True  # carried out, but nobody hears
                 return None
-            if self.command == "GET" and path in faults.frozen_lists:
+            if self.command == "GET" and path in faults.frozen_lists and "fieldSelector=metadata.name" not in self.path:
                 answer = faults.frozen_lists[path]
             extra = [("Retry-After", response.getheader("Retry-After"))] if response.getheader("Retry-After") else []
             return self.answer(response.status, answer, extra)
