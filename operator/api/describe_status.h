@@ -159,6 +159,7 @@ constexpr auto describe(Verdict*) {
                     optional("badAnswers", &Verdict::bad_answers),
                     optional("firstBadAt", &Verdict::first_bad_at),
                     optional("trippedAt", &Verdict::tripped_at),
+                    optional("fp16WantedAt", &Verdict::fp16_wanted_at),
                     optional("fp16At", &Verdict::fp16_at),
                     optional("msTripToFp16", &Verdict::ms_trip_to_fp16),
                     optional("msSinceFirstBad", &Verdict::ms_since_first_bad)};

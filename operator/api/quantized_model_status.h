@@ -174,6 +174,7 @@ struct Verdict {
   std::optional<std::int64_t> bad_answers;
   std::string first_bad_at;
   std::string tripped_at;
+  std::string fp16_wanted_at;
   std::string fp16_at;
   std::optional<double> ms_trip_to_fp16;
   std::optional<double> ms_since_first_bad;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "operator/compat/fallback.h"
 #include "operator/rollout/children/common.h"
 #include "operator/rollout/names.h"
 
@@ -23,18 +24,26 @@ std::string checked_kv_type(const api::QuantizedModelSpec& spec, const api::Quan
 
 }  // namespace
 
-std::int64_t Engines::fp16_replicas(const api::RolloutStatus& rollout, const std::string& target) const {
+std::int64_t Engines::fp16_replicas(const api::RolloutStatus& rollout, const std::string& target,
+                                    bool demanded) const {
   const std::int64_t full = observed_.model.spec.serving.replicas;
   const bool settled = !rollout.stable.empty() && rollout.stable != base_.digest && rollout.digest.empty() &&
                        (target.empty() || target == rollout.stable);
   if (!settled) return full;
+  if (!demanded) return 0;
   const std::int64_t control = (full * observed_.model.spec.rollout.control.percent + 99) / 100;
-  return std::max(observed_.model.spec.rollout.fallback.replicas, control);
+  const std::int64_t least = compat::fp16_on_demand(observed_.model.spec) ? 1 : 0;
+  return std::max({observed_.model.spec.rollout.fallback.replicas, control, least});
 }
 
 std::string Engines::name(const std::string& digest) const {
   const std::string& model = observed_.model.metadata.name;
   return digest == base_.digest ? names::fp16_engine(model) : names::engine(model, digest);
+}
+
+const char* Engines::kind(const std::string& digest) const {
+  const api::QuantizedModelSpec& spec = observed_.model.spec;
+  return children::workload_kind(digest == base_.digest ? compat::fp16_spec(spec).serving : spec.serving);
 }
 
 const api::QuantRevision* Engines::revision(const std::string& digest) const {
@@ -49,7 +58,12 @@ std::vector<nlohmann::json> Engines::objects(const std::string& digest, std::int
     engine.source = observed_.model.spec.model.source;
     engine.bytes = base_.size;
     engine.fp16 = true;
-  } else if (const api::QuantRevision* found = revision(digest)) {
+    api::QuantizedModel model = observed_.model;
+    model.spec = compat::fp16_spec(std::move(model.spec));
+    const bool by_bundled = compat::fp16_on_cpus(observed_.model.spec);
+    return children::engine(model, settings_, by_bundled ? std::nullopt : observed_.profile, base_, engine);
+  }
+  if (const api::QuantRevision* found = revision(digest)) {
     engine.source = found->spec.artifact.uri;
     engine.bytes = found->spec.artifact.size.value_or(base_.size);
     engine.kv_type = checked_kv_type(observed_.model.spec, *found);

@@ -20,10 +20,13 @@ class Engines {
       : observed_(observed), settings_(settings), base_(base), made_(made) {}
 
   /// FP16 carries the full load unless a quantized revision is stable and nothing is rolled out; then
-  /// spec.rollout.fallback.replicas, and no less than control needs.
-  std::int64_t fp16_replicas(const api::RolloutStatus& rollout, const std::string& target) const;
+  /// spec.rollout.fallback.replicas, and no less than control needs; none of them while FP16 is not demanded.
+  std::int64_t fp16_replicas(const api::RolloutStatus& rollout, const std::string& target,
+                             bool demanded) const;
 
   std::string name(const std::string& digest) const;
+  /// Deployment or LeaderWorkerSet.
+  const char* kind(const std::string& digest) const;
   /// The Deployment as it must be; null where the artifact's place is not known.
   std::vector<nlohmann::json> objects(const std::string& digest, std::int64_t replicas) const;
   /// The Deployment is as it must be, and only pods of it run, all available.

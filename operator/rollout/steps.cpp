@@ -111,11 +111,13 @@ class Machine {
     out_.rollback->ms_since_first_bad = verdict->ms_since_first_bad;
   }
 
-  /// Carries the command out, or says why not. A retry waits until what failed before is gone.
+  /// Carries the command out, or says why not. A retry waits until what failed before is gone, a rollback
+  /// until an FP16 that is loaded on demand answers.
   void obey() {
     if (!in_.command) return;
     const Command& command = *in_.command;
     if (command.verb == "retry" && !in_.failures_gone) return;
+    if (command.verb == "rollback" && !is_candidate(command.digest) && !in_.fp16_serves) return;
     std::string refusal;
     if (command.verb == "pause" || command.verb == "resume") {
       pause(command.verb == "pause");

@@ -28,6 +28,7 @@ struct StepInput {
   std::string base_before;                  ///< digest of FP16 when status was written; empty at first
   Target target;
   bool fp16_ready = false;        ///< FP16 can carry the full load
+  bool fp16_serves = true;        ///< false while an FP16 that is loaded on demand is not there
   bool candidate_ready = false;   ///< the target's own pods, of the present generation, are available
   bool candidate_failed = false;  ///< they did not become so within their deadline
   std::string unchecked;          ///< why nothing may be promoted yet: the files are read again first

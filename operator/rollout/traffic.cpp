@@ -1,12 +1,13 @@
 #include <algorithm>
 
-#include "operator/rollout/children/common.h"
+#include "operator/compat/fallback.h"
 #include "operator/rollout/children/gateway.h"
 #include "operator/rollout/command.h"
 #include "operator/rollout/engines.h"
 #include "operator/rollout/freshness.h"
 #include "operator/rollout/names.h"
 #include "operator/rollout/pass.h"
+#include "operator/rollout/residency.h"
 
 namespace stepdown::rollout {
 namespace {
@@ -78,33 +79,36 @@ void want_engines(Pass& pass, const Engines& engines, const std::string& base) {
   const std::string target = pass.found.target.decided ? pass.found.target.digest : "";
   const auto want = [&](const std::string& digest, std::int64_t replicas) {
     const std::string name = engines.name(digest);
-    pass.wanted.insert({children::workload_kind(pass.model().spec.serving), name});
+    pass.wanted.insert({engines.kind(digest), name});
     pass.wanted.insert({"Service", name});
     auto objects = engines.objects(digest, replicas);
     move_to(pass.plan.apply, objects);
   };
-  want(base, engines.fp16_replicas(rollout, target));
+  const Demand demanded = demand(pass.model(), pass.now);
+  if (demanded.look_again) pass.look_again(*demanded.look_again);
+  want(base, engines.fp16_replicas(rollout, target, demanded.fp16));
   if (rollout.stable != base) want(rollout.stable, full);
   if (!rollout.digest.empty()) want(rollout.digest, full);
   auto gateway = children::gateway(pass.model(), pass.settings);
   move_to(pass.plan.apply, gateway);
 }
 
+bool available(const Pass& pass, const std::string& name) {
+  const Deployment* deployment = pass.observed.deployment(name);
+  return deployment != nullptr && deployment->available > 0;
+}
+
 void describe_serving(Pass& pass, const Engines& engines, const std::string& base) {
-  const auto available = [&](const std::string& name) {
-    const Deployment* deployment = pass.observed.deployment(name);
-    return deployment != nullptr && deployment->available > 0;
-  };
   const api::QuantizedModel& model = pass.model();
   const api::RolloutStatus& rollout = *pass.plan.status.rollout;
   const std::string stable_before = model.status.rollout ? model.status.rollout->stable : "";
   const std::string gateway = names::gateway(model.metadata.name);
   Findings& found = pass.found;
-  found.fp16_serves = available(engines.name(base));
-  found.stable_serves = available(engines.name(rollout.stable));
-  found.gateway_serves = available(gateway);
+  found.fp16_serves = available(pass, engines.name(base));
+  found.stable_serves = available(pass, engines.name(rollout.stable));
+  found.gateway_serves = available(pass, gateway);
   const Deployment* gateway_deployment = pass.observed.deployment(gateway);
-  const std::int64_t fp16 = engines.fp16_replicas(rollout, found.target.digest);
+  const std::int64_t fp16 = engines.fp16_replicas(rollout, found.target.digest, demand(model, pass.now).fp16);
   found.all_ready = gateway_deployment != nullptr && gateway_deployment->settled &&
                     engines.ready(base, fp16) &&
                     (rollout.stable == base || engines.ready(rollout.stable, model.spec.serving.replicas)) &&
@@ -129,6 +133,8 @@ void move_traffic(Pass& pass) {
     const std::int64_t full = pass.model().spec.serving.replicas;
     const std::string& target = input.target.digest;
     input.fp16_ready = engines.ready(base->digest, full);
+    input.fp16_serves =
+        !compat::fp16_on_demand(pass.model().spec) || available(pass, engines.name(base->digest));
     if (input.target.decided && target != base->digest) {
       input.candidate_ready = engines.ready(target, full);
       input.candidate_failed = !input.candidate_ready && engines.failed(target);

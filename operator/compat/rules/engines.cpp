@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "operator/compat/fallback.h"
 #include "operator/compat/rule.h"
 
 // What the engine loads, on which hardware, in which version: questions to compat/matrix.yaml.
@@ -185,7 +186,7 @@ void beyond_one_node(const Subject& subject, Report& report) {
 
 void control_and_candidate(const Subject& subject, Report& report) {
   const api::HardwareSpec* hardware = accelerated(subject);
-  if (hardware == nullptr || subject.nodes.empty()) return;
+  if (hardware == nullptr || subject.nodes.empty() || fp16_on_cpus(subject.spec)) return;
   std::int64_t room = 0;
   for (const Node& node : subject.nodes) room += allocatable(node, hardware->accelerator) / hardware->count;
   const std::int64_t replicas = subject.spec.serving.replicas;
@@ -195,7 +196,8 @@ void control_and_candidate(const Subject& subject, Report& report) {
                  std::to_string(hardware->count) + " " + hardware->accelerator +
                  ", and matching nodes have room for " + std::to_string(room) + " such pods",
              "lower spec.serving.replicas to " + std::to_string(std::max<std::int64_t>(1, room / 2)) +
-                 (room < 2 ? ", and add a second accelerator" : "") + " for the time of the rollout");
+                 (room < 2 ? ", and add a second accelerator" : "") +
+                 " for the time of the rollout, or set spec.rollout.fallback.placement to cpu");
 }
 
 void heads_do_not_split(const Subject& subject, Report& report) {
@@ -254,7 +256,7 @@ constexpr Rule kRules[] = {
     {"SD028", Severity::kWarning, "FP16 and the candidate do not fit together",
      "FP16 carries the full load until the candidate is promoted; both hold accelerators at once.",
      "serving: {replicas: 2, hardware: {accelerator: nvidia.com/gpu}}  # two GPUs in all",
-     "have accelerators for both for the time of the rollout", control_and_candidate},
+     "have accelerators for both for the time of the rollout, or run FP16 on CPUs", control_and_candidate},
     {"SD040", Severity::kWarning, "Nothing is documented about it",
      "Neither support nor refusal is documented upstream; it may work.",
      "quantization: {candidates: [{method: fp8}]}\nserving: {engine: tgi}  # on an Intel GPU",

@@ -1,3 +1,4 @@
+#include "operator/compat/fallback.h"
 #include "operator/compat/memory_fit.h"
 #include "operator/compat/methods.h"
 #include "operator/compat/rule.h"
@@ -32,13 +33,15 @@ void fits(const Subject& subject, Report& report) {
   const auto& profile = subject.inventory.profile;
   const std::int64_t asked = subject.spec.serving.concurrency;
   const Footprint fp16 = footprint(subject.spec, *model, model->size, "fp16", profile);
-  const std::int64_t fit = sequences_that_fit(subject.spec, fp16, profile);
+  const std::int64_t fit =
+      fp16_on_cpus(subject.spec) ? asked : sequences_that_fit(subject.spec, fp16, profile);
   if (fit == 0) {
     report.add("spec.serving.hardware.memory",
                "FP16 needs " + readable_bytes(fp16.at(1)) + " for one sequence (predicted), " +
                    hardware->memory +
                    " are given: " + largest_that_fits(subject.spec, *model, model->size, "fp16", profile),
-               cheapest_mend(subject.spec, *model, model->size, "fp16", profile));
+               cheapest_mend(subject.spec, *model, model->size, "fp16", profile) +
+                   (hardware->accelerator.empty() ? "" : ", or set spec.rollout.fallback.placement to cpu"));
   } else if (fit < asked) {
     report.add("spec.serving.concurrency",
                "FP16 fits " + std::to_string(fit) + " of " + std::to_string(asked) + " sequences in " +

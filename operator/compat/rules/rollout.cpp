@@ -1,6 +1,8 @@
 #include <chrono>
 
 #include "operator/api/time.h"
+#include "operator/compat/fallback.h"
+#include "operator/compat/memory_fit.h"
 #include "operator/compat/rule.h"
 
 // How traffic moves, and the way back.
@@ -8,20 +10,32 @@ namespace stepdown::compat {
 namespace {
 
 void no_fallback(const Subject& subject, Report& report) {
-  if (subject.spec.rollout.fallback.replicas <= 0)
+  if (subject.spec.rollout.fallback.replicas <= 0 && !fp16_on_demand(subject.spec))
     report.add("spec.rollout.fallback.replicas", "there is no FP16 fallback");
 }
 
-/// Fields whose other values this version does not carry out; refused rather than ignored.
-void unsupported(const Subject& subject, Report& report) {
-  const api::FallbackSpec& fallback = subject.spec.rollout.fallback;
-  if (fallback.placement != "sameGPU") {
-    report.add("spec.rollout.fallback.placement", "this version places FP16 as any other engine",
-               "use sameGPU");
-  }
-  if (fallback.residency != "warm") {
-    report.add("spec.rollout.fallback.residency", "this version keeps FP16 warm", "use warm");
-  }
+void not_on_cpus(const Subject& subject, Report& report) {
+  if (!fp16_on_cpus(subject.spec) || subject.architecture().empty()) return;
+  const EngineSupport bundled("stepdown", std::nullopt);
+  const Answer answer = bundled.runs({"", "", "", subject.architecture()});
+  if (answer.verdict != Verdict::kRefused && answer.verdict != Verdict::kUndocumented) return;
+  report.add("spec.rollout.fallback.placement",
+             "the bundled engine does not run " + std::string(subject.architecture()) + " on CPUs");
+}
+
+void slow_fallback(const Subject& subject, Report& report) {
+  const auto& hardware = subject.spec.serving.hardware;
+  if (!fp16_on_cpus(subject.spec) || !hardware || hardware->accelerator.empty()) return;
+  report.add("spec.rollout.fallback.placement",
+             "until promotion FP16 answers most requests, from CPUs instead of " + hardware->accelerator);
+}
+
+void cold_fallback(const Subject& subject, Report& report) {
+  if (!fp16_on_demand(subject.spec)) return;
+  const auto& model = subject.inventory.model;
+  report.add("spec.rollout.fallback.residency",
+             "after promotion answers that fail are not repeated until FP16" +
+                 (model ? " (" + readable_bytes(model->size) + ")" : std::string()) + " is loaded");
 }
 
 void steps(const Subject& subject, Report& report) {
@@ -80,11 +94,10 @@ void lax_rollback(const Subject& subject, Report& report) {
 
 constexpr Rule kRules[] = {
     {"SD004", Severity::kError, "No FP16 to roll back to",
-     "Without a warm FP16 engine a rollback is an outage, and failed answers cannot be repeated.",
-     "rollout: {fallback: {replicas: 0}}", "keep at least one FP16 replica", no_fallback},
-    {"SD010", Severity::kError, "A value that this version does not carry out",
-     "It is refused rather than ignored.", "rollout: {fallback: {residency: onDemand}}",
-     "use the value that is carried out", unsupported},
+     "Without an FP16 engine a rollback is an outage, and failed answers cannot be repeated.",
+     "rollout: {fallback: {replicas: 0}}",
+     "keep at least one FP16 replica, or let it be loaded when it is needed (residency: onDemand)",
+     no_fallback},
     {"SD013", Severity::kError, "Steps that do not rise",
      "The CRD refuses them as well; offline nothing else does.",
      "rollout: {steps: [{weight: 25}, {weight: 5}]}", "give rising weights, at most 100", steps},
@@ -95,6 +108,20 @@ constexpr Rule kRules[] = {
      "Load at 100 % is another thing than at a quarter.",
      "rollout: {steps: [{weight: 5, hold: 60s}, {weight: 25, hold: 60s}]}",
      "end with {weight: 100, hold: 60s}", never_full},
+    {"SD070", Severity::kError, "FP16 on CPUs that cannot run there",
+     "On CPUs the bundled engine serves FP16, whatever engine serves the quantized revisions.",
+     "rollout: {fallback: {placement: cpu}}  # of an architecture that only vLLM runs",
+     "keep FP16 on accelerators (placement sameGPU or otherGPU)", not_on_cpus},
+    {"SD071", Severity::kWarning, "FP16 on CPUs carries the load until promotion",
+     "It saves an accelerator; answers take as long as CPUs take, and overload is 429.",
+     "serving: {hardware: {accelerator: nvidia.com/gpu}}\nrollout: {fallback: {placement: cpu}}",
+     "begin at a higher weight, or give serving.replicas that carry the load", slow_fallback},
+    {"SD072", Severity::kWarning, "A cold FP16",
+     "It saves FP16's memory after promotion. The first answers that fail then are errors to their clients, "
+     "and "
+     "a rollback takes as long as loading does.",
+     "rollout: {fallback: {residency: onDemand}}",
+     "keep it warm where clients must never see a failed answer", cold_fallback},
     {"SD058", Severity::kWarning, "A rollback that hardly comes, or comes by chance",
      "The limits decide what users see.", "rollout: {rollback: {maxErrorRate: 0.5}}", "0.02 is usual",
      lax_rollback},

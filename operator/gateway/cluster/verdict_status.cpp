@@ -121,13 +121,17 @@ json watching(const Trial& trial, const Rollout& rollout, bool unreachable, std:
 json verdict_status(const Traffic& traffic, std::int64_t generation, WallTime now) {
   const std::string subject = traffic.subject();
   if (subject.empty()) return nullptr;
-  if (const Trip* trip = traffic.trips().find(subject)) {
-    return tripped(*trip, traffic.rollout().epoch, generation);
-  }
+  const Trip* trip = traffic.trips().find(subject);
   const Trial* trial = traffic.trial(subject);
-  if (trial == nullptr) return json();
+  if (trip == nullptr && trial == nullptr) return json();
   const auto since = traffic.unreachable_since(subject);
-  return watching(*trial, traffic.rollout(), since && now - *since >= kShortest, generation);
+  json status = trip != nullptr
+                    ? tripped(*trip, traffic.rollout().epoch, generation)
+                    : watching(*trial, traffic.rollout(), since && now - *since >= kShortest, generation);
+  if (const auto missed = traffic.fp16_missed_at()) {
+    status["verdict"]["fp16WantedAt"] = kube::format_micro_time(*missed);
+  }
+  return status;
 }
 
 json essence(const json& status) {

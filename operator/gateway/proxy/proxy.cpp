@@ -145,7 +145,10 @@ Request Proxy::hop(Job& job, const std::string& digest, std::string body) {
 Task<Asked> Proxy::ask(Job& job, std::string digest, Priority priority, std::string body) {
   const Request request = hop(job, digest, std::move(body));
   Upstreams::Reply reply = co_await upstreams_->send(digest, request, priority, job.deadline, job.gone);
-  if (!reply.call) co_return no_answer(reply.failure);
+  if (!reply.call) {
+    if (priority != Priority::kShadow) note_missing(digest, reply.failure);
+    co_return no_answer(reply.failure);
+  }
   co_return co_await read_whole(job, digest, *reply.call);
 }
 
@@ -170,6 +173,11 @@ Task<Asked> Proxy::read_whole(const Job& job, const std::string& digest, Upstrea
   }
   asked.judgement = judge_answer(asked.response.status, asked.response.body, job.expected, control_);
   co_return asked;
+}
+
+void Proxy::note_missing(const std::string& digest, const Upstreams::Failure& failure) {
+  const bool none = failure.kind == Upstreams::Failure::Kind::kNoEndpoint;
+  if (none && digest == traffic_.rollout().fp16()) traffic_.fp16_missed(system_clock::now());
 }
 
 Asked Proxy::no_answer(const Upstreams::Failure& failure) const {

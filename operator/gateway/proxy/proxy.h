@@ -85,6 +85,8 @@ class Proxy : public std::enable_shared_from_this<Proxy> {
   Task<Asked> ask(Job& job, std::string digest, Priority priority, std::string body);
   Task<Asked> read_whole(const Job& job, const std::string& digest, Upstreams::Call& call);
   Task<Asked> ask_fp16_again(Job& job);
+  /// FP16 was needed for a client, and no engine of it is there.
+  void note_missing(const std::string& digest, const Upstreams::Failure& failure);
   Asked no_answer(const Upstreams::Failure& failure) const;
   Task<> answer(Exchange& exchange, Job& job, Asked asked, Arm arm, std::string_view retried);
   /// Who answered, with what status, in the end.

@@ -30,6 +30,7 @@ Task<StreamRelay::End> StreamRelay::feed(Source source) {
       co_await proxy_.upstreams_->send(source.digest, request, source.priority, job_.deadline, job_.gone);
   End end;
   if (!reply.call) {
+    proxy_.note_missing(source.digest, reply.failure);
     end.refusal = proxy_.no_answer(reply.failure);
     end.fault = end.refusal->judgement.fault;
     co_return end;

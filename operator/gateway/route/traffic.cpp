@@ -73,6 +73,13 @@ void Traffic::retrying(const std::string& digest, WallTime now) {
   if (found != trials_.end() && !found->second.retry()) trip(digest, Detector::kRetryBudget, now);
 }
 
+void Traffic::fp16_missed(WallTime now) {
+  constexpr std::chrono::minutes kTellAgain{1};
+  if (fp16_missed_at_ && now - *fp16_missed_at_ < kTellAgain) return;
+  fp16_missed_at_ = now;
+  ++changes_;
+}
+
 void Traffic::look_around(WallTime now) {
   std::erase_if(unreachable_since_, [&](const auto& entry) { return !trials_.contains(entry.first); });
   for (const auto& [digest, trial] : trials_) {
@@ -155,10 +162,12 @@ json Traffic::message() const {
     if (trips_.find(digest) == nullptr) evidence[digest] = to_json(trial.own());
     if (reach_(digest) == Reachable::kYes) reached.push_back(digest);
   }
-  return {{"instance", instance_},
-          {"trips", to_json(trips_)},
-          {"evidence", std::move(evidence)},
-          {"reached", std::move(reached)}};
+  json message = {{"instance", instance_},
+                  {"trips", to_json(trips_)},
+                  {"evidence", std::move(evidence)},
+                  {"reached", std::move(reached)}};
+  if (fp16_missed_at_) message["fp16MissedAtMs"] = to_ms(*fp16_missed_at_);
+  return message;
 }
 
 void Traffic::hear(const json& message, WallTime now) {
@@ -166,6 +175,10 @@ void Traffic::hear(const json& message, WallTime now) {
   const std::string from = message["instance"].get<std::string>();
   if (from == instance_) return;
   remember(trips_from_json(message.value("trips", json())));
+  if (const json& missed = member(message, "fp16MissedAtMs"); missed.is_number_integer()) {
+    const WallTime at = std::min(from_ms(missed.get<std::int64_t>()), now);
+    if (!fp16_missed_at_ || *fp16_missed_at_ < at) fp16_missed_at_ = at;
+  }
   if (const json& reached = member(message, "reached"); reached.is_array()) {
     for (const json& digest : reached) {
       if (digest.is_string() && trials_.contains(digest)) reached_by_peer_[digest.get<std::string>()] = now;

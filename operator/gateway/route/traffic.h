@@ -57,6 +57,11 @@ class Traffic {
   /// A failed answer is about to be retried: an exhausted budget trips its revision.
   void retrying(const std::string& digest, WallTime now);
 
+  /// FP16 was asked, and none of its engines is there: an operator that keeps it unloaded loads it.
+  void fp16_missed(WallTime now);
+  /// When that was last, by any gateway; to the minute.
+  std::optional<WallTime> fp16_missed_at() const { return fp16_missed_at_; }
+
   /// Looks at what can be reached; to be called a few times a second. A candidate that Kubernetes lists as
   /// ready but that neither this gateway nor a peer reaches for kUnreachableFor, while FP16 is reached,
   /// trips: no answer will ever tell of it.
@@ -72,8 +77,8 @@ class Traffic {
   void remember(const std::vector<Trip>& trips);
   bool known() const { return trips_.known(); }
 
-  /// To peers: {"instance", "trips", "evidence": {digest: …}, "reached": [digest]}; `hear` takes theirs, of
-  /// any shape.
+  /// To peers: {"instance", "trips", "evidence": {digest: …}, "reached": [digest], "fp16MissedAtMs"}; `hear`
+  /// takes theirs, of any shape.
   nlohmann::json message() const;
   void hear(const nlohmann::json& message, WallTime now);
 
@@ -101,6 +106,7 @@ class Traffic {
   std::map<std::string, Trial> trials_;
   std::map<std::string, WallTime> unreachable_since_;
   std::map<std::string, WallTime> reached_by_peer_;
+  std::optional<WallTime> fp16_missed_at_;
   std::vector<std::string> awaiting_fp16_;  // tripped, and no request came since
   std::uint64_t changes_ = 0;
 };

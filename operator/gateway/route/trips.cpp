@@ -7,14 +7,6 @@ namespace {
 
 using nlohmann::json;
 
-std::int64_t to_ms(WallTime time) {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
-}
-
-WallTime from_ms(std::int64_t ms) {
-  return WallTime(std::chrono::milliseconds(ms));
-}
-
 bool retried(const Rollout& rollout, const Trip& trip) {
   return rollout.retried_epoch > trip.epoch && !rollout.blocked.contains(trip.digest);
 }

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <chrono>
 #include <map>
 #include <optional>
 #include <string>
@@ -9,11 +8,10 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "operator/gateway/route/rollout.h"
+#include "operator/gateway/route/wall_time.h"
 #include "operator/gateway/verdict/tests.h"
 
 namespace stepdown::gateway {
-
-using WallTime = std::chrono::system_clock::time_point;
 
 /// The end of a revision, as its gateway saw it.
 struct Trip {

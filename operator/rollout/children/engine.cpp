@@ -145,6 +145,21 @@ json container(const api::QuantizedModel& model, const Settings& settings,
   return out;
 }
 
+/// A whole accelerator is one pod's alone; of one that pods share (time-slicing, MIG) another is surely had
+/// on another node.
+bool shared(const std::string& accelerator) {
+  return accelerator.ends_with(".shared") || accelerator.find("/mig-") != std::string::npos;
+}
+
+void keep_apart(json& pod_spec, const api::QuantizedModel& model, const Engine& engine) {
+  const json others = {
+      {"matchLabels", {{"app.kubernetes.io/name", "engine"}, {kModelLabel, model.metadata.name}}},
+      {"matchExpressions",
+       {{{"key", kRevisionLabel}, {"operator", "NotIn"}, {"values", {names::digest12(engine.digest)}}}}}};
+  pod_spec["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"] = {
+      {{"labelSelector", others}, {"topologyKey", "kubernetes.io/hostname"}}};
+}
+
 json deployment(const api::QuantizedModel& model, const Engine& engine, const json& selector,
                 const json& pod_labels, json pod_spec) {
   json out = object("apps/v1", "Deployment", model, engine.name, "engine");
@@ -235,6 +250,8 @@ std::vector<json> engine(const api::QuantizedModel& model, const Settings& setti
                    {"volumes", mounts.volumes},
                    {"containers", {std::move(pod)}}};
   place(pod_spec, model.spec.serving);
+  const bool elsewhere = engine.fp16 && model.spec.rollout.fallback.placement == "otherGPU";
+  if (elsewhere && shared(accelerator(model.spec.serving))) keep_apart(pod_spec, model, engine);
 
   json workload =
       nodes(model.spec.serving) > 1 && server

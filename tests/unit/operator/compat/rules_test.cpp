@@ -122,12 +122,27 @@ std::vector<RuleCase> fault_cases() {
       {"int4 KV",
        [](auto& s, auto&) { s.kv_cache.type = "int4"; },
        {"SD008 warning spec.kvCache.type", "SD009 error spec.kvCache.type"}},
-      {"cpu fallback",
-       [](auto& s, auto&) { s.rollout.fallback.placement = "cpu"; },
-       {"SD010 error spec.rollout.fallback.placement"}},
+      {"fallback on CPUs", [](auto& s, auto&) { s.rollout.fallback.placement = "cpu"; }, {}},
+      {"fallback on CPUs instead of GPUs",
+       [](auto& s, auto& i) {
+         i.model.reset();
+         s.rollout.fallback.placement = "cpu";
+         s.serving.engine = "vllm";
+         s.quantization.candidates = {{"awq", "", 4, {}}};
+         s.quantization.calibration = api::CalibrationSpec{"file:///data/prompts.jsonl", 512};
+         s.serving.hardware = api::HardwareSpec{.accelerator = "nvidia.com/gpu", .memory = "24Gi"};
+       },
+       {"SD071 warning spec.rollout.fallback.placement"}},
+      {"fallback on CPUs of what only others run",
+       [](auto& s, auto& i) {
+         s.rollout.fallback.placement = "cpu";
+         s.serving.engine = "llama.cpp";
+         i.model->architecture = "command-r";
+       },
+       {"SD061 error spec.model.source", "SD070 error spec.rollout.fallback.placement"}},
       {"cold fallback",
-       [](auto& s, auto&) { s.rollout.fallback.residency = "onDemand"; },
-       {"SD010 error spec.rollout.fallback.residency"}},
+       [](auto& s, auto&) { s.rollout.fallback = {.replicas = 0, .residency = "onDemand"}; },
+       {"SD072 warning spec.rollout.fallback.residency"}},
       {"pin differs",
        [](auto& s, auto&) { s.model.revision = "sha256:other"; },
        {"SD011 error spec.model.revision"}},

@@ -160,6 +160,28 @@ TEST_F(TrafficTest, StrangeMessagesOfPeersChangeNothing) {
   EXPECT_NEAR(candidate_share(traffic), 0.25, 0.05);
 }
 
+TEST_F(TrafficTest, AMissingFp16IsToldToPeersOnceAMinute) {
+  Traffic one = gateway("one");
+  Traffic two = gateway("two");
+  EXPECT_FALSE(one.fp16_missed_at());
+  const WallTime first = now_;
+  one.fp16_missed(now_);
+  const auto changes = one.changes();
+  now_ += std::chrono::seconds(59);
+  one.fp16_missed(now_);
+  EXPECT_EQ(one.fp16_missed_at(), first);
+  EXPECT_EQ(one.changes(), changes);
+  two.hear(one.message(), now_);
+  EXPECT_EQ(two.fp16_missed_at(), first);
+  now_ += std::chrono::seconds(1);
+  one.fp16_missed(now_);
+  EXPECT_EQ(one.fp16_missed_at(), now_);
+  one.hear(two.message(), now_);
+  EXPECT_EQ(one.fp16_missed_at(), now_) << "an older word changes nothing";
+  two.hear({{"instance", "one"}, {"fp16MissedAtMs", INT64_MAX}}, now_);
+  EXPECT_EQ(two.fp16_missed_at(), now_) << "nobody missed it in the future";
+}
+
 TEST_F(TrafficTest, AnUnreachableCandidateLosesItsShareWithoutAVerdict) {
   Traffic traffic = gateway("one");
   down_ = {"candidate"};
