@@ -1,6 +1,7 @@
 #include "operator/cli/documents.h"
 
 #include <algorithm>
+#include <charconv>
 #include <filesystem>
 #include <iostream>
 #include <iterator>
@@ -40,8 +41,8 @@ void check_name(const std::string& name) {
                     kLetters.find(name.front()) != std::string_view::npos && name.back() != '-' &&
                     name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string::npos;
   if (fits) return;
-  throw InputError("no Service can be named so, and clients use one named as the model",
-                   "metadata.name " + name,
+  throw InputError("no Service can be named " + name + ", and clients use one named as the model",
+                   "metadata.name",
                    "begin with a letter, then a-z, 0-9 and -, at most 40: llama-3-1-8b for llama-3.1-8b");
 }
 
@@ -79,10 +80,19 @@ std::vector<std::string> files_of(const std::string& path) {
   for (const auto& entry : fs::recursive_directory_iterator(path)) {
     const std::string type = entry.path().extension().string();
     if (entry.is_regular_file() && (type == ".yaml" || type == ".yml" || type == ".json"))
-      files.push_back(entry.path().string());
+      files.push_back(entry.path().lexically_normal().string());
   }
   std::ranges::sort(files);
   return files;
+}
+
+/// Of "file:line", 1 without.
+int line_of(const std::string& where) {
+  const auto colon = where.rfind(':');
+  if (colon == std::string::npos) return 1;
+  int line = 0;
+  const auto read = std::from_chars(where.data() + colon + 1, where.data() + where.size(), line);
+  return read.ec == std::errc() && line > 0 ? line : 1;
 }
 
 std::string text_of(const std::string& file) {
@@ -91,6 +101,18 @@ std::string text_of(const std::string& file) {
 }
 
 }  // namespace
+
+compat::Finding unreadable(const InputError& error, const std::string& path) {
+  std::string message = error.what();
+  if (const std::string where = error.where() + ": "; message.starts_with(where))
+    message.erase(0, where.size());
+  if (const std::string mend = "; " + error.mend(); !error.mend().empty() && message.ends_with(mend)) {
+    message.resize(message.size() - mend.size());
+  }
+  return {std::string(compat::kUnreadable), compat::Severity::kError,
+          error.where().empty() ? path : error.where(), std::move(message),
+          error.mend().empty() ? "mend it as the message says" : error.mend()};
+}
 
 void add_documents(std::string text, const std::string& file, Documents& into) {
   const std::size_t models = into.models.size();
@@ -105,10 +127,43 @@ void add_documents(std::string text, const std::string& file, Documents& into) {
   if (into.models.size() > models) into.texts.emplace(file, std::move(text));
 }
 
+void add_documents(std::string text, const std::string& file, Documents& into, std::vector<Located>& unread) {
+  const std::size_t models = into.models.size();
+  std::vector<json> documents;
+  try {
+    documents = api::documents_from_yaml(text, file);
+  } catch (const InputError& error) {  // where: file:line
+    compat::Finding finding = unreadable(error, "");
+    finding.path.clear();
+    unread.push_back({file, line_of(error.where()), "", std::move(finding)});
+    return;
+  }
+  for (std::size_t index = 0; index < documents.size(); ++index) {
+    try {
+      add_document(documents[index], {file, index, ""}, into);
+    } catch (const InputError& error) {
+      const std::string object =
+          kube::text_at(documents[index], "/kind") + "/" + kube::text_at(documents[index], "/metadata/name");
+      compat::Finding finding = unreadable(error, "metadata.name");
+      const int line = api::YamlLines(text).of(index, finding.path);
+      unread.push_back({file, line, object, std::move(finding)});
+    }
+  }
+  if (into.models.size() > models) into.texts.emplace(file, std::move(text));
+}
+
 Documents read_documents(const std::vector<std::string>& paths) {
   Documents documents;
   for (const std::string& path : paths) {
     for (const std::string& file : files_of(path)) add_documents(text_of(file), file, documents);
+  }
+  return documents;
+}
+
+Documents read_documents(const std::vector<std::string>& paths, std::vector<Located>& unread) {
+  Documents documents;
+  for (const std::string& path : paths) {
+    for (const std::string& file : files_of(path)) add_documents(text_of(file), file, documents, unread);
   }
   return documents;
 }

@@ -5,7 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "engine/base/error.h"
 #include "operator/api/kinds.h"
+#include "operator/cli/located.h"
 #include "operator/compat/hardware.h"
 
 namespace stepdown::cli {
@@ -37,5 +39,15 @@ void add_documents(std::string text, const std::string& file, Documents& into);
 
 /// YAML or JSON files, folders of them, or "-" for standard input. Throws InputError naming the file.
 Documents read_documents(const std::vector<std::string>& paths);
+
+/// The same, but a document that cannot be read is a finding in `unread`, and the others are read all the
+/// same. Throws InputError for a path that is not there.
+Documents read_documents(const std::vector<std::string>& paths, std::vector<Located>& unread);
+
+/// The same of one file's text.
+void add_documents(std::string text, const std::string& file, Documents& into, std::vector<Located>& unread);
+
+/// A finding SD066 of what cannot be read: at `path` where the error names none.
+compat::Finding unreadable(const InputError& error, const std::string& path);
 
 }  // namespace stepdown::cli

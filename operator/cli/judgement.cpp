@@ -51,16 +51,26 @@ std::vector<Located> judge(const Documents& documents) {
     const auto text = documents.texts.find(each.place.file);
     if (file != &text->first) lines.emplace(text->second);
     file = &text->first;
+    const std::string object = "QuantizedModel/" + each.model.metadata.name;
+    const auto add = [&](compat::Finding finding) {
+      const int line = lines->of(each.place.document, each.place.prefix + finding.path);
+      findings.push_back({each.place.file, line, object, std::move(finding)});
+    };
+    std::optional<api::ModelFacts> facts;
+    try {
+      facts = headers.of(each.model.spec.model.source);
+    } catch (const InputError& error) {
+      compat::Finding finding = unreadable(error, "");
+      finding.message = (finding.path.empty() ? "" : finding.path + ": ") + finding.message;
+      finding.path = "spec.model.source";
+      add(std::move(finding));
+    }
     const compat::Inventory inventory{
-        .model = headers.of(each.model.spec.model.source),
+        .model = std::move(facts),
         .profile = find(documents.profiles, each.model.spec.serving.engine),
         .from_revision = find(documents.revisions, each.model.spec.quantization.from_revision),
         .nodes = documents.nodes};
-    for (compat::Finding& finding : compat::judge(each.model.spec, inventory)) {
-      const int line = lines->of(each.place.document, each.place.prefix + finding.path);
-      findings.push_back(
-          {each.place.file, line, "QuantizedModel/" + each.model.metadata.name, std::move(finding)});
-    }
+    for (compat::Finding& finding : compat::judge(each.model.spec, inventory)) add(std::move(finding));
   }
   return findings;
 }

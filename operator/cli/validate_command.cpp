@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <iterator>
 #include <set>
 
 #include <CLI/CLI.hpp>
 
 #include "operator/cli/judgement.h"
+#include "operator/cli/validate_report.h"
 #include "operator/compat/rules_page.h"
 
 namespace stepdown::cli {
@@ -19,17 +21,19 @@ struct Options {
 };
 
 int validate(const Options& options) {
-  Documents documents = read_documents(options.paths);
+  std::vector<Located> findings;
+  Documents documents = read_documents(options.paths, findings);
+  const std::size_t unread = findings.size();
   Documents cluster = read_documents(options.inventory);
   if (cluster.nodes) documents.nodes = std::move(cluster.nodes);
   documents.profiles.merge(cluster.profiles);
   documents.revisions.merge(cluster.revisions);
-  const std::vector<Located> findings = judge(documents);
+  std::ranges::move(judge(documents), std::back_inserter(findings));
   std::fputs(print_findings(findings, options.output).c_str(), stdout);
   const bool bad = std::ranges::any_of(
       findings, [](const Located& each) { return each.finding.severity == compat::Severity::kError; });
   const std::size_t checked =
-      documents.models.size() + documents.revisions.size() + documents.profiles.size();
+      unread + documents.models.size() + documents.revisions.size() + documents.profiles.size();
   std::fprintf(options.output == "text" ? stdout : stderr, "%zu checked, %d of other groups left out: %s\n",
                checked, documents.ignored, bad ? "errors" : "valid");
   return bad ? kBadInput : kDone;

@@ -9,6 +9,8 @@ namespace {
 
 using nlohmann::json;
 
+constexpr const char* kRulesPage = "https://github.com/stepdown-dev/stepdown/blob/main/docs/rules.md#";
+
 std::string dump(const json& value) {
   return value.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
 }
@@ -16,9 +18,11 @@ std::string dump(const json& value) {
 std::string text(const std::vector<Located>& findings) {
   std::string out;
   for (const Located& each : findings) {
-    out += each.file + ":" + std::to_string(each.line) + ": " + each.object + ": " + each.finding.id + " " +
-           std::string(compat::severity_name(each.finding.severity)) + " " + each.finding.path + ": " +
-           each.finding.message + "\n    " + each.finding.mend + "\n";
+    out += each.file + ":" + std::to_string(each.line) + ": " +
+           (each.object.empty() ? "" : each.object + ": ") + each.finding.id + " " +
+           std::string(compat::severity_name(each.finding.severity)) +
+           (each.finding.path.empty() ? "" : " " + each.finding.path) + ": " + each.finding.message +
+           "\n    " + each.finding.mend + "\n";
   }
   return out;
 }
@@ -38,6 +42,21 @@ std::string as_json(const std::vector<Located>& findings) {
   return dump(out);
 }
 
+/// RFC 3986, relative to where the program runs unless the path is absolute.
+std::string uri(const std::string& file) {
+  constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/";
+  constexpr std::string_view kHex = "0123456789ABCDEF";
+  std::string out = file.starts_with('/') ? "file://" : "";
+  for (const char each : file) {
+    const auto byte = static_cast<unsigned char>(each);
+    if (kPlain.find(each) != std::string_view::npos)
+      out += each;
+    else
+      out.append({'%', kHex[byte >> 4], kHex[byte & 15]});
+  }
+  return out;
+}
+
 std::string sarif(const std::vector<Located>& findings) {
   json rules = json::array();
   for (const compat::Rule* rule : compat::rule_table()) {
@@ -45,20 +64,24 @@ std::string sarif(const std::vector<Located>& findings) {
                      {"shortDescription", {{"text", rule->title}}},
                      {"fullDescription", {{"text", rule->why}}},
                      {"help", {{"text", rule->mend}}},
+                     {"helpUri", kRulesPage + std::string(rule->id)},
                      {"defaultConfiguration", {{"level", compat::severity_name(rule->severity)}}}});
   }
   json results = json::array();
   for (const Located& each : findings) {
     const json location = {
         {"physicalLocation",
-         {{"artifactLocation", {{"uri", each.file}}}, {"region", {{"startLine", each.line}}}}},
+         {{"artifactLocation", {{"uri", uri(each.file)}}}, {"region", {{"startLine", each.line}}}}},
         {"logicalLocations", {{{"fullyQualifiedName", each.object + ":" + each.finding.path}}}}};
     results.push_back({{"ruleId", each.finding.id},
                        {"level", compat::severity_name(each.finding.severity)},
                        {"message", {{"text", each.finding.message + "; " + each.finding.mend}}},
                        {"locations", {location}}});
   }
-  const json tool = {{"driver", {{"name", "kubectl-stepdown"}, {"rules", std::move(rules)}}}};
+  const json tool = {{"driver",
+                      {{"name", "kubectl-stepdown"},
+                       {"informationUri", "https://github.com/stepdown-dev/stepdown"},
+                       {"rules", std::move(rules)}}}};
   return dump({{"$schema", "https://json.schemastore.org/sarif-2.1.0.json"},
                {"version", "2.1.0"},
                {"runs", {{{"tool", tool}, {"results", std::move(results)}}}}});
@@ -91,9 +114,10 @@ std::string github(const std::vector<Located>& findings) {
     const std::string level(severity == compat::Severity::kNote ? "notice" : compat::severity_name(severity));
     out += "::" + level + " file=" + escaped(each.file, true) + ",line=" + std::to_string(each.line) +
            ",title=" + each.finding.id + "::" +
-           escaped(
-               each.object + " " + each.finding.path + ": " + each.finding.message + "; " + each.finding.mend,
-               false) +
+           escaped(each.object + (each.object.empty() || each.finding.path.empty() ? "" : " ") +
+                       each.finding.path + (each.object.empty() && each.finding.path.empty() ? "" : ": ") +
+                       each.finding.message + "; " + each.finding.mend,
+                   false) +
            "\n";
   }
   return out;

@@ -24,6 +24,9 @@ struct Finding {
   std::string mend;
 };
 
+/// Of a manifest that no rule can look at: what offline validation says of it.
+inline constexpr std::string_view kUnreadable = "SD066";
+
 bool has_errors(const std::vector<Finding>& findings);
 
 }  // namespace stepdown::compat

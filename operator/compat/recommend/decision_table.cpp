@@ -36,7 +36,8 @@ constexpr Platform kPlatforms[] = {
      "with, on CPUs, measured on your prompts, which the export is then compared with"},
     {"cpu-or-mac", kCpus, 1, kOnCpu,
      "on CPUs and Macs decoding is bound by memory bandwidth, and GGUF's k-quants are what their kernels "
-     "unpack fastest; Q4_K_M is the smallest that rarely shows"},
+     "unpack fastest; Q4_K_M is the smallest that rarely shows. Pods on a Mac run in a Linux machine on its "
+     "cores: Metal is reached by llama.cpp outside of it alone"},
     {"h100-multi-tenant", kDataCenter, 16, kForMany,
      "with many tenants compute and the KV cache are the limit, not the weights: FP8 computes natively from "
      "Hopper on, and an FP8 cache holds about twice the sequences; 4-bit weights would save memory that is "

@@ -254,6 +254,12 @@ class Search {
     return footprint(spec(plan), plan.model, plan.model.size, "fp16", inventory(plan).profile);
   }
 
+  Footprint candidate(const Plan& plan, std::string_view name) const {
+    const Method* method = find_method(candidate_of(name));
+    return footprint(spec(plan), plan.model, predicted_bytes(*method, plan.model.memory.weights), plan.cache,
+                     inventory(plan).profile);
+  }
+
   /// Strikes candidates that are too large at the asked load; false when FP16 or all of them are.
   bool keep_what_fits(Plan& plan) {
     const auto found = findings(plan);
@@ -286,6 +292,11 @@ class Search {
       say(std::to_string(plan.accelerators) + " x " + std::string(wish_.device.name) +
           ": fewer do not hold FP16, which carries the traffic until a candidate is promoted");
     }
+    say(both(plan));
+    if (purpose_.pinned && plan.model.digest.empty()) {
+      say("pin the base: spec.model.revision is not set, since these files have no digest; take "
+          "status.model.digest once it was inspected");
+    }
     say("put held-out prompts at " + wish_.dataset +
         (quantization_json(wish_, plan).contains("calibration")
              ? " and other prompts of the same kind, redacted, at " + wish_.calibration
@@ -295,6 +306,23 @@ class Search {
     out_.findings = findings(plan);
   }
 
+  /// FP16 is no fallback unless it runs: what the cluster must have until the promotion.
+  std::string both(const Plan& plan) const {
+    const std::string reason =
+        "until a candidate is promoted it runs beside FP16, which carries the traffic: have ";
+    if (!wish_.device.resource.empty()) {
+      return reason + std::to_string(2 * plan.accelerators) + " x " + std::string(wish_.device.name) +
+             " in all";
+    }
+    std::int64_t largest = 0;
+    for (const std::string_view name : plan.candidates) {
+      largest = std::max(largest, candidate(plan, name).at(wish_.concurrency));
+    }
+    const std::int64_t base =
+        fp16(plan).at(sequences_that_fit(spec(plan), fp16(plan), inventory(plan).profile));
+    return reason + readable_bytes(std::min(base, INT64_MAX - largest) + largest) + " in all";
+  }
+
   std::string predicted(const Plan& plan) const {
     const auto with = spec(plan);
     const auto profile = inventory(plan).profile;
@@ -302,10 +330,7 @@ class Search {
     std::string out = "predicted for " + std::to_string(wish_.concurrency) + " sequences of " +
                       std::to_string(wish_.context) + " tokens: ";
     for (const std::string_view name : plan.candidates) {
-      const Method* method = find_method(candidate_of(name));
-      const Footprint each = footprint(with, plan.model, predicted_bytes(*method, plan.model.memory.weights),
-                                       plan.cache, profile);
-      out += std::string(name) + " " + readable_bytes(each.at(wish_.concurrency)) + ", ";
+      out += std::string(name) + " " + readable_bytes(candidate(plan, name).at(wish_.concurrency)) + ", ";
     }
     const std::int64_t sequences = sequences_that_fit(with, fp16(plan), profile);
     out += "FP16 " + readable_bytes(fp16(plan).at(wish_.concurrency));

@@ -129,6 +129,9 @@ void unpinned(const Subject& subject, Report& report) {
   }
 }
 
+/// Offline validation finds it while reading; what reaches the rules was read.
+void read_already(const Subject&, Report&) {}
+
 constexpr Rule kRules[] = {
     {"SD001", Severity::kError, "A source that cannot be mounted",
      "Sources are mounted into Jobs and servers as volumes; a path that climbs out of its volume is refused.",
@@ -153,6 +156,10 @@ constexpr Rule kRules[] = {
      "answers with the wrong tokens.",
      "model: {source: \"pvc://models/llama.gguf\"}\nquantization: {candidates: [{method: awq, bits: 4}]}",
      "keep one family of formats in one QuantizedModel", formats_mixed},
+    {kUnreadable, Severity::kError, "A manifest that cannot be read",
+     "An API server drops or refuses a field that it does not know, and what was meant is not done. A header "
+     "that cannot be read is of no model that could be served.",
+     "serving: {contextlength: 8192}  # contextLength", "mend it as the message says", read_already},
     {"SD035", Severity::kNote, "The base is not pinned",
      "A pinned digest makes a rollout repeatable and an audit possible; status.model.digest shows it.",
      "model: {source: \"pvc://models/llama\"}", "set spec.model.revision to status.model.digest", unpinned},

@@ -97,6 +97,14 @@ class Findings(unittest.TestCase):
         described = {rule.id for rule in log.runs[0].tool.driver.rules}
         self.assertLessEqual(set(lines), described)
 
+    def test_a_file_that_cannot_be_read_is_a_finding_beside_the_others(self):
+        (self.folder / "b, 100%.yaml").write_text("a: [\n")
+        done = stepdown("validate", ".", "--output", "sarif", cwd=self.folder)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        results = sarif_pydantic.Sarif.model_validate_json(done.stdout).runs[0].results
+        places = {(each.rule_id, each.locations[0].physical_location.artifact_location.uri) for each in results}
+        self.assertLessEqual({("SD066", "b%2C%20100%25.yaml"), ("SD001", "quantizedmodel.yaml")}, places)
+
     def test_github(self):
         self.assertIn("::error file=quantizedmodel.yaml,line=6,title=SD001::", self.found("github"))
 

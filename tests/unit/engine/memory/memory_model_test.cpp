@@ -47,6 +47,19 @@ struct TypeCase {
   std::int64_t bytes;  ///< of 64 tokens
 };
 
+// docs.vllm.ai/en/v0.25.0/features/quantization/quantized_kvcache: Qwen3-4B on an L4 holds 83,488 tokens
+// in 11.47 GiB at BF16, 166,992 at FP8.
+TEST(MemoryModel, CacheOfQwen3IsWhatVllmReports) {
+  constexpr double kGibi = 1024.0 * 1024 * 1024;
+  const auto cost =
+      kv_cost({.architecture = "qwen3", .layers = 36, .kv_heads = 8, .key_dim = 128, .value_dim = 128});
+  ASSERT_TRUE(cost);
+  EXPECT_NEAR(83'488.0 * static_cast<double>(cost->per_token) / kGibi, 11.47, 0.01);
+  const Load fp8{.context = 64, .sequences = 1, .kv_type = KvType::kFp8};
+  const auto bytes = static_cast<double>(kv_bytes_per_sequence(*cost, fp8, {.scaleless = true}));
+  EXPECT_NEAR(166'992 / 64.0 * bytes / kGibi, 11.47, 0.01);
+}
+
 TEST(MemoryModel, CacheTypesCostTheirElementsAndScales) {
   constexpr std::int64_t kElements = std::int64_t{64} * 2 * 32 * 8 * 128;
   const TypeCase cases[] = {

@@ -530,7 +530,8 @@ std::set<std::string> ids_with_a_case() {
 }
 
 TEST(RuleTable, EveryRuleHasACase) {
-  const auto tested = ids_with_a_case();
+  auto tested = ids_with_a_case();
+  tested.emplace(kUnreadable);  // tests/unit/operator/cli/documents_test.cpp
   for (const Rule* rule : rule_table()) EXPECT_TRUE(tested.contains(std::string(rule->id))) << rule->id;
 }
 

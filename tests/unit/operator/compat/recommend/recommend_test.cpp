@@ -138,6 +138,16 @@ TEST(Recommend, AnswersEachScenarioOfTheFieldGuide) {
   }
 }
 
+TEST(Recommend, SaysWhatFp16AndTheCandidateTakeTogether) {
+  const Purpose& chat = *find_purpose("chat");
+  EXPECT_THAT(recommend(wish(kLlama8b, "rtx-4090"), chat, {}).reasons,
+              Contains(HasSubstr("have 2 x rtx-4090 in all")));
+  EXPECT_THAT(recommend(wish(kLlama8b, "t4"), chat, {}).reasons, Contains(HasSubstr("have 4 x t4 in all")));
+  EXPECT_THAT(recommend(wish(kLlama8b, "cpu"), chat, {}).reasons, Contains(HasSubstr(" GiB in all")));
+  EXPECT_THAT(recommend(wish(kLlama8b, "rtx-4090"), *find_purpose("audit"), {}).reasons,
+              Contains(StartsWith("pin the base")));
+}
+
 TEST(Recommend, SaysTheWayOutOfAPhonesNpu) {
   const Recommendation found = recommend(wish(kLlama8b, "phone-npu"), *find_purpose("chat"));
   EXPECT_THAT(found.reasons[0], HasSubstr("vendor's SDK"));
