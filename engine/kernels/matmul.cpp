@@ -57,13 +57,15 @@ Activations::Activations(std::int64_t max_rows, std::int64_t columns) : columns_
   if (columns % kBlock == 0) {
     codes_.resize(floats_.size());
     scales_.resize(floats_.size() / kBlock);
+    sums_.resize(scales_.size());
   }
 }
 
 void Activations::encode(const Operations& operations, std::int64_t index) {
   if (codes_.empty()) return;
-  operations.encode_row(row(index), columns_, codes_.data() + index * columns_,
-                        scales_.data() + index * columns_ / kBlock);
+  const std::int64_t block = index * columns_ / kBlock;
+  operations.encode_row(row(index), columns_, codes_.data() + index * columns_, scales_.data() + block,
+                        sums_.data() + block);
 }
 
 void multiply(ThreadPool& pool, const Operations& operations, const Activations& input, std::int64_t first,

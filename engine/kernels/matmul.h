@@ -20,13 +20,14 @@ class Activations {
   const float* row(std::int64_t index) const { return floats_.data() + index * columns_; }
   /// Codes the floats of one row; to be called after writing it.
   void encode(const Operations& operations, std::int64_t index);
-  CodedRows coded() const { return {codes_.data(), scales_.data(), columns_}; }
+  CodedRows coded() const { return {codes_.data(), scales_.data(), sums_.data(), columns_}; }
 
  private:
   std::int64_t columns_;
   std::vector<float> floats_;
   std::vector<std::int8_t> codes_;
   std::vector<BlockScale> scales_;
+  std::vector<BlockSums> sums_;
 };
 
 /// One product of a group that shares its input: out[row · stride + j] (+)= input row · weight row j.

@@ -10,19 +10,31 @@
 
 namespace stepdown::kernels {
 
-/// Activations of one block of 32 columns: value ≈ scale · code. The sums weigh a weight block's minimum.
-/// A block with a NaN or an infinity has codes 0 and scale NaN, so that it shows in every product.
+/// Weight codes may be stored this much too high, or by a smaller power of two.
+inline constexpr std::int32_t kStartOffset = 128;
+
+/// Activations of one block of 32 columns: value ≈ scale · code. A block with a NaN or an infinity has codes
+/// 0 and scale NaN, so that it shows in every product.
 struct BlockScale {
   float scale;
-  float sum;       ///< scale · Σ codes
-  float low_sum;   ///< the same over the first 16 columns
-  float high_sum;  ///< and over the last 16
+  float sum;  ///< scale · Σ codes: what a weight block's minimum is multiplied with
+};
+
+/// Further sums over a block's codes; "low" are the first 16 columns, "high" the last. The starts are
+/// −kStartOffset · Σ codes, with which an integer dot product begins when weight codes are stored too high.
+struct BlockSums {
+  std::int32_t start;
+  std::int32_t low_start;
+  std::int32_t high_start;
+  float low_sum;  ///< scale · Σ codes
+  float high_sum;
 };
 
 /// Rows of activations quantized to int8 (−127…127), row-major.
 struct CodedRows {
   const std::int8_t* codes;  ///< [row][columns]
   const BlockScale* scales;  ///< [row][columns / 32]
+  const BlockSums* sums;     ///< [row][columns / 32]
   std::int64_t columns;
 };
 
@@ -34,7 +46,8 @@ struct Distribution {
   float entropy;  ///< nats
 };
 
-/// out[row · out_stride + 0…15] (+)= input row · the 16 weight rows of `tile`.
+/// out[row · out_stride + 0…15] (+)= input row · the 16 weight rows of `tile`. An output's bits depend on its
+/// own row and weights alone: not on `count`, nor on where in a batch the row stands.
 using CodesTile = void (*)(const std::byte* tile, const CodedRows& input, std::int64_t first,
                            std::int64_t count, float* out, std::int64_t out_stride, bool accumulate);
 /// The same for tiles of plain elements [column][16]; `input` is [row][input_stride] floats.
@@ -56,7 +69,8 @@ struct Operations {
   PlainTile i8_tile;  ///< int8 elements as they are: the INT8 KV cache
   PlainTile f8_tile;  ///< FP8 E4M3 elements in units of kFp8Unit: the FP8 KV cache
   /// Quantizes one row; `count` is a multiple of 32.
-  void (*encode_row)(const float* row, std::int64_t count, std::int8_t* codes, BlockScale* scales);
+  void (*encode_row)(const float* row, std::int64_t count, std::int8_t* codes, BlockScale* scales,
+                     BlockSums* sums);
   /// out = row / rms(row) · weight.
   void (*rms_norm)(const float* row, const float* weight, float epsilon, std::int64_t count, float* out);
   /// gate = silu(gate) · up.

@@ -42,6 +42,23 @@ struct Measured {
   double tokens_per_second;
 };
 
+/// What a model asks of the machine.
+struct Work {
+  DType type;                   ///< that most weight bytes have: what one calls the file
+  std::size_t weight_bytes;     ///< of all tensors, read once a decoded token
+  double operations_per_token;  ///< of a prompt: its layers' matrices, 2 a multiply-add
+};
+
+/// A figure beside the limit of this machine that it cannot pass.
+struct Fraction {
+  double achieved;
+  double limit;
+  const char* name;  ///< of the limit, as in the JSON
+  const char* unit;
+
+  double of_limit() const { return limit > 0 ? achieved / limit : 0.0; }
+};
+
 // When the first token of a request came, and when its last one did.
 struct Timing {
   Clock::time_point first, last;
@@ -105,17 +122,34 @@ double median_of(int repeats, Progress& progress, const Measure& measure) {
   return values[static_cast<std::size_t>(repeats / 2)];
 }
 
-// The type that most weight bytes have: what one calls the file.
-DType main_type(const formats::ModelFile& file, std::size_t& bytes) {
+Work work_of(const formats::ModelFile& file) {
   std::map<DType, std::size_t> by_type;
-  bytes = 0;
+  Work work{};
   for (const TensorView& tensor : file.tensors()) {
     by_type[tensor.type] += tensor.data.size();
-    bytes += tensor.data.size();
+    work.weight_bytes += tensor.data.size();
+    if (!tensor.name.starts_with("blk.") || tensor.shape.size() < 2) continue;
+    double elements = static_cast<double>(tensor.rows()) * static_cast<double>(tensor.columns());
+    if (tensor.name.find("_exps") != std::string::npos)
+      elements *=
+          static_cast<double>(file.config().experts_used) / static_cast<double>(file.config().experts);
+    work.operations_per_token += 2 * elements;
   }
-  return std::max_element(by_type.begin(), by_type.end(),
-                          [](const auto& a, const auto& b) { return a.second < b.second; })
-      ->first;
+  work.type = std::max_element(by_type.begin(), by_type.end(), [](const auto& a, const auto& b) {
+                return a.second < b.second;
+              })->first;
+  return work;
+}
+
+// Decoding waits for weights, prompts for arithmetic: integers for quantized weights, floats for the others.
+Fraction fraction_of(const Measured& result, const Work& work, const MachineLimits& limits) {
+  if (result.test.starts_with("tg")) {
+    const double steps = result.tokens_per_second / static_cast<double>(result.sequences);
+    return {steps * static_cast<double>(work.weight_bytes) / 1e9, limits.read_gb_per_s, "read", "GB/s"};
+  }
+  const double rate = result.tokens_per_second * work.operations_per_token / 1e9;
+  if (dtype_info(work.type).quantized) return {rate, limits.int8_gop_per_s, "int8", "GOP/s"};
+  return {rate, limits.float32_gflop_per_s, "float32", "GFLOP/s"};
 }
 
 std::vector<Measured> measure_all(Engine& engine, const BenchOptions& options) {
@@ -142,9 +176,14 @@ std::vector<Measured> measure_all(Engine& engine, const BenchOptions& options) {
 int bench(const BenchOptions& options) {
   if (options.model.empty())
     throw InputError("no model is given", "--model", "give a GGUF file or a model folder");
+  MachineLimits limits{};
+  {
+    kernels::ThreadPool pool(options.threads > 0 ? options.threads : kernels::usable_processors());
+    limits = measure_limits(pool);
+  }
+  reset_peak_memory();  // the buffer that was read is none of the model's
   auto file = formats::open_model(options.model);
-  std::size_t weight_bytes = 0;
-  const DType type = main_type(*file, weight_bytes);
+  const Work work = work_of(*file);
   EngineOptions engine_options;
   engine_options.threads = options.threads;
   engine_options.context = std::max(options.prompt, options.generate) + 2;
@@ -152,44 +191,42 @@ int bench(const BenchOptions& options) {
       1, options.batches.empty() ? 1 : *std::max_element(options.batches.begin(), options.batches.end()));
   engine_options.kv_type = *model::kv_type_of(options.kv_type);
   Engine engine(std::move(file), engine_options);
-  MachineLimits limits{};
-  {
-    kernels::ThreadPool pool(engine.options().threads);
-    limits = measure_limits(pool);
-  }
   const std::vector<Measured> results = measure_all(engine, options);
 
-  const auto& name = dtype_info(type).name;
-  nlohmann::json report = {
-      {"model", options.model},
-      {"type", name},
-      {"weightBytes", weight_bytes},
-      {"threads", engine.options().threads},
-      {"kvType", options.kv_type},
-      {"instructionSet", kernels::operations().name},
-      {"cpu", cpu_name()},
-      {"limits", {{"readGBPerS", limits.read_gb_per_s}, {"int8GopPerS", limits.int8_gop_per_s}}},
-      {"peakMemoryBytes", peak_memory_bytes()},
-      {"results", nlohmann::json::array()}};
-  std::printf("%s, %s, %.1f MB, %d threads, %s\nlimits: read %.1f GB/s, int8 %.0f GOP/s\n",
-              options.model.c_str(), std::string(name).c_str(), static_cast<double>(weight_bytes) / 1e6,
-              engine.options().threads, std::string(kernels::operations().name).c_str(), limits.read_gb_per_s,
-              limits.int8_gop_per_s);
-  std::printf("%-10s %12s %22s\n", "test", "tok/s", "weights read, GB/s");
+  const std::string name(dtype_info(work.type).name);
+  const std::string instructions(kernels::operations().name);
+  nlohmann::json report = {{"model", options.model},
+                           {"type", name},
+                           {"weightBytes", work.weight_bytes},
+                           {"threads", engine.options().threads},
+                           {"kvType", options.kv_type},
+                           {"instructionSet", instructions},
+                           {"cpu", cpu_name()},
+                           {"limits",
+                            {{"readGBPerS", limits.read_gb_per_s},
+                             {"int8GopPerS", limits.int8_gop_per_s},
+                             {"float32GflopPerS", limits.float32_gflop_per_s},
+                             {"bf16GflopPerS", limits.bf16_gflop_per_s}}},
+                           {"peakMemoryBytes", peak_memory_bytes()},
+                           {"results", nlohmann::json::array()}};
+  std::printf("%s, %s, %.1f MB, %d threads, %s\n", options.model.c_str(), name.c_str(),
+              static_cast<double>(work.weight_bytes) / 1e6, engine.options().threads, instructions.c_str());
+  std::printf("limits: read %.1f GB/s, int8 %.0f GOP/s, float32 %.0f GFLOP/s, bf16 %.0f GFLOP/s\n",
+              limits.read_gb_per_s, limits.int8_gop_per_s, limits.float32_gflop_per_s,
+              limits.bf16_gflop_per_s);
+  std::printf("%-10s %12s   %s\n", "test", "tok/s", "of the machine's limit");
   for (const Measured& result : results) {
-    const bool decode = result.test.starts_with("tg");
-    const double steps = result.tokens_per_second / static_cast<double>(result.sequences);
-    const double read = steps * static_cast<double>(weight_bytes) / 1e9;
+    const Fraction part = fraction_of(result, work, limits);
     nlohmann::json row = {{"test", result.test},
                           {"sequences", result.sequences},
-                          {"tokensPerSecond", result.tokens_per_second}};
-    if (decode) row["readGBPerS"] = read;
+                          {"tokensPerSecond", result.tokens_per_second},
+                          {"limit", part.name},
+                          {"fraction", part.of_limit()}};
+    if (result.test.starts_with("tg")) row["readGBPerS"] = part.achieved;
     report["results"].push_back(row);
-    std::printf("%-10s %12.1f %22s\n", result.test.c_str(), result.tokens_per_second,
-                decode ? (std::to_string(read).substr(0, 5) + " (" +
-                          std::to_string(static_cast<int>(100 * read / limits.read_gb_per_s)) + " %)")
-                             .c_str()
-                       : "");
+    std::printf("%-10s %12.1f   %.1f of %.1f %s %s (%.0f %%)\n", result.test.c_str(),
+                result.tokens_per_second, part.achieved, part.limit, part.unit, part.name,
+                100 * part.of_limit());
   }
   if (!options.json.empty()) write_file_atomically(options.json, report.dump(2) + "\n");
   return kDone;

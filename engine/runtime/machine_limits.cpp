@@ -4,11 +4,9 @@
 #include <atomic>
 #include <chrono>
 #include <cstring>
-#include <vector>
 
-#include "engine/kernels/operations.h"
-#include "engine/kernels/packed_matrix.h"
 #include "engine/kernels/page_buffer.h"
+#include "engine/kernels/peak_loops.h"
 
 namespace stepdown::runtime {
 namespace {
@@ -21,7 +19,7 @@ double seconds_since(Clock::time_point start) {
 }
 
 double read_bandwidth(kernels::ThreadPool& pool) {
-  constexpr std::size_t kBytes = std::size_t{256} << 20;
+  constexpr std::size_t kBytes = std::size_t{1} << 30;
   constexpr std::size_t kPiece = std::size_t{1} << 20;
   kernels::PageBuffer buffer(kBytes, kernels::PageBuffer::Pages::kHuge);
   std::memset(buffer.data(), 1, kBytes);
@@ -43,28 +41,17 @@ double read_bandwidth(kernels::ThreadPool& pool) {
   return best;
 }
 
-double int8_rate(kernels::ThreadPool& pool) {
-  constexpr std::int64_t kColumns = 512;
-  constexpr std::int64_t kRows = 8;
-  constexpr std::int64_t kCalls = 2000;
-  const kernels::Operations& operations = kernels::operations();
-  const std::size_t packing = *kernels::packing_index(DType::kQ8_0);
-  const auto tile_bytes = static_cast<std::size_t>(kernels::kPackings[packing].tile_bytes(kColumns));
-  const std::vector<std::byte> tile(tile_bytes);
-  const std::vector<std::int8_t> codes(kColumns * kRows);
-  const std::vector<kernels::BlockScale> scales(kColumns * kRows / kernels::kBlock);
+using Loop = std::int64_t (*)(std::int64_t rounds);
+
+double peak(kernels::ThreadPool& pool, Loop loop) {
+  if (loop == nullptr) return 0.0;
+  constexpr std::int64_t kRounds = 200'000;
   double best = 0.0;
   for (int repeat = 0; repeat < kRepeats; ++repeat) {
+    std::atomic<std::int64_t> operations{0};
     const auto start = Clock::now();
-    pool.each(pool.threads(), [&](std::int64_t /*index*/, int /*worker*/) {
-      std::vector<float> out(kRows * kernels::kTileRows);
-      for (std::int64_t call = 0; call < kCalls; ++call) {
-        operations.codes_tile[packing](tile.data(), {codes.data(), scales.data(), kColumns}, 0, kRows,
-                                       out.data(), kernels::kTileRows, false);
-      }
-    });
-    const double products = 2.0 * kColumns * kRows * kernels::kTileRows * kCalls * pool.threads();
-    best = std::max(best, products / seconds_since(start) / 1e9);
+    pool.each(pool.threads(), [&](std::int64_t /*index*/, int /*worker*/) { operations += loop(kRounds); });
+    best = std::max(best, static_cast<double>(operations) / seconds_since(start) / 1e9);
   }
   return best;
 }
@@ -72,7 +59,8 @@ double int8_rate(kernels::ThreadPool& pool) {
 }  // namespace
 
 MachineLimits measure_limits(kernels::ThreadPool& pool) {
-  return {read_bandwidth(pool), int8_rate(pool)};
+  const kernels::PeakLoops& loops = kernels::peak_loops();
+  return {read_bandwidth(pool), peak(pool, loops.int8), peak(pool, loops.float32), peak(pool, loops.bf16)};
 }
 
 }  // namespace stepdown::runtime

@@ -7,6 +7,7 @@
 #include <immintrin.h>
 
 #include "engine/kernels/cpu/operations_of.h"
+#include "engine/kernels/cpu/peak_loops_of.h"
 
 namespace stepdown::kernels {
 namespace {
@@ -32,6 +33,10 @@ struct Avx2 {
   }
   static Bytes either(Bytes a, Bytes b) { return _mm256_or_si256(a, b); }
   static Ints int_zero() { return _mm256_setzero_si256(); }
+  template <int kShift>
+  static Ints broadcast_shifted(const std::int32_t& value) {
+    return _mm256_srai_epi32(_mm256_set1_epi32(value), kShift);
+  }
   template <int kBits>
   static Ints dot4(Ints sum, Bytes weight, const std::int8_t* codes) {
     std::int32_t four = 0;
@@ -146,6 +151,10 @@ const Operations* avx2_operations() {
   static constexpr Operations kRow = operations_of<Avx2>("avx2", supported);
   return &kRow;
 }
+const PeakLoops* avx2_peak_loops() {
+  static constexpr PeakLoops kLoops = peak_loops_of<Avx2>();
+  return &kLoops;
+}
 
 }  // namespace stepdown::kernels
 
@@ -153,6 +162,9 @@ const Operations* avx2_operations() {
 
 namespace stepdown::kernels {
 const Operations* avx2_operations() {
+  return nullptr;
+}
+const PeakLoops* avx2_peak_loops() {
   return nullptr;
 }
 }  // namespace stepdown::kernels

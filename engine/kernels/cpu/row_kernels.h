@@ -33,9 +33,10 @@ void store_some(float* at, int lanes, typename V::Floats vector) {
 }
 
 template <class V>
-void encode_row(const float* row, std::int64_t count, std::int8_t* codes, BlockScale* scales) {
+void encode_row(const float* row, std::int64_t count, std::int8_t* codes, BlockScale* scales,
+                BlockSums* sums) {
   constexpr std::uint32_t kInfinity = 0x7f800000u;
-  for (std::int64_t i = 0; i < count; i += kBlock, row += kBlock, codes += kBlock, ++scales) {
+  for (std::int64_t i = 0; i < count; i += kBlock, row += kBlock, codes += kBlock, ++scales, ++sums) {
     const std::uint32_t magnitude = V::max_magnitude_bits(row);
     const float largest = std::bit_cast<float>(magnitude);
     const bool finite = magnitude < kInfinity;
@@ -48,8 +49,9 @@ void encode_row(const float* row, std::int64_t count, std::int8_t* codes, BlockS
       low = high = 0;
     }
     const float scale = finite ? (tiny ? 0.0f : largest / 127.0f) : std::bit_cast<float>(0x7fc00000u);
-    *scales = {scale, scale * static_cast<float>(low + high), scale * static_cast<float>(low),
-               scale * static_cast<float>(high)};
+    *scales = {scale, scale * static_cast<float>(low + high)};
+    *sums = {-kStartOffset * (low + high), -kStartOffset * low, -kStartOffset * high,
+             scale * static_cast<float>(low), scale * static_cast<float>(high)};
   }
 }
 

@@ -6,6 +6,7 @@
 #include "engine/base/half.h"
 #include "engine/kernels/cpu/instruction_sets.h"
 #include "engine/kernels/cpu/operations_of.h"
+#include "engine/kernels/cpu/peak_loops_of.h"
 
 namespace stepdown::kernels {
 namespace {
@@ -45,6 +46,12 @@ struct Scalar {
     return a;
   }
   static Ints int_zero() { return {}; }
+  template <int kShift>
+  static Ints broadcast_shifted(const std::int32_t& value) {
+    Ints out;
+    out.fill(value >> kShift);
+    return out;
+  }
   template <int kBits>
   static Ints dot4(Ints sum, const Bytes& weight, const std::int8_t* codes) {
     for (std::size_t i = 0; i < 64; ++i) sum[i / 4] += weight[i] * codes[i % 4];
@@ -128,6 +135,10 @@ struct Scalar {
 const Operations* scalar_operations() {
   static constexpr Operations kRow = operations_of<Scalar>("scalar", [] { return true; });
   return &kRow;
+}
+const PeakLoops* scalar_peak_loops() {
+  static constexpr PeakLoops kLoops = peak_loops_of<Scalar>();
+  return &kLoops;
 }
 
 }  // namespace stepdown::kernels

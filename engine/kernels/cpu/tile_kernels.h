@@ -1,5 +1,7 @@
 #pragma once
 
+#include <bit>
+
 #include "engine/kernels/operations.h"
 
 // Tile products for any vector type V (cpu/avx512.h, avx2.h, scalar.h). V has 8 or 16 lanes of 32 bits; a
@@ -75,13 +77,24 @@ struct BlockCodes {
   }
 };
 
-// Scales and minima of one block, a lane a row. Symmetric types get their minimum from the offset, so that
-// the correction for unsigned codes and the affine types' minimum are the same multiply-add.
+// What the codes' dot product begins with, so that `code` may be stored kAway too high: −kAway · Σ inputs.
+template <class V, int kAway>
+typename V::Ints dot_start(const std::int32_t& start) {
+  if constexpr (kAway == 0) {
+    return V::int_zero();
+  } else {
+    static_assert(kStartOffset % kAway == 0);
+    constexpr int kShift = std::countr_zero(static_cast<unsigned>(kStartOffset / kAway));
+    return V::template broadcast_shifted<kShift>(start);
+  }
+}
+
+// Scales and minima of one block, a lane a row.
 template <class V, Packing kPacking>
 struct BlockScales {
   static constexpr int kGroups = static_cast<int>(kPacking.groups());
   typename V::Floats scale[kGroups];
-  typename V::Floats minimum[kGroups];
+  typename V::Floats minimum[kGroups];  // of affine types alone
 
   BlockScales(const std::byte* tile, std::int64_t columns, std::int64_t block, int lane) {
     const std::byte* at = tile + kPacking.scales_offset(columns) + block * kPacking.scale_bytes();
@@ -103,13 +116,23 @@ struct BlockScales {
           at += kTileRows * 2;
         }
       }
-      if constexpr (!kPacking.minima) {
-        constexpr int kAway = kPacking.bits == 8 ? V::kEightBitOffset : kPacking.offset;
-        minimum[group] = V::multiply(scale[group], V::broadcast(static_cast<float>(-kAway)));
-      }
     }
   }
 };
+
+// Adds one group's term to an output. The integer dot product is exact, so that these few roundings, always
+// in this order, make the result, whatever instructions added up the integers.
+template <class V, Packing kPacking>
+typename V::Floats add_group(typename V::Floats sum, typename V::Ints dot, typename V::Floats scale,
+                             [[maybe_unused]] typename V::Floats minimum, const BlockScale& input,
+                             [[maybe_unused]] const BlockSums& sums, [[maybe_unused]] int group) {
+  sum = V::multiply_add(V::multiply(scale, V::broadcast(input.scale)), V::to_float(dot), sum);
+  if constexpr (kPacking.minima) {
+    const float total = kPacking.groups() == 1 ? input.sum : group == 0 ? sums.low_sum : sums.high_sum;
+    sum = V::multiply_add(minimum, V::broadcast(total), sum);
+  }
+  return sum;
+}
 
 // With few input rows the weights come from memory, and tiles are too short for the processor's own
 // prefetchers, which start anew in every 4 KiB page.
@@ -125,9 +148,11 @@ void codes_tile_rows(const std::byte* tile, const CodedRows& input, std::int64_t
                      std::int64_t out_stride, bool accumulate) {
   constexpr int kGroups = static_cast<int>(kPacking.groups());
   constexpr int kSteps = 8 / kGroups;
+  constexpr int kAway = kPacking.bits == 8 ? V::kEightBitOffset : kPacking.offset;
   const std::int64_t blocks = input.columns / kBlock;
   const std::int8_t* codes = input.codes + first * input.columns;
   const BlockScale* scales = input.scales + first * blocks;
+  const BlockSums* sums = input.sums + first * blocks;
   for (int lane = 0; lane < kTileRows; lane += V::kLanes) {
     typename V::Floats sum[kCount];
     for (int row = 0; row < kCount; ++row) sum[row] = V::zero();
@@ -138,17 +163,16 @@ void codes_tile_rows(const std::byte* tile, const CodedRows& input, std::int64_t
       for (int row = 0; row < kCount; ++row) {
         const std::int8_t* code = codes + row * input.columns + block * kBlock;
         const BlockScale& scale = scales[row * blocks + block];
+        const BlockSums& totals = sums[row * blocks + block];
         for (int group = 0; group < kGroups; ++group) {
-          auto dot = V::int_zero();
+          auto dot = dot_start<V, kAway>(kGroups == 1 ? totals.start
+                                         : group == 0 ? totals.low_start
+                                                      : totals.high_start);
           for (int step = group * kSteps; step < (group + 1) * kSteps; ++step) {
             dot = V::template dot4<kPacking.bits>(dot, weight.step[step], code + step * 4);
           }
-          const float total = kGroups == 1 ? scale.sum : group == 0 ? scale.low_sum : scale.high_sum;
-          sum[row] = V::multiply_add(V::multiply(factor.scale[group], V::broadcast(scale.scale)),
-                                     V::to_float(dot), sum[row]);
-          if constexpr (kPacking.minima || kPacking.bits != 8 || V::kEightBitOffset != 0) {
-            sum[row] = V::multiply_add(factor.minimum[group], V::broadcast(total), sum[row]);
-          }
+          sum[row] = add_group<V, kPacking>(sum[row], dot, factor.scale[group], factor.minimum[group], scale,
+                                            totals, group);
         }
       }
     }
@@ -201,36 +225,48 @@ struct F8Element {
   static typename V::Floats load(const std::byte* at) { return V::load_f8(at); }
 };
 
+// Column i belongs to chain i % kChains of multiply-adds, and an output is ((chain 0 + 1) + 2) + 3: several
+// chains hide the latency when there are few rows. With many rows a chain's turn comes after the other's, so
+// that their sums keep to registers; the order of additions within an output never depends on the rows.
+inline constexpr int kChains = 4;
+inline constexpr std::int64_t kTurnColumns = 256;  // their inputs stay in the first-level cache
+
 template <class V, class Element, int kCount>
 void plain_tile_rows(const std::byte* tile, std::int64_t columns, const float* input,
                      std::int64_t input_stride, float* out, std::int64_t out_stride, bool accumulate) {
-  // Few rows give few independent chains of multiply-adds: split the columns to hide their latency.
-  constexpr int kChains = kCount >= 4 ? 1 : 4 / kCount;
+  constexpr bool kTurns = kCount * kChains > V::kRegisters / 2;
   for (int lane = 0; lane < kTileRows; lane += V::kLanes) {
-    typename V::Floats sum[kCount][kChains];
-    for (int row = 0; row < kCount; ++row) {
-      for (int chain = 0; chain < kChains; ++chain) sum[row][chain] = V::zero();
+    typename V::Floats sum[kChains][kCount];
+    for (int chain = 0; chain < kChains; ++chain) {
+      for (int row = 0; row < kCount; ++row) sum[chain][row] = V::zero();
     }
-    std::int64_t column = 0;
-    for (; column + kChains <= columns; column += kChains) {
-      for (int chain = 0; chain < kChains; ++chain) {
-        const auto weight = Element::load(tile + ((column + chain) * kTileRows + lane) * Element::kBytes);
-        for (int row = 0; row < kCount; ++row) {
-          const float value = input[row * input_stride + column + chain];
-          sum[row][chain] = V::multiply_add(weight, V::broadcast(value), sum[row][chain]);
-        }
-      }
-    }
-    for (; column < columns; ++column) {
+    const auto add_column = [&](typename V::Floats(&sums)[kCount], std::int64_t column) {
       const auto weight = Element::load(tile + (column * kTileRows + lane) * Element::kBytes);
       for (int row = 0; row < kCount; ++row) {
-        sum[row][0] = V::multiply_add(weight, V::broadcast(input[row * input_stride + column]), sum[row][0]);
+        sums[row] = V::multiply_add(weight, V::broadcast(input[row * input_stride + column]), sums[row]);
       }
+    };
+    if constexpr (kTurns) {
+      for (std::int64_t begin = 0; begin < columns; begin += kTurnColumns) {
+        const std::int64_t end = begin + kTurnColumns < columns ? begin + kTurnColumns : columns;
+        for (int chain = 0; chain < kChains; ++chain) {
+          typename V::Floats sums[kCount];
+          for (int row = 0; row < kCount; ++row) sums[row] = sum[chain][row];
+          for (std::int64_t column = begin + chain; column < end; column += kChains) add_column(sums, column);
+          for (int row = 0; row < kCount; ++row) sum[chain][row] = sums[row];
+        }
+      }
+    } else {
+      std::int64_t column = 0;
+      for (; column + kChains <= columns; column += kChains) {
+        for (int chain = 0; chain < kChains; ++chain) add_column(sum[chain], column + chain);
+      }
+      for (int chain = 0; column + chain < columns; ++chain) add_column(sum[chain], column + chain);
     }
     for (int row = 0; row < kCount; ++row) {
       float* at = out + row * out_stride + lane;
-      auto total = sum[row][0];
-      for (int chain = 1; chain < kChains; ++chain) total = V::add(total, sum[row][chain]);
+      auto total = sum[0][row];
+      for (int chain = 1; chain < kChains; ++chain) total = V::add(total, sum[chain][row]);
       V::store(at, accumulate ? V::add(V::load(at), total) : total);
     }
   }

@@ -33,7 +33,8 @@ TEST_P(EveryInstructionSet, EncodesWithinHalfAStep) {
   const std::vector<float> row = random_row(96, 3.0f);
   std::vector<std::int8_t> codes(96);
   std::vector<BlockScale> scales(3);
-  operations().encode_row(row.data(), 96, codes.data(), scales.data());
+  std::vector<BlockSums> sums(3);
+  operations().encode_row(row.data(), 96, codes.data(), scales.data(), sums.data());
   for (std::size_t block = 0; block < 3; ++block) {
     int low = 0;
     int high = 0;
@@ -42,9 +43,12 @@ TEST_P(EveryInstructionSet, EncodesWithinHalfAStep) {
       EXPECT_NEAR(static_cast<float>(codes[at]) * scales[block].scale, row[at], scales[block].scale * 0.501f);
       (i < 16 ? low : high) += codes[at];
     }
-    EXPECT_FLOAT_EQ(scales[block].low_sum, scales[block].scale * static_cast<float>(low));
-    EXPECT_FLOAT_EQ(scales[block].high_sum, scales[block].scale * static_cast<float>(high));
+    EXPECT_FLOAT_EQ(sums[block].low_sum, scales[block].scale * static_cast<float>(low));
+    EXPECT_FLOAT_EQ(sums[block].high_sum, scales[block].scale * static_cast<float>(high));
     EXPECT_FLOAT_EQ(scales[block].sum, scales[block].scale * static_cast<float>(low + high));
+    EXPECT_EQ(sums[block].start, -kStartOffset * (low + high));
+    EXPECT_EQ(sums[block].low_start, -kStartOffset * low);
+    EXPECT_EQ(sums[block].high_start, -kStartOffset * high);
   }
 }
 
@@ -56,7 +60,8 @@ TEST_P(EveryInstructionSet, EncodesZeroTinyAndNonFiniteBlocks) {
   row[100] = -kInfinity;
   std::vector<std::int8_t> codes(128, 99);
   std::vector<BlockScale> scales(4);
-  operations().encode_row(row.data(), 128, codes.data(), scales.data());
+  std::vector<BlockSums> sums(4);
+  operations().encode_row(row.data(), 128, codes.data(), scales.data(), sums.data());
   EXPECT_EQ(codes, std::vector<std::int8_t>(128, 0));
   EXPECT_EQ(scales[0].scale, 0.0f);
   EXPECT_EQ(scales[1].scale, 0.0f);

@@ -220,6 +220,52 @@ TEST_P(EveryType, NonFiniteWeightsAndInputsShow) {
   }
 }
 
+// Logits must not depend on what else is in a step: each row's bits are those it gets alone.
+TEST_P(EveryType, ARowHasTheSameBitsAloneAndInABatch) {
+  constexpr std::int64_t kMost = 37;
+  constexpr std::int64_t kRows = 40;
+  for (const std::int64_t columns : {std::int64_t{256}, std::int64_t{96}, std::int64_t{2816}}) {
+    if (columns % static_cast<std::int64_t>(dtype_info(GetParam()).block_elements) != 0) continue;
+    const Packed packed(random_matrix(GetParam(), kRows, columns, 11).view);
+    for (const Operations* operations : supported_operations()) {
+      const Activations input = random_inputs(*operations, kMost, columns, 12);
+      ThreadPool one(1);
+      std::vector<float> alone(kMost * kRows);
+      for (std::int64_t row = 0; row < kMost; ++row) {
+        const Product product{&packed.matrix, alone.data() + row * kRows, kRows};
+        multiply(one, *operations, input, row, 1, {&product, 1});
+      }
+      for (const std::int64_t count : {2, 3, 4, 7, 8, 12, 16, 17, 31, 37}) {
+        ThreadPool pool(static_cast<int>(1 + count % 3));
+        std::vector<float> together(static_cast<std::size_t>(count * kRows));
+        const Product product{&packed.matrix, together.data(), kRows};
+        multiply(pool, *operations, input, kMost - count, count, {&product, 1});
+        ASSERT_EQ(std::memcmp(together.data(), alone.data() + (kMost - count) * kRows, together.size() * 4),
+                  0)
+            << operations->name << ", " << count << " rows of " << columns;
+      }
+    }
+  }
+}
+
+// Integer sums are exact and their few roundings come in one order, so that instruction sets agree as well.
+TEST_P(EveryType, InstructionSetsGiveTheSameBits) {
+  if (!dtype_info(GetParam()).quantized) GTEST_SKIP() << "sums of floats go by lanes";
+  constexpr std::int64_t kCount = 29;
+  const Packed packed(random_matrix(GetParam(), 32, 768, 21).view);
+  const Activations input = random_inputs(*all_operations().back(), kCount, 768, 22);
+  std::vector<float> first;
+  for (const Operations* operations : supported_operations()) {
+    if (operations->name == "scalar") continue;  // multiplies and adds with a rounding each
+    ThreadPool pool(1);
+    std::vector<float> out(kCount * 32);
+    const Product product{&packed.matrix, out.data(), 32};
+    multiply(pool, *operations, input, 0, kCount, {&product, 1});
+    if (first.empty()) first = out;
+    EXPECT_EQ(out, first) << operations->name;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Types, EveryType,
                          testing::Values(DType::kF32, DType::kF16, DType::kBF16, DType::kQ4_0, DType::kQ4_1,
                                          DType::kQ5_0, DType::kQ5_1, DType::kQ8_0, DType::kQ2_K, DType::kQ3_K,

@@ -1,12 +1,17 @@
 #include "engine/model/decoder.h"
 
 #include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
 #include <deque>
 #include <numeric>
 #include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
+
+#include "engine/base/half.h"
 
 namespace stepdown::model {
 namespace {
@@ -66,6 +71,149 @@ TEST(Decoder, AFileThatIsReadAgainKeepsItsOwnMemory) {
   EXPECT_EQ(logits_of(file, true), first);
   EXPECT_NE(logits_of(file, false), first) << "the last use gave its memory back";
 }
+
+/// The same model with its layers' matrices as Q8_0: what the integer kernels run.
+class CodedModel final : public formats::ModelFile {
+ public:
+  explicit CodedModel(std::unique_ptr<formats::ModelFile> file) : file_(std::move(file)) {
+    for (TensorView tensor : file_->tensors()) {
+      if (tensor.type == DType::kF16 && tensor.name.starts_with("blk.") && tensor.columns() % 32 == 0) {
+        memory_.push_back(encode(tensor));
+        tensor.type = DType::kQ8_0;
+        tensor.data = memory_.back();
+      }
+      tensors_.push_back(std::move(tensor));
+    }
+  }
+  const formats::ModelConfig& config() const override { return file_->config(); }
+  const formats::TokenizerData& tokenizer() const override { return file_->tokenizer(); }
+  std::span<const TensorView> tensors() const override { return tensors_; }
+  std::string_view format() const override { return file_->format(); }
+  formats::GgufMetadata gguf_metadata() const override { return file_->gguf_metadata(); }
+  void release(const TensorView& /*tensor*/) const override {}
+
+ private:
+  static std::vector<std::byte> encode(const TensorView& tensor) {
+    std::vector<std::byte> bytes;
+    const auto put = [&](const auto& value) {
+      const auto* at = reinterpret_cast<const std::byte*>(&value);
+      bytes.insert(bytes.end(), at, at + sizeof value);
+    };
+    for (std::size_t block = 0; block < tensor.data.size(); block += 64) {
+      std::array<float, 32> values;
+      for (std::size_t i = 0; i < 32; ++i) {
+        std::uint16_t bits = 0;
+        std::memcpy(&bits, tensor.data.data() + block + i * 2, 2);
+        values[i] = f16_to_f32(bits);
+      }
+      float largest = 0;
+      for (const float value : values) largest = std::max(largest, std::abs(value));
+      put(f32_to_f16(largest / 127));
+      for (const float value : values)
+        put(static_cast<std::int8_t>(largest > 0 ? std::nearbyint(value / largest * 127) : 0));
+    }
+    return bytes;
+  }
+
+  std::unique_ptr<formats::ModelFile> file_;
+  std::deque<std::vector<std::byte>> memory_;
+  std::vector<TensorView> tensors_;
+};
+
+using Tokens = std::vector<std::int32_t>;
+using Logits = std::vector<float>;
+
+/// How much of each sequence a step takes, and who computes it.
+struct Schedule {
+  std::int64_t chunk;
+  bool together;
+  int threads;
+};
+
+/// Logits behind every token of each sequence. Pages are dealt in turns, so that they differ from alone.
+std::vector<Logits> run(const formats::ModelFile& file, KvType kv_type, std::span<const Tokens> sequences,
+                        const Schedule& schedule) {
+  constexpr std::int64_t kContext = 128;
+  constexpr auto kPages = kContext / KvCache::kPageTokens;
+  const auto count = static_cast<std::int64_t>(sequences.size());
+  kernels::ThreadPool pool(schedule.threads);
+  const auto decoder = make_decoder(file,
+                                    {.context = kContext,
+                                     .max_rows = count * schedule.chunk,
+                                     .kv_pages = count * kPages,
+                                     .kv_type = kv_type},
+                                    pool);
+  const auto vocab = static_cast<std::size_t>(file.config().vocab);
+  std::vector<Logits> logits(sequences.size());
+  std::vector<std::vector<std::int32_t>> pages(sequences.size());
+  for (std::int64_t page = 0; page < count * kPages; ++page)
+    pages[static_cast<std::size_t>(page % count)].push_back(
+        static_cast<std::int32_t>(count * kPages - 1 - page));
+  const auto step = [&](std::span<const std::size_t> who, std::size_t at) {
+    std::vector<SequenceSlice> slices;
+    std::vector<std::size_t> owners;
+    for (const std::size_t i : who) {
+      const std::span<const std::int32_t> tokens(sequences[i]);
+      if (at >= tokens.size()) continue;
+      const std::size_t some = std::min(static_cast<std::size_t>(schedule.chunk), tokens.size() - at);
+      slices.push_back({tokens.subspan(at, some), static_cast<std::int64_t>(at), pages[i]});
+      owners.insert(owners.end(), some, i);
+    }
+    if (slices.empty()) return;
+    decoder->forward(slices);
+    std::vector<std::int64_t> rows(owners.size());
+    std::iota(rows.begin(), rows.end(), 0);
+    Logits out(rows.size() * vocab);
+    decoder->logits(rows, out.data());
+    for (std::size_t row = 0; row < owners.size(); ++row) {
+      const auto from = out.begin() + static_cast<std::ptrdiff_t>(row * vocab);
+      logits[owners[row]].insert(logits[owners[row]].end(), from, from + static_cast<std::ptrdiff_t>(vocab));
+    }
+  };
+  std::vector<std::size_t> all(sequences.size());
+  std::iota(all.begin(), all.end(), std::size_t{0});
+  for (std::size_t at = 0; at < kContext; at += static_cast<std::size_t>(schedule.chunk)) {
+    if (schedule.together) {
+      step(all, at);
+    } else {
+      for (const std::size_t i : all) step({&i, 1}, at);
+    }
+  }
+  return logits;
+}
+
+class SameBits : public testing::TestWithParam<const char*> {};
+
+TEST_P(SameBits, AloneBatchedChunkedAndByManyThreads) {
+  const auto plain = open_golden(GetParam());
+  const CodedModel coded(open_golden(GetParam()));
+  std::vector<Tokens> sequences;
+  for (const std::size_t length : {90, 37, 61, 90, 5}) {
+    Tokens tokens(length);
+    for (std::size_t i = 0; i < length; ++i)
+      tokens[i] = static_cast<std::int32_t>((i * i + 31 * i + 7 * length * sequences.size()) %
+                                            static_cast<std::size_t>(plain->config().vocab));
+    sequences.push_back(std::move(tokens));
+  }
+  for (const formats::ModelFile* file : {static_cast<const formats::ModelFile*>(plain.get()),
+                                         static_cast<const formats::ModelFile*>(&coded)}) {
+    for (const KvType type : {KvType::kF16, KvType::kInt8, KvType::kFp8}) {
+      const auto alone = run(*file, type, sequences, {1, false, 1});
+      for (const Schedule& schedule :
+           {Schedule{1, true, 1}, Schedule{1, true, 3}, Schedule{7, false, 2}, Schedule{7, true, 1},
+            Schedule{64, false, 1}, Schedule{100, true, 2}}) {
+        EXPECT_EQ(run(*file, type, sequences, schedule), alone)
+            << kv_type_name(type) << ", chunks of " << schedule.chunk
+            << (schedule.together ? ", batched" : "") << ", threads " << schedule.threads
+            << (file == &coded ? ", Q8_0" : "");
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, SameBits,
+                         testing::Values("tied_gqa", "gemma2", "mistral", "mixtral", "phi3"),
+                         [](const auto& info) { return std::string(info.param); });
 
 }  // namespace
 }  // namespace stepdown::model

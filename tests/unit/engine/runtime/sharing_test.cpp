@@ -8,8 +8,7 @@
 #include "engine/runtime/engine.h"
 
 // Whatever the scheduler does to go faster or to fit into memory: the tokens are those of a sequence that
-// runs alone, from its beginning to its end, one token a step; near ties apart, which rounding may decide:
-// sums over a batch run in another order.
+// runs alone, from its beginning to its end, one token a step. Near ties too, since logits are the same bits.
 namespace stepdown::runtime {
 namespace {
 

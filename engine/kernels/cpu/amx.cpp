@@ -1,0 +1,278 @@
+#include "engine/kernels/cpu/instruction_sets.h"
+
+#if defined(__AMX_INT8__) && defined(__AMX_BF16__) && defined(__AVX512VNNI__)
+
+#include <algorithm>
+
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "engine/kernels/cpu/avx512.h"
+#include "engine/kernels/cpu/tile_kernels.h"
+#include "engine/kernels/peak_loops.h"
+
+// Intel's matrix registers: 16 input rows by 16 weight rows at once. Integer dot products are exact, and
+// add_group() makes floats of them as everywhere: results are the avx512vnni row's, bit for bit.
+namespace stepdown::kernels {
+namespace {
+
+constexpr std::int64_t kInputs = 16;          // input rows of a matrix register
+constexpr std::int64_t kFewInputs = 12;       // below that, unpacking weights to memory does not pay
+constexpr std::int64_t kPanelColumns = 1024;  // unpacked at a time: they stay in the first-level cache
+constexpr std::int64_t kPassInputs = 256;     // input rows that one unpacking serves
+
+/// The columns of a tile from one block on, as the matrix product wants them.
+template <Packing kPacking>
+struct Panel {
+  static constexpr int kGroups = static_cast<int>(kPacking.groups());
+  static constexpr std::int64_t kMost = kPanelColumns / kPacking.group;
+  static constexpr std::int64_t kGroupBytes = kPacking.group * kTileRows;
+  alignas(64) std::byte codes[kMost][kGroupBytes];  // signed unless the type is affine
+  alignas(64) float scales[kMost][kTileRows];
+  alignas(64) float minima[kPacking.minima ? kMost : 1][kTileRows];
+  std::int64_t groups = 0;
+
+  void unpack(const std::byte* tile, std::int64_t columns, std::int64_t first, std::int64_t blocks) {
+    const __m512i offset = _mm512_set1_epi8(static_cast<char>(kPacking.offset));
+    groups = blocks * kGroups;
+    for (std::int64_t i = 0; i < blocks; ++i) {
+      const BlockCodes<Avx512, kPacking.bits> unpacked(tile + (first + i) * kPacking.plane_bytes());
+      for (int step = 0; step < 8; ++step) {
+        _mm512_store_si512(codes[i * kGroups] + step * 64, _mm512_sub_epi8(unpacked.step[step], offset));
+      }
+      const BlockScales<Avx512, kPacking> factor(tile, columns, first + i, 0);
+      for (int group = 0; group < kGroups; ++group) {
+        Avx512::store(scales[i * kGroups + group], factor.scale[group]);
+        if constexpr (kPacking.minima) Avx512::store(minima[i * kGroups + group], factor.minimum[group]);
+      }
+    }
+    asm volatile("" : : "r"(codes) : "memory");  // the tile intrinsics do not tell GCC that they read
+  }
+};
+
+/// Input rows from one column on; at most kInputs of them.
+struct Inputs {
+  const std::int8_t* codes;
+  const BlockScale* scales;
+  const BlockSums* sums;
+  std::int64_t columns;  ///< from row to row
+  std::int64_t count;
+};
+
+using Dots = std::int32_t[kInputs][kTileRows];
+using Sums = float[kInputs][kTileRows];
+
+// Matrix registers 0 and 1 hold dot products, 2 and 3 inputs, 4 and 5 weights, each of one group of columns.
+void configure(std::int64_t inputs, int group) {
+  struct {
+    std::uint8_t palette = 1;
+    std::uint8_t unused[15] = {};
+    std::uint16_t row_bytes[16] = {};
+    std::uint8_t rows[16] = {};
+  } shape;
+  static_assert(sizeof shape == 64);
+  for (const int i : {0, 1}) {
+    shape.rows[i] = shape.rows[i + 2] = static_cast<std::uint8_t>(inputs);
+    shape.rows[i + 4] = static_cast<std::uint8_t>(group / 4);
+    shape.row_bytes[i] = shape.row_bytes[i + 4] = 64;
+    shape.row_bytes[i + 2] = static_cast<std::uint16_t>(group);
+  }
+  asm volatile("" : : "r"(&shape) : "memory");  // GCC 12 believes that it reads eight bytes
+  _tile_loadconfig(&shape);
+}
+
+// Begins a group's dot products in the registers of either turn (their numbers are part of the instructions).
+template <Packing kPacking, int kTurn>
+void begin_group(const Inputs& inputs, const Panel<kPacking>& panel, std::int64_t group) {
+  const std::int8_t* codes = inputs.codes + group * kPacking.group;
+  if constexpr (kTurn == 0) {
+    _tile_zero(0);
+    _tile_loadd(2, codes, inputs.columns);
+    _tile_loadd(4, panel.codes[group], 64);
+    if constexpr (kPacking.minima) {
+      _tile_dpbsud(0, 2, 4);
+    } else {
+      _tile_dpbssd(0, 2, 4);
+    }
+  } else {
+    _tile_zero(1);
+    _tile_loadd(3, codes, inputs.columns);
+    _tile_loadd(5, panel.codes[group], 64);
+    if constexpr (kPacking.minima) {
+      _tile_dpbsud(1, 3, 5);
+    } else {
+      _tile_dpbssd(1, 3, 5);
+    }
+  }
+}
+
+// Adds a panel's terms to the sums; kCount is kInputs, or 0 for inputs.count rows. While two groups'
+// dot products are added, the next two are under way: their latency is as long as the additions.
+template <Packing kPacking, int kCount>
+void add_panel(const Panel<kPacking>& panel, const Inputs& inputs, Sums& sums) {
+  const std::int64_t count = kCount > 0 ? kCount : inputs.count;
+  const std::int64_t row_blocks = inputs.columns / kBlock;
+  __m512 sum[kInputs];
+#pragma GCC unroll 16
+  for (std::int64_t row = 0; row < count; ++row) sum[row] = Avx512::load(sums[row]);
+  const auto add = [&](const Dots& dots, std::int64_t group) __attribute__((always_inline)) {
+    const __m512 scale = Avx512::load(panel.scales[group]);
+    const __m512 minimum = Avx512::load(panel.minima[kPacking.minima ? group : 0]);
+    const std::int64_t block = group / Panel<kPacking>::kGroups;
+    const int part = static_cast<int>(group % Panel<kPacking>::kGroups);
+#pragma GCC unroll 16
+    for (std::int64_t row = 0; row < count; ++row) {
+      sum[row] = add_group<Avx512, kPacking>(sum[row], _mm512_load_si512(dots[row]), scale, minimum,
+                                             inputs.scales[row * row_blocks + block],
+                                             inputs.sums[row * row_blocks + block], part);
+    }
+  };
+  alignas(64) Dots dots[2];
+  begin_group<kPacking, 0>(inputs, panel, 0);
+  if (panel.groups > 1) begin_group<kPacking, 1>(inputs, panel, 1);
+  std::int64_t group = 0;
+  for (; group + 2 <= panel.groups; group += 2) {
+    _tile_stored(0, dots[0], 64);
+    if (group + 2 < panel.groups) begin_group<kPacking, 0>(inputs, panel, group + 2);
+    _tile_stored(1, dots[1], 64);
+    if (group + 3 < panel.groups) begin_group<kPacking, 1>(inputs, panel, group + 3);
+    add(dots[0], group);
+    add(dots[1], group + 1);
+  }
+  if (group < panel.groups) {
+    _tile_stored(0, dots[0], 64);
+    add(dots[0], group);
+  }
+#pragma GCC unroll 16
+  for (std::int64_t row = 0; row < count; ++row) Avx512::store(sums[row], sum[row]);
+}
+
+template <Packing kPacking>
+void add_pass(const std::byte* tile, const CodedRows& input, std::int64_t first, std::int64_t count,
+              Sums* sums) {
+  const std::int64_t blocks = input.columns / kBlock;
+  constexpr std::int64_t kPanelBlocks = kPanelColumns / kBlock;
+  Panel<kPacking> panel;
+  for (std::int64_t begin = 0; begin < blocks; begin += kPanelBlocks) {
+    panel.unpack(tile, input.columns, begin, std::min(kPanelBlocks, blocks - begin));
+    const auto rows_from = [&](std::int64_t row, std::int64_t rows) {
+      return Inputs{input.codes + (first + row) * input.columns + begin * kBlock,
+                    input.scales + (first + row) * blocks + begin,
+                    input.sums + (first + row) * blocks + begin, input.columns, rows};
+    };
+    configure(kInputs, kPacking.group);
+    std::int64_t row = 0;
+    for (; row + kInputs <= count; row += kInputs) {
+      add_panel<kPacking, kInputs>(panel, rows_from(row, kInputs), sums[row / kInputs]);
+    }
+    if (row == count) continue;
+    configure(count - row, kPacking.group);
+    add_panel<kPacking, 0>(panel, rows_from(row, count - row), sums[row / kInputs]);
+  }
+}
+
+template <std::size_t kIndex>
+void codes_tile_amx(const std::byte* tile, const CodedRows& input, std::int64_t first, std::int64_t count,
+                    float* out, std::int64_t out_stride, bool accumulate) {
+  alignas(64) Sums sums[kPassInputs / kInputs];
+  if (count < kFewInputs)
+    return avx512_operations()->codes_tile[kIndex](tile, input, first, count, out, out_stride, accumulate);
+  for (; count >= kFewInputs; first += kPassInputs, count -= kPassInputs, out += kPassInputs * out_stride) {
+    const std::int64_t rows = std::min(kPassInputs, count);
+    for (std::int64_t row = 0; row < rows; ++row)
+      Avx512::store(sums[row / kInputs][row % kInputs], Avx512::zero());
+    add_pass<kPackings[kIndex]>(tile, input, first, rows, sums);
+    for (std::int64_t row = 0; row < rows; ++row) {
+      float* at = out + row * out_stride;
+      const __m512 sum = Avx512::load(sums[row / kInputs][row % kInputs]);
+      Avx512::store(at, accumulate ? Avx512::add(Avx512::load(at), sum) : sum);
+    }
+    if (rows < kPassInputs) return _tile_release();
+  }
+  _tile_release();
+  if (count > 0)
+    avx512_operations()->codes_tile[kIndex](tile, input, first, count, out, out_stride, accumulate);
+}
+
+template <std::size_t... kIndex>
+constexpr std::array<CodesTile, kPackings.size()> codes_tiles_amx(
+    std::index_sequence<kIndex...> /*indices*/) {
+  return {codes_tile_amx<kIndex>...};
+}
+
+// Linux gives the registers' state (8 KiB a thread) to processes that ask for it.
+bool supported() {
+  constexpr unsigned kBf16 = 1u << 22;
+  constexpr unsigned kTile = 1u << 24;
+  constexpr unsigned kInt8 = 1u << 25;
+  constexpr int kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM
+  constexpr int kTileData = 18;               // XFEATURE_XTILEDATA
+  unsigned a = 0;
+  unsigned b = 0;
+  unsigned c = 0;
+  unsigned d = 0;
+  constexpr unsigned kAll = kBf16 | kTile | kInt8;
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || (d & kAll) != kAll) return false;
+  static const bool kPermitted = ::syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+  return kPermitted && avx512_operations()->supported();
+}
+
+constexpr std::int64_t kProductOperations = 2 * kInputs * kTileRows;  // for each element of a row
+
+std::int64_t int8_peak(std::int64_t rounds) {
+  configure(kInputs, 64);
+  _tile_zero(0);
+  _tile_zero(1);
+  for (std::int64_t round = 0; round < rounds; ++round) {
+    _tile_dpbssd(0, 2, 4);
+    _tile_dpbssd(1, 3, 5);
+  }
+  _tile_release();
+  return rounds * 2 * kProductOperations * 64;
+}
+
+std::int64_t bf16_peak(std::int64_t rounds) {
+  configure(kInputs, 64);
+  _tile_zero(0);
+  _tile_zero(1);
+  for (std::int64_t round = 0; round < rounds; ++round) {
+    _tile_dpbf16ps(0, 2, 4);
+    _tile_dpbf16ps(1, 3, 5);
+  }
+  _tile_release();
+  return rounds * 2 * kProductOperations * 32;
+}
+
+}  // namespace
+
+const PeakLoops* amx_peak_loops() {
+  static const PeakLoops kLoops = {int8_peak, avx512_peak_loops()->float32, bf16_peak};
+  return &kLoops;
+}
+
+const Operations* amx_operations() {
+  static const Operations kRow = [] {
+    Operations row = *avx512_operations();
+    row.name = "amx";
+    row.supported = supported;
+    row.codes_tile = codes_tiles_amx(std::make_index_sequence<kPackings.size()>());
+    return row;
+  }();
+  return &kRow;
+}
+
+}  // namespace stepdown::kernels
+
+#else
+
+namespace stepdown::kernels {
+const Operations* amx_operations() {
+  return nullptr;
+}
+const PeakLoops* amx_peak_loops() {
+  return nullptr;
+}
+}  // namespace stepdown::kernels
+
+#endif
