@@ -23,6 +23,7 @@
 #include "engine/eval/evaluation.h"
 #include "engine/eval/kv_check.h"
 #include "engine/eval/metric_kinds.h"
+#include "engine/runtime/device_option.h"
 #include "engine/runtime/engine.h"
 
 namespace stepdown::eval {
@@ -38,6 +39,7 @@ struct Options {
   std::int64_t context = 0, concurrency = 2, max_tokens = 512;
   double max_attention_error = 0;
   int threads = 0;
+  kernels::cuda::DeviceRequest device;
 };
 
 nlohmann::json parse_suites(const std::string& text) {
@@ -48,13 +50,15 @@ nlohmann::json parse_suites(const std::string& text) {
 }
 
 /// The file-system half of a Report: what was measured, and what the figures are valid for.
-nlohmann::json setting_json(const Options& options, const runtime::EngineOptions& resolved) {
-  nlohmann::json setting = {{"engine", "stepdown " + std::string(kVersion)},
-                            {"concurrency", options.concurrency},
-                            {"hardware", cpu_name()},
-                            {"threads", resolved.threads},
-                            {"context", resolved.context},
-                            {"kvType", options.kv_type}};
+nlohmann::json setting_json(const Options& options, const runtime::Engine& engine) {
+  const runtime::EngineOptions& resolved = engine.options();
+  nlohmann::json setting = {
+      {"engine", "stepdown " + std::string(kVersion)},
+      {"concurrency", options.concurrency},
+      {"hardware", engine.device() == "cpu" ? cpu_name() : std::string(engine.device())},
+      {"threads", resolved.threads},
+      {"context", resolved.context},
+      {"kvType", options.kv_type}};
   if (!options.dataset.empty()) setting["dataset"] = "sha256:" + artifact_digest(options.dataset);
   return setting;
 }
@@ -74,7 +78,8 @@ runtime::EngineOptions engine_options(const Options& options,
           .max_sequences = options.concurrency,
           .kv_type = kv_type(options),
           .f16_kv_layers = f16_kv_layers,
-          .threads = options.threads};
+          .threads = options.threads,
+          .device = options.device};
 }
 
 void measure_text(Report& report, runtime::Engine& engine, const Options& options) {
@@ -175,7 +180,7 @@ std::vector<std::int64_t> measure_candidate(Report& report, const Options& optio
   const std::vector<std::int64_t> f16_kv_layers = measure_cache(report, *file, options, samples);
   reset_peak_memory();  // the check's decoder is no part of what serving takes
   runtime::Engine engine(std::move(file), engine_options(options, f16_kv_layers));
-  report.setting = setting_json(options, engine.options());
+  report.setting = setting_json(options, engine);
   if (!options.text.empty()) measure_text(report, engine, options);
   if (!samples.empty()) {
     const tokenizer::ChatEncoder encoder(engine.tokenizer(), tokenizer);
@@ -321,6 +326,7 @@ Command evaluate_command() {
             app.add_option("--max-attention-error", options->max_attention_error,
                            "Layers whose attention errs more keep F16 [0.02 for int8, 0.06 for fp8]")
                 ->check(CLI::Range(0.0, 1.0));
+            runtime::add_device_option(app, options->device);
             app.add_option("--threads", options->threads, "Threads; 0: all cores of this process")
                 ->check(CLI::Range(0, 1024));
             app.add_option("--termination-log", options->termination_log, "Where a pod leaves its summary")

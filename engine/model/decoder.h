@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/formats/model_file.h"
+#include "engine/kernels/cuda/device_choice.h"
 #include "engine/kernels/thread_pool.h"
 #include "engine/model/attention.h"
 #include "engine/model/kv_cache.h"
@@ -21,7 +22,8 @@ struct DecoderOptions {
   std::vector<std::int64_t> f16_kv_layers = {};  ///< that keep binary16 whatever kv_type says
   /// Nothing reads the file again, so that its own copies of tensors are given back as they are repacked.
   bool last_use_of_file = false;
-  AttentionProbe* probe = nullptr;  ///< sees every layer's attention; must outlive the decoder
+  AttentionProbe* probe = nullptr;           ///< sees every layer's attention; must outlive the decoder
+  kernels::cuda::DeviceRequest device = {};  ///< what computes
 };
 
 /// A decoder-only transformer with its weights repacked for the kernels, and its key-value cache.
@@ -38,10 +40,14 @@ class Decoder {
   virtual void hidden(std::int64_t row, float* out) = 0;
   /// Bytes of repacked weights.
   virtual std::size_t weight_bytes() const = 0;
+  /// What computes: "cpu", or a GPU's name.
+  virtual std::string_view device() const { return "cpu"; }
 };
 
 /// The decoder of the file's architecture. `file` and `pool` must outlive it.
-/// Throws InputError when the architecture is unknown, or a tensor is missing or has a wrong shape or type.
+/// On the device that the options ask for; where they leave the choice, a model that no CUDA kernel runs or
+/// that does not fit goes to the CPU, and the log says why. Throws InputError when the architecture is
+/// unknown, a tensor is missing or has a wrong shape or type, or a device that is asked for cannot be had.
 std::unique_ptr<Decoder> make_decoder(const formats::ModelFile& file, const DecoderOptions& options,
                                       kernels::ThreadPool& pool);
 

@@ -17,6 +17,7 @@
 #include "engine/base/progress.h"
 #include "engine/base/system_facts.h"
 #include "engine/kernels/operations.h"
+#include "engine/runtime/device_option.h"
 #include "engine/runtime/engine.h"
 #include "engine/runtime/machine_limits.h"
 
@@ -34,6 +35,7 @@ struct BenchOptions {
   std::int64_t generate = 128;
   std::vector<std::int64_t> batches = {2, 4, 8};
   std::string kv_type = "f16";
+  kernels::cuda::DeviceRequest device;
 };
 
 struct Measured {
@@ -189,18 +191,21 @@ int bench(const BenchOptions& options) {
   engine_options.context = std::max(options.prompt, options.generate) + 2;
   engine_options.max_sequences = std::max<std::int64_t>(
       1, options.batches.empty() ? 1 : *std::max_element(options.batches.begin(), options.batches.end()));
+  engine_options.device = options.device;
   engine_options.kv_type = *model::kv_type_of(options.kv_type);
   Engine engine(std::move(file), engine_options);
   const std::vector<Measured> results = measure_all(engine, options);
 
   const std::string name(dtype_info(work.type).name);
-  const std::string instructions(kernels::operations().name);
+  const bool on_cpu = engine.device() == "cpu";
+  const std::string instructions(on_cpu ? kernels::operations().name : engine.device());
   nlohmann::json report = {{"model", options.model},
                            {"type", name},
                            {"weightBytes", work.weight_bytes},
                            {"threads", engine.options().threads},
                            {"kvType", options.kv_type},
-                           {"instructionSet", instructions},
+                           {"device", engine.device()},
+                           {"instructionSet", kernels::operations().name},
                            {"cpu", cpu_name()},
                            {"limits",
                             {{"readGBPerS", limits.read_gb_per_s},
@@ -219,9 +224,14 @@ int bench(const BenchOptions& options) {
     const Fraction part = fraction_of(result, work, limits);
     nlohmann::json row = {{"test", result.test},
                           {"sequences", result.sequences},
-                          {"tokensPerSecond", result.tokens_per_second},
-                          {"limit", part.name},
-                          {"fraction", part.of_limit()}};
+                          {"tokensPerSecond", result.tokens_per_second}};
+    if (!on_cpu) {  // the limits are the processor's
+      report["results"].push_back(row);
+      std::printf("%-10s %12.1f\n", result.test.c_str(), result.tokens_per_second);
+      continue;
+    }
+    row["limit"] = part.name;
+    row["fraction"] = part.of_limit();
     if (result.test.starts_with("tg")) row["readGBPerS"] = part.achieved;
     report["results"].push_back(row);
     std::printf("%-10s %12.1f   %.1f of %.1f %s %s (%.0f %%)\n", result.test.c_str(),
@@ -239,6 +249,7 @@ Command bench_command() {
             const auto options = std::make_shared<BenchOptions>();
             app.add_option("--model", options->model, "GGUF file or model folder");
             app.add_option("--json", options->json, "Write the figures to this file");
+            add_device_option(app, options->device);
             app.add_option("--threads", options->threads, "Threads; 0: all this process may use")
                 ->capture_default_str()
                 ->check(CLI::Range(0, 1024));

@@ -53,7 +53,8 @@ struct Engine::State {
              .kv_pages = pages_for(options),
              .kv_type = options.kv_type,
              .f16_kv_layers = options.f16_kv_layers,
-             .last_use_of_file = true},
+             .last_use_of_file = true,
+             .device = options.device},
             pool)),
         scheduler(options, file->config(), *decoder, pool, *tokenizer, pages_for(options)) {}
 
@@ -119,6 +120,9 @@ const formats::ModelConfig& Engine::config() const {
 }
 const EngineOptions& Engine::options() const {
   return state_->options;
+}
+std::string_view Engine::device() const {
+  return state_->decoder->device();
 }
 std::shared_ptr<const tokenizer::Tokenizer> Engine::tokenizer() const {
   return state_->tokenizer;

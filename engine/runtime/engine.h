@@ -13,6 +13,7 @@
 
 #include "engine/base/dtype.h"
 #include "engine/formats/model_file.h"
+#include "engine/kernels/cuda/device_choice.h"
 #include "engine/model/kv_type.h"
 #include "engine/runtime/token_constraint.h"
 #include "engine/tokenizer/tokenizer.h"
@@ -33,7 +34,8 @@ struct EngineOptions {
   std::size_t max_queue = 256;                   ///< waiting requests; beyond it submit() refuses
   std::int64_t kv_tokens = 0;  ///< that the KV cache holds, over all sequences; 0: max_sequences × context
   bool share_prefixes = true;  ///< sequences that begin alike compute their beginning once
-  std::int64_t draft_tokens = 0;  ///< that a step may guess and check for each sequence; 0: none
+  std::int64_t draft_tokens = 0;             ///< that a step may guess and check for each sequence; 0: none
+  kernels::cuda::DeviceRequest device = {};  ///< what computes
 };
 
 struct Sampling {
@@ -126,6 +128,7 @@ class Engine {
   EngineStats stats() const;
   const formats::ModelConfig& config() const;
   const EngineOptions& options() const;  ///< with defaults resolved
+  std::string_view device() const;       ///< what computes: "cpu", or a GPU's name
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer() const;
   ConstraintFactory& constraints();
 

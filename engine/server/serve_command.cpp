@@ -16,6 +16,7 @@
 #include "engine/base/log.h"
 #include "engine/base/shutdown.h"
 #include "engine/formats/model_file.h"
+#include "engine/runtime/device_option.h"
 #include "engine/runtime/engine.h"
 #include "engine/server/api_keys.h"
 #include "engine/server/http_service.h"
@@ -90,6 +91,7 @@ int serve(Options options) {
                         {"address", options.service.host + ":" + std::to_string(service.port())},
                         {"context", engine.options().context},
                         {"sequences", engine.options().max_sequences},
+                        {"device", engine.device()},
                         {"threads", engine.options().threads}});
   service.run();
   const bool asked = shutdown.requested();
@@ -151,6 +153,7 @@ Command serve_command() {
             ->delimiter(',')
             ->allow_extra_args(false)
             ->type_name("INDEX,…");
+        runtime::add_device_option(app, options->engine.device);
         app.add_option("--threads", options->engine.threads, "Threads that compute; 0: all cores")
             ->capture_default_str()
             ->check(CLI::Range(0, 1024));
