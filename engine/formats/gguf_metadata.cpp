@@ -173,6 +173,13 @@ std::optional<std::vector<std::int64_t>> GgufValue::integers() const {
   return load_all<std::int64_t>(*this, load_integer);
 }
 
+std::optional<std::vector<bool>> GgufValue::booleans() const {
+  if (!array || type != GgufType::kBool) return std::nullopt;
+  std::vector<bool> all;
+  for (const char byte : bytes) all.push_back(byte != 0);
+  return all;
+}
+
 std::optional<std::vector<double>> GgufValue::numbers() const {
   return load_all<double>(*this, load_number);
 }

@@ -52,6 +52,7 @@ struct GgufValue {
   std::optional<std::string> text() const;
   std::optional<std::vector<std::string>> texts() const;
   std::optional<std::vector<std::int64_t>> integers() const;
+  std::optional<std::vector<bool>> booleans() const;
   std::optional<std::vector<double>> numbers() const;
 };
 

@@ -122,26 +122,51 @@ TokenizerData::Model tokenizer_model(const Keys& keys) {
   keys.fail(kKey, "is \"" + *name + "\", which is not supported", "supported are \"gpt2\" and \"llama\"");
 }
 
-RopeScaling rope_scaling(const Keys& keys, const std::string& prefix, const ModelConfig& config) {
+RopeScaling rope_scaling(const Keys& keys, const std::string& prefix, const ModelConfig& config,
+                         bool long_factors) {
+  using Kind = RopeScaling::Kind;
   RopeScaling scaling;
   const std::string key = prefix + "rope.scaling.";
-  const std::string type = keys.text(key + "type").value_or("none");
+  // Phi 3's files do not name it: their factors tell.
+  const std::string type = keys.text(key + "type").value_or(long_factors ? "longrope" : "none");
   const auto number = [&](const std::string& name, double otherwise) {
     return static_cast<float>(keys.number(key + name).value_or(otherwise));
   };
   if (type == "none") return scaling;
+  scaling.original_context = number("original_context_length", static_cast<double>(config.context_length));
+  if (type == "longrope" && long_factors) {
+    scaling.kind = Kind::kLong;
+    scaling.attention_factor = number("attn_factor", 1.0);
+    return scaling;
+  }
   if (type != "linear" && type != "yarn") {
     keys.fail(key + "type", "is \"" + type + "\", which is not supported",
-              "supported are linear and yarn, and llama3's rope_freqs");
+              "supported are linear and yarn, llama3's rope_freqs and longrope's rope_factors");
   }
-  scaling.kind = type == "yarn" ? RopeScaling::Kind::kYarn : RopeScaling::Kind::kLinear;
+  scaling.kind = type == "yarn" ? Kind::kYarn : Kind::kLinear;
   scaling.factor = number("factor", 1.0);
-  scaling.original_context = number("original_context_length", static_cast<double>(config.context_length));
-  // GGUF's factor multiplies what YaRN's paper gives.
-  scaling.attention_factor = number("attn_factor", 1.0) * (0.1f * std::log(scaling.factor) + 1.0f);
+  // "attn_factor" multiplies what YaRN's paper gives, "yarn_attn_factor" stands in its place.
+  const double paper = 0.1 * std::log(static_cast<double>(scaling.factor)) + 1.0;
+  scaling.attention_factor = number("attn_factor", 1.0) * number("yarn_attn_factor", paper);
   scaling.beta_fast = number("yarn_beta_fast", 32.0);
   scaling.beta_slow = number("yarn_beta_slow", 1.0);
   return scaling;
+}
+
+/// Every n-th layer sees everything: stated as n, or layer by layer whether it slides.
+std::int64_t full_attention_interval(const Keys& keys, const std::string& key, std::int64_t otherwise) {
+  const GgufValue* value = keys.find(key);
+  if (value == nullptr) return otherwise;
+  const auto slides = value->booleans();
+  if (!slides) return keys.length(key).value_or(otherwise);
+  const auto full = std::ranges::find(*slides, false);
+  if (full == slides->end()) return 0;
+  const auto interval = full - slides->begin() + 1;
+  for (std::size_t i = 0; i < slides->size(); ++i) {
+    if ((*slides)[i] != ((static_cast<std::ptrdiff_t>(i) + 1) % interval != 0))
+      keys.fail(key, "has full attention at no fixed interval", "such a model is not supported");
+  }
+  return interval;
 }
 
 // Gemma's files leave out what all its sizes but the 27 B share: there a query is scaled by its head's share
@@ -157,10 +182,9 @@ void read_variants(const Keys& keys, const std::string& prefix, ModelConfig& con
   };
   const bool gemma = config.architecture == "gemma2" || config.architecture == "gemma3";
   config.sliding_window = keys.length(prefix + "attention.sliding_window").value_or(0);
-  config.full_attention_every = keys.length(prefix + "attention.sliding_window_pattern")
-                                    .value_or(config.architecture == "gemma2"   ? 2
-                                              : config.architecture == "gemma3" ? 6
-                                                                                : 0);
+  const std::int64_t usual = config.architecture == "gemma2" ? 2 : config.architecture == "gemma3" ? 6 : 0;
+  config.full_attention_every =
+      full_attention_interval(keys, prefix + "attention.sliding_window_pattern", usual);
   config.rope_theta_sliding = number("rope.freq_base_swa", config.architecture == "gemma3" ? 10000.0f : 0.0f);
   config.attention_scale = number("attention.scale", gemma ? gemma_attention_scale(config) : 0.0f);
   config.attention_softcap = number("attn_logit_softcapping", 0.0f);
@@ -199,7 +223,8 @@ ModelConfig config_from_gguf(const GgufMetadata& metadata, std::span<const Tenso
   config.rope_theta = static_cast<float>(keys.number(prefix + "rope.freq_base").value_or(10000.0));
   config.rms_eps =
       static_cast<float>(keys.number(prefix + "attention.layer_norm_rms_epsilon").value_or(1e-5));
-  config.rope_scaling = rope_scaling(keys, prefix, config);
+  config.rope_scaling =
+      rope_scaling(keys, prefix, config, find_tensor(tensors, "rope_factors_long.weight") != nullptr);
   config.vocab = vocabulary(keys, prefix);
   config.tied_embeddings = find_tensor(tensors, "output.weight") == nullptr;
   read_variants(keys, prefix, config);
@@ -233,10 +258,13 @@ void write_variants(const ModelConfig& config, GgufMetadata& keys) {
   const RopeScaling& scaling = config.rope_scaling;
   if (scaling.kind == RopeScaling::Kind::kNone) return;
   const bool yarn = scaling.kind == RopeScaling::Kind::kYarn;
-  keys[prefix + "rope.scaling.type"] = GgufValue::of_text(yarn ? "yarn" : "linear");
+  const bool longer = scaling.kind == RopeScaling::Kind::kLong;
+  keys[prefix + "rope.scaling.type"] = GgufValue::of_text(yarn ? "yarn" : longer ? "longrope" : "linear");
+  if (yarn || longer)
+    length("rope.scaling.original_context_length", static_cast<std::int64_t>(scaling.original_context));
+  if (longer) return number("rope.scaling.attn_factor", scaling.attention_factor, 0.0f);
   number("rope.scaling.factor", scaling.factor, 0.0f);
   if (!yarn) return;
-  length("rope.scaling.original_context_length", static_cast<std::int64_t>(scaling.original_context));
   if (scaling.attention_factor != 0.0f)
     number("rope.scaling.attn_factor", scaling.attention_factor / (0.1f * std::log(scaling.factor) + 1.0f),
            1.0f);

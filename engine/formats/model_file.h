@@ -16,13 +16,14 @@
 namespace stepdown::formats {
 
 /// How rotary frequencies are stretched to a longer context. Llama 3's scheme is no kind of it: its factors
-/// are a tensor, rope_freqs.weight.
+/// are a tensor, rope_freqs.weight. LongRoPE's (Ding et al. 2024) are two, rope_factors_short.weight for
+/// contexts up to the original one and rope_factors_long.weight for longer ones.
 struct RopeScaling {
-  enum class Kind { kNone, kLinear, kYarn };
+  enum class Kind { kNone, kLinear, kYarn, kLong };
   Kind kind = Kind::kNone;
   float factor = 1.0f;
-  float original_context = 0.0f;  ///< YaRN: the context the model was first trained with
-  float attention_factor = 0.0f;  ///< YaRN: of cosines and sines; 0: 0.1·ln(factor) + 1
+  float original_context = 0.0f;  ///< YaRN, LongRoPE: the context the model was first trained with
+  float attention_factor = 0.0f;  ///< of cosines and sines; 0: YaRN's 0.1·ln(factor) + 1, LongRoPE's 1
   float beta_fast = 32.0f;
   float beta_slow = 1.0f;
 };

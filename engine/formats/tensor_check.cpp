@@ -17,7 +17,9 @@ namespace {
 using Shape = std::vector<std::int64_t>;
 
 constexpr const char* kMend = "header and tensors are of different models: convert or download it again";
-constexpr std::string_view kRopeFactors = "rope_freqs.weight";
+constexpr std::string_view kLongFactors = "rope_factors_long.weight";
+constexpr std::string_view kShortFactors = "rope_factors_short.weight";
+constexpr std::array kRopeFactors = {std::string_view("rope_freqs.weight"), kLongFactors, kShortFactors};
 
 std::string shape_text(const Shape& shape) {
   std::string text;
@@ -69,11 +71,15 @@ void check_tensors(const ModelConfig& config, std::span<const TensorView> tensor
                      place.config(config, "block_count", "num_hidden_layers"), kMend);
   }
   auto required = expected_shapes(config);
+  if (config.rope_scaling.kind == RopeScaling::Kind::kLong) {
+    for (const std::string_view name : {kLongFactors, kShortFactors})
+      required.emplace(name, Shape{config.rope_dim / 2});
+  }
   auto shapes = required;
   add_biases(config, shapes);
   for (const TensorView& tensor : tensors) {
     required.erase(tensor.name);
-    if (tensor.name == kRopeFactors) {
+    if (std::ranges::find(kRopeFactors, tensor.name) != kRopeFactors.end()) {
       check_rope_factors(tensor, config, place);
       continue;
     }

@@ -46,6 +46,8 @@ RopeFrequencies rope_frequencies(std::int64_t dimensions, float theta, std::span
     scale_by_parts(result.frequencies, static_cast<double>(theta), scaling);
     const float stretched = scaling.factor > 1.0f ? 0.1f * std::log(scaling.factor) + 1.0f : 1.0f;
     result.magnitude = scaling.attention_factor > 0.0f ? scaling.attention_factor : stretched;
+  } else if (scaling.kind == Kind::kLong && scaling.attention_factor > 0.0f) {
+    result.magnitude = scaling.attention_factor;
   }
   return result;
 }

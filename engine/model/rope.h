@@ -15,7 +15,7 @@ struct RopeFrequencies {
   float magnitude = 1.0f;
 };
 
-/// Frequencies θ^(−2i/dimensions), divided by `factors` (llama 3's, GGUF's rope_freqs.weight; empty: all 1)
+/// Frequencies θ^(−2i/dimensions), divided by `factors` (llama 3's or LongRoPE's; empty: all 1)
 /// and scaled: linear by Chen et al. 2023, YaRN by Peng et al. 2023.
 RopeFrequencies rope_frequencies(std::int64_t dimensions, float theta, std::span<const float> factors,
                                  const formats::RopeScaling& scaling);

@@ -35,6 +35,13 @@ struct Layer {
   const Rope* rope = nullptr;  ///< null: no positions
 };
 
+/// The tensor that divides the rotary frequencies, where there is one.
+std::string rope_factors(const formats::RopeScaling& scaling, std::int64_t context) {
+  if (scaling.kind != formats::RopeScaling::Kind::kLong) return "rope_freqs.weight";
+  return static_cast<float>(context) > scaling.original_context ? "rope_factors_long.weight"
+                                                                : "rope_factors_short.weight";
+}
+
 void cap(float* values, std::int64_t count, float scale, float softcap) {
   if (scale == 1.0f && softcap == 0.0f) return;
   for (std::int64_t i = 0; i < count; ++i) {
@@ -57,7 +64,8 @@ class Transformer final : public Decoder {
         loader_(file),
         embeddings_(loader_.tensor("token_embd.weight", config_.vocab, config_.hidden)),
         rope_(rope_frequencies(config_.rope_dim, config_.rope_theta,
-                               loader_.optional_vector("rope_freqs.weight", config_.rope_dim / 2),
+                               loader_.optional_vector(rope_factors(config_.rope_scaling, options.context),
+                                                       config_.rope_dim / 2),
                                config_.rope_scaling),
               architecture.rope, options.max_rows),
         sliding_rope_(rope_frequencies(config_.rope_dim, config_.rope_theta_sliding, {}, {}),

@@ -40,7 +40,8 @@ std::int64_t pages_for(const EngineOptions& options) {
 }  // namespace
 
 struct Engine::State {
-  State(std::unique_ptr<formats::ModelFile> opened, const EngineOptions& wanted)
+  State(std::unique_ptr<formats::ModelFile> opened, const EngineOptions& wanted,
+        std::unique_ptr<formats::ModelFile> draft)
       : file(std::move(opened)),
         options(resolved(wanted, file->config())),
         tokenizer(std::make_shared<const tokenizer::Tokenizer>(file->tokenizer())),
@@ -56,7 +57,11 @@ struct Engine::State {
              .last_use_of_file = true,
              .device = options.device},
             pool)),
-        scheduler(options, file->config(), *decoder, pool, *tokenizer, pages_for(options)) {}
+        draft_model(draft == nullptr ? nullptr
+                                     : std::make_unique<DraftModel>(std::move(draft), file->tokenizer(),
+                                                                    options, pages_for(options), pool)),
+        scheduler(options, file->config(), *decoder, draft_model.get(), pool, *tokenizer,
+                  pages_for(options)) {}
 
   void check(std::span<const TokenId> tokens) const {
     const auto valid = [&](TokenId token) { return token >= 0 && token < file->config().vocab; };
@@ -81,11 +86,13 @@ struct Engine::State {
   ConstraintFactory constraints;
   kernels::ThreadPool pool;
   std::unique_ptr<model::Decoder> decoder;
+  std::unique_ptr<DraftModel> draft_model;
   Scheduler scheduler;
 };
 
-Engine::Engine(std::unique_ptr<formats::ModelFile> file, const EngineOptions& options)
-    : state_(std::make_unique<State>(std::move(file), options)) {}
+Engine::Engine(std::unique_ptr<formats::ModelFile> file, const EngineOptions& options,
+               std::unique_ptr<formats::ModelFile> draft)
+    : state_(std::make_unique<State>(std::move(file), options, std::move(draft))) {}
 
 Engine::~Engine() = default;
 

@@ -34,7 +34,7 @@ struct EngineOptions {
   std::size_t max_queue = 256;                   ///< waiting requests; beyond it submit() refuses
   std::int64_t kv_tokens = 0;  ///< that the KV cache holds, over all sequences; 0: max_sequences × context
   bool share_prefixes = true;  ///< sequences that begin alike compute their beginning once
-  std::int64_t draft_tokens = 0;             ///< that a step may guess and check for each sequence; 0: none
+  std::int64_t draft_tokens = 0;  ///< that a step may guess and check for each sequence, at most 16; 0: none
   kernels::cuda::DeviceRequest device = {};  ///< what computes
 };
 
@@ -88,6 +88,7 @@ struct EngineStats {
   std::uint64_t prompt_tokens = 0, generated_tokens = 0, steps = 0;
   std::uint64_t prefix_queries = 0, prefix_hits = 0;  ///< prompt tokens, and how many of them were known
   std::uint64_t preemptions = 0;
+  std::uint64_t drafted_tokens = 0, held_tokens = 0;  ///< guessed, and how many of them held
   double typical_seconds =
       0.0;                ///< from a sequence's first step to its end, a moving mean; 0: none has ended
   double kv_usage = 0.0;  ///< 0…1 of the paged cache
@@ -99,9 +100,12 @@ struct EngineStats {
 /// and joined here. submit, cancel and stats are safe from any thread.
 class Engine {
  public:
-  /// Throws InputError when the architecture is unknown, a tensor is missing or has a wrong shape, the
-  /// context asked for is beyond the model's, or the cache would not hold one.
-  Engine(std::unique_ptr<formats::ModelFile> file, const EngineOptions& options);
+  /// `draft`: a model of the same vocabulary that guesses ahead, mostly `file` quantized; null: guesses come
+  /// from the text. Throws InputError when an architecture is unknown, a tensor is missing or has a wrong
+  /// shape, the context asked for is beyond a model's, the cache would not hold one, or the vocabularies
+  /// differ.
+  Engine(std::unique_ptr<formats::ModelFile> file, const EngineOptions& options,
+         std::unique_ptr<formats::ModelFile> draft = nullptr);
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;

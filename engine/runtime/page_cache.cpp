@@ -22,20 +22,31 @@ PageCache::PageCache(std::int64_t pages, std::int64_t page_tokens, bool share)
 
 PageCache::~PageCache() = default;
 
-std::int64_t PageCache::attach(Lease& lease, std::span<const TokenId> tokens) {
-  Node* at = root_.get();
-  const auto size = static_cast<std::int64_t>(tokens.size());
-  std::int64_t known = 0;
-  for (; known + page_tokens_ < size; known += page_tokens_) {
-    const auto page = tokens.subspan(static_cast<std::size_t>(known), static_cast<std::size_t>(page_tokens_));
-    const auto child = at->children.find({page.begin(), page.end()});
-    if (child == at->children.end()) break;
+template <class Visit>
+void PageCache::follow(std::span<const TokenId> tokens, const Visit& visit) const {
+  const Node* at = root_.get();
+  const auto page_tokens = static_cast<std::size_t>(page_tokens_);
+  for (; tokens.size() > page_tokens; tokens = tokens.subspan(page_tokens)) {
+    const auto child = at->children.find({tokens.begin(), tokens.begin() + page_tokens_});
+    if (child == at->children.end()) return;
     at = child->second.get();
-    pin(*at);
-    lease.shared_.push_back(at);
-    lease.pages_.push_back(at->page);
+    visit(*child->second);
   }
-  return known;
+}
+
+std::int64_t PageCache::known(std::span<const TokenId> tokens) const {
+  std::int64_t pages = 0;
+  follow(tokens, [&](const Node& /*node*/) { ++pages; });
+  return pages * page_tokens_;
+}
+
+std::int64_t PageCache::attach(Lease& lease, std::span<const TokenId> tokens) {
+  follow(tokens, [&](Node& node) {
+    pin(node);
+    lease.shared_.push_back(&node);
+    lease.pages_.push_back(node.page);
+  });
+  return static_cast<std::int64_t>(lease.shared_.size()) * page_tokens_;
 }
 
 bool PageCache::grow(Lease& lease, std::int64_t tokens) {

@@ -35,6 +35,8 @@ class PageCache {
     std::vector<Node*> shared_;
   };
 
+  /// How many tokens of a beginning attach() would give.
+  std::int64_t known(std::span<const TokenId> tokens) const;
   /// Gives an empty lease the pages of the longest known beginning, at least one token short of all, and
   /// returns how many tokens that is.
   std::int64_t attach(Lease& lease, std::span<const TokenId> tokens);
@@ -52,6 +54,9 @@ class PageCache {
   double usage() const;
 
  private:
+  /// Calls visit(node) for the kept pages that the tokens begin with, all of them but the last token's.
+  template <class Visit>
+  void follow(std::span<const TokenId> tokens, const Visit& visit) const;
   void pin(Node& node);
   void unpin(Node& node);
   void rest(Node& node);

@@ -46,6 +46,13 @@ bool likelier(const std::pair<float, TokenId>& a, const std::pair<float, TokenId
 
 Sampler::Sampler(const Sampling& sampling) : sampling_(sampling), random_(sampling.seed) {}
 
+Sampler Sampler::fork() const {
+  Sampler other(sampling_);
+  other.counts_ = counts_;
+  other.random_ = random_;
+  return other;
+}
+
 void Sampler::accept(TokenId token) {
   if (sampling_.presence_penalty != 0.0f || sampling_.frequency_penalty != 0.0f) ++counts_[token];
 }

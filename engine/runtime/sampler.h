@@ -16,6 +16,8 @@ namespace stepdown::runtime {
 class Sampler {
  public:
   explicit Sampler(const Sampling& sampling);
+  /// One that goes on from here by the same random numbers.
+  Sampler fork() const;
 
   /// `mask`: one bit a token as TokenConstraint::fill_mask gives it; empty: all allowed.
   /// −1 when the mask allows none.

@@ -26,12 +26,13 @@ void follow(double& mean, double value) {
 }  // namespace
 
 Scheduler::Scheduler(const EngineOptions& options, const formats::ModelConfig& config,
-                     model::Decoder& decoder, kernels::ThreadPool& pool,
+                     model::Decoder& decoder, DraftModel* draft_model, kernels::ThreadPool& pool,
                      const tokenizer::Tokenizer& tokenizer, std::int64_t pages)
     : options_(options),
       vocab_(config.vocab),
       hidden_(config.hidden),
       decoder_(decoder),
+      draft_model_(draft_model),
       pool_(pool),
       tokenizer_(tokenizer),
       pages_(pages, model::KvCache::kPageTokens, options.share_prefixes) {
@@ -143,7 +144,7 @@ bool Scheduler::take_in() {
   for (Owned& sequence : dropped) {
     end(*sequence,
         cancelled.contains(sequence->rank.id) ? FinishReason::kCancelled : FinishReason::kDeadline);
-    pages_.release(sequence->pages);
+    release(*sequence);
   }
   admit();
   return true;
@@ -181,22 +182,39 @@ bool Scheduler::has_room_for(const Sequence& sequence) const {
   return wanted <= pages_.available();
 }
 
-void Scheduler::draft(Sequence& sequence) const {
-  sequence.draft.clear();
-  if (!sequence.generates() || sequence.pending() != 1 || sequence.generated == 0) return;
-  const std::int64_t room =
-      std::min({options_.draft_tokens, sequence.request.max_tokens - sequence.generated - 1,
-                options_.context - static_cast<std::int64_t>(sequence.tokens.size()) - 1});
-  if (room <= 0) return;
-  if (sequence.request.constraint != nullptr)
-    sequence.draft = sequence.request.constraint->forced(static_cast<std::size_t>(room));
-  if (sequence.draft.empty())
-    sequence.draft =
-        prompt_lookup(sequence.tokens, static_cast<std::size_t>(std::min(room, sequence.draft_limit)));
+std::int64_t Scheduler::draft_room(const Sequence& sequence) const {
+  if (!sequence.generates() || sequence.pending() != 1 || sequence.generated == 0) return 0;
+  return std::min({options_.draft_tokens, sequence.request.max_tokens - sequence.generated - 1,
+                   options_.context - static_cast<std::int64_t>(sequence.tokens.size()) - 1});
+}
+
+void Scheduler::draft() {
+  std::vector<DraftModel::Wish> wishes;
+  for (const Owned& each : running_) {
+    Sequence& sequence = *each;
+    sequence.draft.clear();
+    const std::int64_t room = draft_room(sequence);
+    if (room <= 0) continue;
+    if (sequence.request.constraint != nullptr)
+      sequence.draft = sequence.request.constraint->forced(static_cast<std::size_t>(room));
+    if (!sequence.draft.empty()) continue;
+    const std::int64_t most = std::min(room, sequence.draft_limit);
+    if (draft_model_ != nullptr) {
+      wishes.push_back({&sequence, most});
+    } else {
+      sequence.draft = prompt_lookup(sequence.tokens, static_cast<std::size_t>(most));
+    }
+  }
+  if (!wishes.empty()) draft_model_->propose(wishes);
+}
+
+void Scheduler::release(Sequence& sequence) {
+  pages_.release(sequence.pages);
+  if (draft_model_ != nullptr) draft_model_->release(sequence);
 }
 
 void Scheduler::preempt(Sequence& sequence) {
-  pages_.release(sequence.pages);  // what was kept of them serves again when it comes back
+  release(sequence);  // what was kept of its pages serves again when it comes back
   sequence.cached = 0;
   sequence.result.clear();
   sequence.draft.clear();
@@ -236,9 +254,26 @@ model::SequenceSlice Scheduler::slice_of(const StepShare& share) const {
   return {sequence.step_tokens, sequence.cached, sequence.pages.pages()};
 }
 
+void Scheduler::catch_up() {
+  for (const Owned& each : running_) {
+    Sequence& sequence = *each;
+    if (!sequence.generates() || sequence.pending() <= 1) continue;
+    if (pages_.known(sequence.tokens) <= sequence.cached) continue;
+    pages_.release(sequence.pages);
+    const std::int64_t known = pages_.attach(sequence.pages, sequence.tokens);
+    if (sequence.generated == 0) {
+      counted_.prefix_hits += static_cast<std::uint64_t>(known - sequence.prefix_tokens);
+      sequence.prefix_tokens = known;
+    }
+    sequence.cached = known;
+  }
+}
+
 void Scheduler::step() {
-  for (const Owned& sequence : running_) draft(*sequence);
-  const std::vector<StepShare> shares = allot(plan_step(running_, options_.prefill_chunk));
+  if (options_.share_prefixes) catch_up();
+  draft();
+  const std::vector<StepShare> shares = allot(
+      plan_step(running_, options_.prefill_chunk, options_.share_prefixes ? model::KvCache::kPageTokens : 0));
   if (shares.empty()) return;
   std::vector<model::SequenceSlice> slices;
   for (const StepShare& share : shares) slices.push_back(slice_of(share));
@@ -253,6 +288,8 @@ void Scheduler::sample(const std::vector<StepShare>& shares) {
   struct Choice {
     Sequence* sequence;
     std::size_t first;  ///< of its rows of logits
+    std::size_t drafted;
+    std::int64_t held = 0;  ///< of those
   };
   std::vector<std::int64_t> rows;
   std::vector<Choice> choices;
@@ -263,7 +300,7 @@ void Scheduler::sample(const std::vector<StepShare>& shares) {
     if (!sequence.generates())
       measure_rows(sequence, {row, share.count}, {decoder_, pool_, operations_, logits_, vocab_, hidden_});
     if (sequence.generates() && share.count == sequence.pending()) {
-      choices.push_back({&sequence, rows.size()});
+      choices.push_back({&sequence, rows.size(), sequence.draft.size()});
       for (std::int64_t i = 0; i <= drafted; ++i) rows.push_back(row + share.count - 1 + i);
     }
     if (sequence.generated == 0) counted_.prompt_tokens += static_cast<std::uint64_t>(share.count);
@@ -274,15 +311,20 @@ void Scheduler::sample(const std::vector<StepShare>& shares) {
   logits_.resize(std::max(logits_.size(), rows.size() * vocab));
   decoder_.logits(rows, logits_.data());
   pool_.each(static_cast<std::int64_t>(choices.size()), [&](std::int64_t index, int /*worker*/) {
-    const Choice& choice = choices[static_cast<std::size_t>(index)];
-    choice.sequence->cached +=
-        advance(*choice.sequence,
-                {operations_, tokenizer_, logits_.data() + choice.first * vocab, vocab_, options_.context});
+    Choice& choice = choices[static_cast<std::size_t>(index)];
+    choice.held = advance(*choice.sequence, {operations_, tokenizer_, logits_.data() + choice.first * vocab,
+                                             vocab_, options_.context});
+    choice.sequence->cached += choice.held;
   });
+  for (const Choice& choice : choices) {
+    counted_.drafted_tokens += choice.drafted;
+    counted_.held_tokens += static_cast<std::uint64_t>(choice.held);
+  }
   for (const StepShare& share : shares) {
     Sequence& sequence = *share.sequence;
     if (!sequence.generates()) continue;
     pages_.keep(sequence.pages, std::span(sequence.tokens).first(static_cast<std::size_t>(sequence.cached)));
+    if (draft_model_ != nullptr) draft_model_->settle(sequence);
     tell(sequence);
   }
 }
@@ -319,7 +361,7 @@ void Scheduler::end(Sequence& sequence, FinishReason reason) {
 
 void Scheduler::remove_finished() {
   for (Owned& sequence : running_) {
-    if (sequence->finished) pages_.release(sequence->pages);
+    if (sequence->finished) release(*sequence);
   }
   std::erase_if(running_, [](const Owned& sequence) { return sequence->finished; });
 }

@@ -10,6 +10,7 @@
 
 #include "engine/kernels/thread_pool.h"
 #include "engine/model/decoder.h"
+#include "engine/runtime/draft_model.h"
 #include "engine/runtime/page_cache.h"
 #include "engine/runtime/sequence.h"
 
@@ -18,9 +19,10 @@ namespace stepdown::runtime {
 /// The engine's thread: admits waiting sequences, runs steps, samples, tells the requests' callbacks.
 class Scheduler {
  public:
-  /// `options` with defaults resolved. The references must outlive it.
+  /// `options` with defaults resolved. The references must outlive it, and `draft_model` unless it is null.
   Scheduler(const EngineOptions& options, const formats::ModelConfig& config, model::Decoder& decoder,
-            kernels::ThreadPool& pool, const tokenizer::Tokenizer& tokenizer, std::int64_t pages);
+            DraftModel* draft_model, kernels::ThreadPool& pool, const tokenizer::Tokenizer& tokenizer,
+            std::int64_t pages);
   /// Ends every sequence with kCancelled.
   ~Scheduler();
   Scheduler(const Scheduler&) = delete;
@@ -44,11 +46,16 @@ class Scheduler {
   void enqueue(Owned sequence);  ///< with the mutex held
 
   void step();
-  /// Guesses the next tokens of a sequence that is about to decode.
-  void draft(Sequence& sequence) const;
+  /// Gives prompts the pages of their beginning that others computed since they were admitted.
+  void catch_up();
+  /// Guesses the next tokens of the sequences that are about to decode.
+  void draft();
+  /// Tokens that may be guessed for it now.
+  std::int64_t draft_room(const Sequence& sequence) const;
   /// Sequences of this step that got their pages, the lowest ranks stepping back where there are too few.
   std::vector<StepShare> allot(std::vector<StepShare> shares);
   void preempt(Sequence& sequence);
+  void release(Sequence& sequence);
   model::SequenceSlice slice_of(const StepShare& share) const;
   void sample(const std::vector<StepShare>& shares);
   void tell(Sequence& sequence);
@@ -60,6 +67,7 @@ class Scheduler {
   const std::int64_t vocab_;
   const std::int64_t hidden_;
   model::Decoder& decoder_;
+  DraftModel* draft_model_;  ///< null: guesses come from the text alone
   kernels::ThreadPool& pool_;
   const tokenizer::Tokenizer& tokenizer_;
   const kernels::Operations& operations_ = kernels::operations();

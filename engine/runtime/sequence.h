@@ -42,6 +42,8 @@ struct Sequence {
   std::vector<std::uint32_t> mask;
 
   std::vector<TokenId> draft;        ///< guesses that this step checks
+  PageCache::Lease draft_pages;      ///< of a draft model's cache
+  std::int64_t draft_cached = 0;     ///< tokens in them
   std::int64_t draft_limit = 4;      ///< rises with luck
   std::vector<TokenId> step_tokens;  ///< the pending token with the draft behind it
 
@@ -63,9 +65,10 @@ struct StepShare {
 
 /// Continuous batching with chunked prefill (Orca; Sarathi-Serve): every sequence with one pending token
 /// takes part, then prompts share `prefill_chunk` tokens in order of arrival, so that a long prompt never
-/// stalls the others.
+/// stalls the others. `shared_page`: tokens of a page that sequences may share, 0 when they may not; a prompt
+/// waits while one before it computes a page that both begin with.
 std::vector<StepShare> plan_step(const std::vector<std::unique_ptr<Sequence>>& running,
-                                 std::int64_t prefill_chunk);
+                                 std::int64_t prefill_chunk, std::int64_t shared_page);
 
 /// Tokens that a sequence will have come to when it ends, as far as one can tell: answers are as long as they
 /// usually are (`typical` tokens; 0: unknown), and no longer than was asked for.

@@ -49,6 +49,10 @@ class LanguageConstraint final : public TokenConstraint {
 
   bool complete() const override { return matcher_.complete(); }
 
+  std::unique_ptr<TokenConstraint> clone() const override {
+    return std::make_unique<LanguageConstraint>(*this);
+  }
+
  private:
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer_;
   std::shared_ptr<TokenMaskCache> masks_;

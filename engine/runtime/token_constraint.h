@@ -26,6 +26,8 @@ class TokenConstraint {
   virtual std::vector<tokenizer::TokenId> forced(std::size_t /*most*/) const { return {}; }
   /// The text so far is a whole valid document.
   virtual bool complete() const = 0;
+  /// One that goes on from here by itself.
+  virtual std::unique_ptr<TokenConstraint> clone() const = 0;
 };
 
 /// Token masks of schemas and grammars for one vocabulary, with caches shared by all requests. Thread-safe.

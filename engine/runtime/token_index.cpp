@@ -3,53 +3,82 @@
 #include <algorithm>
 #include <optional>
 
-#include "engine/base/utf8.h"
+#include "engine/schema/utf8_state.h"
 
 namespace stepdown::runtime {
 namespace {
 
-/// Code points of text that a JSON string can hold as it is; nullopt for all other text.
-std::optional<std::size_t> plain_length(std::string_view text) {
-  std::size_t count = 0;
-  for (; !text.empty(); ++count) {
-    const CodePoint next = decode_utf8(text);
-    if (next.length == 0 || next.value < 0x20 || next.value == '"' || next.value == '\\') return std::nullopt;
-    text.remove_prefix(next.length);
+using Entry = std::pair<std::string_view, tokenizer::TokenId>;
+
+enum class Kind { kPlain, kMarked, kNeither };
+
+/// What the bytes are in a JSON string, between two code points; `begun`: code points of plain text.
+Kind kind_of(std::string_view bytes, std::size_t& begun) {
+  std::int32_t state = 0;
+  begun = 0;
+  for (const char c : bytes) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte == '"' || byte == '\\') return Kind::kMarked;
+    if (byte < 0x20) return Kind::kNeither;
+    if (state == schema::kNoUtf8) continue;  // it may go on from the middle of a code point
+    if (state == 0) ++begun;
+    state = schema::next_utf8(state, byte);
   }
-  return count;
+  return state == schema::kNoUtf8 ? Kind::kNeither : Kind::kPlain;
 }
 
-void sort_and_share(std::vector<TokenIndex::Entry>& entries) {
-  std::ranges::sort(entries, {}, &TokenIndex::Entry::bytes);
-  for (std::size_t i = 1; i < entries.size(); ++i) {
-    const auto [end, other] = std::ranges::mismatch(entries[i].bytes, entries[i - 1].bytes);
-    entries[i].shared = static_cast<std::uint32_t>(end - entries[i].bytes.begin());
+TokenTrie arrange(std::vector<Entry> entries) {
+  std::ranges::sort(entries);
+  TokenTrie trie;
+  std::vector<std::uint32_t> path;  // nodes that spell the entry before
+  const auto end_path = [&](std::size_t depth) {
+    for (; path.size() > depth; path.pop_back())
+      trie.nodes[path.back()].next = static_cast<std::uint32_t>(trie.nodes.size());
+  };
+  std::string_view before;
+  for (const auto& [bytes, id] : entries) {
+    const auto shared = static_cast<std::size_t>(std::ranges::mismatch(bytes, before).in1 - bytes.begin());
+    end_path(shared);
+    for (std::size_t depth = shared; depth < bytes.size(); ++depth) {
+      path.push_back(static_cast<std::uint32_t>(trie.nodes.size()));
+      trie.nodes.push_back({.tokens = static_cast<std::uint32_t>(trie.ids.size()),
+                            .depth = static_cast<std::uint16_t>(depth),
+                            .byte = static_cast<std::uint8_t>(bytes[depth])});
+    }
+    trie.ids.push_back(id);
+    before = bytes;
   }
+  end_path(0);
+  trie.nodes.push_back({.next = static_cast<std::uint32_t>(trie.nodes.size()),
+                        .tokens = static_cast<std::uint32_t>(trie.ids.size())});
+  return trie;
 }
 
 }  // namespace
 
 TokenIndex::TokenIndex(const tokenizer::Tokenizer& tokenizer)
     : words_((static_cast<std::size_t>(tokenizer.vocab_size()) + 31) / 32) {
+  constexpr std::size_t kLongest = 0xffff;  // what a node's depth can tell; no real token comes near
+  std::vector<Entry> all;
+  std::vector<Entry> marked;
   for (tokenizer::TokenId id = 0; id < tokenizer.vocab_size(); ++id) {
     const std::string_view bytes = tokenizer.bytes(id);
-    if (bytes.empty() || tokenizer.is_end(id)) continue;
-    all_.push_back({bytes, id, 0});
+    if (bytes.empty() || bytes.size() > kLongest || tokenizer.is_end(id)) continue;
+    all.emplace_back(bytes, id);
     longest_ = std::max(longest_, bytes.size());
-    const auto length = plain_length(bytes);
-    if (!length) {
-      special_.push_back({bytes, id, 0});
-      continue;
-    }
-    if (plain_.size() <= *length) plain_.resize(*length + 1, std::vector<std::uint32_t>(words_));
-    allow(plain_[*length], id);
+    std::size_t begun = 0;
+    const Kind kind = kind_of(bytes, begun);
+    if (kind == Kind::kMarked) marked.emplace_back(bytes, id);
+    if (kind != Kind::kPlain) continue;
+    if (plain_.size() <= begun) plain_.resize(begun + 1, std::vector<std::uint32_t>(words_));
+    allow(plain_[begun], id);
   }
   if (plain_.empty()) plain_.emplace_back(words_);
   for (std::size_t i = 1; i < plain_.size(); ++i) {
     for (std::size_t word = 0; word < words_; ++word) plain_[i][word] |= plain_[i - 1][word];
   }
-  sort_and_share(all_);
-  sort_and_share(special_);
+  all_ = arrange(std::move(all));
+  marked_ = arrange(std::move(marked));
 }
 
 std::span<const std::uint32_t> TokenIndex::plain(std::size_t code_points) const {

@@ -3,36 +3,49 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "engine/tokenizer/tokenizer.h"
 
 namespace stepdown::runtime {
 
+/// Tokens by their bytes, laid out in the order of a walk: a node's first child follows it.
+struct TokenTrie {
+  struct Node {
+    std::uint32_t next = 0;    ///< behind everything that begins like this
+    std::uint32_t tokens = 0;  ///< the first in `ids`; they end where the next node's begin
+    std::uint16_t depth = 0;   ///< bytes before it
+    std::uint8_t byte = 0;
+  };
+  std::vector<Node> nodes;  ///< the last is a sentinel
+  std::vector<tokenizer::TokenId> ids;
+
+  /// Tokens that end at the node.
+  std::span<const tokenizer::TokenId> tokens(std::size_t node) const {
+    return std::span(ids).subspan(nodes[node].tokens, nodes[node + 1].tokens - nodes[node].tokens);
+  }
+};
+
 /// One vocabulary, arranged for computing token masks. Immutable.
 class TokenIndex {
  public:
   explicit TokenIndex(const tokenizer::Tokenizer& tokenizer);
 
-  /// Tokens in byte order; `shared` bytes at their start are those of the entry before.
-  struct Entry {
-    std::string_view bytes;
-    tokenizer::TokenId id;
-    std::uint32_t shared;
-  };
   /// Every token that stands for text.
-  std::span<const Entry> all() const { return all_; }
-  /// Tokens that may end a JSON string, escape in it, or cut a code point in two.
-  std::span<const Entry> special() const { return special_; }
-  /// A mask of all other tokens that have at most that many code points.
+  const TokenTrie& all() const { return all_; }
+  /// Tokens that end a JSON string or escape in it.
+  const TokenTrie& marked() const { return marked_; }
+  /// A mask of the tokens that begin at most that many code points of a string's text and neither end it nor
+  /// escape in it; the last code point may be cut off.
   std::span<const std::uint32_t> plain(std::size_t code_points) const;
 
   std::size_t words() const { return words_; }
   std::size_t longest() const { return longest_; }
 
  private:
-  std::vector<Entry> all_;
-  std::vector<Entry> special_;
+  TokenTrie all_;
+  TokenTrie marked_;
   std::vector<std::vector<std::uint32_t>> plain_;  // by code points
   std::size_t words_ = 0;
   std::size_t longest_ = 0;

@@ -2,36 +2,47 @@
 
 #include <algorithm>
 #include <bit>
-#include <limits>
+#include <optional>
 #include <span>
+
+#include "engine/schema/string_pattern.h"
 
 namespace stepdown::runtime {
 namespace {
 
-/// Follows the entries in byte order, so that each shared beginning is matched once: `states[d]` is the
-/// matcher after d bytes of the entry at hand.
-void walk(std::span<const TokenIndex::Entry> entries, const schema::PrefixMatcher& start, TokenMask& mask) {
-  constexpr std::size_t kNowhere = std::numeric_limits<std::size_t>::max();
+/// Allows every token of the trie whose bytes go on from `start`. `states[d]` is the matcher after d bytes of
+/// the node at hand.
+void walk(const TokenTrie& trie, const schema::PrefixMatcher& start, TokenMask& mask) {
   std::vector<schema::PrefixMatcher> states = {start};
-  std::size_t depth = 0;          // states[0…depth] belong to the entry before
-  std::size_t failed = kNowhere;  // the byte at which the entry before left the language
-  for (const TokenIndex::Entry& entry : entries) {
-    if (failed != kNowhere && entry.shared > failed) continue;
-    failed = kNowhere;
-    depth = std::min<std::size_t>(depth, entry.shared);
-    while (depth < entry.bytes.size()) {
-      if (states.size() == depth + 1) {
-        states.push_back(states[depth]);
-      } else {
-        states[depth + 1] = states[depth];
-      }
-      if (!states[depth + 1].accept(static_cast<unsigned char>(entry.bytes[depth]))) {
-        failed = depth;
-        break;
-      }
-      ++depth;
+  const std::size_t end = trie.nodes.size() - 1;
+  for (std::size_t at = 0; at < end;) {
+    const TokenTrie::Node& node = trie.nodes[at];
+    if (states.size() == node.depth + 1U) states.push_back(states[node.depth]);
+    if (!states[node.depth + 1U].become(states[node.depth], node.byte)) {
+      at = node.next;
+      continue;
     }
-    if (failed == kNowhere) allow(mask, entry.id);
+    for (const tokenizer::TokenId id : trie.tokens(at)) allow(mask, id);
+    ++at;
+  }
+}
+
+/// Allows the tokens that a string's pattern goes on with; those that end the string are not among them.
+void walk(const TokenTrie& trie, schema::PatternPlace start, std::size_t longest, TokenMask& mask) {
+  std::vector<schema::StringPattern::State> states(longest + 1, start.state);
+  const std::size_t end = trie.nodes.size() - 1;
+  for (std::size_t at = 0; at < end;) {
+    const TokenTrie::Node& node = trie.nodes[at];
+    const bool marked = node.byte == '"' || node.byte == '\\';
+    const auto next =
+        marked ? schema::StringPattern::kDead : start.pattern->next(states[node.depth], node.byte);
+    states[node.depth + 1U] = next;
+    if (next == schema::StringPattern::kDead) {
+      at = node.next;
+      continue;
+    }
+    for (const tokenizer::TokenId id : trie.tokens(at)) allow(mask, id);
+    ++at;
   }
 }
 
@@ -42,8 +53,10 @@ TokenMask compute_mask(const TokenIndex& index, const schema::PrefixMatcher& mat
   if (matcher.finished()) return mask;
   // Most of a vocabulary is plain text, which inside a string only its length can rule out.
   const auto room = matcher.free_text();
+  const auto place = room ? std::nullopt : matcher.pattern_place();
   if (room) std::ranges::copy(index.plain(*room), mask.begin());
-  walk(room ? index.special() : index.all(), matcher, mask);
+  if (place) walk(index.all(), *place, index.longest(), mask);
+  walk(room || place ? index.marked() : index.all(), matcher, mask);
   return mask;
 }
 

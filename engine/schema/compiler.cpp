@@ -5,6 +5,7 @@
 #include <set>
 
 #include "engine/base/error.h"
+#include "engine/schema/disjoint.h"
 #include "engine/schema/grammar_checks.h"
 #include "engine/schema/keywords.h"
 #include "engine/schema/number_bounds.h"
@@ -37,6 +38,7 @@ class Compiler {
     if (nests_beyond(root_, kDeepestJson)) throw InputError("the schema is nested too deeply", "#");
     grammar_.root = compile(root_, "#");
     check_grammar(grammar_);
+    for (const OneOf& each : one_ofs_) check_exclusive(each);
     return std::make_shared<const Grammar>(std::move(grammar_));
   }
 
@@ -50,6 +52,24 @@ class Compiler {
   }
 
  private:
+  struct OneOf {
+    std::vector<NodeId> alternatives;
+    std::string path;
+  };
+
+  /// Documents are followed by the first alternative that fits; that no other fits too must be certain.
+  void check_exclusive(const OneOf& one_of) const {
+    const auto& all = one_of.alternatives;
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      for (std::size_t j = i + 1; j < all.size(); ++j) {
+        if (are_disjoint(grammar_, all[i], all[j])) continue;
+        throw InputError(
+            "a document might be valid for both " + std::to_string(i) + " and " + std::to_string(j),
+            one_of.path, "write 'anyOf', or give both a required property whose 'const' tells them apart");
+      }
+    }
+  }
+
   NodeId add(Node node) {
     constexpr std::size_t kMostNodes = 20'000;
     if (grammar_.nodes.size() >= kMostNodes) throw InputError("the schema is too large", "#");
@@ -171,6 +191,7 @@ class Compiler {
     std::vector<NodeId> alternatives;
     for (std::size_t i = 0; i < list.size(); ++i)
       alternatives.push_back(compile(list[i], path + "/" + std::to_string(i)));
+    if (keyword == "oneOf") one_ofs_.push_back({alternatives, path});
     return any_of(std::move(alternatives));
   }
 
@@ -263,6 +284,7 @@ class Compiler {
   const ordered_json& root_;
   Grammar grammar_;
   std::map<std::string, NodeId> references_;
+  std::vector<OneOf> one_ofs_;
   NodeId any_ = kNoNode;
   int depth_ = 0;
 };

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/schema/grammar.h"
+#include "engine/schema/utf8_state.h"
 
 namespace stepdown::schema {
 
@@ -46,7 +47,7 @@ class Threads {
     }
     list_.push_back({top, below});
   }
-  std::vector<Thread>& list() { return list_; }
+  void clear() { list_.clear(); }
   const std::vector<Thread>& list() const { return list_; }
 
  private:
@@ -69,11 +70,6 @@ inline bool take_space(Frame& frame, unsigned char byte) {
   if (indents) ++frame.space;
   return indents;
 }
-
-/// UTF-8 in a string, byte by byte: 0 between code points, a lead byte when its second byte is due, else 1 or
-/// 2 further continuation bytes to come.
-inline constexpr std::int32_t kNoUtf8 = -1;
-std::int32_t next_utf8(std::int32_t state, unsigned char byte);
 
 /// Steps of each kind of frame. They add what the byte leads to; nothing when it leads nowhere.
 struct Step {

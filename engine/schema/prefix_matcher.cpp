@@ -59,13 +59,17 @@ namespace {
 /// Readings of a JSON text.
 struct JsonReading {
   std::shared_ptr<const Schema> schema;
-  std::vector<Thread> threads;
+  Threads threads;
 
+  explicit JsonReading(std::shared_ptr<const Schema> s) : schema(std::move(s)) { threads.add({}, nullptr); }
   bool accept(unsigned char byte);
+  /// As PrefixMatcher::become; both are of one schema.
+  bool become(const JsonReading& before, unsigned char byte);
   bool complete() const;
   bool finished() const;
   std::string key(std::size_t horizon) const;
   std::optional<std::size_t> free_text() const;
+  std::optional<PatternPlace> pattern_place() const;
 };
 
 }  // namespace
@@ -75,7 +79,7 @@ struct PrefixMatcher::State {
 };
 
 PrefixMatcher::PrefixMatcher(std::shared_ptr<const Schema> schema)
-    : state_(std::make_unique<State>(State{JsonReading{std::move(schema), {Thread{}}}})) {}
+    : state_(std::make_unique<State>(State{JsonReading(std::move(schema))})) {}
 PrefixMatcher::PrefixMatcher(std::shared_ptr<const TextGrammar> grammar)
     : state_(std::make_unique<State>(State{TextReading(std::move(grammar))})) {}
 PrefixMatcher::PrefixMatcher(const PrefixMatcher& other) : state_(std::make_unique<State>(*other.state_)) {}
@@ -94,6 +98,14 @@ PrefixMatcher::~PrefixMatcher() = default;
 
 bool PrefixMatcher::accept(unsigned char byte) {
   return std::visit([byte](auto& reading) { return reading.accept(byte); }, state_->reading);
+}
+
+bool PrefixMatcher::become(const PrefixMatcher& before, unsigned char byte) {
+  auto* json = std::get_if<JsonReading>(&state_->reading);
+  const auto* json_before = std::get_if<JsonReading>(&before.state_->reading);
+  if (json != nullptr && json_before != nullptr) return json->become(*json_before, byte);
+  *this = before;
+  return accept(byte);
 }
 
 std::size_t PrefixMatcher::accept(std::string_view text) {
@@ -120,26 +132,38 @@ std::optional<std::size_t> PrefixMatcher::free_text() const {
   return json == nullptr ? std::nullopt : json->free_text();
 }
 
+std::optional<PatternPlace> PrefixMatcher::pattern_place() const {
+  const auto* json = std::get_if<JsonReading>(&state_->reading);
+  return json == nullptr ? std::nullopt : json->pattern_place();
+}
+
 namespace {
 
 bool JsonReading::accept(unsigned char byte) {
   Threads next;
   const Step step{schema->grammar(), byte, next};
-  for (const Thread& thread : threads) step.run(thread.top, thread.below);
+  for (const Thread& thread : threads.list()) step.run(thread.top, thread.below);
   if (next.list().empty()) return false;
-  threads = std::move(next.list());
+  threads = std::move(next);
   return true;
 }
 
+bool JsonReading::become(const JsonReading& before, unsigned char byte) {
+  threads.clear();
+  const Step step{schema->grammar(), byte, threads};
+  for (const Thread& thread : before.threads.list()) step.run(thread.top, thread.below);
+  return !threads.list().empty();
+}
+
 bool JsonReading::complete() const {
-  return std::ranges::any_of(threads, [this](const Thread& thread) {
+  return std::ranges::any_of(threads.list(), [this](const Thread& thread) {
     if (thread.top.node == kNoNode) return thread.top.phase == phase::kDone;
     return may_end(schema->grammar(), thread.top) && thread.below->frame.node == kNoNode;
   });
 }
 
 bool JsonReading::finished() const {
-  return std::ranges::all_of(threads, [](const Thread& thread) {
+  return std::ranges::all_of(threads.list(), [](const Thread& thread) {
     return thread.top.node == kNoNode && thread.top.phase == phase::kDone;
   });
 }
@@ -175,7 +199,7 @@ void put_frame(std::string& key, const Grammar& grammar, const Frame& frame, std
 std::string JsonReading::key(std::size_t horizon) const {
   std::string key;
   const Grammar& grammar = schema->grammar();
-  for (const Thread& thread : threads) {
+  for (const Thread& thread : threads.list()) {
     put_frame(key, grammar, thread.top, static_cast<std::int64_t>(horizon));
     for (const Stack* below = thread.below.get(); below != nullptr; below = below->below.get()) {
       put_frame(key, grammar, below->frame, static_cast<std::int64_t>(horizon));
@@ -187,13 +211,22 @@ std::string JsonReading::key(std::size_t horizon) const {
 
 std::optional<std::size_t> JsonReading::free_text() const {
   std::int64_t most = 0;
-  for (const Thread& thread : threads) {
+  for (const Thread& thread : threads.list()) {
     if (thread.top.node == kNoNode || thread.top.phase != phase::kBody) return std::nullopt;
     const Node& node = schema->grammar()[thread.top.node];
     if (node.kind != NodeKind::kString || node.written) return std::nullopt;
     most = std::max(most, node.most == kUnbounded ? kUnbounded : node.most - thread.top.count);
   }
   return static_cast<std::size_t>(most);
+}
+
+std::optional<PatternPlace> JsonReading::pattern_place() const {
+  if (threads.list().size() != 1) return std::nullopt;
+  const Frame& top = threads.list().front().top;
+  if (top.node == kNoNode || top.phase != phase::kBody) return std::nullopt;
+  const Node& node = schema->grammar()[top.node];
+  if (node.kind != NodeKind::kString || !node.written) return std::nullopt;
+  return PatternPlace{node.written.get(), top.mark};
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -46,7 +47,14 @@ class Schema {
   std::string text_;
 };
 
+class StringPattern;
 class TextGrammar;
+
+/// Inside a string whose text follows a pattern: where it stands there.
+struct PatternPlace {
+  const StringPattern* pattern;  ///< the schema's
+  std::int32_t state;
+};
 
 /// Follows one text byte by byte and says whether it is still a prefix of some valid document. A value:
 /// copying it is how callers look ahead. Never throws.
@@ -68,6 +76,9 @@ class PrefixMatcher {
 
   /// False when the byte leaves the language; the state is then unchanged.
   bool accept(unsigned char byte);
+  /// Becomes `before`, of the same language, after one more byte, in the memory that it has already; false
+  /// when the byte leaves the language, and this then is nothing to go on from.
+  bool become(const PrefixMatcher& before, unsigned char byte);
   /// How many bytes of `text` were accepted; stops before the first that leaves the language.
   std::size_t accept(std::string_view text);
   /// The text so far is a whole valid document.
@@ -80,6 +91,9 @@ class PrefixMatcher {
   /// Inside a string of any content: how many further code points fit, as long as none is '"', '\\' or a
   /// control character; nullopt elsewhere.
   std::optional<std::size_t> free_text() const;
+  /// Inside a string with a pattern: bytes other than '"' and '\\' go on exactly as the pattern says; nullopt
+  /// elsewhere.
+  std::optional<PatternPlace> pattern_place() const;
 
  private:
   struct State;

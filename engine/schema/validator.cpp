@@ -23,8 +23,8 @@ class Validator {
  public:
   explicit Validator(const Grammar& grammar) : grammar_(grammar) {}
 
-  std::vector<Violation> run(const json& document) {
-    check(grammar_.root, document, "", 0);
+  std::vector<Violation> run(NodeId node, const json& document) {
+    check(node, document, "", 0);
     return std::move(violations_);
   }
 
@@ -144,7 +144,11 @@ class Validator {
 }  // namespace
 
 std::vector<Violation> validate(const Grammar& grammar, const json& document) {
-  return Validator(grammar).run(document);
+  return Validator(grammar).run(grammar.root, document);
+}
+
+bool is_valid(const Grammar& grammar, NodeId node, const json& document) {
+  return Validator(grammar).run(node, document).empty();
 }
 
 }  // namespace stepdown::schema

@@ -12,6 +12,8 @@
 namespace stepdown::schema {
 
 std::vector<Violation> validate(const Grammar& grammar, const nlohmann::json& document);
+/// The same of one node alone.
+bool is_valid(const Grammar& grammar, NodeId node, const nlohmann::json& document);
 
 /// JSON Schema's types: 1.0 is an integer.
 template <typename Json>

@@ -29,7 +29,7 @@ ordered_json token_json(const std::string& bytes, float logprob) {
   return {{"token", bytes}, {"logprob", finite(logprob)}, {"bytes", bytes_json(bytes)}};
 }
 
-ordered_json chat_logprobs(const std::vector<TokenLogprob>& tokens) {
+ordered_json listed_logprobs(const std::vector<TokenLogprob>& tokens) {
   ordered_json content = ordered_json::array();
   for (const TokenLogprob& token : tokens) {
     ordered_json entry = token_json(token.bytes, token.logprob);
@@ -38,7 +38,7 @@ ordered_json chat_logprobs(const std::vector<TokenLogprob>& tokens) {
       entry["top_logprobs"].push_back(token_json(bytes, logprob));
     content.push_back(std::move(entry));
   }
-  return {{"content", std::move(content)}};
+  return content;
 }
 
 ordered_json completion_logprobs(const std::vector<TokenLogprob>& tokens) {
@@ -59,20 +59,13 @@ ordered_json completion_logprobs(const std::vector<TokenLogprob>& tokens) {
 
 ordered_json logprobs_json(const Request& request, const std::vector<TokenLogprob>& tokens) {
   if (!request.logprobs || tokens.empty()) return nullptr;
-  return request.chat ? chat_logprobs(tokens) : completion_logprobs(tokens);
+  if (!request.chat) return completion_logprobs(tokens);
+  return {{"content", listed_logprobs(tokens)}};
 }
 
 ordered_json head_json(const AnswerHead& head, bool chunk) {
   const char* object = head.chat ? (chunk ? "chat.completion.chunk" : "chat.completion") : "text_completion";
   return {{"id", head.id}, {"object", object}, {"created", head.created}, {"model", head.model}};
-}
-
-/// An id as short as Mistral's templates want it: nine letters or digits.
-std::string call_id(const AnswerHead& head, std::size_t choice, std::size_t call) {
-  constexpr std::string_view kDigits = "0123456789abcdefghijklmnopqrstuvwxyz";
-  const std::string tail = head.id.size() > 6 ? head.id.substr(head.id.size() - 6) : std::string(6, '0');
-  return tail + kDigits[choice % kDigits.size()] + kDigits[call / kDigits.size() % kDigits.size()] +
-         kDigits[call % kDigits.size()];
 }
 
 ordered_json calls_json(const AnswerHead& head, std::size_t index, const Choice& choice, bool chunk) {
@@ -93,6 +86,17 @@ ordered_json reason_json(const Choice& choice) {
 }
 
 }  // namespace
+
+std::string call_id(const AnswerHead& head, std::size_t choice, std::size_t call) {
+  constexpr std::string_view kDigits = "0123456789abcdefghijklmnopqrstuvwxyz";
+  const std::string tail = head.id.size() > 6 ? head.id.substr(head.id.size() - 6) : std::string(6, '0');
+  return tail + kDigits[choice % kDigits.size()] + kDigits[call / kDigits.size() % kDigits.size()] +
+         kDigits[call % kDigits.size()];
+}
+
+ordered_json output_logprobs(const std::vector<TokenLogprob>& tokens) {
+  return listed_logprobs(tokens);
+}
 
 void Confidence::add(const runtime::TokenEvent& event) {
   logprob_sum += event.logprob;

@@ -54,6 +54,10 @@ struct AnswerHead {
   std::int64_t cached_tokens = 0;  ///< of them, those that an earlier request had computed
 };
 
+/// An id of a tool's call, as short as Mistral's templates want it: nine letters or digits.
+std::string call_id(const AnswerHead& head, std::size_t choice, std::size_t call);
+/// Tokens with their probabilities as the responses API tells them.
+nlohmann::ordered_json output_logprobs(const std::vector<TokenLogprob>& tokens);
 nlohmann::ordered_json usage_json(const AnswerHead& head, std::int64_t completion_tokens);
 nlohmann::ordered_json confidence_json(const AnswerHead& head, const Confidence& confidence);
 /// The whole answer.

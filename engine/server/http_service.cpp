@@ -18,6 +18,7 @@
 #include "engine/server/heartbeat.h"
 #include "engine/server/metrics.h"
 #include "engine/server/prompt_builder.h"
+#include "engine/server/responses.h"
 #include "engine/server/watched_server.h"
 
 namespace stepdown::server {
@@ -50,23 +51,33 @@ std::string random_id(std::mt19937_64& random) {
 /// Counts a request for as long as it is open.
 class Open {
  public:
-  explicit Open(std::atomic<int>& count) : count_(count) { ++count_; }
-  ~Open() { --count_; }
+  explicit Open(std::atomic<int>& count) : count_(&count) { ++count; }
+  Open(Open&& other) noexcept : count_(std::exchange(other.count_, nullptr)) {}
+  ~Open() {
+    if (count_ != nullptr) --*count_;
+  }
   Open(const Open&) = delete;
   Open& operator=(const Open&) = delete;
+  Open& operator=(Open&&) = delete;
 
  private:
-  std::atomic<int>& count_;
+  std::atomic<int>* count_;
 };
 
 /// A stream on its way out: the update that was awaited before the status line, then all that follow.
 struct Stream {
-  Stream(std::unique_ptr<Generation> g, std::atomic<int>& open) : opened(open), generation(std::move(g)) {}
   Open opened;
   std::unique_ptr<Generation> generation;
+  std::unique_ptr<AnswerStream> format;
   std::optional<Generation::Update> first;
-  std::vector<bool> begun;
 };
+
+/// The APIs that generate.
+enum class Api { kChat, kCompletions, kResponses };
+
+const char* id_prefix(Api api) {
+  return api == Api::kChat ? "chatcmpl-" : api == Api::kCompletions ? "cmpl-" : "resp_";
+}
 
 }  // namespace
 
@@ -87,11 +98,10 @@ struct HttpService::State {
   void embed(const httplib::Request& http_request, httplib::Response& out);
   /// Seconds until the queue will have moved on, by what requests took lately.
   std::string retry_after() const;
-  void complete(const httplib::Request& http, httplib::Response& out, bool chat);
-  std::unique_ptr<Generation> start(const httplib::Request& http, bool chat);
-  void send_stream(httplib::Response& out, std::unique_ptr<Generation> generation, Generation::Update first);
+  void complete(const httplib::Request& http, httplib::Response& out, Api api);
+  std::unique_ptr<Generation> start(const ordered_json& body, Api api);
+  static void send_stream(httplib::Response& out, std::shared_ptr<Stream> stream);
   static bool stream_turn(Stream& stream, httplib::DataSink& sink);
-  static bool stream_update(Stream& stream, const Generation::Update& update, httplib::DataSink& sink);
   void models(httplib::Response& out) const;
 
   runtime::Engine& engine;
@@ -122,16 +132,16 @@ void HttpService::State::check_model(const std::string& model) const {
                  "model");
 }
 
-std::unique_ptr<Generation> HttpService::State::start(const httplib::Request& http_request, bool chat) {
-  admit(http_request);
+std::unique_ptr<Generation> HttpService::State::start(const ordered_json& body, Api api) {
+  const bool chat = api != Api::kCompletions;
   AnswerHead head;
   std::uint64_t seed = 0;
   {
     const std::lock_guard lock(random_mutex);
-    head.id = (chat ? "chatcmpl-" : "cmpl-") + random_id(random);
+    head.id = id_prefix(api) + random_id(random);
     seed = random();
   }
-  Request request = parse_request(http_request.body, chat, seed);
+  Request request = read_request(api == Api::kResponses ? chat_body_of_response(body) : body, chat, seed);
   check_model(request.model);
   head.created =
       std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
@@ -223,9 +233,11 @@ std::string HttpService::State::retry_after() const {
   return std::to_string(static_cast<int>(std::clamp(std::ceil(turns * stats.typical_seconds), 1.0, 60.0)));
 }
 
-void HttpService::State::complete(const httplib::Request& http_request, httplib::Response& out, bool chat) {
+void HttpService::State::complete(const httplib::Request& http_request, httplib::Response& out, Api api) {
   const Open opened(open);
-  std::unique_ptr<Generation> generation = start(http_request, chat);
+  admit(http_request);
+  const ordered_json body = parse_body(http_request.body);
+  std::unique_ptr<Generation> generation = start(body, api);
   const auto hung_up = [&http_request] { return !client_waits(http_request); };
   // An error before the first token is an HTTP error, for streams too.
   std::optional<Generation::Update> first;
@@ -233,37 +245,26 @@ void HttpService::State::complete(const httplib::Request& http_request, httplib:
     first = generation->next(kTurn);
     if (!first && hung_up()) return;
   }
-  if (generation->request().stream) return send_stream(out, std::move(generation), std::move(*first));
+  const bool responses = api == Api::kResponses;
+  if (generation->request().stream) {
+    std::unique_ptr<AnswerStream> format;
+    if (responses) {
+      format = std::make_unique<ResponseStream>(body);
+    } else {
+      format = std::make_unique<ChunkStream>(generation->choices().size());
+    }
+    auto stream =
+        std::make_shared<Stream>(Stream{Open(open), std::move(generation), std::move(format), first});
+    return send_stream(out, std::move(stream));
+  }
   while (!generation->done()) {
     if (!generation->next(kTurn) && hung_up()) return;
   }
-  out.set_content(dump(answer_json(generation->head(), generation->request(), generation->choices(),
-                                   generation->confidence())),
-                  kJson);
-}
-
-bool HttpService::State::stream_update(Stream& stream, const Generation::Update& update,
-                                       httplib::DataSink& sink) {
-  Generation& generation = *stream.generation;
-  Choice& choice = generation.choices()[update.choice];
-  const bool begin = !stream.begun[update.choice];
-  if (update.text.empty() && !choice.finish_reason && !begin) return true;
-  stream.begun[update.choice] = true;
-  ordered_json chunk =
-      chunk_json(generation.head(), generation.request(), update.choice, choice, update.text, begin);
-  if (generation.done()) chunk["stepdown"] = confidence_json(generation.head(), generation.confidence());
-  std::string text = sse(chunk);
-  if (generation.done()) {
-    if (generation.request().include_usage) {
-      ordered_json usage = usage_chunk_json(generation.head(), generation.completion_tokens());
-      usage["stepdown"] = confidence_json(generation.head(), generation.confidence());
-      text += sse(usage);
-    }
-    text += "data: [DONE]\n\n";
-  }
-  if (!sink.write(text.data(), text.size())) return false;
-  if (generation.done()) sink.done();
-  return true;
+  const AnswerHead& head = generation->head();
+  const auto answer =
+      responses ? response_json(head, body, generation->choices()[0], generation->confidence())
+                : answer_json(head, generation->request(), generation->choices(), generation->confidence());
+  out.set_content(dump(answer), kJson);
 }
 
 bool HttpService::State::stream_turn(Stream& stream, httplib::DataSink& sink) {
@@ -271,23 +272,22 @@ bool HttpService::State::stream_turn(Stream& stream, httplib::DataSink& sink) {
     const auto update =
         stream.first ? std::exchange(stream.first, std::nullopt) : stream.generation->next(kTurn);
     if (!update) return sink.is_writable();
-    return stream_update(stream, *update, sink);
+    const std::string text = stream.format->events(*stream.generation, *update);
+    if (!text.empty() && !sink.write(text.data(), text.size())) return false;
+    if (stream.generation->done()) sink.done();
   } catch (const ApiError& error) {
-    const std::string text = sse(error.body());
+    const std::string text = stream.format->failure(error);
     if (sink.write(text.data(), text.size())) sink.done();
-    return true;
   }
+  return true;
 }
 
-void HttpService::State::send_stream(httplib::Response& out, std::unique_ptr<Generation> generation,
-                                     Generation::Update first) {
-  auto stream = std::make_shared<Stream>(std::move(generation), open);
-  stream->first = std::move(first);
-  stream->begun.resize(stream->generation->choices().size());
+void HttpService::State::send_stream(httplib::Response& out, std::shared_ptr<Stream> stream) {
   out.set_header("Cache-Control", "no-cache");
   out.set_chunked_content_provider(
-      "text/event-stream",
-      [stream](std::size_t /*offset*/, httplib::DataSink& sink) { return stream_turn(*stream, sink); });
+      "text/event-stream", [stream = std::move(stream)](std::size_t /*offset*/, httplib::DataSink& sink) {
+        return stream_turn(*stream, sink);
+      });
 }
 
 void HttpService::State::models(httplib::Response& out) const {
@@ -320,13 +320,13 @@ void HttpService::State::install() {
       }
     };
   };
-  const auto completions = [this](bool chat) {
-    return [this, chat](const httplib::Request& request, httplib::Response& out) {
-      complete(request, out, chat);
-    };
+  const auto generating = [this](Api api) {
+    return
+        [this, api](const httplib::Request& request, httplib::Response& out) { complete(request, out, api); };
   };
-  http.Post("/v1/chat/completions", guarded(completions(true)));
-  http.Post("/v1/completions", guarded(completions(false)));
+  http.Post("/v1/chat/completions", guarded(generating(Api::kChat)));
+  http.Post("/v1/completions", guarded(generating(Api::kCompletions)));
+  http.Post("/v1/responses", guarded(generating(Api::kResponses)));
   http.Post("/v1/embeddings", guarded([this](const httplib::Request& request, httplib::Response& out) {
               embed(request, out);
             }));

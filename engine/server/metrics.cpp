@@ -69,6 +69,10 @@ struct Metrics::State {
                                  "Prompt tokens that were found there and not computed again", labels);
   Counter& preemptions = counter(registry, "vllm:num_preemptions_total",
                                  "Sequences that stepped back for others' memory", labels);
+  Counter& drafted =
+      counter(registry, "vllm:spec_decode_num_draft_tokens_total", "Tokens that were guessed ahead", labels);
+  Counter& held = counter(registry, "vllm:spec_decode_num_accepted_tokens_total",
+                          "Guessed tokens that the model chose too", labels);
   prometheus::Family<Counter>& success = prometheus::BuildCounter()
                                              .Name("vllm:request_success_total")
                                              .Help("Sequences by how they ended")
@@ -121,6 +125,8 @@ std::string Metrics::expose(const runtime::EngineStats& stats) {
   raise(state_->prefix_queries, stats.prefix_queries);
   raise(state_->prefix_hits, stats.prefix_hits);
   raise(state_->preemptions, stats.preemptions);
+  raise(state_->drafted, stats.drafted_tokens);
+  raise(state_->held, stats.held_tokens);
   return prometheus::TextSerializer().Serialize(state_->registry.Collect());
 }
 

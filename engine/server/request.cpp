@@ -168,7 +168,10 @@ ordered_json parse_body(std::string_view body) {
 }
 
 Request parse_request(std::string_view body, bool chat, std::uint64_t random_seed) {
-  const ordered_json json = parse_body(body);
+  return read_request(parse_body(body), chat, random_seed);
+}
+
+Request read_request(const ordered_json& json, bool chat, std::uint64_t random_seed) {
   const Fields fields(json);
   refuse_unsupported(fields);
   Request request;

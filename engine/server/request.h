@@ -50,7 +50,10 @@ struct Request {
   std::optional<std::chrono::milliseconds> deadline;  ///< from its arrival
 };
 
-/// Throws ApiError (400) that names the parameter. `random_seed` is used when the request brings no seed.
+/// Throws ApiError (400) that names the parameter. `body` is a JSON object; `random_seed` is used when the
+/// request brings no seed.
+Request read_request(const nlohmann::ordered_json& body, bool chat, std::uint64_t random_seed);
+/// The same of a text.
 Request parse_request(std::string_view body, bool chat, std::uint64_t random_seed);
 
 }  // namespace stepdown::server

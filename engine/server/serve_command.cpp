@@ -20,6 +20,7 @@
 #include "engine/runtime/engine.h"
 #include "engine/server/api_keys.h"
 #include "engine/server/http_service.h"
+#include "engine/server/memory_fit.h"
 
 namespace stepdown::server {
 namespace {
@@ -27,6 +28,7 @@ namespace {
 struct Options {
   std::string model;
   std::vector<std::string> adapters;
+  std::string draft_model;
   std::string verify_digest;
   runtime::EngineOptions engine;
   ServiceOptions service;
@@ -78,7 +80,11 @@ int serve(Options options) {
   auto file =
       formats::open_model(options.model, formats::parse_adapters(options.adapters), formats::Merged::kAsBase);
   const formats::TokenizerData tokenizer = file->tokenizer();
-  runtime::Engine engine(std::move(file), options.engine);
+  auto draft = options.draft_model.empty() ? nullptr : formats::open_model(options.draft_model);
+  const bool on_cpu = options.engine.device.kind == kernels::cuda::DeviceRequest::Kind::kCpu;
+  if (const auto limit = memory_limit(); limit && on_cpu)
+    check_memory(*file, draft.get(), options.engine, *limit);
+  runtime::Engine engine(std::move(file), options.engine, std::move(draft));
   HttpService service(engine, tokenizer, options.service);
   std::latch stopped(1);
   shutdown.on_request([&] {
@@ -144,6 +150,10 @@ Command serve_command() {
                        "Tokens guessed and checked a step; changes the speed, never the answer")
             ->capture_default_str()
             ->check(CLI::Range(0, 16));
+        app.add_option("--draft-model", options->draft_model,
+                       "A cheaper model of the same vocabulary that guesses them, such as this one quantized "
+                       "[guesses come from the text]")
+            ->type_name("PATH");
         app.add_option("--kv-type", options->engine.kv_type, "Type of the KV cache")
             ->transform(CLI::CheckedTransformer(kKvTypes, CLI::ignore_case))
             ->type_name(model::kKvTypeNames)

@@ -22,6 +22,10 @@ constexpr const char* kTekken =
     R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|)"
     R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|)"
     R"(\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+constexpr const char* kGpt4o =
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|)"
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|)"
+    R"(\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 constexpr const char* kDigit = R"(\p{N})";
 
 /// Each regex cuts further the pieces that those before it left.
@@ -39,23 +43,34 @@ constexpr Family kFamilies[] = {
     {"phi-2", {kGpt2}, false},
     {"mpt", {kGpt2}, false},
     {"olmo", {kGpt2}, false},
+    {"mellum", {kGpt2}, false},
+    {"exaone4", {kGpt2}, false},
+    {"granite-docling", {kGpt2}, false},
     {"smollm", {kDigit, kGpt2}, false},
     {"starcoder", {kDigit, kGpt2}, false},
     {"refact", {kDigit, kGpt2}, false},
     {"command-r", {kDigit, kGpt2}, false},
     {"codeshell", {kDigit, kGpt2}, false},
     {"exaone", {kDigit, kGpt2}, false},
+    {"minerva-7b", {kDigit, kGpt2}, false},
     {"llama-bpe", {kLlama3}, true},
     {"llama3", {kLlama3}, true},
     {"llama-v3", {kLlama3}, true},
     {"falcon3", {kLlama3}, true},
+    {"falcon-h1", {kLlama3}, true},
+    {"pixtral", {kLlama3}, true},
+    {"lfm2", {kLlama3}, true},
     {"smaug-bpe", {kLlama3}, false},
     {"dbrx", {kLlama3}, false},
     {"glm4", {kLlama3}, false},
+    {"chatglm-bpe", {kLlama3}, false},
     {"qwen2", {kQwen2}, false},
     {"deepseek-r1-qwen", {kQwen2}, false},
     {"stablelm2", {kQwen2}, false},
+    {"megrez", {kQwen2}, false},
     {"tekken", {kTekken}, true},
+    {"gpt-4o", {kGpt4o}, false},
+    {"llama4", {kGpt4o}, false},
 };
 
 struct FreeCode {

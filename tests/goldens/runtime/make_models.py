@@ -79,27 +79,33 @@ def compute(model, tokens):
     return {"tokens": tokens[0].tolist(), "scores": scores, "greedy": steps, "embedding": embedding.tolist(), "gap": gap}
 
 
+def random_model(family, shape, vocab):
+    """A model with rounded random weights, and what it computes from a text whose greedy continuation has no near ties."""
+    config = getattr(transformers, family + "Config")(**dict(COMMON, vocab_size=vocab), **shape)
+    config._attn_implementation = "eager"  # the one that caps scores
+    model = getattr(transformers, family.removesuffix("Text") + "ForCausalLM")(config)
+    around = 0.0 if family.startswith("Gemma") else 1.0  # Gemma's norms are stored as differences from 1
+    for parameter in model.parameters():  # the default init is so narrow that every token is as likely as any
+        if parameter.dim() >= 2:
+            torch.nn.init.normal_(parameter, std=0.12 if shape["hidden_size"] > 32 else 0.2)
+        else:
+            torch.nn.init.uniform_(parameter, around - 0.5, around + 0.5)
+    model.half().float().eval()
+    golden = {"gap": 0}
+    while golden.pop("gap") < 0.05:
+        golden = compute(model, torch.randint(1, vocab, (1, TOKENS)))
+    return model, golden
+
+
 def main():
     for seed, (name, (family, shape)) in enumerate(CASES.items()):
         if sys.argv[1:] and name not in sys.argv[1:]:
             continue
         torch.manual_seed(seed)
-        config = getattr(transformers, family + "Config")(**COMMON, **shape)
-        config._attn_implementation = "eager"  # the one that caps scores
-        model = getattr(transformers, family.removesuffix("Text") + "ForCausalLM")(config)
-        around = 0.0 if family.startswith("Gemma") else 1.0  # Gemma's norms are stored as differences from 1
-        for parameter in model.parameters():  # the default init is so narrow that every token is as likely as any
-            if parameter.dim() >= 2:
-                torch.nn.init.normal_(parameter, std=0.12 if shape["hidden_size"] > 32 else 0.2)
-            else:
-                torch.nn.init.uniform_(parameter, around - 0.5, around + 0.5)
+        model, golden = random_model(family, shape, VOCAB)
         model.half().save_pretrained(HERE / name)
         (HERE / name / "generation_config.json").unlink(missing_ok=True)
         (HERE / name / "tokenizer.json").write_text(json.dumps(tokenizer()))
-        model.float().eval()
-        golden = {"gap": 0}
-        while golden.pop("gap") < 0.05:  # a text whose greedy continuation has no near ties
-            golden = compute(model, torch.randint(1, VOCAB, (1, TOKENS)))
         (HERE / name / "golden.json").write_text(json.dumps(golden) + "\n")
         print(name, sum(file.stat().st_size for file in (HERE / name).iterdir()) // 1024, "KB")
 

@@ -207,6 +207,77 @@ class Api(unittest.TestCase):
             self.chat(tools=[{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "patternProperties": {}}}}], tool_choice="required")
         self.assertIn("patternProperties", caught.exception.message)
 
+    def respond(self, **arguments):
+        return self.client.responses.create(**{"model": "m", "input": USER[0]["content"], "max_output_tokens": 24, "temperature": 0, **arguments})
+
+    def test_responses(self):
+        chat = self.chat(messages=[{"role": "system", "content": "Be brief."}, *USER])
+        answer = self.respond(instructions="Be brief.")
+        self.assertEqual(answer.output_text, chat.choices[0].message.content)
+        self.assertEqual((answer.usage.input_tokens, answer.usage.output_tokens), (chat.usage.prompt_tokens, chat.usage.completion_tokens))
+        self.assertEqual((answer.status, answer.incomplete_details.reason), ("incomplete", "max_output_tokens"))
+        self.assertEqual(answer.model_extra["stepdown"]["revision"], self.server.revision)
+        parts = [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": USER[0]["content"]}]}]
+        self.assertEqual(self.respond(instructions="Be brief.", input=parts).output_text, answer.output_text)
+        told = self.respond(top_logprobs=2).output[0].content[0].logprobs
+        self.assertEqual((len(told), len(told[0].top_logprobs)), (24, 2))
+
+    def test_responses_stream(self):
+        whole = self.respond()
+        events = list(self.respond(stream=True))
+        self.assertEqual([e.sequence_number for e in events], list(range(len(events))))
+        self.assertEqual([e.type for e in events if e.type != "response.output_text.delta"], [
+            "response.created", "response.in_progress", "response.output_item.added", "response.content_part.added",
+            "response.output_text.done", "response.content_part.done", "response.output_item.done", "response.incomplete"])
+        self.assertEqual("".join(e.delta for e in events if e.type == "response.output_text.delta"), whole.output_text)
+        self.assertEqual((events[-1].response.output_text, events[-1].response.usage), (whole.output_text, whole.usage))
+        with self.client.responses.stream(model="m", input="Go.", max_output_tokens=8, temperature=0) as stream:  # the client's own accumulator
+            text = "".join(e.delta for e in stream if e.type == "response.output_text.delta")
+        self.assertEqual(text, self.respond(input="Go.", max_output_tokens=8).output_text)
+
+    def test_responses_schema_and_tools(self):
+        format = {"format": {"type": "json_schema", "name": "incident", "strict": True, "schema": INCIDENT}}
+        answer = self.respond(text=format, max_output_tokens=400, temperature=1)
+        self.assertEqual(answer.status, "completed")
+        jsonschema.validate(json.loads(answer.output_text), INCIDENT)
+        tools = [{"type": "function", **TOOLS[0]["function"], "strict": True}]
+        asked = dict(tools=tools, tool_choice="required", temperature=0, max_output_tokens=400)
+        answer = self.respond(**asked)
+        call = answer.output[0]
+        self.assertEqual((len(answer.output), call.type, call.name, answer.status), (1, "function_call", "set_alarm", "completed"))
+        jsonschema.validate(json.loads(call.arguments), tools[0]["parameters"])
+        events = list(self.respond(stream=True, **asked))
+        self.assertEqual([e.arguments for e in events if e.type == "response.function_call_arguments.done"], [call.arguments])
+        self.assertEqual(events[-1].response.output[0].name, "set_alarm")
+        turn = [*USER, call.model_dump(exclude_none=True), {"type": "function_call_output", "call_id": call.call_id, "output": "done"}]
+        self.assertTrue(self.respond(input=turn, tools=tools).output)
+
+    def test_responses_refuse_what_they_cannot(self):
+        for arguments, param in [({"previous_response_id": "resp_1"}, "previous_response_id"), ({"background": True}, "background"),
+                                 ({"tools": [{"type": "web_search"}]}, "tools[0]"), ({"temperature": 9}, "temperature"),
+                                 ({"input": [{"type": "message", "role": "user", "content": [{"type": "input_image", "image_url": "x"}]}]}, "input[0].content")]:
+            with self.assertRaises(openai.BadRequestError) as caught:
+                self.respond(**arguments)
+            self.assertEqual(caught.exception.param, param)
+
+    def test_n_choices_in_a_stream(self):
+        whole = self.chat(n=3, temperature=1.2, seed=11, extra_body={"ignore_eos": True})
+        self.assertEqual(len({c.message.content for c in whole.choices}), 3)
+        texts = ["", "", ""]
+        for chunk in self.chat(n=3, temperature=1.2, seed=11, stream=True, extra_body={"ignore_eos": True}):
+            texts[chunk.choices[0].index] += chunk.choices[0].delta.content or ""
+        self.assertEqual(texts, [c.message.content for c in whole.choices])
+        self.assertEqual(whole.usage.completion_tokens, 3 * 24)
+
+    def test_bias_and_penalties(self):
+        tokens = lambda **arguments: self.client.completions.create(model="m", prompt="one two", max_tokens=16, temperature=0, logprobs=1, **arguments).choices[0].logprobs.tokens
+        self.assertEqual(set(tokens(logit_bias={"300": 100})), {tokens(logit_bias={"300": 100})[0]})
+        self.assertNotEqual(tokens(logit_bias={"300": 100})[0], tokens(logit_bias={"301": 100})[0])
+        for penalty in ["presence_penalty", "frequency_penalty"]:  # two tokens that nothing else comes near take turns
+            told = tokens(logit_bias={"300": 50, "301": 49.9}, **{penalty: 2})
+            self.assertEqual(len(set(told[:2])), 2, penalty)
+        self.assertEqual(len(set(tokens(logit_bias={"300": 50, "301": 40}))), 1)
+
     def test_grammars(self):
         for extra, pattern in [({"guided_regex": "[a-c]{3}-[0-9]{2}"}, r"[a-c]{3}-[0-9]{2}"), ({"guided_choice": ["north", "south"]}, "north|south"),
                                ({"structured_outputs": {"grammar": 'root ::= "(" root ")" | [xy]{1,3}'}}, r"\(*[xy]{1,3}\)*"),

@@ -263,6 +263,7 @@ class Script final : public TokenConstraint {
   }
   bool accept(tokenizer::TokenId token) override { return !complete() && token == tokens_[at_++]; }
   bool complete() const override { return at_ == tokens_.size(); }
+  std::unique_ptr<TokenConstraint> clone() const override { return std::make_unique<Script>(*this); }
 
  private:
   std::vector<TokenId> tokens_;

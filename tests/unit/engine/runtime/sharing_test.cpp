@@ -105,6 +105,18 @@ TEST(Sharing, APrefixIsComputedOnceAndChangesNothing) {
   EXPECT_EQ(client.stats().prefix_hits, 4U * 64U);
 }
 
+TEST(Sharing, APrefixOfPromptsThatComeTogetherIsComputedOnceToo) {
+  const std::vector<Ask> asks = alike();
+  const std::vector<Answer> alone = one_by_one(asks);
+  for (const std::int64_t chunk : {5, 256}) {
+    Client client({.max_sequences = 6, .threads = 2, .prefill_chunk = chunk});
+    EXPECT_EQ(client.run(asks), alone);
+    const EngineStats stats = client.stats();
+    EXPECT_EQ(stats.prefix_hits, 4U * 64U) << "chunks of " << chunk;
+    EXPECT_EQ(stats.prompt_tokens, 70U + 4U * 6U + 11U + 3U) << "chunks of " << chunk;
+  }
+}
+
 TEST(Sharing, BatchesThreadsChunksAndDraftsChangeNothing) {
   const std::vector<Ask> asks = alike();
   const std::vector<Answer> alone = one_by_one(asks);

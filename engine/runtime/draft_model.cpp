@@ -1,0 +1,143 @@
+#include "engine/runtime/draft_model.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "engine/base/error.h"
+
+namespace stepdown::runtime {
+namespace {
+
+void check(const formats::ModelFile& file, const formats::TokenizerData& vocabulary,
+           const EngineOptions& options) {
+  constexpr const char* kMend = "draft with the same model quantized, or with a smaller one of its family";
+  if (file.tokenizer().tokens != vocabulary.tokens)
+    throw InputError("has other tokens than the model it shall draft for", "draft model", kMend);
+  if (file.config().context_length > 0 && file.config().context_length < options.context) {
+    throw InputError("takes in " + std::to_string(file.config().context_length) +
+                         " tokens, a sequence may hold " + std::to_string(options.context),
+                     "draft model", kMend);
+  }
+}
+
+}  // namespace
+
+/// One sequence's draft as it grows, as if its guesses were said already.
+struct DraftModel::Guess {
+  Sequence* sequence;
+  std::int64_t most;
+  std::span<const TokenId> unseen;
+  Sampler sampler;
+  std::unique_ptr<TokenConstraint> constraint;
+  std::vector<std::uint32_t> mask;
+  bool over = false;
+
+  void take(std::span<const float> logits) {
+    if (constraint != nullptr) {
+      mask.assign((logits.size() + 31) / 32, 0);
+      constraint->fill_mask(mask);
+    }
+    const TokenId token = sampler.choose(logits, mask);
+    if (token < 0) {
+      over = true;
+      return;
+    }
+    sequence->draft.push_back(token);
+    sampler.accept(token);
+    over = static_cast<std::int64_t>(sequence->draft.size()) >= most ||
+           (constraint != nullptr && !constraint->accept(token));
+  }
+};
+
+DraftModel::DraftModel(std::unique_ptr<formats::ModelFile> file, const formats::TokenizerData& vocabulary,
+                       const EngineOptions& options, std::int64_t pages, kernels::ThreadPool& pool)
+    : file_((check(*file, vocabulary, options), std::move(file))),
+      pool_(pool),
+      decoder_(model::make_decoder(*file_,
+                                   {.context = options.context,
+                                    .max_rows = options.prefill_chunk + options.max_sequences,
+                                    .kv_pages = pages,
+                                    .kv_type = options.kv_type,
+                                    .last_use_of_file = true,
+                                    .device = options.device},
+                                   pool)),
+      pages_(pages, model::KvCache::kPageTokens, options.share_prefixes),
+      chunk_(options.prefill_chunk) {}
+
+std::vector<DraftModel::Guess> DraftModel::take_in(std::span<const Wish> wishes) {
+  std::vector<Guess> guesses;
+  std::vector<model::SequenceSlice> behind;  // what gets no guess yet
+  std::int64_t left = chunk_;
+  for (const Wish& wish : wishes) {
+    Sequence& sequence = *wish.sequence;
+    const std::span<const TokenId> tokens(sequence.tokens);
+    if (sequence.draft_pages.pages().empty())
+      sequence.draft_cached = pages_.attach(sequence.draft_pages, tokens);
+    const auto unseen = tokens.subspan(static_cast<std::size_t>(sequence.draft_cached));
+    const auto count = static_cast<std::int64_t>(unseen.size());
+    if (!pages_.grow(sequence.draft_pages, static_cast<std::int64_t>(tokens.size()) + wish.most)) continue;
+    if (count == 1 || count <= left) {
+      left -= count == 1 ? 0 : count;
+      const auto& constraint = sequence.request.constraint;
+      guesses.push_back({.sequence = &sequence,
+                         .most = wish.most,
+                         .unseen = unseen,
+                         .sampler = sequence.sampler->fork(),
+                         .constraint = constraint == nullptr ? nullptr : constraint->clone(),
+                         .mask = {}});
+    } else if (left > 0) {
+      behind.push_back({unseen.first(static_cast<std::size_t>(left)), sequence.draft_cached,
+                        sequence.draft_pages.pages()});
+      sequence.draft_cached += std::exchange(left, 0);
+    }
+  }
+  if (!behind.empty()) decoder_->forward(behind);
+  return guesses;
+}
+
+void DraftModel::step(std::vector<Guess>& guesses) {
+  std::vector<model::SequenceSlice> slices;
+  std::vector<std::int64_t> rows;
+  std::int64_t row = -1;
+  for (Guess& guess : guesses) {
+    Sequence& sequence = *guess.sequence;
+    const bool first = sequence.draft.empty();
+    const std::span<const TokenId> tokens =
+        first ? guess.unseen : std::span<const TokenId>(sequence.draft).last(1);
+    slices.push_back({tokens, sequence.draft_cached, sequence.draft_pages.pages()});
+    sequence.draft_cached += static_cast<std::int64_t>(tokens.size());
+    rows.push_back(row += static_cast<std::int64_t>(tokens.size()));
+  }
+  decoder_->forward(slices);
+  const auto vocab = static_cast<std::size_t>(file_->config().vocab);
+  logits_.resize(std::max(logits_.size(), rows.size() * vocab));
+  decoder_->logits(rows, logits_.data());
+  pool_.each(static_cast<std::int64_t>(guesses.size()), [&](std::int64_t index, int /*worker*/) {
+    const auto at = static_cast<std::size_t>(index);
+    guesses[at].take({logits_.data() + at * vocab, vocab});
+  });
+}
+
+void DraftModel::propose(std::span<const Wish> wishes) {
+  std::vector<Guess> guesses = take_in(wishes);
+  while (!guesses.empty()) {
+    step(guesses);
+    std::erase_if(guesses, [](const Guess& guess) { return guess.over; });
+  }
+}
+
+void DraftModel::settle(Sequence& sequence) {
+  if (sequence.draft_pages.pages().empty()) return;
+  sequence.draft_cached =
+      std::min(sequence.draft_cached, static_cast<std::int64_t>(sequence.tokens.size()) - 1);
+  pages_.keep(sequence.draft_pages,
+              std::span(sequence.tokens).first(static_cast<std::size_t>(sequence.draft_cached)));
+}
+
+void DraftModel::release(Sequence& sequence) {
+  pages_.release(sequence.draft_pages);
+  sequence.draft_cached = 0;
+}
+
+}  // namespace stepdown::runtime

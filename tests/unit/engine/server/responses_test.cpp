@@ -1,0 +1,71 @@
+#include "engine/server/responses.h"
+
+#include <gtest/gtest.h>
+
+namespace stepdown::server {
+namespace {
+
+using nlohmann::ordered_json;
+
+ordered_json chat_of(const char* body) {
+  return chat_body_of_response(ordered_json::parse(body));
+}
+
+TEST(Responses, TextIsTheUsersMessageBehindTheInstructions) {
+  const ordered_json chat =
+      chat_of(R"({"model": "m", "instructions": "Be brief.", "input": "Hi", "max_output_tokens": 5})");
+  EXPECT_EQ(chat["messages"],
+            ordered_json::parse(
+                R"([{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}])"));
+  EXPECT_EQ(chat["max_completion_tokens"], 5);
+  EXPECT_EQ(chat["model"], "m");
+}
+
+TEST(Responses, CallsJoinTheTurnThatMadeThem) {
+  const ordered_json chat = chat_of(R"({"input": [
+      {"role": "user", "content": [{"type": "input_text", "text": "Fire!"}]},
+      {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Calling."}]},
+      {"type": "function_call", "call_id": "a", "name": "f", "arguments": "{}"},
+      {"type": "function_call", "call_id": "b", "name": "g", "arguments": "{}"},
+      {"type": "function_call_output", "call_id": "a", "output": "done"}]})");
+  const ordered_json& messages = chat["messages"];
+  ASSERT_EQ(messages.size(), 3U);
+  EXPECT_EQ(messages[0]["content"][0]["text"], "Fire!");
+  ASSERT_EQ(messages[1]["tool_calls"].size(), 2U);
+  EXPECT_EQ(messages[1]["tool_calls"][1]["function"]["name"], "g");
+  EXPECT_EQ(messages[2]["tool_call_id"], "a");
+}
+
+TEST(Responses, FormatsAndToolsAreNestedAsChatsNestThem) {
+  const ordered_json chat = chat_of(
+      R"({"input": "x", "text": {"format": {"type": "json_schema", "name": "n", "schema": {"type": "null"}}},
+      "tools": [{"type": "function", "name": "f", "parameters": {"type": "object"}}], "tool_choice": {"type": "function", "name": "f"}})");
+  EXPECT_EQ(chat["response_format"]["json_schema"]["schema"]["type"], "null");
+  EXPECT_EQ(chat["tools"][0]["function"]["name"], "f");
+  EXPECT_EQ(chat["tool_choice"]["function"]["name"], "f");
+}
+
+TEST(Responses, WhatCannotBeIsRefusedByName) {
+  struct Case {
+    const char* body;
+    const char* param;
+  };
+  for (const Case& one :
+       {Case{R"({})", "input"}, Case{R"({"input": []})", "input"},
+        Case{R"({"input": [{"type": "item_reference", "id": "x"}]})", "input[0].type"},
+        Case{R"({"input": [{"type": "function_call", "name": "f", "arguments": "{}"}]})", "input[0].call_id"},
+        Case{R"({"input": [{"role": "user", "content": [{"type": "input_file"}]}]})", "input[0].content"},
+        Case{R"({"input": "x", "tools": [{"type": "mcp"}]})", "tools[0]"},
+        Case{R"({"input": "x", "previous_response_id": "resp_1"})", "previous_response_id"}}) {
+    try {
+      chat_of(one.body);
+      ADD_FAILURE() << one.body;
+    } catch (const ApiError& error) {
+      EXPECT_EQ(error.status(), 400);
+      EXPECT_EQ(error.body()["error"]["param"], one.param) << one.body;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace stepdown::server
