@@ -20,7 +20,7 @@ namespace {
 constexpr std::int64_t kInputs = 16;          // input rows of a matrix register
 constexpr std::int64_t kFewInputs = 12;       // below that, unpacking weights to memory does not pay
 constexpr std::int64_t kPanelColumns = 1024;  // unpacked at a time: they stay in the first-level cache
-constexpr std::int64_t kPassInputs = 256;     // input rows that one unpacking serves
+constexpr std::int64_t kPassInputs = 512;     // input rows that one unpacking serves
 
 /// The columns of a tile from one block on, as the matrix product wants them.
 template <Packing kPacking>
