@@ -15,15 +15,21 @@ std::int64_t element_bytes(TileKind kind) {
   return kind == TileKind::kF32 ? 4 : 2;
 }
 
-// Writes one code into the planes of its block of 32 columns.
-void put_code(const Planes& planes, std::byte* block, std::int64_t row, std::int64_t column, unsigned code) {
-  const std::int64_t step = column / 4;
+// Writes four columns' codes, one step, into the planes of their block of 32 columns: a byte each, which all
+// moves of a plane's bits keep to.
+void put_step(const Planes& planes, std::byte* block, std::int64_t row, std::int64_t step,
+              const std::uint8_t* codes) {
+  std::uint32_t four = 0;
+  std::memcpy(&four, codes, sizeof four);
   for (int i = 0; i < planes.count; ++i) {
     const Plane& plane = planes.plane[static_cast<std::size_t>(i)];
     const std::int64_t fields = 8 / plane.width;
-    std::byte& target = block[step / fields * kWord + row * 4 + column % 4];
-    const unsigned field = (code >> plane.low) & ((1u << plane.width) - 1u);
-    target |= static_cast<std::byte>(field << (step % fields * plane.width));
+    const std::uint32_t mask = ((1u << plane.width) - 1u) * 0x01010101u;
+    std::byte* target = block + step / fields * kWord + row * 4;
+    std::uint32_t word = 0;
+    std::memcpy(&word, target, sizeof word);
+    word |= ((four >> plane.low) & mask) << (step % fields * plane.width);
+    std::memcpy(target, &word, sizeof word);
     block += plane.width * kWord;
   }
 }
@@ -73,10 +79,10 @@ void pack_codes(std::size_t index, const TensorView& tensor, std::int64_t row, s
   UnpackedBlock block;
   for (std::int64_t i = 0; i < blocks; ++i) {
     unpack(source + i * info.block_bytes, block);
-    for (std::int64_t column = 0; column < elements; ++column) {
+    for (std::int64_t column = 0; column < elements; column += 4) {
       std::byte* target = tile + (i * elements + column) / kBlock * packing.plane_bytes();
-      put_code(planes, target, row % kTileRows, column % kBlock,
-               block.codes[static_cast<std::size_t>(column)]);
+      put_step(planes, target, row % kTileRows, column % kBlock / 4,
+               block.codes.data() + static_cast<std::size_t>(column));
     }
     packing.two_level ? scales.two_level(i, block) : scales.one_level(i, block);
   }
