@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <string>
 #include <thread>
@@ -32,12 +33,31 @@ int bind_alone(Server& server, const std::string& host, int port) {
   return port;
 }
 
-/// Ends listen_after_bind() of a server that another thread runs, also one that has not come to it yet:
-/// stop() before that would be lost.
+/// Runs a bound cpp-httplib server until stop(), which may come at any time, before run() too: the library
+/// itself forgets a stop() that comes before it listens.
 template <class Server>
-void stop_listening(Server& server) {
-  while (!server.is_running()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  server.stop();
-}
+class Listener {
+ public:
+  explicit Listener(Server& server) : server_(server) {}
+
+  /// Returns once stop() was called and all open requests are answered; false when the socket failed.
+  bool run() {
+    begun_ = true;
+    const bool good = stopping_ || server_.listen_after_bind();
+    ended_ = true;
+    return good || stopping_;
+  }
+
+  void stop() {
+    if (stopping_.exchange(true)) return;
+    while (begun_ && !ended_ && !server_.is_running())
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    if (server_.is_running()) server_.stop();
+  }
+
+ private:
+  Server& server_;
+  std::atomic<bool> begun_ = false, stopping_ = false, ended_ = false;
+};
 
 }  // namespace stepdown

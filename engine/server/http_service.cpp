@@ -110,6 +110,7 @@ struct HttpService::State {
   PromptBuilder prompts;
   Heartbeat heartbeat;
   WatchedServer http;
+  Listener<WatchedServer> listener{http};
   int port = 0;
   std::atomic<bool> stopping = false;
   std::atomic<int> open = 0;
@@ -399,7 +400,7 @@ int HttpService::port() const {
 }
 
 void HttpService::run() {
-  state_->http.listen_after_bind();
+  state_->listener.run();
 }
 
 void HttpService::stop() {
@@ -407,7 +408,7 @@ void HttpService::stop() {
   const auto deadline = std::chrono::steady_clock::now() + state_->options.grace;
   while (state_->open > 0 && std::chrono::steady_clock::now() < deadline) std::this_thread::sleep_for(20ms);
   if (state_->open > 0) log::warn("the grace period is over", {{"open_requests", state_->open.load()}});
-  state_->http.stop();
+  state_->listener.stop();
 }
 
 }  // namespace stepdown::server

@@ -37,6 +37,7 @@ Address parse_address(const std::string& text) {
 struct StatusServer::State {
   int port = 0;
   httplib::Server server;
+  Listener<httplib::Server> listener{server};
   std::jthread thread;
 };
 
@@ -62,7 +63,7 @@ StatusServer::StatusServer(const std::string& address, Pages pages) : state_(std
   if (state_->port == 0) {
     throw InputError("cannot listen on " + address, "--metrics-addr", "give an address that is free");
   }
-  state_->thread = std::jthread([&server] { server.listen_after_bind(); });
+  state_->thread = std::jthread([state = state_.get()] { state->listener.run(); });
 }
 
 int StatusServer::port() const {
@@ -70,7 +71,7 @@ int StatusServer::port() const {
 }
 
 StatusServer::~StatusServer() {
-  stop_listening(state_->server);
+  state_->listener.stop();
 }
 
 }  // namespace stepdown::controller

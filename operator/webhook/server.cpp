@@ -83,6 +83,7 @@ struct Server::State {
   std::mutex mutex;
   std::shared_ptr<const Identity> identity;
   httplib::SSLServer server;
+  Listener<httplib::SSLServer> listener{server};
   int port = 0;
   std::jthread thread;
 };
@@ -94,11 +95,11 @@ Server::Server(int port, Reviewer reviewer) : state_(std::make_unique<State>(rev
     throw InputError("cannot listen on port " + std::to_string(port), "--webhook-port",
                      "give a port that is free");
   }
-  state_->thread = std::jthread([&server] { server.listen_after_bind(); });
+  state_->thread = std::jthread([state = state_.get()] { state->listener.run(); });
 }
 
 Server::~Server() {
-  stop_listening(state_->server);
+  state_->listener.stop();
 }
 
 void Server::use(const pki::KeyPair& certificate) {

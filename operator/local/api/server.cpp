@@ -262,6 +262,7 @@ struct Server::Impl {
   Cluster cluster;
   Router router;
   httplib::SSLServer http;
+  Listener<httplib::SSLServer> listener{http};
   int port = 0;
   std::atomic<bool> stopping = false;
 };
@@ -280,14 +281,14 @@ void Server::run() {
   GarbageCollector collector(impl_->cluster);
   log::info("the embedded API serves", {{"url", "https://127.0.0.1:" + std::to_string(impl_->port)},
                                         {"kubeconfig", (impl_->folder / "kubeconfig").string()}});
-  if (!impl_->http.listen_after_bind() && !impl_->stopping)
+  if (!impl_->listener.run())
     throw Error("the API server stopped listening", "127.0.0.1:" + std::to_string(impl_->port));
 }
 
 void Server::stop() {
   impl_->stopping = true;
   impl_->cluster.store().stop();
-  impl_->http.stop();
+  impl_->listener.stop();
 }
 
 }  // namespace stepdown::local::api
