@@ -38,10 +38,8 @@ class Client {
     changed_.wait(lock, [this] { return open_ == 0; });
     return answers_;
   }
-  EngineStats stats() {  // published after the step that told the end
-    const auto steps = engine_.stats().steps;
-    run({{{5, 6, 7}, 1}});
-    while (engine_.stats().steps <= steps || engine_.stats().running > 0) std::this_thread::yield();
+  EngineStats stats() const {  // published after the step that told the end
+    while (engine_.stats().generated_tokens < told_ || engine_.stats().running > 0) std::this_thread::yield();
     return engine_.stats();
   }
   std::int64_t prefix_tokens() const { return prefix_tokens_; }
@@ -53,7 +51,10 @@ class Client {
     request.sampling = {.temperature = ask.temperature, .seed = ask.seed};
     request.on_event = [this, index](const TokenEvent& event) {
       const std::lock_guard lock(mutex_);
-      if (event.token >= 0) answers_[index].push_back(event.token);
+      if (event.token >= 0) {
+        answers_[index].push_back(event.token);
+        ++told_;
+      }
       if (!event.finish) return;
       prefix_tokens_ = event.timing.prefix_tokens;
       --open_;
@@ -67,6 +68,7 @@ class Client {
   std::condition_variable changed_;
   std::vector<Answer> answers_;
   std::size_t open_ = 0;
+  std::uint64_t told_ = 0;  ///< tokens
   std::int64_t prefix_tokens_ = 0;
 };
 
@@ -113,7 +115,7 @@ TEST(Sharing, APrefixOfPromptsThatComeTogetherIsComputedOnceToo) {
     EXPECT_EQ(client.run(asks), alone);
     const EngineStats stats = client.stats();
     EXPECT_EQ(stats.prefix_hits, 4U * 64U) << "chunks of " << chunk;
-    EXPECT_EQ(stats.prompt_tokens, 70U + 4U * 6U + 11U + 3U) << "chunks of " << chunk;
+    EXPECT_EQ(stats.prompt_tokens, 70U + 4U * 6U + 11U) << "chunks of " << chunk;
   }
 }
 
