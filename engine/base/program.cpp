@@ -6,9 +6,11 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
+#include "engine/base/arguments.h"
 #include "engine/base/error.h"
 #include "engine/base/log.h"
 #include "engine/base/version.h"
@@ -21,7 +23,7 @@ void add_common_options(CLI::App& app, std::string_view name, log::Format& forma
                                                               {"json", log::Format::kJson}};
   app.set_version_flag("--version", std::string(name) + " " + std::string(kVersion));
   app.add_option("--log-format", format, "Log lines as text or as JSON")
-      ->transform(CLI::CheckedTransformer(kFormats, CLI::ignore_case))
+      ->transform(one_of(kFormats))
       ->type_name("text|json")
       ->default_str("text");
 }
@@ -41,13 +43,28 @@ int run_guarded(std::string_view program, const std::function<int()>& body) {
   }
 }
 
+/// One line, as every other error: what was typed, what is wrong, where to look.
+int refuse_arguments(const CLI::App& app, const CLI::ParseError& error) {
+  std::string typed = app.get_name();
+  const CLI::App* at = &app;
+  for (; !at->get_subcommands().empty(); typed += " " + at->get_name()) at = at->get_subcommands().front();
+  const std::vector<std::string> unknown = app.remaining(true);
+  const bool no_command = error.get_exit_code() == static_cast<int>(CLI::ExitCodes::RequiredError) &&
+                          !at->get_subcommands({}).empty() && !unknown.empty();
+  const std::string what = no_command ? "there is no command '" + unknown.front() + "'" : error.what();
+  std::fprintf(stderr, "%s: %s; see %s --help\n", typed.c_str(), what.c_str(), typed.c_str());
+  return kBadInput;
+}
+
 int parse_and_run(CLI::App& app, int argc, char** argv, std::string_view name, const log::Format& format,
                   const std::function<std::function<int()>()>& chosen) {
   std::signal(SIGPIPE, SIG_IGN);
   try {
     app.parse(argc, argv);
+  } catch (const CLI::Success& asked) {  // --help, --version
+    return app.exit(asked);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kDone : kBadInput;
+    return refuse_arguments(app, error);
   }
   log::configure(format, log::Level::kInfo);
   return run_guarded(name, chosen());

@@ -9,6 +9,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "engine/base/arguments.h"
 #include "engine/base/hash.h"
 #include "engine/base/termination_log.h"
 #include "engine/formats/inspection.h"
@@ -193,7 +194,7 @@ std::function<int()> configure(CLI::App& app) {
       ->check(CLI::IsMember({"stepdown", "llama.cpp"}))
       ->capture_default_str();
   app.add_option("--memory", options->memory, "Say what fits into so much, such as 24GiB")
-      ->transform(CLI::AsSizeValue(false))
+      ->transform(bytes())
       ->type_name("SIZE");
   app.add_option("--dataset", options->dataset, "Also give the digest of this evaluation data")
       ->type_name("PATH");

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "engine/base/arguments.h"
 #include "engine/quant/preset.h"
 
 namespace stepdown::quant {
@@ -20,7 +21,7 @@ void add_method_options(CLI::App& app, MethodRequest& request) {
       ->type_name(joined(presets(), [](const Preset& preset) { return preset.name; }))
       ->group(kGroup);
   app.add_option("--budget", request.budget, "mixed: bytes that the file may have; K, M and G are understood")
-      ->transform(CLI::AsSizeValue(false))
+      ->transform(bytes())
       ->type_name("BYTES")
       ->group(kGroup);
   app.add_option("--bits", weights.bits, "Bits a weight (gptq, autoround, qat: 2, 3, 4 or 8)")->group(kGroup);
@@ -44,8 +45,9 @@ void add_method_options(CLI::App& app, MethodRequest& request) {
       ->capture_default_str()
       ->group(kGroup);
   app.add_option("--checkpoint-format", weights.gptq_version, "gptq: how zeros are stored")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, formats::GptqVersion>{
-          {"gptq", formats::GptqVersion::kV1}, {"gptq_v2", formats::GptqVersion::kV2}}))
+      ->transform(one_of<formats::GptqVersion>(
+          {{"gptq", formats::GptqVersion::kV1}, {"gptq_v2", formats::GptqVersion::kV2}}))
+      ->type_name("gptq|gptq_v2")
       ->group(kGroup);
   app.add_option("--steps", weights.steps,
                  "autoround: of gradient descent, a matrix [200]; qat: of training [400]")

@@ -66,7 +66,10 @@ ordered_json read_messages(const ordered_json& messages) {
                      where + ".role");
     }
     ordered_json copy = message;
-    copy["content"] = text_of(message.value("content", ordered_json()), where + ".content");
+    const ordered_json content = message.value("content", ordered_json());
+    if (content.is_null() && role != "assistant")  // whose turn may be calls alone
+      throw ApiError(400, "invalid_value", "'" + where + ".content' is missing", where + ".content");
+    copy["content"] = text_of(content, where + ".content");
     if (copy.contains("tool_calls")) read_calls(copy["tool_calls"], where + ".tool_calls");
     if (role == "developer") copy["role"] = "system";  // OpenAI's newer name; templates know the older
     read.push_back(std::move(copy));

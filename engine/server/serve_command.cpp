@@ -11,6 +11,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "engine/base/arguments.h"
 #include "engine/base/error.h"
 #include "engine/base/hash.h"
 #include "engine/base/log.h"
@@ -155,7 +156,7 @@ Command serve_command() {
                        "[guesses come from the text]")
             ->type_name("PATH");
         app.add_option("--kv-type", options->engine.kv_type, "Type of the KV cache")
-            ->transform(CLI::CheckedTransformer(kKvTypes, CLI::ignore_case))
+            ->transform(one_of(kKvTypes))
             ->type_name(model::kKvTypeNames)
             ->default_str("f16");
         app.add_option("--kv-f16-layers", options->engine.f16_kv_layers,

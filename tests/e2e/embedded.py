@@ -268,6 +268,8 @@ class Load:
                 self.broken.append(time.monotonic())
                 if attempt < self.repeats:
                     time.sleep(0.2)
+            except (ValueError, LookupError, TypeError) as error:  # an answer of another shape is no answer
+                return f"{request_id}: {type(error).__name__} {error}", None
         return failure, None
 
     def ask_once(self, request_id, messages):

@@ -96,8 +96,10 @@ def run(url: str, model: str, pdfs: Path, out: Path, concurrency: int, constrain
             thread.join()
         seconds = time.monotonic() - began
         rows = dict(results.rows)
-    if gave_up:
-        raise GaveUp(f"{len(gave_up)} documents have no answer, run again for them; the first: {gave_up[0]}")
+    missing = [document for document in documents if document.stem not in rows]
+    if missing:
+        why = gave_up[0] if gave_up else f"{missing[0].stem}: its client ended"
+        raise GaveUp(f"{len(missing)} documents have no answer, run again for them; the first: {why}")
 
     expected = _expected(pdfs)
     valid = [json_schema.text_violation(row["text"], schema) is None for row in rows.values()]

@@ -60,7 +60,7 @@ class Client:
             attempts += 1
             try:
                 status, headers, text, finish = self._post(request_id, self._body(document, stream), stream)
-            except (OSError, http.client.HTTPException) as error:
+            except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: a stream of no JSON
                 self.close()
                 last = f"transport: {type(error).__name__}"
                 self._failures.add(last)
@@ -69,7 +69,7 @@ class Client:
             if status != 200:
                 last = f"status {status}"
                 self._failures.add(last)
-                time.sleep(float(headers.get("Retry-After") or 0.2))
+                time.sleep(_pause(headers.get("Retry-After")))
                 continue
             if finish is None:
                 last = "no finish"
@@ -111,8 +111,12 @@ class Client:
         try:
             choice = json.loads(content)["choices"][0]
             return 200, response.headers, choice["message"]["content"] or "", choice.get("finish_reason")
-        except (ValueError, KeyError, IndexError):
+        except (ValueError, LookupError, TypeError):
             return 200, response.headers, "", None
+
+
+def _pause(retry_after: str | None) -> float:
+    return float(retry_after) if retry_after and retry_after.isdecimal() else 0.2
 
 
 def _read_stream(response) -> tuple[str, str | None]:

@@ -20,8 +20,9 @@ def degenerate(text: str) -> bool:
 class Load:
     """Asks about the PDFs round and round until stopped: of eight answers two are streamed, one of these free text."""
 
-    def __init__(self, url: str, model: str, pdfs: Path, concurrency: int, failures: Failures):
-        self._url, self._model, self._failures = url, model, failures
+    def __init__(self, url: str, model: str, pdfs: Path, concurrency: int, failures: Failures,
+                 patience: float = 60):
+        self._url, self._model, self._failures, self._patience = url, model, failures, patience
         self._schema = json.loads((HERE / "schema.json").read_text())
         self._documents = [extract(pdf) for pdf in sorted(pdfs.glob("*.pdf"))[:100]]
         self._numbers = itertools.count()
@@ -41,7 +42,7 @@ class Load:
             thread.join()
 
     def _ask_on(self):
-        structured, free = (Client(self._url, self._model, self._schema, constrained, self._failures)
+        structured, free = (Client(self._url, self._model, self._schema, constrained, self._failures, self._patience)
                             for constrained in (True, False))
         while not self._stopping.is_set():
             number = next(self._numbers)
@@ -51,6 +52,9 @@ class Load:
                 answer = client.ask(f"load-{id(self)}-{number}", document, stream=kind in (3, 7))
             except GaveUp:
                 self._failures.add("gave up")
+                continue
+            except Exception as error:  # a client that ended here would tell of no failure
+                self._failures.add(f"answer of another shape: {type(error).__name__}")
                 continue
             with self._lock:
                 self.answers += 1

@@ -1,4 +1,5 @@
-"""An OpenAI-shaped server that answers one fixed incident, slowly, and breaks every `break_every`-th connection."""
+"""An OpenAI-shaped server that answers one fixed incident, slowly, and breaks every `break_every`-th connection;
+or one that answers `garbage`."""
 
 import json
 import threading
@@ -11,9 +12,9 @@ ANSWER = json.dumps({"severity": "low", "root_cause": "belt jam", "recommendatio
 class FakeEngine(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, seconds: float = 0.0, break_every: int = 0):
+    def __init__(self, seconds: float = 0.0, break_every: int = 0, garbage: bytes = b""):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.seconds, self.break_every = seconds, break_every
+        self.seconds, self.break_every, self.garbage = seconds, break_every, garbage
         self.requests: list[str] = []
         self.lock = threading.Lock()
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -45,6 +46,7 @@ class Handler(BaseHTTPRequestHandler):
         else:
             message = {"role": "assistant", "content": ANSWER}
             body = json.dumps({"choices": [{"message": message, "finish_reason": "stop"}]}).encode()
+        body = self.server.garbage or body
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

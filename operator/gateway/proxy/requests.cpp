@@ -12,6 +12,9 @@ namespace {
 using json = nlohmann::ordered_json;
 
 constexpr int kDeepest = 128;
+// Fields beside response_format that say what an answer must be.
+constexpr const char* kOtherLanguages[] = {"structured_outputs", "guided_json",    "guided_regex",
+                                           "guided_choice",      "guided_grammar", "grammar"};
 constexpr const char* kPassed[] = {"content-type", "authorization", "accept", "user-agent"};
 
 }  // namespace
@@ -52,6 +55,10 @@ std::optional<json> continuation(const json& request, bool chat, std::string_vie
     next["add_generation_prompt"] = false;
   } else {
     if (!next.contains("prompt") || !next["prompt"].is_string()) return std::nullopt;
+    // An engine would begin the document anew behind the text, and nobody here could tell.
+    for (const char* language : kOtherLanguages) {
+      if (next.contains(language) && !next[language].is_null()) return std::nullopt;
+    }
     next["prompt"] = next["prompt"].get<std::string>() + std::string(released);
     next.erase(
         "response_format");  // it constrains what follows the prompt; the gateway checks the whole itself

@@ -7,6 +7,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "engine/base/json_nesting.h"
+
 namespace stepdown::gateway {
 namespace {
 
@@ -76,6 +78,8 @@ double text_disagreement(std::string_view a, std::string_view b) {
 }  // namespace
 
 double disagreement(std::string_view a, std::string_view b) {
+  constexpr int kDeepest = 128;  // beyond it an answer is compared as text: values are walked recursively
+  if (nests_deeper(a, kDeepest) || nests_deeper(b, kDeepest)) return text_disagreement(a, b);
   const json left = json::parse(a, nullptr, false);
   const json right = json::parse(b, nullptr, false);
   if (left.is_structured() && right.is_structured()) return json_disagreement(left, right);

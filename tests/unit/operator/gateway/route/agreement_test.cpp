@@ -31,5 +31,12 @@ TEST(AgreementTest, JsonByLeavesAndTextByWords) {
   }
 }
 
+TEST(AgreementTest, NestingWithoutEndIsNoWayToCrash) {
+  const std::size_t deep = 1'000'000;
+  const std::string answer = std::string(deep, '[') + "1" + std::string(deep, ']');
+  EXPECT_EQ(disagreement(answer, answer), 0);
+  EXPECT_EQ(disagreement(answer, R"({"a": 2})"), 1);
+}
+
 }  // namespace
 }  // namespace stepdown::gateway

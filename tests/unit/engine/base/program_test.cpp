@@ -1,0 +1,79 @@
+#include "engine/base/program.h"
+
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <gtest/gtest.h>
+
+#include "engine/base/arguments.h"
+
+namespace stepdown {
+namespace {
+
+enum class Color { kRed, kBlue };
+
+struct Ran {
+  int status = -1;
+  std::string error;
+  Color color = Color::kRed;
+  std::uint64_t size = 0;
+};
+
+Ran run(std::vector<std::string> arguments) {
+  Ran ran;
+  const Command paint = {"paint", "", [&ran](CLI::App& app) -> std::function<int()> {
+                           app.add_option("--color", ran.color)
+                               ->required()
+                               ->transform(one_of<Color>({{"red", Color::kRed}, {"blue", Color::kBlue}}));
+                           app.add_option("--size", ran.size)->transform(bytes());
+                           return [] { return static_cast<int>(kDone); };
+                         }};
+  arguments.insert(arguments.begin(), "painter");
+  std::vector<char*> words;
+  for (std::string& word : arguments) words.push_back(word.data());
+  testing::internal::CaptureStderr();
+  ran.status = run_program(static_cast<int>(words.size()), words.data(), "painter", "", std::vector{paint});
+  ran.error = testing::internal::GetCapturedStderr();
+  return ran;
+}
+
+TEST(Program, RefusesArgumentsInOneLineWithPlaceAndMend) {
+  const struct {
+    std::vector<std::string> arguments;
+    std::string error;
+  } cases[] = {
+      {{}, "painter: A subcommand is required; see painter --help\n"},
+      {{"print"}, "painter: there is no command 'print'; see painter --help\n"},
+      {{"paint"}, "painter paint: --color is required; see painter paint --help\n"},
+      {{"paint", "--color", "red", "x"},
+       "painter paint: The following argument was not expected: x; see painter paint --help\n"},
+      {{"paint", "--color", "green"},
+       "painter paint: --color: 'green' is none of blue, red; see painter paint --help\n"},
+      {{"paint", "--color", "red", "--size", "-4"},
+       "painter paint: --size: '-4' is no size; give one such as 24GiB; see painter paint --help\n"},
+  };
+  for (const auto& each : cases) {
+    const Ran ran = run(each.arguments);
+    EXPECT_EQ(ran.status, kBadInput);
+    EXPECT_EQ(ran.error, each.error);
+  }
+}
+
+TEST(Program, ReadsNamesAndSizes) {
+  EXPECT_EQ(run({"paint", "--color", "Blue"}).color, Color::kBlue);
+  const std::pair<const char*, std::uint64_t> sizes[] = {{"1", 1},
+                                                         {"1500", 1500},
+                                                         {"2k", 2048},
+                                                         {"1.5GiB", 3ULL << 29U},
+                                                         {"4Mb", 4ULL << 20U},
+                                                         {"2Ti", 2ULL << 40U}};
+  for (const auto& [text, size] : sizes)
+    EXPECT_EQ(run({"paint", "--color", "red", "--size", text}).size, size) << text;
+  for (const char* text : {"", "0", "-1", "x", "4X", "4KM", "1e30", "nan", "Gi"}) {
+    EXPECT_EQ(run({"paint", "--color", "red", "--size", text}).status, kBadInput) << text;
+  }
+}
+
+}  // namespace
+}  // namespace stepdown
