@@ -106,15 +106,16 @@ void latency_plot(std::ostream& out, const Report& report, const std::optional<R
 
 std::string to_html(const Report& report, const std::optional<Report>& baseline, const Prompts& prompts) {
   std::ostringstream out;
-  out << R"(<!doctype html><html lang="en"><meta charset="utf-8"><title>Stepdown evaluation</title><style>
+  out << R"(<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Stepdown evaluation</title><style>
 body{font:15px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;color:#1f2328}
-table{border-collapse:collapse}td,th{padding:.25rem .8rem;border-bottom:1px solid #d0d7de;text-align:right;white-space:nowrap}
+table{border-collapse:collapse;display:block;overflow-x:auto}svg{max-width:100%}
+td,th{padding:.25rem .8rem;border-bottom:1px solid #d0d7de;text-align:right;white-space:nowrap}
 td:first-child,th:first-child{text-align:left}td small{display:block;color:#57606a}
 .good td:nth-child(4){color:#1a7f37}.bad td:nth-child(4){color:#cf222e}
 td svg{fill:#57606a}.good svg{fill:#1a7f37}.bad svg{fill:#cf222e}.range{stroke:#8c959f;stroke-width:2}
 pre{background:#f6f8fa;padding:.6rem;white-space:pre-wrap;overflow-wrap:anywhere;margin:.3rem 0}mark{background:#ffd8b5}
 svg text{font-size:11px;fill:#57606a}.key{color:#57606a}.warning{background:#fff8c5;padding:.4rem .8rem}
-.pair{display:grid;grid-template-columns:1fr 1fr;gap:0 1rem}summary{cursor:pointer}summary small{color:#57606a}
+.pair{display:grid;grid-template-columns:1fr 1fr;gap:0 1rem}@media(max-width:40rem){.pair{grid-template-columns:1fr}}summary{cursor:pointer}summary small{color:#57606a}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.1rem 1rem}dt{color:#57606a}dd{margin:0;overflow-wrap:anywhere}
 </style><h1>Evaluation</h1><p>Every figure was measured in this run; the setting says what it is valid for.</p><dl>)";
   for (const auto* facts : {&report.model, &report.setting}) {

@@ -12,12 +12,12 @@ namespace {
 
 class LanguageConstraint final : public TokenConstraint {
  public:
-  LanguageConstraint(std::shared_ptr<const tokenizer::Tokenizer> tokenizer,
-                     std::shared_ptr<TokenMaskCache> masks, schema::PrefixMatcher matcher)
-      : tokenizer_(std::move(tokenizer)), masks_(std::move(masks)), matcher_(std::move(matcher)) {}
+  LanguageConstraint(std::shared_ptr<const tokenizer::Tokenizer> tokenizer, TokenMaskCache& masks,
+                     std::uint64_t language, schema::PrefixMatcher matcher)
+      : tokenizer_(std::move(tokenizer)), masks_(&masks), language_(language), matcher_(std::move(matcher)) {}
 
   void fill_mask(std::span<std::uint32_t> mask) override {
-    const auto known = masks_->get(matcher_);
+    const auto known = masks_->get(language_, matcher_);
     const TokenMask& allowed = known->mask;
     const std::size_t words = std::min(mask.size(), allowed.size());
     std::copy_n(allowed.begin(), words, mask.begin());
@@ -39,7 +39,7 @@ class LanguageConstraint final : public TokenConstraint {
     std::vector<tokenizer::TokenId> tokens;
     schema::PrefixMatcher ahead = matcher_;
     while (tokens.size() < most && !ahead.complete()) {
-      const tokenizer::TokenId next = masks_->get(ahead)->forced;
+      const tokenizer::TokenId next = masks_->get(language_, ahead)->forced;
       if (next < 0) break;
       ahead.accept(tokenizer_->bytes(next));
       tokens.push_back(next);
@@ -55,19 +55,25 @@ class LanguageConstraint final : public TokenConstraint {
 
  private:
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer_;
-  std::shared_ptr<TokenMaskCache> masks_;
+  TokenMaskCache* masks_;
+  std::uint64_t language_;
   schema::PrefixMatcher matcher_;
 };
+
+/// A vocabulary of 128,000 has masks of 16 KB: 2,000 of them fit.
+constexpr std::size_t kMaskBytes = 32U << 20U;
 
 }  // namespace
 
 struct ConstraintFactory::State {
   explicit State(std::shared_ptr<const tokenizer::Tokenizer> t)
-      : tokenizer(std::move(t)), index(*tokenizer) {}
+      : tokenizer(std::move(t)), index(*tokenizer), masks(index, *tokenizer, kMaskBytes) {}
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer;
   TokenIndex index;
+  TokenMaskCache masks;
   std::mutex mutex;
-  std::map<std::string, std::shared_ptr<TokenMaskCache>> caches;  // by language
+  std::map<std::string, std::uint64_t> languages;
+  std::uint64_t next_language = 0;  // a number is never used again
 };
 
 ConstraintFactory::ConstraintFactory(std::shared_ptr<const tokenizer::Tokenizer> tokenizer)
@@ -91,15 +97,16 @@ std::unique_ptr<TokenConstraint> ConstraintFactory::make(schema::PrefixMatcher m
                                                          std::string_view written) {
   constexpr std::size_t kMostLanguages = 64;
   if (matcher.accept(written) != written.size()) return nullptr;
-  std::shared_ptr<TokenMaskCache> masks;
+  std::uint64_t number = 0;
   {
     const std::lock_guard lock(state_->mutex);
-    if (state_->caches.size() >= kMostLanguages && !state_->caches.contains(language)) state_->caches.clear();
-    auto& cache = state_->caches[language];
-    if (!cache) cache = std::make_shared<TokenMaskCache>(state_->index, *state_->tokenizer);
-    masks = cache;
+    auto& known = state_->languages;
+    if (known.size() >= kMostLanguages && !known.contains(language)) known.clear();
+    const auto [entry, added] = known.try_emplace(language, state_->next_language);
+    if (added) ++state_->next_language;
+    number = entry->second;
   }
-  return std::make_unique<LanguageConstraint>(state_->tokenizer, std::move(masks), std::move(matcher));
+  return std::make_unique<LanguageConstraint>(state_->tokenizer, state_->masks, number, std::move(matcher));
 }
 
 }  // namespace stepdown::runtime

@@ -79,9 +79,14 @@ tokenizer::TokenId forced_token(const TokenMask& mask, const tokenizer::Tokenize
   return forced ? longest : -1;
 }
 
-std::shared_ptr<const MaskEntry> TokenMaskCache::get(const schema::PrefixMatcher& matcher) {
-  constexpr std::size_t kMostMasks = 4096;
-  std::string key = matcher.key(index_.longest() + 1);
+std::size_t TokenMaskCache::bytes() const {
+  const std::lock_guard lock(mutex_);
+  return bytes_;
+}
+
+std::shared_ptr<const MaskEntry> TokenMaskCache::get(std::uint64_t language,
+                                                     const schema::PrefixMatcher& matcher) {
+  std::string key = std::to_string(language) + ' ' + matcher.key(index_.longest() + 1);
   {
     const std::lock_guard lock(mutex_);
     if (const auto found = masks_.find(key); found != masks_.end()) return found->second;
@@ -89,9 +94,14 @@ std::shared_ptr<const MaskEntry> TokenMaskCache::get(const schema::PrefixMatcher
   MaskEntry entry{compute_mask(index_, matcher)};
   entry.forced = forced_token(entry.mask, tokenizer_);
   auto known = std::make_shared<const MaskEntry>(std::move(entry));
+  constexpr std::size_t kBookkeeping = 128;
+  const std::size_t size = known->mask.size() * sizeof(TokenMask::value_type) + key.size() + kBookkeeping;
   const std::lock_guard lock(mutex_);
-  if (masks_.size() >= kMostMasks) masks_.clear();
-  masks_.insert_or_assign(std::move(key), known);
+  if (bytes_ + size > most_bytes_) {
+    masks_.clear();
+    bytes_ = 0;
+  }
+  if (masks_.insert_or_assign(std::move(key), known).second) bytes_ += size;
   return known;
 }
 

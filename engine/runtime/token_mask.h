@@ -26,18 +26,22 @@ struct MaskEntry {
   tokenizer::TokenId forced = -1;
 };
 
-/// Masks of one schema by the matcher's state. Thread-safe; computes outside the lock.
+/// Masks by language and state of its matcher. Thread-safe; computes outside the lock.
 class TokenMaskCache {
  public:
-  /// Both must outlive it.
-  TokenMaskCache(const TokenIndex& index, const tokenizer::Tokenizer& tokenizer)
-      : index_(index), tokenizer_(tokenizer) {}
-  std::shared_ptr<const MaskEntry> get(const schema::PrefixMatcher& matcher);
+  /// Both must outlive it. `most_bytes`: of masks, whatever languages clients ask for.
+  TokenMaskCache(const TokenIndex& index, const tokenizer::Tokenizer& tokenizer, std::size_t most_bytes)
+      : index_(index), tokenizer_(tokenizer), most_bytes_(most_bytes) {}
+  /// `language` tells apart what matchers of different languages would call the same state.
+  std::shared_ptr<const MaskEntry> get(std::uint64_t language, const schema::PrefixMatcher& matcher);
+  std::size_t bytes() const;
 
  private:
   const TokenIndex& index_;
   const tokenizer::Tokenizer& tokenizer_;
-  std::mutex mutex_;
+  const std::size_t most_bytes_;
+  mutable std::mutex mutex_;
+  std::size_t bytes_ = 0;
   std::unordered_map<std::string, std::shared_ptr<const MaskEntry>> masks_;
 };
 

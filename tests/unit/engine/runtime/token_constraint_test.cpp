@@ -9,6 +9,7 @@
 
 #include "engine/base/atomic_file.h"
 #include "engine/runtime/token_index.h"
+#include "engine/runtime/token_mask.h"
 
 namespace stepdown::runtime {
 namespace {
@@ -147,6 +148,22 @@ TEST(TokenConstraint, MasksOfARealVocabularyAreQuick) {
     if (round > 0) {
       EXPECT_LT(total / static_cast<double>(ids.size()), 100.0);
     }
+  }
+}
+
+TEST(TokenMaskCache, StaysWithinItsBytesWhateverLanguagesCome) {
+  const auto tokenizer = small();
+  const TokenIndex index(*tokenizer);
+  constexpr std::size_t kMost = 100'000;
+  TokenMaskCache cache(index, *tokenizer, kMost);
+  for (std::uint64_t language = 0; language < 200; ++language) {
+    const std::string digit = std::to_string(language % 10);
+    const schema::PrefixMatcher matcher(compile((R"({"enum": [)" + digit + "]}").c_str()));
+    const auto entry = cache.get(language, matcher);
+    EXPECT_EQ(entry->mask, compute_mask(index, matcher)) << "of language " << language << " and no other";
+    EXPECT_GT(cache.bytes(), 0U);
+    ASSERT_LE(cache.bytes(), kMost);
+    EXPECT_EQ(cache.get(language, matcher), entry) << "known now";
   }
 }
 
