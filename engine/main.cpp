@@ -22,14 +22,10 @@ int main(int argc, char** argv) {
                 stepdown::server::bench_serving_command()),
       stepdown::quant::bench_quantize_command());
   const std::array commands = {
-      stepdown::server::serve_command(),
-      stepdown::quant::quantize_command(),
-      stepdown::quant::convert_command(),
-      bench,
-      stepdown::formats::inspect_command(),
-      stepdown::eval::evaluate_command(),
-      stepdown::fetch::fetch_command(),
-      stepdown::formats::artifacts_command(),
+      stepdown::server::serve_command(),    stepdown::quant::quantize_command(),
+      stepdown::quant::convert_command(),   bench,
+      stepdown::formats::inspect_command(), stepdown::eval::evaluate_command(),
+      stepdown::fetch::fetch_command(),     stepdown::formats::artifacts_command(),
       stepdown::quant::reproduce_command(),
   };
   return stepdown::run_program(argc, argv, "stepdown-engine",

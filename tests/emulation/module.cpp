@@ -106,6 +106,7 @@ int multiprocessors() {
 
 }  // namespace stepdown::kernels::cuda
 
-extern "C" __attribute__((visibility("default"))) const stepdown::kernels::cuda::Module* stepdown_cuda_module() {
+extern "C" __attribute__((visibility("default"))) const stepdown::kernels::cuda::Module*
+stepdown_cuda_module() {
   return &stepdown::kernels::cuda::kModule;
 }

@@ -80,7 +80,8 @@ Database::Database(const std::filesystem::path& file) {
   // It holds tokens and Secrets; the write-ahead log takes the same mode. One in memory has no name.
   const char* name = sqlite3_db_filename(handle_, "main");
   if (name == nullptr || *name == '\0') return;
-  std::filesystem::permissions(name, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+  std::filesystem::permissions(name,
+                               std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
 }
 
 Database::~Database() {

@@ -28,7 +28,8 @@ int main() {
                         static_cast<double>(format.super_bytes()) / kUnitsPerSuper;
     std::printf("format %zu %.4f\n", i, unit * 8 / (kTileHeight * kUnitColumns));
   }
-  std::printf("shared multiply_few 1 %zu\nshared multiply_few 2 %zu\n", FewShape<1>::kShared, FewShape<2>::kShared);
+  std::printf("shared multiply_few 1 %zu\nshared multiply_few 2 %zu\n", FewShape<1>::kShared,
+              FewShape<2>::kShared);
   std::printf("shared multiply_many 64 %zu\nshared multiply_many 128 %zu\n", ManyShape<64>::kShared,
               ManyShape<128>::kShared);
   attentions<64>();
