@@ -226,6 +226,10 @@ constexpr std::array kArchitectures = {
 
 }  // namespace
 
+std::span<const HfArchitecture> hf_architectures() {
+  return kArchitectures;
+}
+
 const HfArchitecture& hf_architecture(const JsonView& config) {
   const JsonView type = config.required("model_type");
   const std::string name = type.text();

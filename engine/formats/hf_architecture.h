@@ -29,6 +29,8 @@ struct HfArchitecture {
   void (*read)(const JsonView& config, ModelConfig& model) = nullptr;
 };
 
+/// All that are supported.
+std::span<const HfArchitecture> hf_architectures();
 /// Throws InputError that lists the supported ones.
 const HfArchitecture& hf_architecture(const JsonView& config);
 /// Whether a row has the name that GGUF knows the configuration's architecture by.

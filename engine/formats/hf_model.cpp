@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <set>
 #include <utility>
 
 #include "engine/base/error.h"
@@ -103,7 +104,11 @@ class HfModel final : public ModelFile {
                            std::to_string(stored.size()) + " tensors",
                        (folder / "config.json").string(), "give the config.json of this checkpoint");
     }
-    for (const HfTensor& expected : hf_tensors(config_)) {
+    const std::vector<HfTensor> all = hf_tensors(config_);
+    for (const HfTensor& expected : all) {
+      if (expected.shape.size() == 1) vectors_.insert(expected.hf);
+    }
+    for (const HfTensor& expected : all) {
       if (expected.experts > 0) {
         take_experts(expected, stored, folder);
       } else {
@@ -180,13 +185,17 @@ class HfModel final : public ModelFile {
   void take_quantized(const HfTensor& expected, HfCheckpoint::Tensors& stored, const fs::path& folder) {
     const std::string module = expected.hf.substr(0, expected.hf.rfind('.') + 1);
     ModuleTensors parts;
-    for (auto at = stored.lower_bound(module); at != stored.end() && at->first.starts_with(module);
-         at = stored.erase(at)) {
+    for (auto at = stored.lower_bound(module); at != stored.end() && at->first.starts_with(module);) {
+      if (vectors_.contains(at->first)) {  // the module's bias, which has its own turn
+        ++at;
+        continue;
+      }
       const std::string part = at->first.substr(module.size());
       // Scales of activations and of the KV cache are hints to engines that quantize those.
       if (!part.starts_with("input_") && !part.starts_with("output_") && !part.ends_with("_scale_kv")) {
         parts.emplace(part, at->second.view);
       }
+      at = stored.erase(at);
     }
     const ModuleReader reader(parts, folder.string() + ": module '" + module + "'");
     DenseForm dense = read_weight_(reader, expected.shape[0], expected.shape[1], plain_type_);
@@ -203,7 +212,8 @@ class HfModel final : public ModelFile {
   }
 
   HfCheckpoint checkpoint_;
-  ReadWeight read_weight_;  ///< of a quantized checkpoint
+  std::set<std::string> vectors_;  ///< names of those that the architecture has
+  ReadWeight read_weight_;         ///< of a quantized checkpoint
   DType plain_type_ = DType::kF16;
   std::vector<std::vector<std::byte>> owned_;  ///< inner buffers do not move when the outer vector grows
   std::vector<TensorView> tensors_;

@@ -51,10 +51,17 @@ Imatrix from_gguf(std::span<const std::byte> bytes, const std::string& file) {
     const std::string name = tensor.name.substr(0, tensor.name.size() - kSums.size());
     std::vector<float> columns = values(tensor.name);
     const std::vector<float> counts = values(name + std::string(kCounts));
-    if (counts.size() != 1) {  // one for each expert of a mixture
-      throw InputError("'" + name + "' is split by experts", file, "give a dense model's importance matrix");
+    if (counts.empty() || columns.size() % counts.size() != 0) {
+      throw InputError("'" + name + "' has " + std::to_string(columns.size()) + " values for " +
+                           std::to_string(counts.size()) + " counts",
+                       file, kMakeAnew);
     }
-    for (float& x : columns) x = counts[0] > 0 ? x / counts[0] : 1.0f;
+    const std::size_t width = columns.size() / counts.size();
+    for (std::size_t i = 0; i < columns.size(); ++i) {
+      const float count = counts[i / width];
+      columns[i] = count > 0 ? columns[i] / count : 1.0f;
+    }
+    if (counts.size() > 1) imatrix.expert_tokens[name] = counts;
     imatrix.columns[name] = std::move(columns);
   }
   if (const auto found = header.metadata.find("imatrix.chunk_count"); found != header.metadata.end()) {
@@ -98,6 +105,11 @@ Imatrix from_dat(std::span<const std::byte> bytes, const std::string& file) {
   return imatrix;
 }
 
+std::vector<float> counts_of(const Imatrix& imatrix, const std::string& name, float tokens) {
+  const auto split = imatrix.expert_tokens.find(name);
+  return split == imatrix.expert_tokens.end() ? std::vector<float>{tokens} : split->second;
+}
+
 }  // namespace
 
 Imatrix parse_imatrix(std::span<const std::byte> bytes, const std::string& file) {
@@ -123,16 +135,18 @@ void write_imatrix(const fs::path& path, const Imatrix& imatrix, std::uint32_t t
   metadata["imatrix.chunk_size"] = GgufValue::of(chunk_tokens);
   std::vector<GgufTensor> tensors;
   for (const auto& [name, columns] : imatrix.columns) {
-    tensors.push_back({name + std::string(kCounts), DType::kF32, {1, 1}});
-    tensors.push_back(
-        {name + std::string(kSums), DType::kF32, {1, static_cast<std::int64_t>(columns.size())}});
+    const auto experts = static_cast<std::int64_t>(counts_of(imatrix, name, 0).size());
+    tensors.push_back({name + std::string(kCounts), DType::kF32, {experts, 1}});
+    tensors.push_back({name + std::string(kSums),
+                       DType::kF32,
+                       {experts, static_cast<std::int64_t>(columns.size()) / experts}});
   }
   GgufWriter writer(path, metadata, std::move(tensors));
-  const auto count = static_cast<float>(tokens);
   for (const auto& [name, columns] : imatrix.columns) {
-    writer.write(std::as_bytes(std::span(&count, 1)));
+    const std::vector<float> counts = counts_of(imatrix, name, static_cast<float>(tokens));
+    writer.write(std::as_bytes(std::span(counts)));
     std::vector<float> sums = columns;
-    for (float& x : sums) x *= count;
+    for (std::size_t i = 0; i < sums.size(); ++i) sums[i] *= counts[i / (sums.size() / counts.size())];
     writer.write(std::as_bytes(std::span(sums)));
   }
   writer.finish();

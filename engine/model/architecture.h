@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "engine/formats/model_file.h"
+
 namespace stepdown::model {
 
 /// Which elements of a head rotate together.
@@ -28,5 +30,8 @@ struct Architecture {
   bool norm_after = false;           ///< each block's output is normed, before it joins the residual stream
   std::int64_t unrotated_every = 0;  ///< every n-th layer knows no positions; 0: none
 };
+
+/// The row of the table that GGUF knows the configuration by. Throws InputError that lists all of them.
+const Architecture& find_architecture(const formats::ModelConfig& config);
 
 }  // namespace stepdown::model

@@ -1,31 +1,16 @@
 #include "engine/model/decoder.h"
 
-#include <array>
 #include <string>
 
 #include <nlohmann/json.hpp>
 
 #include "engine/base/error.h"
 #include "engine/base/log.h"
-#include "engine/model/architectures/gemma2.h"
-#include "engine/model/architectures/gemma3.h"
-#include "engine/model/architectures/granite.h"
-#include "engine/model/architectures/llama.h"
-#include "engine/model/architectures/olmo2.h"
-#include "engine/model/architectures/phi3.h"
-#include "engine/model/architectures/qwen2.h"
-#include "engine/model/architectures/qwen3.h"
-#include "engine/model/architectures/qwen3moe.h"
-#include "engine/model/architectures/smollm3.h"
 #include "engine/model/device_transformer.h"
 #include "engine/model/transformer.h"
 
 namespace stepdown::model {
 namespace {
-
-// One row per decoder architecture.
-constexpr std::array kArchitectures = {kLlama,  kQwen2, kQwen3,   kQwen3moe, kGemma2,
-                                       kGemma3, kPhi3,  kGranite, kOlmo2,    kSmollm3};
 
 std::unique_ptr<Decoder> make(const Architecture& architecture, const formats::ModelFile& file,
                               const DecoderOptions& options, kernels::ThreadPool& pool) {
@@ -57,13 +42,7 @@ std::unique_ptr<Decoder> make(const Architecture& architecture, const formats::M
 
 std::unique_ptr<Decoder> make_decoder(const formats::ModelFile& file, const DecoderOptions& options,
                                       kernels::ThreadPool& pool) {
-  std::string known;
-  for (const Architecture& architecture : kArchitectures) {
-    if (architecture.name == file.config().architecture) return make(architecture, file, options, pool);
-    known += (known.empty() ? "" : ", ") + std::string(architecture.name);
-  }
-  throw InputError("unknown architecture \"" + file.config().architecture + "\"", "model header",
-                   "this engine runs: " + known);
+  return make(find_architecture(file.config()), file, options, pool);
 }
 
 }  // namespace stepdown::model

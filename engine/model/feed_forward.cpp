@@ -11,6 +11,23 @@ using kernels::Operations;
 using kernels::Product;
 using kernels::ThreadPool;
 
+std::vector<ExpertChoice> choose_experts(std::span<const float> probabilities,
+                                         const formats::ModelConfig& config) {
+  std::vector<std::size_t> order(probabilities.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::ranges::stable_sort(order, std::ranges::greater(),
+                           [probabilities](std::size_t expert) { return probabilities[expert]; });
+  order.resize(static_cast<std::size_t>(config.experts_used));
+  float total = 0.0f;
+  for (const std::size_t expert : order) total += probabilities[expert];
+  std::vector<ExpertChoice> chosen;
+  for (const std::size_t expert : order) {
+    const float weight = probabilities[expert];
+    chosen.push_back({expert, config.normalize_experts ? weight / total : weight});
+  }
+  return chosen;
+}
+
 FeedForward::FeedForward(const formats::ModelConfig& config, Activation activation, std::int64_t max_rows)
     : config_(config),
       activation_(activation),
@@ -81,19 +98,11 @@ void FeedForward::run_dense(ThreadPool& pool, const Operations& operations, cons
   kernels::multiply(pool, operations, gated_, 0, rows, {&product, 1});
 }
 
-// Softmax over all experts, then the best; equal ones by number.
 void FeedForward::choose(std::int64_t row) {
-  const auto count = static_cast<std::size_t>(config_.experts);
-  const float* weights = router_.data() + static_cast<std::size_t>(row) * count;
-  std::vector<std::size_t> order(count);
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::ranges::stable_sort(order,
-                           [weights](std::size_t a, std::size_t b) { return weights[a] > weights[b]; });
-  order.resize(static_cast<std::size_t>(config_.experts_used));
-  float total = 0.0f;
-  for (const std::size_t expert : order) total += weights[expert];
-  for (const std::size_t expert : order)
-    choices_[expert].push_back({row, config_.normalize_experts ? weights[expert] / total : weights[expert]});
+  const std::span<const float> probabilities(router_.data() + row * config_.experts,
+                                             static_cast<std::size_t>(config_.experts));
+  for (const auto& [expert, weight] : choose_experts(probabilities, config_))
+    choices_[expert].push_back({row, weight});
 }
 
 void FeedForward::run_experts(ThreadPool& pool, const Operations& operations,

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,15 @@ struct FeedForwardWeights {
   kernels::PackedMatrix router;
   std::vector<Expert> experts;
 };
+
+/// An expert that a router chose for a token, and what its output weighs.
+struct ExpertChoice {
+  std::size_t expert;
+  float weight;
+};
+/// The best by the router's softmax over all experts; equal ones by number.
+std::vector<ExpertChoice> choose_experts(std::span<const float> probabilities,
+                                         const formats::ModelConfig& config);
 
 /// Runs the blocks; its buffers serve all layers. One thread at a time.
 class FeedForward {

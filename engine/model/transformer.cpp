@@ -9,6 +9,7 @@
 #include "engine/kernels/dequantize.h"
 #include "engine/kernels/matmul.h"
 #include "engine/model/feed_forward.h"
+#include "engine/model/layer_rule.h"
 #include "engine/model/rope.h"
 #include "engine/model/weights.h"
 
@@ -35,13 +36,6 @@ struct Layer {
   const Rope* rope = nullptr;  ///< null: no positions
 };
 
-/// The tensor that divides the rotary frequencies, where there is one.
-std::string rope_factors(const formats::RopeScaling& scaling, std::int64_t context) {
-  if (scaling.kind != formats::RopeScaling::Kind::kLong) return "rope_freqs.weight";
-  return static_cast<float>(context) > scaling.original_context ? "rope_factors_long.weight"
-                                                                : "rope_factors_short.weight";
-}
-
 void cap(float* values, std::int64_t count, float scale, float softcap) {
   if (scale == 1.0f && softcap == 0.0f) return;
   for (std::int64_t i = 0; i < count; ++i) {
@@ -63,11 +57,12 @@ class Transformer final : public Decoder {
         pool_(pool),
         loader_(file),
         embeddings_(loader_.tensor("token_embd.weight", config_.vocab, config_.hidden)),
-        rope_(rope_frequencies(config_.rope_dim, config_.rope_theta,
-                               loader_.optional_vector(rope_factors(config_.rope_scaling, options.context),
-                                                       config_.rope_dim / 2),
-                               config_.rope_scaling),
-              architecture.rope, options.max_rows),
+        rope_(
+            rope_frequencies(config_.rope_dim, config_.rope_theta,
+                             loader_.optional_vector(rope_factors_name(config_.rope_scaling, options.context),
+                                                     config_.rope_dim / 2),
+                             config_.rope_scaling),
+            architecture.rope, options.max_rows),
         sliding_rope_(rope_frequencies(config_.rope_dim, config_.rope_theta_sliding, {}, {}),
                       architecture.rope, config_.rope_theta_sliding > 0.0f ? options.max_rows : 0),
         cache_({config_.layers, config_.kv_heads, config_.head_dim},
@@ -166,13 +161,9 @@ class Transformer final : public Decoder {
   }
 
   void set_rule(std::int64_t index, Layer& layer) const {
-    const auto every = [index](std::int64_t n) { return n > 0 && (index + 1) % n == 0; };
-    const bool slides = config_.sliding_window > 0 && !every(config_.full_attention_every);
-    const float plain = 1.0f / std::sqrt(static_cast<float>(config_.head_dim));
-    layer.rule = {config_.attention_scale != 0.0f ? config_.attention_scale : plain,
-                  config_.attention_softcap, slides ? config_.sliding_window : 0};
-    if (!every(architecture_.unrotated_every))
-      layer.rope = slides && config_.rope_theta_sliding > 0.0f ? &sliding_rope_ : &rope_;
+    const LayerRule rule = layer_rule(architecture_, config_, index);
+    layer.rule = rule.attention;
+    if (rule.rotates) layer.rope = rule.sliding_rope ? &sliding_rope_ : &rope_;
   }
 
   // Calls body(row) for every row of the step, on the pool when there are enough of them.

@@ -8,6 +8,7 @@
 #include "engine/base/progress.h"
 #include "engine/formats/gguf_writer.h"
 #include "engine/kernels/dequantize.h"
+#include "engine/model/architecture.h"
 #include "engine/quant/encoder.h"
 #include "engine/quant/preset.h"
 #include "engine/quant/worker_pool.h"
@@ -72,7 +73,8 @@ void encode_rows(const TensorPlan& plan, std::span<const float> importance, std:
           "row " + std::to_string(first + row) + " holds weights that are not finite or beyond ±65504",
           "tensor '" + tensor.name + "'", "the checkpoint is damaged; give a sound one");
     }
-    encode_row(plan.type, weights, importance, out.subspan(row * to, to));
+    encode_row(plan.type, weights, importance_of_row(importance, tensor, first + row),
+               out.subspan(row * to, to));
   }
 }
 
@@ -80,9 +82,10 @@ void encode_rows(const TensorPlan& plan, std::span<const float> importance, std:
 std::span<const float> importance_of(const formats::Imatrix& imatrix, const TensorView& tensor) {
   const auto found = imatrix.columns.find(tensor.name);
   if (found == imatrix.columns.end()) return {};
-  if (found->second.size() != static_cast<std::size_t>(tensor.columns())) {
+  const std::int64_t experts = tensor.shape.size() > 2 ? tensor.shape.front() : 1;
+  if (found->second.size() != static_cast<std::size_t>(experts * tensor.columns())) {
     throw InputError("has " + std::to_string(found->second.size()) + " values for " +
-                         std::to_string(tensor.columns()) + " columns of '" + tensor.name + "'",
+                         std::to_string(experts * tensor.columns()) + " columns of '" + tensor.name + "'",
                      "importance matrix", "give one that was computed on this model");
   }
   return found->second;
@@ -105,12 +108,17 @@ void start(WorkerPool& pool, const formats::Imatrix& imatrix, const Slab& slab, 
 
 }  // namespace
 
+std::span<const float> importance_of_row(std::span<const float> importance, const TensorView& tensor,
+                                         std::size_t row) {
+  if (importance.empty() || tensor.shape.size() < 3) return importance;
+  const auto columns = static_cast<std::size_t>(tensor.columns());
+  const auto rows_each = static_cast<std::size_t>(tensor.rows() / tensor.shape.front());
+  return importance.subspan(row / rows_each * columns, columns);
+}
+
 GgufPlan plan_preset(const formats::ModelFile& model, std::string_view preset_name, bool with_imatrix) {
   const Preset& preset = find_preset(preset_name);
-  if (model.config().architecture != "llama" || model.config().experts > 0) {
-    throw InputError("architecture \"" + model.config().architecture + "\" cannot be quantized", "--model",
-                     "supported is llama (with mistral and smollm)");
-  }
+  model::find_architecture(model.config());
   const auto order = in_quantization_order(model);
   std::vector<TensorView> views;
   for (const TensorView* tensor : order) views.push_back(*tensor);

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -24,9 +25,11 @@ struct GgufPlan {
 };
 
 /// By preset ("Q4_K_M"); with_imatrix: llama.cpp's mixes differ a little where an importance matrix is given.
-/// Throws InputError for unknown presets, architectures other than llama, and weights that are quantized
-/// already.
+/// Throws InputError for unknown presets and architectures, and for weights that are quantized already.
 GgufPlan plan_preset(const formats::ModelFile& model, std::string_view preset, bool with_imatrix);
+/// What counts for one row of a tensor whose importance is given: of experts each has its own.
+std::span<const float> importance_of_row(std::span<const float> importance, const TensorView& tensor,
+                                         std::size_t row);
 /// All matrices as F16, all vectors as F32.
 GgufPlan plan_f16(const formats::ModelFile& model);
 

@@ -22,8 +22,18 @@ constexpr std::array kPresets = {
     Preset{"IQ4_NL", 25, 4, DType::kIQ4_NL}, Preset{"IQ4_XS", 30, 4, DType::kIQ4_XS},
 };
 
-enum class Role { kOther, kOutput, kEmbeddings, kAttentionV, kAttentionOutput, kFfnDown };
-enum class Where { kAll, kMoreBits, kFirstTwo, kFirstFour, kFirstEighth, kFirstSixteenth, kGroupedQueries };
+enum class Role { kOther, kOutput, kEmbeddings, kAttentionK, kAttentionV, kAttentionOutput, kFfnDown };
+enum class Where {
+  kAll,
+  kEightExperts,
+  kOtherwise,
+  kMoreBits,
+  kFirstTwo,
+  kFirstFour,
+  kFirstEighth,
+  kFirstSixteenth,
+  kGroupedQueries
+};
 enum class Imatrix { kEither, kWith, kWithout };
 
 /// A tensor of `role`, where the condition holds, gets `type` instead of the preset's base. The first rule
@@ -35,7 +45,18 @@ struct Rule {
   DType type;
   Imatrix imatrix = Imatrix::kEither;
 };
+constexpr std::string_view kAnyPreset = "";  // whose base is a quantized type
 constexpr std::array kRules = {
+    // A mixture's attention is small beside its experts.
+    Rule{kAnyPreset, Role::kAttentionV, Where::kEightExperts, DType::kQ8_0},
+    Rule{kAnyPreset, Role::kAttentionK, Where::kEightExperts, DType::kQ8_0},
+    Rule{"Q2_K", Role::kAttentionOutput, Where::kEightExperts, DType::kQ5_K},
+    Rule{"Q3_K_S", Role::kAttentionOutput, Where::kEightExperts, DType::kQ5_K},
+    Rule{"Q3_K_M", Role::kAttentionOutput, Where::kEightExperts, DType::kQ5_K},
+    Rule{"Q4_K_S", Role::kAttentionOutput, Where::kEightExperts, DType::kQ5_K},
+    Rule{"Q4_K_M", Role::kAttentionOutput, Where::kEightExperts, DType::kQ5_K},
+    Rule{"IQ4_NL", Role::kAttentionOutput, Where::kEightExperts, DType::kQ5_K},
+    Rule{"IQ4_XS", Role::kAttentionOutput, Where::kEightExperts, DType::kQ5_K},
     Rule{"Q5_K_M", Role::kAttentionV, Where::kMoreBits, DType::kQ6_K},
     Rule{"Q5_K_M", Role::kFfnDown, Where::kMoreBits, DType::kQ6_K},
     Rule{"Q4_K_M", Role::kAttentionV, Where::kMoreBits, DType::kQ6_K},
@@ -44,12 +65,12 @@ constexpr std::array kRules = {
     Rule{"Q4_K_S", Role::kFfnDown, Where::kFirstEighth, DType::kQ5_K},
     Rule{"Q3_K_L", Role::kAttentionV, Where::kAll, DType::kQ5_K},
     Rule{"Q3_K_L", Role::kFfnDown, Where::kAll, DType::kQ5_K},
-    Rule{"Q3_K_L", Role::kAttentionOutput, Where::kAll, DType::kQ5_K},
+    Rule{"Q3_K_L", Role::kAttentionOutput, Where::kOtherwise, DType::kQ5_K},
     Rule{"Q3_K_M", Role::kAttentionV, Where::kFirstTwo, DType::kQ5_K},
     Rule{"Q3_K_M", Role::kAttentionV, Where::kAll, DType::kQ4_K},
     Rule{"Q3_K_M", Role::kFfnDown, Where::kFirstSixteenth, DType::kQ5_K},
     Rule{"Q3_K_M", Role::kFfnDown, Where::kAll, DType::kQ4_K},
-    Rule{"Q3_K_M", Role::kAttentionOutput, Where::kAll, DType::kQ4_K},
+    Rule{"Q3_K_M", Role::kAttentionOutput, Where::kOtherwise, DType::kQ4_K},
     Rule{"IQ4_NL", Role::kAttentionV, Where::kGroupedQueries, DType::kQ5_K},
     Rule{"IQ4_NL", Role::kFfnDown, Where::kFirstEighth, DType::kQ5_K, Imatrix::kWithout},
     Rule{"IQ4_XS", Role::kAttentionV, Where::kGroupedQueries, DType::kQ5_K},
@@ -59,15 +80,16 @@ constexpr std::array kRules = {
     Rule{"Q2_K", Role::kAttentionV, Where::kGroupedQueries, DType::kQ4_K},
     Rule{"Q2_K", Role::kAttentionV, Where::kAll, DType::kQ3_K},
     Rule{"Q2_K", Role::kFfnDown, Where::kAll, DType::kQ3_K},
-    Rule{"Q2_K", Role::kAttentionOutput, Where::kAll, DType::kQ3_K},
+    Rule{"Q2_K", Role::kAttentionOutput, Where::kOtherwise, DType::kQ3_K},
 };
 
 Role role_of(const std::string& name) {
   if (name == "output.weight") return Role::kOutput;
   if (name == "token_embd.weight") return Role::kEmbeddings;
-  if (name.ends_with(".attn_v.weight")) return Role::kAttentionV;
+  if (name.ends_with(".attn_k.weight")) return Role::kAttentionK;
+  if (name.ends_with(".attn_v.weight") || name.ends_with(".attn_qkv.weight")) return Role::kAttentionV;
   if (name.ends_with(".attn_output.weight")) return Role::kAttentionOutput;
-  if (name.ends_with(".ffn_down.weight")) return Role::kFfnDown;
+  if (name.ends_with(".ffn_down.weight") || name.ends_with(".ffn_down_exps.weight")) return Role::kFfnDown;
   return Role::kOther;
 }
 
@@ -75,6 +97,10 @@ bool holds(Where where, std::int64_t index, std::int64_t count, const formats::M
   switch (where) {
     case Where::kAll:
       return true;
+    case Where::kEightExperts:
+      return config.experts == 8;
+    case Where::kOtherwise:
+      return config.experts != 8;
     case Where::kMoreBits:
       return index < count / 8 || index >= 7 * count / 8 || (index - count / 8) % 3 == 2;
     case Where::kFirstTwo:
@@ -98,12 +124,15 @@ bool holds(Imatrix wanted, bool given) {
 DType type_by_rule(const Preset& preset, Role role, std::int64_t index, std::int64_t count,
                    const formats::ModelConfig& config, bool imatrix) {
   const auto* rule = std::ranges::find_if(kRules, [&](const Rule& row) {
-    return row.preset == preset.name && row.role == role && holds(row.where, index, count, config) &&
-           holds(row.imatrix, imatrix);
+    return (row.preset == preset.name || row.preset == kAnyPreset) && row.role == role &&
+           holds(row.where, index, count, config) && holds(row.imatrix, imatrix);
   });
   const DType type = rule == kRules.end() ? preset.base : rule->type;
-  // In Llama 2 70B eight query heads share one attn_v, small enough for more bits.
-  const bool large_grouped = config.layers == 80 && config.heads != config.kv_heads;
+  // In Llama 2 70B eight query heads share one attn_v, small enough for more bits; llama.cpp knows models of
+  // its size by their layers.
+  const bool large_grouped =
+      config.layers == 80 &&
+      (config.architecture == "qwen2" || (config.architecture == "llama" && config.heads != config.kv_heads));
   if (role == Role::kAttentionV && large_grouped && (type == DType::kQ3_K || type == DType::kQ4_K))
     return DType::kQ5_K;
   return type;
@@ -176,7 +205,7 @@ const Preset& find_preset(std::string_view name) {
 
 bool may_quantize(const TensorView& tensor) {
   return tensor.shape.size() >= 2 && tensor.name.ends_with("weight") &&
-         !tensor.name.ends_with("_norm.weight");
+         !tensor.name.ends_with("_norm.weight") && !tensor.name.ends_with("ffn_gate_inp.weight");
 }
 
 bool quantization_order(const TensorView& left, const TensorView& right) {

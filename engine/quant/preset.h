@@ -24,13 +24,14 @@ std::span<const Preset> presets();
 /// Case counts not. Throws InputError naming all presets.
 const Preset& find_preset(std::string_view name);
 
-/// The type of each tensor under `preset`, in the given order: llama.cpp's rules (llama-quant.cpp) for models
-/// without experts; `imatrix`: whether an importance matrix is given. Tensors must be in file order of
-/// llama-quantize (quantization_order), since some rules count them.
+/// The type of each tensor under `preset`, in the given order: llama.cpp's rules (llama-quant.cpp);
+/// `imatrix`: whether an importance matrix is given. Tensors must be in file order of llama-quantize
+/// (quantization_order), since some rules count them.
 std::vector<DType> choose_types(const Preset& preset, const formats::ModelConfig& config,
                                 std::span<const TensorView> tensors, bool imatrix);
 
-/// Whether a GGUF quantizer may touch the tensor at all: matrices whose name ends with "weight", norms apart.
+/// Whether a GGUF quantizer may touch the tensor at all: matrices whose name ends with "weight", norms and
+/// routers of experts apart.
 bool may_quantize(const TensorView& tensor);
 
 /// llama-quantize's order of tensors: by layer, then by name; those without a layer first.

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/formats/hf_architecture.h"
+
 namespace stepdown::compat {
 namespace {
 
@@ -50,13 +52,25 @@ constexpr Method kMethods[] = {
     {"ternary", "", 2, 3.5, "ternary", false, false},
 };
 
-// engine/quant knows the tensors and the forward pass of these.
-constexpr std::string_view kArchitectures[] = {"llama", "mistral"};
+// Whose gradients engine/quant/training has.
+constexpr std::string_view kTrained[] = {"llama", "mistral"};
 
 }  // namespace
 
-std::span<const std::string_view> quantized_architectures() {
-  return kArchitectures;
+std::vector<std::string_view> quantized_architectures(const Method& method) {
+  if (method.method == "qat") return {std::begin(kTrained), std::end(kTrained)};
+  std::vector<std::string_view> names;  // what the engine reads, its methods follow
+  for (const formats::HfArchitecture& each : formats::hf_architectures()) {
+    for (const std::string_view name : {each.gguf, each.model_type}) {
+      if (std::ranges::find(names, name) == names.end()) names.push_back(name);
+    }
+  }
+  return names;
+}
+
+bool quantizes(const Method& method, std::string_view architecture) {
+  const auto known = quantized_architectures(method);
+  return std::ranges::find(known, architecture) != known.end();
 }
 
 std::span<const Method> methods() {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "operator/api/quantized_model_spec.h"
 
@@ -25,8 +26,9 @@ std::span<const Method> methods();
 /// nullptr when nothing is known of it.
 const Method* find_method(const api::CandidateSpec& candidate);
 
-/// Architectures that `stepdown-engine quantize` takes, by either name that files give them.
-std::span<const std::string_view> quantized_architectures();
+/// Architectures that `stepdown-engine quantize` takes by this method, by either name that files give them.
+std::vector<std::string_view> quantized_architectures(const Method& method);
+bool quantizes(const Method& method, std::string_view architecture);
 
 /// What FP16 weights of so many bytes become; saturates.
 std::int64_t predicted_bytes(const Method& method, std::int64_t fp16_bytes);

@@ -40,6 +40,8 @@ std::string obstacle(const api::CandidateSpec& next, const api::QuantizedModelSp
   const compat::Method* method = compat::find_method(next);
   if (method == nullptr || !method->available) return "is not made by this version";
   if (next.method == "qat" && !spec.quantization.qat.enabled) return "needs spec.quantization.qat.enabled";
+  if (!base.architecture.empty() && !compat::quantizes(*method, base.architecture))
+    return "is not made of architecture " + base.architecture;
   if (base.format != "safetensors") return "starts from a Hugging Face folder";
   if (method->calibrated && !spec.quantization.calibration) return "needs spec.quantization.calibration";
   if (!engine.known()) return "";

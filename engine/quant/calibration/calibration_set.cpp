@@ -66,6 +66,25 @@ class Encoder {
 
 }  // namespace
 
+Matrix embed(const formats::ModelFile& model, std::span<const std::int32_t> tokens) {
+  const TensorView* embeddings = model.find("token_embd.weight");
+  if (embeddings == nullptr)
+    throw InputError("a tensor is missing", "tensor token_embd.weight", "give the complete model");
+  const std::size_t bytes = embeddings->data.size() / static_cast<std::size_t>(embeddings->rows());
+  Matrix stream(static_cast<std::int64_t>(tokens.size()), embeddings->columns());
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    const auto token = static_cast<std::size_t>(tokens[i]);
+    if (token >= static_cast<std::size_t>(embeddings->rows())) {
+      throw InputError("the tokenizer gives token " + std::to_string(token) + ", which has no embedding",
+                       "tensor token_embd.weight", "give the tokenizer of this model");
+    }
+    kernels::dequantize_row(embeddings->type, embeddings->data.subspan(token * bytes, bytes),
+                            stream.row_span(static_cast<std::int64_t>(i)));
+  }
+  for (float& x : stream.values) x *= model.config().embedding_scale;
+  return stream;
+}
+
 CalibrationSet::CalibrationSet(const formats::ModelFile& model, const CalibrationRequest& request) {
   const Redactor redactor(request.redact, lines_of(request.names));
   std::vector<CorpusPrompt> corpus = read_corpus(request.path);
@@ -100,25 +119,9 @@ CalibrationSet::CalibrationSet(const formats::ModelFile& model, const Calibratio
 }
 
 std::vector<Matrix> CalibrationSet::streams(const formats::ModelFile& model) const {
-  const TensorView* embeddings = model.find("token_embd.weight");
-  if (embeddings == nullptr)
-    throw InputError("a tensor is missing", "tensor token_embd.weight", "give the complete model");
-  const std::size_t bytes = embeddings->data.size() / static_cast<std::size_t>(embeddings->rows());
   std::vector<Matrix> streams;
-  for (const auto& prompt : prompts_) {
-    Matrix stream(static_cast<std::int64_t>(prompt.size()), embeddings->columns());
-    for (std::size_t i = 0; i < prompt.size(); ++i) {
-      const auto token = static_cast<std::size_t>(prompt[i]);
-      if (token >= static_cast<std::size_t>(embeddings->rows())) {
-        throw InputError("the tokenizer gives token " + std::to_string(token) + ", which has no embedding",
-                         "tensor token_embd.weight", "give the tokenizer of this model");
-      }
-      kernels::dequantize_row(embeddings->type, embeddings->data.subspan(token * bytes, bytes),
-                              stream.row_span(static_cast<std::int64_t>(i)));
-    }
-    streams.push_back(std::move(stream));
-  }
-  model.release(*embeddings);
+  for (const auto& prompt : prompts_) streams.push_back(embed(model, prompt));
+  if (const TensorView* embeddings = model.find("token_embd.weight")) model.release(*embeddings);
   return streams;
 }
 

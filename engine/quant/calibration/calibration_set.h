@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,9 @@ struct CalibrationRequest {
   std::string evaluation;           ///< the prompts that the model will be judged by; empty: no drift score
   std::uint64_t seed = 0;
 };
+
+/// What the first decoder block reads. Throws InputError for a token without an embedding.
+Matrix embed(const formats::ModelFile& model, std::span<const std::int32_t> tokens);
 
 /// Prompts to calibrate on: read, redacted, sampled by length, rendered by the model's chat template,
 /// tokenized.

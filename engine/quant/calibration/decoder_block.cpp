@@ -2,73 +2,68 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numbers>
 #include <utility>
 
-#include "engine/base/error.h"
-#include "engine/kernels/dequantize.h"
+#include "engine/model/feed_forward.h"
 #include "engine/quant/linear_algebra.h"
 
 namespace stepdown::quant {
 namespace {
 
-struct LinearName {
-  std::string_view name;
-  std::string_view gguf;
-  Stage stage;
-};
-constexpr std::array kLinears = {
-    LinearName{"self_attn.q_proj", "attn_q", Stage::kAttentionInput},
-    LinearName{"self_attn.k_proj", "attn_k", Stage::kAttentionInput},
-    LinearName{"self_attn.v_proj", "attn_v", Stage::kAttentionInput},
-    LinearName{"self_attn.o_proj", "attn_output", Stage::kAttentionOutput},
-    LinearName{"mlp.gate_proj", "ffn_gate", Stage::kFeedForwardInput},
-    LinearName{"mlp.up_proj", "ffn_up", Stage::kFeedForwardInput},
-    LinearName{"mlp.down_proj", "ffn_down", Stage::kFeedForwardOutput},
-};
-
-/// Angle of each pair of a head at position 1.
-std::vector<double> frequencies(const formats::ModelFile& model) {
-  const formats::ModelConfig& config = model.config();
-  std::vector<float> factors(static_cast<std::size_t>(config.rope_dim / 2), 1.0f);
-  if (model.find("rope_freqs.weight") != nullptr) factors = load_matrix(model, "rope_freqs.weight").values;
-  std::vector<double> result;
-  for (std::size_t i = 0; i < factors.size(); ++i) {
-    const double exponent = -2.0 * static_cast<double>(i) / static_cast<double>(config.rope_dim);
-    result.push_back(std::pow(static_cast<double>(config.rope_theta), exponent) / factors[i]);
-  }
-  return result;
+void add_to_rows(Matrix& rows, const std::vector<float>& bias) {
+  if (bias.empty()) return;
+  for (std::int64_t row = 0; row < rows.rows; ++row) axpy(1.0f, bias.data(), rows.row(row), bias.size());
 }
 
-/// Undoes formats::permute_rope_rows: rows of each head from [half][2] back to [2][half].
-Matrix in_hf_order(const Matrix& permuted, std::int64_t heads) {
-  Matrix result(permuted.rows, permuted.columns);
-  const std::int64_t head_rows = permuted.rows / heads;
-  for (std::int64_t row = 0; row < permuted.rows; ++row) {
-    const std::int64_t in_head = row % head_rows;
-    const std::int64_t target = row - in_head + in_head % 2 * (head_rows / 2) + in_head / 2;
-    std::ranges::copy(permuted.row_span(row), result.row(target));
-  }
-  return result;
+Matrix outputs(kernels::ThreadPool& pool, const Matrix& inputs, const Linear& linear) {
+  Matrix out = product(pool, inputs, linear.weight);
+  add_to_rows(out, linear.bias);
+  return out;
 }
 
-/// Rotates every head of every row: element i of a head with element i + half, as transformers does.
-void rotate(Matrix& rows, std::int64_t head_dim, const std::vector<double>& angles, double direction = 1.0) {
-  const auto half = static_cast<std::int64_t>(angles.size());
-  for (std::int64_t position = 0; position < rows.rows; ++position) {
-    for (std::int64_t i = 0; i < half; ++i) {
-      const double angle = direction * angles[static_cast<std::size_t>(i)] * static_cast<double>(position);
-      const auto cosine = static_cast<float>(std::cos(angle));
-      const auto sine = static_cast<float>(std::sin(angle));
-      for (float* head = rows.row(position); head < rows.row(position) + rows.columns; head += head_dim) {
-        const float left = head[i];
-        const float right = head[i + half];
-        head[i] = left * cosine - right * sine;
-        head[i + half] = right * cosine + left * sine;
+/// Some columns of each row.
+Matrix columns_of(const Matrix& matrix, std::int64_t first, std::int64_t count) {
+  Matrix part(matrix.rows, count);
+  for (std::int64_t row = 0; row < matrix.rows; ++row)
+    std::copy_n(matrix.row(row) + first, count, part.row(row));
+  return part;
+}
+
+/// Every head of every row, or the whole row, over its root mean square.
+void norm_in_place(Matrix& rows, const std::vector<float>* weight, float epsilon) {
+  if (weight == nullptr) return;
+  const auto count = static_cast<std::int64_t>(weight->size());
+  for (std::int64_t row = 0; row < rows.rows; ++row) {
+    for (float* at = rows.row(row); at < rows.row(row) + rows.columns; at += count)
+      kernels::operations().rms_norm(at, weight->data(), epsilon, count, at);
+  }
+}
+
+/// Rotates every head of every row: element i of a head with element i + apart.
+struct Rotation {
+  const std::vector<float>& frequencies;
+  float magnitude;
+  std::int64_t apart;
+  std::int64_t head_dim;
+  float direction = 1.0f;
+
+  void operator()(Matrix& rows) const {
+    for (std::int64_t position = 0; position < rows.rows; ++position) {
+      for (std::size_t i = 0; i < frequencies.size(); ++i) {
+        const float angle = static_cast<float>(position) * frequencies[i];
+        const float cosine = std::cos(angle) * magnitude;
+        const float sine = std::sin(angle) * magnitude * direction;
+        float* at = rows.row(position) + i;
+        for (std::int64_t head = 0; head < rows.columns; head += head_dim, at += head_dim) {
+          const float left = at[0];
+          const float right = at[apart];
+          at[0] = left * cosine - right * sine;
+          at[apart] = right * cosine + left * sine;
+        }
       }
     }
   }
-}
+};
 
 }  // namespace
 
@@ -80,26 +75,8 @@ Matrix normed(const Matrix& stream, const std::vector<float>& weight, float epsi
   return out;
 }
 
-Matrix load_matrix(const formats::ModelFile& model, const std::string& name) {
-  const TensorView* tensor = model.find(name);
-  if (tensor == nullptr) throw InputError("a tensor is missing", "tensor " + name, "give the complete model");
-  Matrix matrix(tensor->rows(), tensor->columns());
-  const std::size_t bytes = tensor->data.size() / static_cast<std::size_t>(matrix.rows);
-  for (std::int64_t row = 0; row < matrix.rows; ++row) {
-    kernels::dequantize_row(tensor->type, tensor->data.subspan(static_cast<std::size_t>(row) * bytes, bytes),
-                            matrix.row_span(row));
-  }
-  model.release(*tensor);
-  if (!std::ranges::all_of(matrix.values, [](float x) { return std::isfinite(x); })) {
-    throw InputError("holds weights that are not finite", "tensor " + name,
-                     "the checkpoint is damaged; give a sound one");
-  }
-  if (name.ends_with(".attn_q.weight")) return in_hf_order(matrix, model.config().heads);
-  if (name.ends_with(".attn_k.weight")) return in_hf_order(matrix, model.config().kv_heads);
-  return matrix;
-}
-
 Matrix product(kernels::ThreadPool& pool, const Matrix& inputs, const Matrix& weight) {
+  if (inputs.rows == 0) return {0, weight.rows};  // an expert that no token goes to
   const TensorView view = weight.view();
   std::vector<std::byte> memory(kernels::PackedMatrix::packed_bytes(view));
   const kernels::PackedMatrix packed(view, memory);
@@ -111,50 +88,86 @@ Matrix product(kernels::ThreadPool& pool, const Matrix& inputs, const Matrix& we
   return out;
 }
 
-DecoderBlock::DecoderBlock(const formats::ModelFile& model, std::int64_t index)
-    : index_(index), config_(model.config()), angles_(frequencies(model)) {
-  const bool scaled = config_.rope_scaling.kind != formats::RopeScaling::Kind::kNone;
-  if (config_.architecture != "llama" || config_.experts > 0 || scaled) {
-    throw InputError("this method cannot follow architecture \"" + config_.architecture + "\"", "--model",
-                     "supported is llama, without experts or RoPE scaling other than llama3's");
+const Linear* DecoderBlock::find(std::string_view gguf, std::int64_t expert) const {
+  const auto found = std::ranges::find_if(
+      linears_, [&](const Linear& each) { return each.gguf == gguf && each.place.expert == expert; });
+  return found == linears_.end() ? nullptr : &*found;
+}
+
+Linear* DecoderBlock::find(std::string_view gguf, std::int64_t expert) {
+  return const_cast<Linear*>(std::as_const(*this).find(gguf, expert));
+}
+
+const std::vector<float>* DecoderBlock::other(std::string_view gguf) const {
+  const auto found = std::ranges::find(others_, gguf, &BlockTensor::gguf);
+  return found == others_.end() ? nullptr : &found->values;
+}
+
+const BlockTensor* DecoderBlock::norm(Stage stage) const {
+  const auto found = std::ranges::find(
+      others_, stage == Stage::kAttentionInput ? "attn_norm.weight" : "ffn_norm.weight", &BlockTensor::gguf);
+  return found == others_.end() ? nullptr : &*found;
+}
+
+BlockTensor* DecoderBlock::norm(Stage stage) {
+  return const_cast<BlockTensor*>(std::as_const(*this).norm(stage));
+}
+
+const BlockTensor* DecoderBlock::router() const {
+  const auto found = std::ranges::find(others_, "ffn_gate_inp.weight", &BlockTensor::gguf);
+  return found == others_.end() ? nullptr : &*found;
+}
+
+BlockTensor* DecoderBlock::router() {
+  return const_cast<BlockTensor*>(std::as_const(*this).router());
+}
+
+std::vector<Place> DecoderBlock::places() const {
+  std::vector<Place> places;
+  for (const Stage stage : kStages) {
+    const bool split = config_.experts > 0 && stage >= Stage::kFeedForwardInput;
+    if (!split) places.push_back({stage});
+    for (std::int64_t expert = 0; split && expert < config_.experts; ++expert)
+      places.push_back({stage, expert});
   }
-  const std::string prefix = "blk." + std::to_string(index) + ".";
-  for (const LinearName& each : kLinears) {
-    linears_.push_back(
-        {each.name, each.gguf, each.stage, load_matrix(model, prefix + std::string(each.gguf) + ".weight")});
+  return places;
+}
+
+Matrix DecoderBlock::before(Stage stage, const Matrix& stream) const {
+  const BlockTensor* weight = norm(stage);
+  return weight == nullptr ? stream : normed(stream, weight->values, config_.rms_eps);
+}
+
+AttentionInputs DecoderBlock::attention_inputs(kernels::ThreadPool& pool, const Matrix& input) const {
+  AttentionInputs heads;
+  if (const Linear* joined = find("attn_qkv")) {
+    const Matrix all = outputs(pool, input, *joined);
+    const std::int64_t query = config_.heads * config_.head_dim;
+    const std::int64_t key = config_.kv_heads * config_.head_dim;
+    heads = {columns_of(all, 0, query), columns_of(all, query, key), columns_of(all, query + key, key)};
+  } else {
+    heads = {outputs(pool, input, linear("attn_q")), outputs(pool, input, linear("attn_k")),
+             outputs(pool, input, linear("attn_v"))};
   }
-  input_norm_ = load_matrix(model, prefix + "attn_norm.weight").values;
-  post_norm_ = load_matrix(model, prefix + "ffn_norm.weight").values;
-}
-
-const Linear& DecoderBlock::linear(std::string_view name) const {
-  return *std::ranges::find(linears_, name, &Linear::name);
-}
-
-Linear& DecoderBlock::linear(std::string_view name) {
-  return *std::ranges::find(linears_, name, &Linear::name);
-}
-
-AttentionInputs DecoderBlock::attention_inputs(kernels::ThreadPool& pool, const Matrix& normed_stream) const {
-  AttentionInputs inputs{product(pool, normed_stream, linear("self_attn.q_proj").weight),
-                         product(pool, normed_stream, linear("self_attn.k_proj").weight),
-                         product(pool, normed_stream, linear("self_attn.v_proj").weight)};
-  rotate(inputs.queries, config_.head_dim, angles_);
-  rotate(inputs.keys, config_.head_dim, angles_);
-  return inputs;
+  norm_in_place(heads.queries, other("attn_q_norm.weight"), config_.rms_eps);
+  norm_in_place(heads.keys, other("attn_k_norm.weight"), config_.rms_eps);
+  const Rotation rotate{frequencies_, magnitude_, apart_, config_.head_dim};
+  rotate(heads.queries);
+  rotate(heads.keys);
+  return heads;
 }
 
 void DecoderBlock::rotate_back(Matrix& rows) const {
-  rotate(rows, config_.head_dim, angles_, -1.0);
+  Rotation{frequencies_, magnitude_, apart_, config_.head_dim, -1.0f}(rows);
 }
 
 Matrix DecoderBlock::attention(kernels::ThreadPool& pool, const AttentionInputs& inputs) const {
   const Matrix& queries = inputs.queries;
   const Matrix& keys = inputs.keys;
   const Matrix& values = inputs.values;
+  const model::AttentionRule& rule = rule_.attention;
   const std::int64_t width = config_.head_dim;
   const std::int64_t group = config_.heads / config_.kv_heads;
-  const float scale = 1.0f / std::sqrt(static_cast<float>(width));
   const std::int64_t tokens = queries.rows;
   Matrix out(tokens, queries.columns);
   pool.each(config_.heads, [&](std::int64_t head, int /*worker*/) {
@@ -162,12 +175,14 @@ Matrix DecoderBlock::attention(kernels::ThreadPool& pool, const AttentionInputs&
     std::vector<float> scores(static_cast<std::size_t>(tokens));
     for (std::int64_t query = 0; query < tokens; ++query) {
       const float* q = queries.row(query) + head * width;
-      for (std::int64_t key = 0; key <= query; ++key) {
-        scores[static_cast<std::size_t>(key)] =
-            scale * dot(q, keys.row(key) + from, static_cast<std::size_t>(width));
+      const std::int64_t first = rule.window > 0 ? std::max<std::int64_t>(0, query + 1 - rule.window) : 0;
+      for (std::int64_t key = first; key <= query; ++key) {
+        float& score = scores[static_cast<std::size_t>(key)];
+        score = rule.scale * dot(q, keys.row(key) + from, static_cast<std::size_t>(width));
+        if (rule.softcap > 0.0f) score = rule.softcap * std::tanh(score / rule.softcap);
       }
-      kernels::operations().softmax(scores.data(), query + 1);
-      for (std::int64_t key = 0; key <= query; ++key) {
+      kernels::operations().softmax(scores.data() + first, query + 1 - first);
+      for (std::int64_t key = first; key <= query; ++key) {
         axpy(scores[static_cast<std::size_t>(key)], values.row(key) + from, out.row(query) + head * width,
              static_cast<std::size_t>(width));
       }
@@ -176,33 +191,90 @@ Matrix DecoderBlock::attention(kernels::ThreadPool& pool, const AttentionInputs&
   return out;
 }
 
-Matrix DecoderBlock::inputs(kernels::ThreadPool& pool, Stage stage, const Matrix& stream) const {
-  const float epsilon = config_.rms_eps;
-  switch (stage) {
-    case Stage::kAttentionInput:
-      return normed(stream, input_norm_, epsilon);
-    case Stage::kAttentionOutput:
-      return attention(pool, attention_inputs(pool, normed(stream, input_norm_, epsilon)));
-    case Stage::kFeedForwardInput:
-      return normed(stream, post_norm_, epsilon);
-    case Stage::kFeedForwardOutput:
-      break;
+/// What the down projection reads: of all experts or one.
+Matrix DecoderBlock::hidden_units(kernels::ThreadPool& pool, const Matrix& input, std::int64_t expert) const {
+  const bool split = expert != Place::kNoExpert;
+  const Linear* gate = find(split ? "ffn_gate_exps" : "ffn_gate", expert);
+  Matrix up = outputs(pool, input, linear(split ? "ffn_up_exps" : "ffn_up", expert));
+  Matrix gated;
+  if (gate != nullptr) {
+    gated = outputs(pool, input, *gate);
+  } else {  // the gate's rows first
+    gated = columns_of(up, 0, up.columns / 2);
+    up = columns_of(up, up.columns / 2, up.columns / 2);
   }
-  const Matrix input = normed(stream, post_norm_, epsilon);
-  Matrix gate = product(pool, input, linear("mlp.gate_proj").weight);
-  const Matrix up = product(pool, input, linear("mlp.up_proj").weight);
-  for (std::int64_t row = 0; row < gate.rows; ++row) {
-    kernels::operations().silu_multiply(gate.row(row), up.row(row), gate.columns);
+  const auto multiply = architecture_.activation == model::Activation::kSilu
+                            ? kernels::operations().silu_multiply
+                            : kernels::operations().gelu_multiply;
+  for (std::int64_t row = 0; row < gated.rows; ++row) multiply(gated.row(row), up.row(row), gated.columns);
+  return gated;
+}
+
+/// The tokens of each expert.
+std::vector<std::vector<DecoderBlock::Choice>> DecoderBlock::route(kernels::ThreadPool& pool,
+                                                                   const Matrix& input) const {
+  Matrix weights(config_.experts, config_.hidden);
+  weights.values = router()->values;
+  Matrix logits = product(pool, input, weights);
+  std::vector<std::vector<Choice>> choices(static_cast<std::size_t>(config_.experts));
+  for (std::int64_t row = 0; row < logits.rows; ++row) {
+    kernels::operations().softmax(logits.row(row), logits.columns);
+    for (const auto& [expert, weight] : model::choose_experts(logits.row_span(row), config_))
+      choices[expert].push_back({row, weight});
   }
-  return gate;
+  return choices;
+}
+
+Matrix DecoderBlock::inputs(kernels::ThreadPool& pool, Place place, const Matrix& stream) const {
+  if (place.stage == Stage::kAttentionInput) return before(place.stage, stream);
+  if (place.stage == Stage::kAttentionOutput)
+    return attention(pool, attention_inputs(pool, before(Stage::kAttentionInput, stream)));
+  Matrix input = before(Stage::kFeedForwardInput, stream);
+  if (place.expert != Place::kNoExpert) {
+    const auto choices = route(pool, input);
+    const auto& chosen = choices[static_cast<std::size_t>(place.expert)];
+    Matrix rows(static_cast<std::int64_t>(chosen.size()), input.columns);
+    for (std::size_t i = 0; i < chosen.size(); ++i)
+      std::ranges::copy(input.row_span(chosen[i].row), rows.row(static_cast<std::int64_t>(i)));
+    input = std::move(rows);
+  }
+  return place.stage == Stage::kFeedForwardInput ? input : hidden_units(pool, input, place.expert);
+}
+
+/// Adds a block's output to the stream, as the architecture norms and scales it.
+void DecoderBlock::join(Stage stage, Matrix out, Matrix& stream) const {
+  norm_in_place(
+      out, other(stage == Stage::kAttentionOutput ? "post_attention_norm.weight" : "post_ffw_norm.weight"),
+      config_.rms_eps);
+  axpy(config_.residual_scale, out.values.data(), stream.values.data(), out.values.size());
 }
 
 void DecoderBlock::add_output(kernels::ThreadPool& pool, Stage stage, const Matrix& inputs,
                               Matrix& stream) const {
-  const Matrix& weight =
-      linear(stage == Stage::kAttentionOutput ? "self_attn.o_proj" : "mlp.down_proj").weight;
-  const Matrix out = product(pool, inputs, weight);
-  axpy(1.0f, out.values.data(), stream.values.data(), out.values.size());
+  join(stage, outputs(pool, inputs, linear(stage == Stage::kAttentionOutput ? "attn_output" : "ffn_down")),
+       stream);
+}
+
+void DecoderBlock::advance(kernels::ThreadPool& pool, Stage stage, Matrix& stream) const {
+  if (stage != Stage::kAttentionOutput && stage != Stage::kFeedForwardOutput) return;
+  if (stage == Stage::kAttentionOutput || config_.experts == 0)
+    return add_output(pool, stage, inputs(pool, {stage}, stream), stream);
+  const Matrix input = before(Stage::kFeedForwardInput, stream);
+  const auto choices = route(pool, input);
+  Matrix out(stream.rows, stream.columns);
+  for (std::int64_t expert = 0; expert < config_.experts; ++expert) {
+    const auto& chosen = choices[static_cast<std::size_t>(expert)];
+    if (chosen.empty()) continue;
+    Matrix rows(static_cast<std::int64_t>(chosen.size()), input.columns);
+    for (std::size_t i = 0; i < chosen.size(); ++i)
+      std::ranges::copy(input.row_span(chosen[i].row), rows.row(static_cast<std::int64_t>(i)));
+    const Matrix part = outputs(pool, hidden_units(pool, rows, expert), linear("ffn_down_exps", expert));
+    for (std::size_t i = 0; i < chosen.size(); ++i) {
+      axpy(chosen[i].weight, part.row(static_cast<std::int64_t>(i)), out.row(chosen[i].row),
+           static_cast<std::size_t>(out.columns));
+    }
+  }
+  join(stage, std::move(out), stream);
 }
 
 }  // namespace stepdown::quant

@@ -9,23 +9,47 @@
 #include "engine/formats/model_file.h"
 #include "engine/kernels/matmul.h"
 #include "engine/kernels/thread_pool.h"
+#include "engine/model/architecture.h"
+#include "engine/model/layer_rule.h"
 #include "engine/quant/matrix.h"
 
 namespace stepdown::quant {
 
-/// Points of a decoder block where linear layers read: those of one stage share their input. In order of
-/// work.
+/// The steps of a decoder block whose linear layers read the same. In order of work.
 enum class Stage { kAttentionInput, kAttentionOutput, kFeedForwardInput, kFeedForwardOutput };
 inline constexpr std::array kStages = {Stage::kAttentionInput, Stage::kAttentionOutput,
                                        Stage::kFeedForwardInput, Stage::kFeedForwardOutput};
 
+/// Where linear layers read: an expert's read only the tokens that the router gives it.
+struct Place {
+  static constexpr std::int64_t kNoExpert = -1;
+  Stage stage;
+  std::int64_t expert = kNoExpert;
+  bool operator==(const Place&) const = default;
+};
+
 /// A linear layer that a method may change.
 struct Linear {
-  std::string_view name;  ///< Hugging Face's within the block: "self_attn.q_proj"
-  std::string_view gguf;  ///< "attn_q"
-  Stage stage;
-  Matrix weight;  ///< [outputs][inputs], in Hugging Face's order of rows
+  std::string name;       ///< Hugging Face's within the block: "self_attn.q_proj"
+  std::string_view gguf;  ///< "attn_q"; of an expert that of the tensor that holds all of them
+  Place place;
+  Matrix weight;            ///< [outputs][inputs], in Hugging Face's order of rows
+  std::vector<float> bias;  ///< empty: none
 };
+
+/// What else a block holds: norms, and the router of experts.
+struct BlockTensor {
+  std::string_view name;  ///< Hugging Face's within the block: "input_layernorm.weight"
+  std::string_view gguf;  ///< "attn_norm.weight"
+  std::vector<std::int64_t> shape;
+  std::vector<float> values;
+  bool plus_one;  ///< stored as the difference from 1
+
+  /// Rounds the values as a checkpoint of binary16 will hold them.
+  void round();
+};
+/// A value as binary16 holds it, or holds its difference from 1.
+float as_stored(float value, bool plus_one);
 
 /// What a block's attention works on, for one prompt: [tokens][heads · head_dim], rotated.
 struct AttentionInputs {
@@ -33,29 +57,47 @@ struct AttentionInputs {
 };
 
 /// One decoder block in plain floats, for calibration: it computes what its linear layers read, on whole
-/// prompts, without a KV cache, and only one block is in memory at a time. Llama's (RMSNorm, half-split RoPE,
-/// grouped queries, SwiGLU).
+/// prompts, without a KV cache, and only one block is in memory at a time. Any architecture that the engine
+/// runs.
 class DecoderBlock {
  public:
-  /// Loads layer `index`. Throws InputError when a tensor is missing or holds values that are not finite.
-  DecoderBlock(const formats::ModelFile& model, std::int64_t index);
+  /// Loads layer `index`; `context`: tokens of the longest prompt, which LongRoPE asks for. Throws InputError
+  /// when a tensor is missing or holds values that are not finite.
+  DecoderBlock(const formats::ModelFile& model, std::int64_t index, std::int64_t context = 0);
 
   std::int64_t index() const { return index_; }
   const formats::ModelConfig& config() const { return config_; }
+  const model::Architecture& architecture() const { return architecture_; }
+  const model::LayerRule& rule() const { return rule_; }
   std::vector<Linear>& linears() { return linears_; }
   const std::vector<Linear>& linears() const { return linears_; }
-  Linear& linear(std::string_view name);
-  const Linear& linear(std::string_view name) const;
-  /// Scale of the norm before a stage; only of kAttentionInput and kFeedForwardInput.
-  std::vector<float>& norm(Stage stage) { return stage == Stage::kAttentionInput ? input_norm_ : post_norm_; }
-  const std::vector<float>& norm(Stage stage) const {
-    return stage == Stage::kAttentionInput ? input_norm_ : post_norm_;
+  /// By GGUF's name, or nullptr.
+  Linear* find(std::string_view gguf, std::int64_t expert = Place::kNoExpert);
+  const Linear* find(std::string_view gguf, std::int64_t expert = Place::kNoExpert) const;
+  Linear& linear(std::string_view gguf, std::int64_t expert = Place::kNoExpert) {
+    return *find(gguf, expert);
   }
+  const Linear& linear(std::string_view gguf, std::int64_t expert = Place::kNoExpert) const {
+    return *find(gguf, expert);
+  }
+  std::vector<BlockTensor>& others() { return others_; }
+  const std::vector<BlockTensor>& others() const { return others_; }
+  /// The norm before kAttentionInput or kFeedForwardInput, or nullptr.
+  BlockTensor* norm(Stage stage);
+  const BlockTensor* norm(Stage stage) const;
+  /// [experts][hidden], or nullptr.
+  BlockTensor* router();
+  const BlockTensor* router() const;
+  /// Every place that linear layers read at, in order of work.
+  std::vector<Place> places() const;
 
-  /// What the stage's linears read for one prompt with this residual stream, [tokens][hidden].
-  Matrix inputs(kernels::ThreadPool& pool, Stage stage, const Matrix& stream) const;
-  /// Adds attention's (kAttentionOutput) or the feed-forward's (kFeedForwardOutput) result to the stream,
-  /// given what inputs() of that stage gave.
+  /// What the place's linears read for one prompt with this residual stream, [tokens][inputs]. Without an
+  /// expert kFeedForwardInput is what the router reads.
+  Matrix inputs(kernels::ThreadPool& pool, Place place, const Matrix& stream) const;
+  /// Adds attention's (kAttentionOutput) or the feed-forward's (kFeedForwardOutput) result to the stream;
+  /// nothing behind other stages.
+  void advance(kernels::ThreadPool& pool, Stage stage, Matrix& stream) const;
+  /// The same, given what inputs() of that stage gave; of a block without experts.
   void add_output(kernels::ThreadPool& pool, Stage stage, const Matrix& inputs, Matrix& stream) const;
   /// From what the stage kAttentionInput reads to what attention works on, and on to what the stage
   /// kAttentionOutput reads.
@@ -65,12 +107,29 @@ class DecoderBlock {
   void rotate_back(Matrix& rows) const;
 
  private:
+  struct Choice {
+    std::int64_t row;
+    float weight;
+  };
+  void load_linear(const formats::ModelFile& model, std::string_view hf, std::string_view gguf,
+                   std::int64_t heads);
+  void load_other(const formats::ModelFile& model, std::string_view hf, std::string_view gguf, bool plus_one);
+  void load_rope(const formats::ModelFile& model, std::int64_t context);
+  Matrix before(Stage stage, const Matrix& stream) const;
+  Matrix hidden_units(kernels::ThreadPool& pool, const Matrix& input, std::int64_t expert) const;
+  std::vector<std::vector<Choice>> route(kernels::ThreadPool& pool, const Matrix& input) const;
+  void join(Stage stage, Matrix out, Matrix& stream) const;
+  const std::vector<float>* other(std::string_view gguf) const;
+
   std::int64_t index_;
   formats::ModelConfig config_;
-  std::vector<double> angles_;  ///< of each pair of a head at position 1
+  model::Architecture architecture_;
+  model::LayerRule rule_;
+  std::vector<float> frequencies_;  ///< of each pair of a head; empty: nothing rotates
+  float magnitude_ = 1.0f;          ///< of cosines and sines
+  std::int64_t apart_ = 0;          ///< from a pair's first element to its second
   std::vector<Linear> linears_;
-  std::vector<float> input_norm_;
-  std::vector<float> post_norm_;
+  std::vector<BlockTensor> others_;
 };
 
 /// Each row over its root mean square, times the weights.
@@ -79,8 +138,10 @@ Matrix normed(const Matrix& stream, const std::vector<float>& weight, float epsi
 /// inputs · weightᵀ.
 Matrix product(kernels::ThreadPool& pool, const Matrix& inputs, const Matrix& weight);
 
-/// A tensor of the model by its GGUF name as floats, rows in Hugging Face's order: those of attn_q and attn_k
-/// are put back. Throws InputError when it is missing or holds values that are not finite.
+/// A tensor of the model by its GGUF name as floats, or some of its rows. Throws InputError when it is
+/// missing or holds values that are not finite.
 Matrix load_matrix(const formats::ModelFile& model, const std::string& gguf_name);
+Matrix load_matrix(const formats::ModelFile& model, const std::string& gguf_name, std::int64_t part,
+                   std::int64_t parts);
 
 }  // namespace stepdown::quant

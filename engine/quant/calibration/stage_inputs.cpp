@@ -26,12 +26,12 @@ void add(const Matrix& inputs, Sums& sums, std::vector<float>& largest) {
 
 }  // namespace
 
-StageInputs observe(kernels::ThreadPool& pool, const DecoderBlock& block, Stage stage,
+StageInputs observe(kernels::ThreadPool& pool, const DecoderBlock& block, Place place,
                     const std::vector<Matrix>& streams, bool with_gram) {
   StageInputs seen;
   Sums sums;
   for (const Matrix& stream : streams) {
-    const Matrix inputs = block.inputs(pool, stage, stream);
+    const Matrix inputs = block.inputs(pool, place, stream);
     if (seen.largest.empty()) {
       const auto columns = static_cast<std::size_t>(inputs.columns);
       seen.largest.resize(columns);
@@ -40,7 +40,7 @@ StageInputs observe(kernels::ThreadPool& pool, const DecoderBlock& block, Stage 
       if (with_gram) seen.gram = Matrix(inputs.columns, inputs.columns);
     }
     add(inputs, sums, seen.largest);
-    if (with_gram) add_gram(pool, inputs, seen.gram);
+    if (with_gram && inputs.rows > 0) add_gram(pool, inputs, seen.gram);
     seen.tokens += inputs.rows;
   }
   const auto count = static_cast<double>(std::max<std::int64_t>(1, seen.tokens));

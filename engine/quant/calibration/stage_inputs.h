@@ -7,7 +7,7 @@
 
 namespace stepdown::quant {
 
-/// What the linears of one stage read over the calibration prompts.
+/// What the linears of one place read over the calibration prompts.
 struct StageInputs {
   std::int64_t tokens = 0;
   Matrix gram;                     ///< Σ x·xᵀ, [inputs][inputs]; empty unless asked for
@@ -16,8 +16,8 @@ struct StageInputs {
   std::vector<float> largest;  ///< magnitude of each column
 };
 
-/// Runs the block up to `stage` on every prompt.
-StageInputs observe(kernels::ThreadPool& pool, const DecoderBlock& block, Stage stage,
+/// Runs the block up to `place` on every prompt.
+StageInputs observe(kernels::ThreadPool& pool, const DecoderBlock& block, Place place,
                     const std::vector<Matrix>& streams, bool with_gram);
 
 }  // namespace stepdown::quant

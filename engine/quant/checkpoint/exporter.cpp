@@ -30,13 +30,13 @@ std::string layer_prefix(std::int64_t layer) {
 }
 
 NamedTensor as_f16(const std::string& name, const std::vector<std::int64_t>& shape,
-                   std::span<const float> values) {
+                   std::span<const float> values, bool plus_one = false) {
   std::vector<std::uint16_t> halves(values.size());
   for (std::size_t i = 0; i < values.size(); ++i) {
     if (!(std::fabs(values[i]) <= 65504.0f)) {
       throw InputError("holds values beyond binary16's range", "tensor " + name, "use method gguf");
     }
-    halves[i] = f32_to_f16(values[i]);
+    halves[i] = f32_to_f16(plus_one ? values[i] - 1.0f : values[i]);
   }
   return formats::named_tensor<std::uint16_t>(name, DType::kF16, shape, halves);
 }
@@ -48,7 +48,8 @@ class Exporter {
         needs_(job.method.needs(job.settings)),
         folder_(folder),
         pool_(job.threads > 0 ? job.threads : kernels::usable_processors()) {
-    const std::string config = job.method.config(job.settings).dump();
+    kept_.emplace_back("lm_head");
+    const std::string config = job.method.config(job.settings, kept_).dump();
     read_ = formats::quantized_layout(formats::JsonView::parse(config, "quantization_config"));
   }
 
@@ -59,8 +60,13 @@ class Exporter {
                       " layers");
     for (std::int64_t layer = 0; layer < layers; ++layer) {
       progress.note("layer " + std::to_string(layer));
-      DecoderBlock block(job_.model, layer);
+      DecoderBlock block(job_.model, layer, streams_.empty() ? 0 : job_.calibration->longest());
       if (job_.replace) job_.replace(block);
+      round(block);
+      if (const BlockTensor* router = block.router()) {
+        const std::string_view name = router->name;
+        kept_.push_back(layer_prefix(layer) + std::string(name.substr(0, name.rfind('.'))));
+      }
       const fs::path shard = folder_ / shard_name(layer + 1);
       if (fs::exists(shard)) {
         take_up(block, shard);
@@ -97,31 +103,39 @@ class Exporter {
   }
 
   std::vector<NamedTensor> quantize(DecoderBlock& block) {
-    for (const Stage stage : {Stage::kAttentionInput, Stage::kFeedForwardInput}) {
-      for (float& x : block.norm(stage)) x = f16_to_f32(f32_to_f16(x));  // as they will be stored
-    }
     if (job_.method.prepare != nullptr) {
-      std::vector<StageInputs> seen;
-      for (const Stage stage : kStages) seen.push_back(see(block, stage));
-      job_.method.prepare(pool_, block, seen, job_.settings);
+      job_.method.prepare(
+          pool_, block, [&](Place place) { return see(block, place); }, job_.settings);
+      round(block);
     }
     std::vector<NamedTensor> tensors;
-    for (const Stage stage : kStages) {  // each stage sees what the quantized ones before it give
+    const std::vector<Place> places = block.places();
+    for (std::size_t i = 0; i < places.size(); ++i) {  // each sees what the quantized ones before it give
       std::optional<StageInputs> inputs;
-      if (needs_ != Needs::kNothing) inputs = see(block, stage);
+      if (needs_ != Needs::kNothing) inputs = see(block, places[i]);
       for (Linear& linear : block.linears()) {
-        if (linear.stage == stage) quantize(block, linear, inputs ? &*inputs : nullptr, tensors);
+        if (linear.place == places[i]) quantize(block, linear, inputs ? &*inputs : nullptr, tensors);
       }
-      if (needs_ != Needs::kNothing) advance(block, stage);
+      const bool last = i + 1 == places.size() || places[i + 1].stage != places[i].stage;
+      if (last) advance(block, places[i].stage);
     }
     const std::string prefix = layer_prefix(block.index());
-    for (const auto& [stage, name] :
-         {std::pair(Stage::kAttentionInput, "input_layernorm.weight"),
-          std::pair(Stage::kFeedForwardInput, "post_attention_layernorm.weight")}) {
-      const std::vector<float>& norm = block.norm(stage);
-      tensors.push_back(as_f16(prefix + name, {static_cast<std::int64_t>(norm.size())}, norm));
+    for (const Linear& linear : block.linears()) {
+      if (linear.bias.empty()) continue;
+      tensors.push_back(as_f16(prefix + linear.name + ".bias",
+                               {static_cast<std::int64_t>(linear.bias.size())}, linear.bias));
     }
+    for (const BlockTensor& other : block.others())
+      tensors.push_back(as_f16(prefix + std::string(other.name), other.shape, other.values, other.plus_one));
     return tensors;
+  }
+
+  /// What is not quantized, as it will be stored.
+  static void round(DecoderBlock& block) {
+    for (BlockTensor& other : block.others()) other.round();
+    for (Linear& linear : block.linears()) {
+      for (float& x : linear.bias) x = as_stored(x, false);
+    }
   }
 
   void quantize(const DecoderBlock& block, Linear& linear, const StageInputs* inputs,
@@ -136,14 +150,12 @@ class Exporter {
     }
   }
 
-  StageInputs see(const DecoderBlock& block, Stage stage) {
-    return observe(pool_, block, stage, streams_, needs_ == Needs::kGram);
+  StageInputs see(const DecoderBlock& block, Place place) {
+    return observe(pool_, block, place, streams_, needs_ == Needs::kGram);
   }
 
   void advance(const DecoderBlock& block, Stage stage) {
-    if (stage != Stage::kAttentionOutput && stage != Stage::kFeedForwardOutput) return;
-    for (Matrix& stream : streams_)
-      block.add_output(pool_, stage, block.inputs(pool_, stage, stream), stream);
+    for (Matrix& stream : streams_) block.advance(pool_, stage, stream);
   }
 
   /// A block that an earlier run finished: its stored weights bring the streams on.
@@ -159,14 +171,15 @@ class Exporter {
       for (const TensorView& tensor : tensors) {
         if (tensor.name.starts_with(module)) views.emplace(tensor.name.substr(module.size()), tensor);
       }
+      if (const auto bias = views.find("bias"); bias != views.end())
+        kernels::dequantize_row(bias->second.type, bias->second.data, linear.bias);
       linear.weight = read_back(views, linear);
     }
-    for (const TensorView& tensor : tensors) {
-      if (tensor.name == prefix + "input_layernorm.weight") {
-        kernels::dequantize_row(tensor.type, tensor.data, block.norm(Stage::kAttentionInput));
-      } else if (tensor.name == prefix + "post_attention_layernorm.weight") {
-        kernels::dequantize_row(tensor.type, tensor.data, block.norm(Stage::kFeedForwardInput));
-      }
+    for (BlockTensor& other : block.others()) {
+      const auto stored = std::ranges::find(tensors, prefix + std::string(other.name), &TensorView::name);
+      if (stored == tensors.end()) continue;
+      kernels::dequantize_row(stored->type, stored->data, other.values);
+      for (float& x : other.values) x += other.plus_one ? 1.0f : 0.0f;
     }
     for (const Stage stage : kStages) advance(block, stage);
   }
@@ -175,7 +188,8 @@ class Exporter {
     std::vector<NamedTensor> tensors;
     for (const formats::HfTensor& expected : formats::hf_tensors(job_.model.config())) {
       if (expected.hf.starts_with("model.layers.")) continue;
-      tensors.push_back(as_f16(expected.hf, expected.shape, load_matrix(job_.model, expected.gguf).values));
+      tensors.push_back(as_f16(expected.hf, expected.shape, load_matrix(job_.model, expected.gguf).values,
+                               expected.plus_one));
     }
     return tensors;
   }
@@ -197,7 +211,7 @@ class Exporter {
     auto config = nlohmann::ordered_json::parse(read_file(job_.source / "config.json"));
     config.erase("dtype");
     config["torch_dtype"] = "float16";
-    config["quantization_config"] = job_.method.config(job_.settings);
+    config["quantization_config"] = job_.method.config(job_.settings, kept_);
     write_file_atomically(folder_ / "config.json", config.dump(2) + "\n");
   }
 
@@ -216,6 +230,7 @@ class Exporter {
   const ExportJob& job_;
   Needs needs_;
   fs::path folder_;
+  std::vector<std::string> kept_;  ///< modules that are not quantized
   kernels::ThreadPool pool_;
   formats::ReadWeight read_;
   std::vector<Matrix> streams_;  ///< the residual stream of each calibration prompt

@@ -144,8 +144,8 @@ QuantizedWeight quantize(kernels::ThreadPool& pool, const Linear& linear, const 
   return formats::pack_gptq(matrix, settings.gptq_version);
 }
 
-nlohmann::json config(const WeightSettings& settings) {
-  return gptq_layout_config(settings, false);
+nlohmann::json config(const WeightSettings& settings, const std::vector<std::string>& kept) {
+  return gptq_layout_config(settings, false, kept);
 }
 
 }  // namespace

@@ -57,10 +57,9 @@ std::vector<float> scales_of(const std::vector<float>& magnitude, float ratio) {
   return scales;
 }
 
-void prepare(kernels::ThreadPool& pool, DecoderBlock& block, std::span<const StageInputs> stages,
-             const WeightSettings& settings) {
+void prepare(kernels::ThreadPool& pool, DecoderBlock& block, const See& see, const WeightSettings& settings) {
   for (const ScalingGroup& group : scaling_groups(block)) {
-    const StageInputs& inputs = stages[static_cast<std::size_t>(group.stage)];
+    const StageInputs inputs = see(group.place);
     std::vector<float> best;
     double best_error = 0;
     for (int i = 0; i < kRatios; ++i) {
@@ -123,8 +122,8 @@ QuantizedWeight quantize(kernels::ThreadPool& pool, const Linear& linear, const 
   const Matrix& weight = linear.weight;
   formats::AffineMatrix matrix = empty_affine(weight, 4, settings.group_size);
   // Queries and keys meet in a product, which clipping harms more than it helps, as the authors found.
-  const bool clip =
-      settings.search_clip && linear.name != "self_attn.q_proj" && linear.name != "self_attn.k_proj";
+  const bool meet = linear.gguf == "attn_q" || linear.gguf == "attn_k" || linear.gguf == "attn_qkv";
+  const bool clip = settings.search_clip && !meet;
   pool.each(weight.rows, [&](std::int64_t row, int /*worker*/) {
     for (std::int64_t group = 0; group < matrix.groups(); ++group) {
       const std::int64_t first = group * matrix.group_size;
@@ -141,14 +140,14 @@ QuantizedWeight quantize(kernels::ThreadPool& pool, const Linear& linear, const 
   return formats::pack_awq(matrix);
 }
 
-nlohmann::json config(const WeightSettings& settings) {
+nlohmann::json config(const WeightSettings& settings, const std::vector<std::string>& kept) {
   return {{"quant_method", "awq"},
           {"bits", 4},
           {"group_size", settings.group_size},
           {"zero_point", true},
           {"version", "gemm"},
           {"backend", "autoawq"},
-          {"modules_to_not_convert", {"lm_head"}}};
+          {"modules_to_not_convert", kept}};
 }
 
 }  // namespace

@@ -1,15 +1,16 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
 namespace stepdown::quant {
 
-/// quantization_config of compressed-tensors: one scheme for all linear layers but the head.
+/// quantization_config of compressed-tensors: one scheme for all linear layers but those kept.
 /// `weights`: the fields of the weights' arguments; `activations`: of the inputs', or null.
 inline nlohmann::json compressed_config(const std::string& format, nlohmann::json weights,
-                                        nlohmann::json activations) {
+                                        nlohmann::json activations, const std::vector<std::string>& kept) {
   weights["dynamic"] = false;
   return {{"quant_method", "compressed-tensors"},
           {"format", format},
@@ -20,7 +21,7 @@ inline nlohmann::json compressed_config(const std::string& format, nlohmann::jso
               {"weights", std::move(weights)},
               {"input_activations", std::move(activations)},
               {"output_activations", nullptr}}}}},
-          {"ignore", {"lm_head"}},
+          {"ignore", kept},
           {"kv_cache_scheme", nullptr}};
 }
 

@@ -78,12 +78,12 @@ QuantizedWeight quantize(kernels::ThreadPool& pool, const Linear& linear, const 
   return tensors;
 }
 
-nlohmann::json config(const WeightSettings& settings) {
+nlohmann::json config(const WeightSettings& settings, const std::vector<std::string>& kept) {
   if (settings.granularity == "block") {
     return {{"quant_method", "fp8"},
             {"activation_scheme", "dynamic"},
             {"weight_block_size", {kBlock, kBlock}},
-            {"modules_to_not_convert", {"lm_head"}}};
+            {"modules_to_not_convert", kept}};
   }
   const nlohmann::json weights = {
       {"num_bits", 8}, {"type", "float"}, {"symmetric", true}, {"strategy", settings.granularity}};
@@ -93,7 +93,7 @@ nlohmann::json config(const WeightSettings& settings) {
                                       {"symmetric", true},
                                       {"strategy", fixed ? "tensor" : "token"},
                                       {"dynamic", !fixed}};
-  return compressed_config("float-quantized", weights, activations);
+  return compressed_config("float-quantized", weights, activations, kept);
 }
 
 }  // namespace

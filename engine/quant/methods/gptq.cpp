@@ -193,8 +193,8 @@ QuantizedWeight quantize(kernels::ThreadPool& pool, const Linear& linear, const 
   return formats::pack_gptq(matrix, settings.gptq_version);
 }
 
-nlohmann::json config(const WeightSettings& settings) {
-  nlohmann::json config = gptq_layout_config(settings, settings.act_order && !settings.static_groups);
+nlohmann::json config(const WeightSettings& settings, const std::vector<std::string>& kept) {
+  nlohmann::json config = gptq_layout_config(settings, settings.act_order && !settings.static_groups, kept);
   config["damp_percent"] = settings.damping;
   config["static_groups"] = settings.static_groups;
   config["true_sequential"] = true;

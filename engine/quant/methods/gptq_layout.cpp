@@ -22,15 +22,23 @@ WeightSettings settle_gptq_layout(WeightSettings asked) {
   return asked;
 }
 
-nlohmann::json gptq_layout_config(const WeightSettings& settings, bool scattered) {
+nlohmann::json gptq_layout_config(const WeightSettings& settings, bool scattered,
+                                  const std::vector<std::string>& kept) {
   const bool version2 = settings.gptq_version == formats::GptqVersion::kV2;
-  return {{"quant_method", "gptq"},
-          {"bits", settings.bits},
-          {"group_size", settings.group_size},
-          {"desc_act", scattered},
-          {"sym", settings.symmetric},
-          {"lm_head", false},
-          {"checkpoint_format", version2 ? "gptq_v2" : "gptq"}};
+  nlohmann::json config = {{"quant_method", "gptq"},
+                           {"bits", settings.bits},
+                           {"group_size", settings.group_size},
+                           {"desc_act", scattered},
+                           {"sym", settings.symmetric},
+                           {"lm_head", false},
+                           {"checkpoint_format", version2 ? "gptq_v2" : "gptq"}};
+  for (std::string name : kept) {  // as GPTQModel and vLLM read it: "-:" and a pattern of names to leave out
+    if (name == "lm_head") continue;
+    for (std::size_t at = 0; (at = name.find('.', at)) != std::string::npos; at += 2)
+      name.insert(at, 1, '\\');
+    config["dynamic"]["-:" + name + "$"] = nlohmann::json::object();
+  }
+  return config;
 }
 
 }  // namespace stepdown::quant

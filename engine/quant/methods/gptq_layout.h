@@ -10,7 +10,9 @@ namespace stepdown::quant {
 /// Bits, group size and how zeros are stored. Throws InputError for what the layout does not have.
 WeightSettings settle_gptq_layout(WeightSettings asked);
 
-/// config.json's quantization_config. `scattered`: the columns of a group are no neighbours (g_idx counts).
-nlohmann::json gptq_layout_config(const WeightSettings& settings, bool scattered);
+/// config.json's quantization_config. `scattered`: the columns of a group are no neighbours (g_idx counts);
+/// `kept`: modules that stay as they are.
+nlohmann::json gptq_layout_config(const WeightSettings& settings, bool scattered,
+                                  const std::vector<std::string>& kept);
 
 }  // namespace stepdown::quant

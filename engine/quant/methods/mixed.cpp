@@ -37,11 +37,12 @@ double measure(kernels::ThreadPool& pool, const TensorView& tensor, DType type,
     std::vector<std::byte> bytes(row_bytes(type, columns).value());
     kernels::dequantize_row(tensor.type, tensor.data.subspan(row * stored, stored), weights);
     if (!encodable(weights)) return;  // write_gguf says where
-    encode_row(type, weights, importance, bytes);
+    const auto counts = importance_of_row(importance, tensor, row);
+    encode_row(type, weights, counts, bytes);
     kernels::dequantize_row(type, bytes, rounded);
     const auto at = static_cast<std::size_t>(index);
     for (std::size_t i = 0; i < columns; ++i) {
-      const double count = importance.empty() ? 1.0 : importance[i];
+      const double count = counts.empty() ? 1.0 : counts[i];
       const double error = static_cast<double>(rounded[i]) - static_cast<double>(weights[i]);
       lost[at] += count * error * error;
       energy[at] += count * static_cast<double>(weights[i]) * static_cast<double>(weights[i]);

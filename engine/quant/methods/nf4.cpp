@@ -97,7 +97,7 @@ QuantizedWeight quantize(kernels::ThreadPool& /*pool*/, const Linear& linear, co
   return formats::pack_nf4(encode(linear.weight), "float16");
 }
 
-nlohmann::json config(const WeightSettings& /*settings*/) {
+nlohmann::json config(const WeightSettings& /*settings*/, const std::vector<std::string>& kept) {
   return {{"quant_method", "bitsandbytes"},
           {"load_in_4bit", true},
           {"load_in_8bit", false},
@@ -109,7 +109,7 @@ nlohmann::json config(const WeightSettings& /*settings*/) {
           {"bnb_4bit_quant_storage", "uint8"},
           {"llm_int8_enable_fp32_cpu_offload", false},
           {"llm_int8_has_fp16_weight", false},
-          {"llm_int8_skip_modules", {"lm_head"}},
+          {"llm_int8_skip_modules", kept},
           {"llm_int8_threshold", 6.0}};
 }
 

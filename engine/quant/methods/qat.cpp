@@ -28,8 +28,8 @@ QuantizedWeight quantize(kernels::ThreadPool& pool, const Linear& linear, const 
                             settings.gptq_version);
 }
 
-nlohmann::json config(const WeightSettings& settings) {
-  return gptq_layout_config(settings, false);
+nlohmann::json config(const WeightSettings& settings, const std::vector<std::string>& kept) {
+  return gptq_layout_config(settings, false, kept);
 }
 
 constexpr WeightMethod kRounding = {"qat", needs_nothing, settle, nullptr, quantize, config};

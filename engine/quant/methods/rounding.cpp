@@ -57,13 +57,13 @@ QuantizedWeight quantize(kernels::ThreadPool& pool, const Linear& linear, const 
   return formats::pack_compressed(matrix, settings.symmetric, shape);
 }
 
-nlohmann::json config(const WeightSettings& settings) {
+nlohmann::json config(const WeightSettings& settings, const std::vector<std::string>& kept) {
   nlohmann::json weights = {{"num_bits", settings.bits},
                             {"type", "int"},
                             {"symmetric", settings.symmetric},
                             {"strategy", settings.granularity}};
   if (settings.group_size > 0) weights["group_size"] = settings.group_size;
-  return compressed_config("pack-quantized", std::move(weights), nullptr);
+  return compressed_config("pack-quantized", std::move(weights), nullptr, kept);
 }
 
 }  // namespace

@@ -17,11 +17,11 @@ namespace {
 
 constexpr float kSmallest = 1e-5f;
 
-void prepare(kernels::ThreadPool& /*pool*/, DecoderBlock& block, std::span<const StageInputs> stages,
+void prepare(kernels::ThreadPool& /*pool*/, DecoderBlock& block, const See& see,
              const WeightSettings& settings) {
   for (const ScalingGroup& group : scaling_groups(block)) {
     if (group.producer != nullptr) continue;  // the authors smooth behind norms alone
-    const std::vector<float>& largest = stages[static_cast<std::size_t>(group.stage)].largest;
+    const std::vector<float> largest = see(group.place).largest;
     std::vector<float> weight_largest(largest.size(), kSmallest);
     for (const Linear* linear : group.linears) {
       for (std::int64_t row = 0; row < linear->weight.rows; ++row) {
@@ -67,7 +67,7 @@ QuantizedWeight quantize(kernels::ThreadPool& pool, const Linear& linear, const 
   return tensors;
 }
 
-nlohmann::json config(const WeightSettings& settings) {
+nlohmann::json config(const WeightSettings& settings, const std::vector<std::string>& kept) {
   const bool fixed = settings.static_activations;
   return compressed_config("int-quantized",
                            {{"num_bits", 8}, {"type", "int"}, {"symmetric", true}, {"strategy", "channel"}},
@@ -75,7 +75,8 @@ nlohmann::json config(const WeightSettings& settings) {
                             {"type", "int"},
                             {"symmetric", true},
                             {"strategy", fixed ? "tensor" : "token"},
-                            {"dynamic", !fixed}});
+                            {"dynamic", !fixed}},
+                           kept);
 }
 
 Needs needs(const WeightSettings& /*settings*/) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -35,6 +36,9 @@ struct WeightSettings {
 /// A matrix as a checkpoint will hold it, by names within the module: "qweight".
 using QuantizedWeight = std::vector<formats::NamedTensor>;
 
+/// What the linear layers at a place read, as the block is now.
+using See = std::function<StageInputs(Place place)>;
+
 enum class Needs { kNothing, kInputs, kGram };
 
 /// A way to write linear layers in fewer bits into a Hugging Face checkpoint: one file and one row of the
@@ -46,14 +50,14 @@ struct WeightMethod {
   WeightSettings (*settle)(WeightSettings asked);
   /// Changes the block's weights so that they lose less, its function staying the same; nullptr: nothing to
   /// do.
-  void (*prepare)(kernels::ThreadPool& pool, DecoderBlock& block, std::span<const StageInputs> stages,
+  void (*prepare)(kernels::ThreadPool& pool, DecoderBlock& block, const See& see,
                   const WeightSettings& settings);
   /// `inputs`: nullptr when the method needs none. Must not throw for finite weights whose shape settle() and
   /// the layout allow.
   QuantizedWeight (*quantize)(kernels::ThreadPool& pool, const Linear& linear, const StageInputs* inputs,
                               const WeightSettings& settings);
-  /// config.json's quantization_config.
-  nlohmann::json (*config)(const WeightSettings& settings);
+  /// config.json's quantization_config; `kept`: modules that stay as they are, "lm_head" among them.
+  nlohmann::json (*config)(const WeightSettings& settings, const std::vector<std::string>& kept);
 };
 
 std::span<const WeightMethod> weight_methods();

@@ -112,7 +112,7 @@ Matrix norm_backward(const Matrix& input, const std::vector<float>& weight, floa
 
 Matrix forward(kernels::ThreadPool& pool, const DecoderBlock& block, const Matrix& stream, BlockTape& tape) {
   tape.stream = stream;
-  tape.attention_input = block.inputs(pool, Stage::kAttentionInput, stream);
+  tape.attention_input = block.inputs(pool, {Stage::kAttentionInput}, stream);
   const AttentionInputs heads = block.attention_inputs(pool, tape.attention_input);
   tape.queries = heads.queries;
   tape.keys = heads.keys;
@@ -120,9 +120,9 @@ Matrix forward(kernels::ThreadPool& pool, const DecoderBlock& block, const Matri
   tape.attended = block.attention(pool, heads);
   tape.middle = stream;
   block.add_output(pool, Stage::kAttentionOutput, tape.attended, tape.middle);
-  tape.feed_forward_input = block.inputs(pool, Stage::kFeedForwardInput, tape.middle);
-  tape.gate = product(pool, tape.feed_forward_input, block.linear("mlp.gate_proj").weight);
-  tape.up = product(pool, tape.feed_forward_input, block.linear("mlp.up_proj").weight);
+  tape.feed_forward_input = block.inputs(pool, {Stage::kFeedForwardInput}, tape.middle);
+  tape.gate = product(pool, tape.feed_forward_input, block.linear("ffn_gate").weight);
+  tape.up = product(pool, tape.feed_forward_input, block.linear("ffn_up").weight);
   tape.hidden = tape.gate;
   for (std::int64_t row = 0; row < tape.hidden.rows; ++row) {
     kernels::operations().silu_multiply(tape.hidden.row(row), tape.up.row(row), tape.hidden.columns);
@@ -137,12 +137,12 @@ Matrix backward(kernels::ThreadPool& pool, const DecoderBlock& block, const Bloc
   const auto linear_back = [&](std::string_view name, const Matrix& input, const Matrix& above) {
     const auto& linears = block.linears();
     const auto at =
-        static_cast<std::size_t>(std::ranges::find(linears, name, &Linear::name) - linears.begin());
+        static_cast<std::size_t>(std::ranges::find(linears, name, &Linear::gguf) - linears.begin());
     return linear_backward(pool, linears[at].weight, input, above, by_weight[at]);
   };
   const float epsilon = block.config().rms_eps;
 
-  Matrix by_gate = linear_back("mlp.down_proj", tape.hidden, by_output);
+  Matrix by_gate = linear_back("ffn_down", tape.hidden, by_output);
   Matrix by_up = by_gate;
   for (std::size_t i = 0; i < by_gate.values.size(); ++i) {
     const float gate = tape.gate.values[i];
@@ -150,19 +150,21 @@ Matrix backward(kernels::ThreadPool& pool, const DecoderBlock& block, const Bloc
     by_up.values[i] *= gate * open;
     by_gate.values[i] *= tape.up.values[i] * open * (1.0f + gate * (1.0f - open));
   }
-  Matrix by_input = linear_back("mlp.gate_proj", tape.feed_forward_input, by_gate);
-  add(linear_back("mlp.up_proj", tape.feed_forward_input, by_up), by_input);
-  Matrix by_middle = norm_backward(tape.middle, block.norm(Stage::kFeedForwardInput), epsilon, by_input);
+  Matrix by_input = linear_back("ffn_gate", tape.feed_forward_input, by_gate);
+  add(linear_back("ffn_up", tape.feed_forward_input, by_up), by_input);
+  Matrix by_middle =
+      norm_backward(tape.middle, block.norm(Stage::kFeedForwardInput)->values, epsilon, by_input);
   add(by_output, by_middle);
 
-  const Matrix by_attended = linear_back("self_attn.o_proj", tape.attended, by_middle);
+  const Matrix by_attended = linear_back("attn_output", tape.attended, by_middle);
   AttentionGradient by_heads = attention_backward(pool, block.config(), tape, by_attended);
   block.rotate_back(by_heads.queries);
   block.rotate_back(by_heads.keys);
-  by_input = linear_back("self_attn.q_proj", tape.attention_input, by_heads.queries);
-  add(linear_back("self_attn.k_proj", tape.attention_input, by_heads.keys), by_input);
-  add(linear_back("self_attn.v_proj", tape.attention_input, by_heads.values), by_input);
-  Matrix by_stream = norm_backward(tape.stream, block.norm(Stage::kAttentionInput), epsilon, by_input);
+  by_input = linear_back("attn_q", tape.attention_input, by_heads.queries);
+  add(linear_back("attn_k", tape.attention_input, by_heads.keys), by_input);
+  add(linear_back("attn_v", tape.attention_input, by_heads.values), by_input);
+  Matrix by_stream =
+      norm_backward(tape.stream, block.norm(Stage::kAttentionInput)->values, epsilon, by_input);
   add(by_middle, by_stream);
   return by_stream;
 }

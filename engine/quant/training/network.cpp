@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/base/error.h"
+
 namespace stepdown::quant {
 namespace {
 
@@ -15,9 +17,24 @@ void log_softmax(std::span<float> logits) {
   for (float& x : logits) x -= shift;
 }
 
+/// Gradients are those of llama's block: biases, experts and other norms would need their
+/// own.
+void check_trainable(const formats::ModelFile& model) {
+  const formats::ModelConfig& config = model.config();
+  if (config.architecture == "llama" && config.experts == 0 &&
+      config.rope_scaling.kind == formats::RopeScaling::Kind::kNone &&
+      model.find("blk.0.attn_q.bias") == nullptr)
+    return;
+  throw InputError(
+      "training cannot follow this model of architecture \"" + config.architecture + "\"", "--model",
+      "it knows llama and mistral without experts, biases or scaled RoPE other than llama3's; use "
+      "autoround, gptq or awq");
+}
+
 }  // namespace
 
 Network::Network(const formats::ModelFile& model) : epsilon_(model.config().rms_eps) {
+  check_trainable(model);
   for (std::int64_t layer = 0; layer < model.config().layers; ++layer) blocks_.emplace_back(model, layer);
   output_norm_ = load_matrix(model, "output_norm.weight").values;
   const bool tied = model.find("output.weight") == nullptr;

@@ -90,16 +90,15 @@ void ternary(const Subject& subject, Report& report) {
 
 void unknown_to_the_quantizer(const Subject& subject, Report& report) {
   const std::string architecture(subject.architecture());
-  const auto known = quantized_architectures();
-  if (architecture.empty() || std::ranges::find(known, architecture) != known.end()) return;
-  bool any = false;
-  each_candidate(subject, [&](const api::CandidateSpec&, const Method* method, const std::string&) {
-    any = any || (method != nullptr && method->available);
-  });
-  if (!any) return;
-  std::string names;
-  for (const std::string_view each : known) names += (names.empty() ? "" : ", ") + std::string(each);
-  report.add("spec.model.source", "this version quantizes " + names + ", and the model is " + architecture);
+  if (architecture.empty()) return;
+  each_candidate(
+      subject, [&](const api::CandidateSpec& candidate, const Method* method, const std::string& path) {
+        if (method == nullptr || !method->available || quantizes(*method, architecture)) return;
+        std::string names;
+        for (const std::string_view each : quantized_architectures(*method))
+          names += (names.empty() ? "" : ", ") + std::string(each);
+        report.add(path, candidate.name() + " is made of " + names + ", and the model is " + architecture);
+      });
 }
 
 struct Bits {
@@ -246,8 +245,10 @@ constexpr Rule kRules[] = {
      impossible_shape},
     {"SD061", Severity::kError, "An architecture that this version does not quantize",
      "Quantizing needs to know which tensors a model has and how its layers run; the Job would fail.",
-     "model: {source: \"pvc://models/qwen3\"}",
-     "promote a QuantRevision that was made elsewhere, or use a model of a supported architecture",
+     "model: {source: \"pvc://models/qwen3\"}\nquantization: {candidates: [{method: qat, bits: 4}]}",
+     "take a method that knows the architecture (all but qat know every one that the engine serves), or "
+     "promote "
+     "a QuantRevision that was made elsewhere",
      unknown_to_the_quantizer},
     {"SD065", Severity::kError, "Training that is not allowed",
      "Quantization-aware training takes hours of a machine. It runs where it is asked for by name.",

@@ -33,6 +33,17 @@ TEST(Imatrix, ComesBackAsItWasWritten) {
   EXPECT_EQ(read.dataset, "prompts");
 }
 
+TEST(Imatrix, ExpertsKeepTheirOwnMeans) {
+  const TempFolder folder;
+  const std::string name = "blk.0.ffn_down_exps.weight";
+  Imatrix imatrix{{{name, {0.5f, 4.0f, 3.0f, 7.0f, 1.0f, 1.0f}}}, "prompts", 4};
+  imatrix.expert_tokens[name] = {2.0f, 5.0f, 0.0f};
+  write_imatrix(folder / "m.gguf", imatrix, 2048, 512);
+  const Imatrix read = read_imatrix(folder / "m.gguf");
+  EXPECT_EQ(read.columns, imatrix.columns) << "an expert that nothing came to counts its columns alike";
+  EXPECT_EQ(read.expert_tokens, imatrix.expert_tokens);
+}
+
 TEST(Imatrix, ReadsTheOlderForm) {
   const TempFolder folder;
   write_file_atomically(folder / "m.dat", dat_file(9.0f));

@@ -1,9 +1,13 @@
 #include "engine/quant/preset.h"
 
 #include <algorithm>
+#include <map>
+#include <sstream>
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
+#include "engine/base/atomic_file.h"
 #include "engine/base/error.h"
 
 namespace stepdown::quant {
@@ -65,6 +69,63 @@ TEST(Preset, ChoosesTypesAsLlamaQuantize) {
   for (const auto& expected : cases) {
     EXPECT_EQ(type_of(expected.preset, expected.tensor), expected.type)
         << expected.preset << " " << expected.tensor;
+  }
+}
+
+/// {"Q4_K", "Q4_K", "Q6_K"} from "Q4_K*2 Q6_K*1".
+std::vector<std::string> runs(const std::string& text) {
+  std::vector<std::string> all;
+  std::istringstream in(text);
+  for (std::string part; in >> part;) {
+    const std::size_t star = part.find('*');
+    all.insert(all.end(), std::stoul(part.substr(star + 1)), part.substr(0, star));
+  }
+  return all;
+}
+
+// Every architecture and preset, with and without an importance matrix:
+// tests/goldens/presets/make_types.py.
+TEST(Preset, ChoosesTypesAsLlamaQuantizeForEveryArchitecture) {
+  const auto goldens = nlohmann::json::parse(
+      read_file(std::string(STEPDOWN_SOURCE_DIR) + "/tests/goldens/presets/types.json"));
+  for (const auto& [name, golden] : goldens.items()) {
+    formats::ModelConfig config;
+    config.architecture = golden["architecture"];
+    config.layers = golden["layers"];
+    config.heads = golden["heads"];
+    config.kv_heads = golden["kvHeads"];
+    config.experts = golden["experts"];
+    const std::int64_t columns = golden["columns"];
+    std::vector<TensorView> tensors = {{"token_embd.weight", DType::kF16, {4, columns}, {}}};
+    if (!golden["tied"]) tensors.push_back({"output.weight", DType::kF16, {4, columns}, {}});
+    for (std::int64_t layer = 0; layer < config.layers; ++layer) {
+      for (const std::string matrix : golden["matrices"]) {
+        std::vector<std::int64_t> shape = {4, columns};
+        if (matrix.ends_with("_exps")) shape.insert(shape.begin(), config.experts);
+        tensors.push_back(
+            {"blk." + std::to_string(layer) + "." + matrix + ".weight", DType::kF16, shape, {}});
+      }
+    }
+    std::ranges::sort(tensors, quantization_order);
+    for (const bool imatrix : {false, true}) {
+      for (const Preset& preset : presets()) {
+        const std::string preset_name(preset.name);
+        const bool differs = imatrix && golden["withImatrix"].contains(preset_name);
+        const auto& wanted = golden[differs ? "withImatrix" : "types"][preset_name];
+        const auto types = choose_types(preset, config, tensors, imatrix);
+        std::map<std::string, std::vector<std::string>> got;
+        for (std::size_t i = 0; i < tensors.size(); ++i) {
+          std::string matrix = tensors[i].name.substr(0, tensors[i].name.rfind('.'));
+          matrix = matrix.substr(matrix.rfind('.') + 1);
+          got[matrix].emplace_back(dtype_info(types[i]).name);
+        }
+        for (const auto& [matrix, found] : got) {
+          const std::vector<std::string> base(found.size(), std::string(dtype_info(preset.base).name));
+          EXPECT_EQ(found, wanted.contains(matrix) ? runs(wanted[matrix]) : base)
+              << name << " " << preset_name << " " << matrix << (imatrix ? " with importance" : "");
+        }
+      }
+    }
   }
 }
 

@@ -139,7 +139,7 @@ std::vector<RuleCase> fault_cases() {
          s.serving.engine = "llama.cpp";
          i.model->architecture = "command-r";
        },
-       {"SD061 error spec.model.source", "SD070 error spec.rollout.fallback.placement"}},
+       {"SD061 error spec.quantization.candidates[0]", "SD070 error spec.rollout.fallback.placement"}},
       {"cold fallback",
        [](auto& s, auto&) { s.rollout.fallback = {.replicas = 0, .residency = "onDemand"}; },
        {"SD072 warning spec.rollout.fallback.residency"}},
@@ -355,8 +355,18 @@ std::vector<RuleCase> fault_cases() {
        },
        {"SD042 error spec.serving.engine"}},
       {"an architecture that cannot be quantized",
-       [](auto&, auto& i) { i.model->architecture = "qwen3"; },
-       {"SD061 error spec.model.source"}},
+       [](auto&, auto& i) { i.model->architecture = "command-r"; },
+       {"SD049 error spec.serving.engine", "SD061 error spec.quantization.candidates[0]"}},
+      {"an architecture that can be", [](auto&, auto& i) { i.model->architecture = "qwen3moe"; }, {}},
+      {"an architecture that is not trained",
+       [](auto& s, auto& i) {
+         i.model->architecture = "qwen3";
+         i.model->format = "safetensors";
+         s.quantization.qat.enabled = true;
+         s.quantization.candidates = {{"gguf", "Q8_0", {}, {}}, {"qat", "", 4, {}}};
+         s.quantization.calibration = api::CalibrationSpec{"file:///data/prompts.jsonl", 512};
+       },
+       {"SD061 error spec.quantization.candidates[1]"}},
       {"an architecture that the engine does not run",
        [](auto& s, auto& i) {
          s.serving.engine = "own";

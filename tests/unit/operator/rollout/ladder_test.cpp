@@ -48,6 +48,14 @@ const Case kCases[] = {
      {spec_of("awq", 4), spec_of("gptq", 4), spec_of("autoround", 4), spec_of("int8")},
      "qat/4",
      ""},
+    {"QAT of an architecture whose gradients nobody wrote",
+     [](auto& spec, auto& base) {
+       spec.quantization.qat.enabled = true;
+       base.architecture = "qwen3";
+     },
+     {spec_of("awq", 4), spec_of("gptq", 4), spec_of("autoround", 4), spec_of("int8")},
+     "",
+     "qat/4 is not made of architecture qwen3"},
     {"every step tried",
      [](auto& spec, auto&) { spec.quantization.qat.enabled = true; },
      {spec_of("awq", 4), spec_of("gptq", 4), spec_of("autoround", 4), spec_of("int8"), spec_of("qat", 4)},

@@ -51,7 +51,7 @@ std::vector<Matrix> outputs(const formats::ModelFile& file, const RandomModel& m
     const DecoderBlock block(file, layer);
     for (Matrix& stream : streams) {
       for (const Stage stage : {Stage::kAttentionOutput, Stage::kFeedForwardOutput}) {
-        block.add_output(pool, stage, block.inputs(pool, stage, stream), stream);
+        block.advance(pool, stage, stream);
       }
     }
   }

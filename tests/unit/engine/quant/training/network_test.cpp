@@ -72,7 +72,7 @@ TEST(Network, SaysWhatTheCalibrationBlocksSay) {
   Matrix stream = task.embeddings;
   for (const DecoderBlock& block : task.network.blocks()) {
     for (const Stage stage : {Stage::kAttentionOutput, Stage::kFeedForwardOutput}) {
-      block.add_output(task.pool, stage, block.inputs(task.pool, stage, stream), stream);
+      block.advance(task.pool, stage, stream);
     }
   }
   task.network.forward(task.pool, task.embeddings, task.tape);
