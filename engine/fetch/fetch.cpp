@@ -232,6 +232,10 @@ void check_digest(const FetchOptions& options, const fs::path& folder) {
 /// nullopt: `out` is not there yet.
 std::optional<FetchResult> already_there(const FetchOptions& options) {
   if (!fs::exists(options.out)) return std::nullopt;
+  if (fs::is_directory(options.out) && fs::is_empty(options.out)) {
+    fs::remove(options.out);  // a kubelet makes one where a pod mounts what is not there yet
+    return std::nullopt;
+  }
   const auto receipt = read_journal(options.out / kReceipt);
   if (!receipt || receipt->source != options.source || receipt->revision != options.revision) {
     throw InputError("something else lies there already", options.out.string(),

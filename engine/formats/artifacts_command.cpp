@@ -21,7 +21,9 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kReports = "reports/";
+constexpr std::string_view kSources = "sources/";
 constexpr std::size_t kHexDigits = 64;
+constexpr std::size_t kCopyDigits = 16;
 
 struct Options {
   std::string dir;
@@ -40,15 +42,25 @@ bool is_report(std::string_view name) {
          name.find('/', kReports.size()) == std::string_view::npos;
 }
 
-/// What a name stands for: an artifact's whole folder, or a report as JSON and as HTML.
+/// "sources/<16 hex digits>", as the operator names copies.
+bool is_copy(std::string_view name) {
+  if (!name.starts_with(kSources)) return false;
+  name.remove_prefix(kSources.size());
+  return name.size() == kCopyDigits && name.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+/// What a name stands for: an artifact's whole folder, a report as JSON and as HTML, or a fetched source with
+/// what is there of one that never came to its end.
 std::vector<fs::path> places_of(const fs::path& dir, const std::string& name) {
   if (is_report(name)) {
     const fs::path html = (dir / name).replace_extension(".html");
     return {html, fs::path(html).replace_extension(".json")};
   }
+  if (is_copy(name)) return {dir / name, dir / kSources / (".partial-" + name.substr(kSources.size()))};
   const std::string folder = name.substr(0, name.find('/'));
   if (!is_digest(folder)) {
-    throw InputError("no artifact or report is named so", name, "give <64 hex digits> or reports/<name>");
+    throw InputError("no artifact, report or fetched source is named so", name,
+                     "give <64 hex digits>, reports/<name> or sources/<16 hex digits>");
   }
   return {dir / folder};
 }
@@ -115,7 +127,8 @@ std::function<int()> configure(CLI::App& app) {
       ->check(CLI::ExistingDirectory)
       ->type_name("DIR");
   auto* removing = app.add_option("--remove", options->remove,
-                                  "Remove an artifact (64 hex digits) or a report (reports/NAME)")
+                                  "Remove an artifact (64 hex digits), a report (reports/NAME) or a\n"
+                                  "fetched source (sources/<16 hex digits>)")
                        ->type_name("NAME");
   app.add_option("--print", options->print, "Print a report, such as reports/NAME.html")
       ->type_name("NAME")

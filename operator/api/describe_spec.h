@@ -5,12 +5,18 @@
 /// One row a field of QuantizedModel's spec. Private to this room and its tests.
 namespace stepdown::api {
 
+constexpr auto describe(SecretReference*) {
+  return std::tuple{required("name", &SecretReference::name)};
+}
+
 constexpr auto describe(Adapter*) {
-  return std::tuple{required("source", &Adapter::source), optional("weight", &Adapter::weight)};
+  return std::tuple{required("source", &Adapter::source), optional("weight", &Adapter::weight),
+                    optional("secretRef", &Adapter::secret_ref)};
 }
 
 constexpr auto describe(ModelSpec*) {
   return std::tuple{required("source", &ModelSpec::source), optional("revision", &ModelSpec::revision),
+                    optional("secretRef", &ModelSpec::secret_ref),
                     optional("adapters", &ModelSpec::adapters)};
 }
 
@@ -23,7 +29,8 @@ constexpr auto describe(CandidateSpec*) {
 constexpr auto describe(CalibrationSpec*) {
   return std::tuple{
       required("source", &CalibrationSpec::source), optional("samples", &CalibrationSpec::samples),
-      optional("redact", &CalibrationSpec::redact), optional("redactNames", &CalibrationSpec::redact_names)};
+      optional("redact", &CalibrationSpec::redact), optional("redactNames", &CalibrationSpec::redact_names),
+      optional("secretRef", &CalibrationSpec::secret_ref)};
 }
 
 constexpr auto describe(QatSpec*) {
@@ -76,6 +83,7 @@ constexpr auto describe(Slo*) {
 
 constexpr auto describe(EvaluationSpec*) {
   return std::tuple{optional("dataset", &EvaluationSpec::dataset),
+                    optional("secretRef", &EvaluationSpec::secret_ref),
                     optional("recheck", &EvaluationSpec::recheck),
                     optional("suites", &EvaluationSpec::suites), optional("slo", &EvaluationSpec::slo)};
 }

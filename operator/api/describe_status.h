@@ -53,6 +53,7 @@ constexpr auto describe(MemoryFigures*) {
 constexpr auto describe(ModelFacts*) {
   return std::tuple{optional("inspectJob", &ModelFacts::inspect_job),
                     optional("source", &ModelFacts::source),
+                    optional("place", &ModelFacts::place),
                     optional("checkedAt", &ModelFacts::checked_at),
                     optional("checkedFor", &ModelFacts::checked_for),
                     optional("dataset", &ModelFacts::dataset),
@@ -65,6 +66,15 @@ constexpr auto describe(ModelFacts*) {
                     optional("tokenizerDigest", &ModelFacts::tokenizer_digest),
                     optional("templateDigest", &ModelFacts::template_digest),
                     optional("memory", &ModelFacts::memory)};
+}
+
+constexpr auto describe(SourceStatus*) {
+  return std::tuple{
+      required("source", &SourceStatus::source),     optional("revision", &SourceStatus::revision),
+      optional("state", &SourceStatus::state),       optional("message", &SourceStatus::message),
+      optional("place", &SourceStatus::place),       optional("file", &SourceStatus::file),
+      optional("resolved", &SourceStatus::resolved), optional("size", &SourceStatus::size),
+      optional("fetchJob", &SourceStatus::fetch_job)};
 }
 
 constexpr auto describe(FindingStatus*) {
@@ -194,6 +204,7 @@ constexpr auto describe(QuantizedModelStatus*) {
                     optional("phase", &QuantizedModelStatus::phase),
                     optional("conditions", &QuantizedModelStatus::conditions),
                     optional("summary", &QuantizedModelStatus::summary),
+                    optional("sources", &QuantizedModelStatus::sources),
                     optional("model", &QuantizedModelStatus::model),
                     optional("findings", &QuantizedModelStatus::findings),
                     optional("artifact", &QuantizedModelStatus::artifact),

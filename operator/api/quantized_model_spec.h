@@ -6,15 +6,22 @@
 /// are the schema's defaults. A test walks both.
 namespace stepdown::api {
 
+/// A Secret of the model's namespace. Only the kubelet reads it, for the Job that needs it.
+struct SecretReference {
+  std::string name;
+};
+
 struct Adapter {
   std::string source;
   double weight = 1;
+  std::optional<SecretReference> secret_ref = {};
 };
 
 struct ModelSpec {
   std::string source;
   std::string revision;
-  std::vector<Adapter> adapters;
+  std::optional<SecretReference> secret_ref = {};
+  std::vector<Adapter> adapters = {};
 };
 
 struct CandidateSpec {
@@ -33,6 +40,7 @@ struct CalibrationSpec {
   std::int64_t samples = 512;
   std::vector<std::string> redact = {};
   std::string redact_names = {};
+  std::optional<SecretReference> secret_ref = {};
 };
 
 struct QatSpec {
@@ -90,6 +98,7 @@ struct Slo {
 
 struct EvaluationSpec {
   std::string dataset;
+  std::optional<SecretReference> secret_ref = {};
   std::string recheck;
   std::vector<RawJson> suites;
   std::map<std::string, Slo> slo;

@@ -33,6 +33,7 @@ struct MemoryFigures {
 struct ModelFacts {
   std::string inspect_job;
   std::string source;
+  std::string place;  ///< of a remote source: the copy that was read
   std::string checked_at;
   std::string dataset;      ///< whose digest dataset_digest is
   std::string checked_for;  ///< salt of the rollout before whose promotion it was read again
@@ -46,6 +47,29 @@ struct ModelFacts {
   std::string template_digest;
   MemoryFigures memory;
   bool operator==(const ModelFacts&) const = default;
+};
+
+namespace source_state {
+inline constexpr const char* kFetching = "Fetching";
+inline constexpr const char* kFetched = "Fetched";
+inline constexpr const char* kFailed = "Failed";
+}  // namespace source_state
+
+/// A remote source, and its copy on the claim.
+struct SourceStatus {
+  std::string source;
+  std::string revision;  ///< digest that the copy must have; empty: none was asked for
+  std::string state;
+  std::string message;
+  std::string place;     ///< folder of the copy, pvc://claim/sources/<key>
+  std::string file;      ///< in it, where the copy is that one file; empty: the whole folder
+  std::string resolved;  ///< the source, pinned: what it stood for when it was fetched
+  std::int64_t size = 0;
+  std::string fetch_job;
+  bool operator==(const SourceStatus&) const = default;
+
+  /// What pods mount.
+  std::string uri() const { return file.empty() ? place : place + "/" + file; }
 };
 
 struct FindingStatus {
@@ -217,6 +241,7 @@ struct QuantizedModelStatus {
   std::string phase;
   std::vector<Condition> conditions;
   Summary summary;
+  std::vector<SourceStatus> sources;
   std::optional<ModelFacts> model;
   std::vector<FindingStatus> findings;
   std::optional<ModelFacts> artifact;  ///< of spec.quantization.fromRevision, as its files are

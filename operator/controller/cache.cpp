@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "operator/controller/resources.h"
+#include "operator/rollout/sources.h"
 
 namespace stepdown::controller {
 namespace {
@@ -12,10 +13,15 @@ namespace {
 /// Objects of a list's page: all kinds are listed at once, and a page's text is what a cold start peaks with.
 constexpr int kPage = 100;
 
-/// Digests and places of artifacts, and reports, that a model's status speaks about.
+/// Digests and places of artifacts, reports and copies of sources that a model's status speaks about.
 std::vector<std::string> revisions_named(const api::QuantizedModel& model) {
   const api::QuantizedModelStatus& status = model.status;
   std::vector<std::string> out = status.leftovers;
+  const auto hold_copy = [&](const std::string& uri) {
+    if (std::string folder = rollout::sources::folder(uri); !folder.empty()) out.push_back(std::move(folder));
+  };
+  for (const std::string& uri : status.leftovers) hold_copy(uri);
+  for (const api::SourceStatus& row : status.sources) hold_copy(row.place);
   const auto hold = [&](const api::CandidateStatus& row) {
     for (const std::string& text : {row.digest, row.uri, row.report}) {
       if (!text.empty()) out.push_back(text);

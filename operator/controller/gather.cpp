@@ -6,6 +6,7 @@
 #include "engine/base/log.h"
 #include "operator/controller/ownership.h"
 #include "operator/rollout/children/common.h"
+#include "operator/rollout/sources.h"
 
 namespace stepdown::controller {
 namespace {
@@ -197,6 +198,26 @@ compat::Node read_node(const json& node) {
   return out;
 }
 
+namespace {
+
+/// Its spec counts as well as its status: a Job may just be about to find there what it would fetch.
+void add_places(const json& object, const std::string& claim, std::set<std::string>& out) {
+  const json& rows = kube::value_at(object, "/status/sources");
+  for (const json& row : rows.is_array() ? rows : json::array()) out.insert(kube::text_at(row, "/place"));
+  if (claim.empty()) return;  // one of its own, which nobody else can have been given yet
+  try {
+    const api::QuantizedModel model = api::parse_quantized_model(object, api::UnknownFields::kIgnore);
+    for (const auto& each : rollout::sources::wanted(model.spec, nullptr)) {
+      out.insert(rollout::sources::place(claim, each.source, each.revision));
+    }
+  } catch (const Error& error) {
+    log::warn("a QuantizedModel cannot be read",
+              {{"name", kube::key_of(object).text()}, {"error", error.what()}});
+  }
+}
+
+}  // namespace
+
 rollout::Elsewhere read_elsewhere(const std::vector<kube::ObjectPtr>& models) {
   rollout::Elsewhere out;
   const auto add_digests = [&](const json& list) {
@@ -206,9 +227,9 @@ rollout::Elsewhere read_elsewhere(const std::vector<kube::ObjectPtr>& models) {
   for (const kube::ObjectPtr& model : models) {
     add_digests(kube::value_at(*model, "/status/candidates"));
     add_digests(kube::value_at(*model, "/status/rollout/routes"));
-    if (kube::text_at(*model, "/status/phase") == "Quantizing") {
-      out.quantizes_on.insert(kube::text_at(*model, "/spec/storage/claimName"));
-    }
+    const std::string claim = kube::text_at(*model, "/spec/storage/claimName");
+    if (kube::text_at(*model, "/status/phase") == "Quantizing") out.quantizes_on.insert(claim);
+    add_places(*model, claim, out.places);
   }
   return out;
 }

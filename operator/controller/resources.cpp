@@ -7,6 +7,7 @@
 #include "engine/base/error.h"
 #include "operator/kube/resources.h"
 #include "operator/rollout/children/common.h"
+#include "operator/rollout/sources.h"
 
 namespace stepdown::controller {
 namespace {
@@ -75,6 +76,16 @@ void keep_hardware(json& node) {
   *status = std::move(kept);
   if (const auto metadata = node.find("metadata"); metadata != node.end() && metadata->is_object())
     metadata->erase("annotations");
+}
+
+/// Of sources, that serving this QuantRevision may take.
+std::vector<std::string> copies_for(const json& revision) {
+  api::QuantRevisionSpec spec;
+  spec.base.uri = kube::text_at(revision, "/spec/base/uri");
+  spec.base.digest = kube::text_at(revision, "/spec/base/digest");
+  spec.artifact.uri = kube::text_at(revision, "/spec/artifact/uri");
+  spec.artifact.digest = kube::text_at(revision, "/spec/artifact/digest");
+  return rollout::sources::folders_of(spec);
 }
 
 const std::vector<WatchedKind>& table() {
@@ -159,6 +170,7 @@ std::vector<std::string> index::words(std::string_view kind, const json& object)
         out.push_back(of_artifact(key.ns, text));
       }
     }
+    for (const std::string& folder : copies_for(object)) out.push_back(of_artifact(key.ns, folder));
   }
   return out;
 }

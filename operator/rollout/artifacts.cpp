@@ -2,6 +2,7 @@
 
 #include "operator/rollout/children/jobs.h"
 #include "operator/rollout/names.h"
+#include "operator/rollout/sources.h"
 
 namespace stepdown::rollout {
 namespace {
@@ -40,10 +41,13 @@ Uris held(const api::QuantizedModelStatus& status) {
   };
   if (status.baseline) hold(*status.baseline);
   for (const api::CandidateStatus& row : status.candidates) hold(row);
+  for (const api::SourceStatus& row : status.sources) add(out, row.place);
   return out;
 }
 
 bool names_it(const api::QuantRevision& revision, const std::string& uri) {
+  const std::string folder = sources::folder(uri);
+  if (!folder.empty()) return contains(sources::folders_of(revision.spec), folder);
   return revision.spec.artifact.uri == uri ||
          (revision.spec.evaluation && revision.spec.evaluation->report == uri);
 }
@@ -53,6 +57,7 @@ bool in_use(const Observed& observed, const std::string& uri) {
   if (std::ranges::any_of(observed.revisions, [&](const auto& each) { return names_it(each, uri); })) {
     return true;
   }
+  if (observed.elsewhere.places.contains(uri)) return true;
   const std::string digest = names::artifact_digest(uri);
   if (digest.empty()) return false;
   const api::QuantizedModel& model = observed.model;
@@ -133,7 +138,10 @@ void give_up_artifacts(Pass& pass) {
   }
   // Only what an earlier pass wrote down: its other users were looked up then.
   Uris known = pass.model().status.leftovers;
-  std::erase_if(known, [&](const std::string& uri) { return !contains(status.leftovers, uri); });
+  // An engine may still have what the spec named before, until all are as they must be now.
+  std::erase_if(known, [&](const std::string& uri) {
+    return !contains(status.leftovers, uri) || (!sources::folder(uri).empty() && !pass.found.all_ready);
+  });
   const Uris uris = due(pass.observed, known);
   if (uris.empty() || others_write(pass.observed, uris)) return;
   const std::string name = names::collect_job(pass.model(), uris);

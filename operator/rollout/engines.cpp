@@ -5,6 +5,7 @@
 #include "operator/compat/fallback.h"
 #include "operator/rollout/children/common.h"
 #include "operator/rollout/names.h"
+#include "operator/rollout/sources.h"
 
 namespace stepdown::rollout {
 namespace {
@@ -55,7 +56,7 @@ const api::QuantRevision* Engines::revision(const std::string& digest) const {
 std::vector<nlohmann::json> Engines::objects(const std::string& digest, std::int64_t replicas) const {
   children::Engine engine{.name = name(digest), .digest = digest, .replicas = replicas};
   if (digest == base_.digest) {
-    engine.source = observed_.model.spec.model.source;
+    engine.source = sources::base(observed_.model);
     engine.bytes = base_.size;
     engine.fp16 = true;
     api::QuantizedModel model = observed_.model;
@@ -64,7 +65,7 @@ std::vector<nlohmann::json> Engines::objects(const std::string& digest, std::int
     return children::engine(model, settings_, by_bundled ? std::nullopt : observed_.profile, base_, engine);
   }
   if (const api::QuantRevision* found = revision(digest)) {
-    engine.source = found->spec.artifact.uri;
+    engine.source = sources::mounted(observed_.model, found->spec.artifact.uri, found->spec.artifact.digest);
     engine.bytes = found->spec.artifact.size.value_or(base_.size);
     engine.kv_type = checked_kv_type(observed_.model.spec, *found);
     if (engine.kv_type != "fp16" && found->spec.evaluation) {

@@ -3,11 +3,14 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/base/error.h"
+#include "operator/rollout/sources.h"
 
 namespace stepdown::rollout {
 namespace {
 
 using nlohmann::json;
+
+constexpr std::string_view kArtifacts = "/artifacts/";
 
 json summary_of(const Job& job) {
   json summary = json::parse(job.summary, nullptr, /*allow_exceptions=*/false);
@@ -60,6 +63,19 @@ std::string digest_of(const json& summary, const Job& job) {
 
 }  // namespace
 
+FetchResult read_fetch(const Job& job, const std::string& place) {
+  const json summary = summary_of(job);
+  const std::string folder = std::string(kArtifacts) + sources::folder(place);
+  const std::string path = text(summary, {"path"});
+  const std::string file =
+      path.size() > folder.size() && path.starts_with(folder + "/") ? path.substr(folder.size() + 1) : "";
+  if ((path != folder && file.empty()) || file.find('/') != std::string::npos) {
+    throw InputError("Job " + job.name + " did not fetch to " + folder, "path",
+                     "check that the engine image is the operator's own version");
+  }
+  return {file, text(summary, {"resolved"}), integer(summary, {"size"})};
+}
+
 api::ModelFacts read_inspection(const Job& job) {
   const json summary = summary_of(job);
   api::ModelFacts facts{
@@ -87,7 +103,6 @@ api::ModelFacts read_inspection(const Job& job) {
 
 QuantizeResult read_quantization(const Job& job, const std::string& claim) {
   const json summary = summary_of(job);
-  constexpr std::string_view kArtifacts = "/artifacts/";
   const std::string path = text(summary, {"path"});
   if (!path.starts_with(kArtifacts) || path.find("..") != std::string::npos) {
     throw InputError("Job " + job.name + " reports no artifact below /artifacts", "path",

@@ -9,6 +9,14 @@
 /// have written.
 namespace stepdown::rollout {
 
+struct FetchResult {
+  std::string file;  ///< where the copy is that one file
+  std::string resolved;
+  std::int64_t size = 0;
+};
+/// `place`: pvc://claim/folder that it was to be fetched to.
+FetchResult read_fetch(const Job& job, const std::string& place);
+
 api::ModelFacts read_inspection(const Job& job);
 
 struct QuantizeResult {

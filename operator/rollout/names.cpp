@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/base/hash.h"
+#include "operator/rollout/sources.h"
 
 namespace stepdown::rollout::names {
 namespace {
@@ -78,17 +79,26 @@ std::string claim(const api::QuantizedModel& model) {
   return given.empty() ? own_claim(model.metadata.name) : given;
 }
 
+std::string fetch_job(const api::QuantizedModel& model, const sources::Remote& remote) {
+  return model.metadata.name + "-fetch-" +
+         hash8({model.metadata.uid, remote.source, remote.revision, remote.secret, claim(model)});
+}
+
 std::string inspect_job(const api::QuantizedModel& model) {
-  return model.metadata.name + "-inspect-" + hash8({model.metadata.uid, model.spec.model.source});
+  return model.metadata.name + "-inspect-" +
+         hash8({model.metadata.uid, model.spec.model.source + sources::base_copy(model)});
 }
 
 std::string recheck_job(const api::QuantizedModel& model, const std::string& occasion) {
   return model.metadata.name + "-inspect-" +
-         hash8({model.metadata.uid, model.spec.model.source, model.spec.evaluation.dataset, occasion});
+         hash8({model.metadata.uid, model.spec.model.source + sources::base_copy(model),
+                model.spec.evaluation.dataset, occasion});
 }
 
 std::string verify_job(const api::QuantizedModel& model, const api::Artifact& artifact) {
-  return model.metadata.name + "-inspect-" + hash8({model.metadata.uid, artifact.uri, artifact.digest});
+  const std::string copy = sources::mounted(model, artifact.uri, artifact.digest);
+  return model.metadata.name + "-inspect-" +
+         hash8({model.metadata.uid, artifact.uri + (copy == artifact.uri ? "" : copy), artifact.digest});
 }
 
 std::string quantize_job(const api::QuantizedModel& model, const std::string& base_digest,

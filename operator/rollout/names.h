@@ -4,6 +4,10 @@
 
 #include "operator/api/kinds.h"
 
+namespace stepdown::rollout::sources {
+struct Remote;
+}
+
 /// Deterministic names: a controller that lost its memory finds its children again, and a change of anything
 /// a result depends on makes a new name.
 namespace stepdown::rollout::names {
@@ -23,6 +27,8 @@ std::string gateway(const std::string& model);
 std::string own_claim(const std::string& model);
 std::string claim(const api::QuantizedModel& model);
 
+/// Brings a source that lies elsewhere to the claim.
+std::string fetch_job(const api::QuantizedModel& model, const sources::Remote& remote);
 std::string inspect_job(const api::QuantizedModel& model);
 /// Reads model and dataset once more; `occasion` tells one such reading from another.
 std::string recheck_job(const api::QuantizedModel& model, const std::string& occasion);

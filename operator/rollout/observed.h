@@ -60,6 +60,7 @@ struct Child {
 struct Elsewhere {
   std::set<std::string> digests;       ///< of artifacts that they hold or route to
   std::set<std::string> quantizes_on;  ///< claims to which their Jobs write now
+  std::set<std::string> places = {};   ///< of copies of sources that their specs or statuses name
 };
 
 /// The reason of one that is tried again.

@@ -10,56 +10,15 @@
 #include "operator/rollout/choose.h"
 #include "operator/rollout/freshness.h"
 #include "operator/rollout/job_results.h"
+#include "operator/rollout/job_view.h"
 #include "operator/rollout/ladder.h"
 #include "operator/rollout/names.h"
+#include "operator/rollout/sources.h"
 
 namespace stepdown::rollout {
 namespace {
 
 namespace state = api::candidate_state;
-
-/// How long a Job may be over while its pod's message is not seen yet.
-constexpr std::chrono::seconds kMessageDelay{30};
-
-enum class Progress { kMissing, kWaiting, kRunning, kDone, kFailed };
-
-struct JobView {
-  Progress progress = Progress::kMissing;
-  std::string message;
-};
-
-/// A Job's error speaks of its mounts; the user knows their sources.
-std::string in_terms_of_spec(std::string text, const api::QuantizedModelSpec& spec) {
-  const auto replace = [&](std::string_view mount, const std::string& source) {
-    if (source.empty()) return;
-    for (auto at = text.find(mount); at != std::string::npos; at = text.find(mount, at + source.size())) {
-      text.replace(at, mount.size(), source);
-    }
-  };
-  replace("/models/base", spec.model.source);
-  replace("/data/evaluation", spec.evaluation.dataset);
-  if (spec.quantization.calibration) replace("/data/calibration", spec.quantization.calibration->source);
-  return text;
-}
-
-JobView view(const Observed& observed, const std::string& name, api::Time now) {
-  const Job* job = observed.job(name);
-  if (job == nullptr) return {};
-  if (job->state == JobState::kRunning) {
-    if (job->waiting.empty()) return {Progress::kRunning, "Job " + name + " runs"};
-    return {job->may_start ? Progress::kRunning : Progress::kWaiting, wait_message(*job)};
-  }
-  if (job->state == JobState::kFailed) {
-    const std::string why =
-        in_terms_of_spec(job->summary.empty() ? job->reason : job->summary, observed.model.spec);
-    return {Progress::kFailed, "Job " + name + " failed: " + why.substr(0, 500)};
-  }
-  if (!job->summary.empty()) return {Progress::kDone, ""};
-  if (!job->finished_at || now - *job->finished_at < kMessageDelay) {
-    return {Progress::kRunning, "Job " + name + " is done; its summary is awaited"};
-  }
-  return {Progress::kFailed, "Job " + name + " is done, but its pod and summary are gone"};
-}
 
 /// The row that status remembers of that Job, if it came to an end.
 const api::CandidateStatus* remembered(const std::vector<api::CandidateStatus>& rows,
@@ -330,6 +289,7 @@ std::string recheck_occasion(const api::QuantizedModel& model, const api::ModelF
 
 void take_reading(api::ModelFacts& facts, const api::QuantizedModel& model, api::Time now) {
   facts.source = model.spec.model.source;
+  facts.place = sources::base_copy(model);
   facts.dataset = facts.dataset_digest.empty() ? "" : model.spec.evaluation.dataset;
   facts.checked_at = api::format_time(now);
 }
@@ -374,7 +334,8 @@ std::optional<api::ModelFacts> known_base(const api::QuantizedModel& model) {
   const auto& facts = model.status.model;
   if (!facts) return std::nullopt;
   const bool same = facts->source.empty() ? facts->inspect_job == names::inspect_job(model)
-                                          : facts->source == model.spec.model.source;
+                                          : facts->source == model.spec.model.source &&
+                                                facts->place == sources::base_copy(model);
   return same ? facts : std::nullopt;
 }
 
@@ -394,7 +355,7 @@ Inspection verify(const Observed& observed, const Settings& settings, const api:
   out.unchecked = "Job " + name + " reads the artifact before anything serves it";
   const JobView seen = view(observed, name, now);
   if (seen.progress == Progress::kMissing) {
-    out.create.push_back(children::verify_job(model, settings, name, artifact.uri));
+    out.create.push_back(children::verify_job(model, settings, name, artifact));
   } else if (seen.progress == Progress::kFailed || seen.progress == Progress::kWaiting) {
     out.problem = StageProblem{"ArtifactUnreadable",
                                "spec.quantization.fromRevision: " + artifact.uri + ": " + seen.message};
@@ -411,13 +372,17 @@ Inspection verify(const Observed& observed, const Settings& settings, const api:
   return out;
 }
 
-Inspection inspect(const Observed& observed, const Settings& settings, api::Time now) {
+Inspection inspect(const Observed& observed, const Settings& settings, bool all_there, api::Time now) {
   const api::QuantizedModel& model = observed.model;
   Inspection out;
   if (const auto known = known_base(model)) {
     out.model = known;
     out.jobs.push_back(known->inspect_job);
-    recheck(out, observed, settings, now);
+    if (all_there) {
+      recheck(out, observed, settings, now);
+    } else {
+      out.unchecked = "waits until every source is fetched";
+    }
     return out;
   }
   const std::string name = names::inspect_job(model);

@@ -28,8 +28,8 @@ struct Inspection {
   std::vector<std::string> jobs;  ///< names that belong to the present spec
 };
 /// Reads the base; once it is known, reads it and the dataset again during each rollout, and as often as
-/// spec.evaluation.recheck says.
-Inspection inspect(const Observed& observed, const Settings& settings, api::Time now);
+/// spec.evaluation.recheck says. `all_there`: every remote source is fetched.
+Inspection inspect(const Observed& observed, const Settings& settings, bool all_there, api::Time now);
 
 /// The base that was read before, unless the spec names another source now.
 std::optional<api::ModelFacts> known_base(const api::QuantizedModel& model);

@@ -107,6 +107,7 @@ Standing course(const api::QuantizedModelStatus& status, const Observed& observe
   if (const Obstacle* obstacle = observed.lasting_obstacle())
     return {"Failed", obstacle->reason, obstacle->message, Progress::kStalled};
   if (found.problem) return {"Failed", found.problem->reason, found.problem->message, Progress::kStalled};
+  if (!found.fetching.empty()) return working(observed, "Fetching", found.fetching);
   if (!found.base) return working(observed, "Inspecting", "reads the model's files");
   if (found.trial && !found.trial->quantized)
     return working(observed, "Quantizing", why + trial_progress(*found.trial));

@@ -16,6 +16,7 @@ namespace stepdown::rollout {
 struct Findings {
   std::vector<compat::Finding> rules;
   std::optional<StageProblem> problem;
+  std::string fetching;  ///< what is waited for while sources are fetched; empty: all are there
   std::optional<api::ModelFacts> base;
   std::string unchecked;       ///< what a promotion waits for
   bool unverified = false;     ///< fromRevision: nothing of it may be served yet

@@ -3,6 +3,7 @@
 #include "operator/rollout/children/common.h"
 #include "operator/rollout/children/records.h"
 #include "operator/rollout/choose.h"
+#include "operator/rollout/fetching.h"
 #include "operator/rollout/freshness.h"
 #include "operator/rollout/names.h"
 #include "operator/rollout/pass.h"
@@ -36,11 +37,24 @@ void keep_jobs(Pass& pass, const std::vector<std::string>& names) {
   for (const std::string& name : names) pass.wanted.insert({"Job", name});
 }
 
+/// True once what FP16 is made of is there.
+bool fetch_remote(Pass& pass) {
+  Fetching fetching = fetch_sources(pass.observed, pass.settings, pass.now);
+  keep_jobs(pass, fetching.jobs);
+  move_to(pass.plan.create, fetching.create);
+  pass.plan.status.sources = std::move(fetching.sources);
+  pass.found.problem = fetching.problem;
+  if (!fetching.all_there)
+    pass.found.fetching = fetching.message.empty() ? "every source is there" : fetching.message;
+  return fetching.base_there;
+}
+
 void inspect_base(Pass& pass) {
-  Inspection inspection = inspect(pass.observed, pass.settings, pass.now);
+  Inspection inspection =
+      inspect(pass.observed, pass.settings, /*all_there=*/pass.found.fetching.empty(), pass.now);
   keep_jobs(pass, inspection.jobs);
   move_to(pass.plan.create, inspection.create);
-  pass.found.problem = inspection.problem;
+  if (inspection.problem) pass.found.problem = inspection.problem;
   pass.found.base = inspection.model;
   pass.found.unchecked = inspection.unchecked;
   if (inspection.look_again) pass.look_again(*inspection.look_again);
@@ -97,7 +111,7 @@ void choose_candidate(Pass& pass) {
     pass.plan.status.model->dataset_digest = trial.dataset_digest;
   }
   move_to(pass.plan.create, trial.create);
-  pass.found.problem = trial.problem;
+  if (trial.problem) pass.found.problem = trial.problem;
   if (trial.quantized && trial.evaluated) {
     if (!trial.best) {
       pass.found.target = {true, base.digest, "fp16"};
@@ -126,13 +140,17 @@ void choose_candidate(Pass& pass) {
 void find_target(Pass& pass) {
   const api::QuantizedModelSpec& spec = pass.model().spec;
   judge(pass, known_base(pass.model()));
-  if (pass.follows_spec()) inspect_base(pass);
+  if (pass.follows_spec() && fetch_remote(pass)) inspect_base(pass);
   if (!pass.follows_spec()) {
     pass.found.base = pass.model().status.model;  // what served before goes on
     return;
   }
   if (!pass.found.base) return;
   pass.plan.status.model = pass.found.base;
+  if (!pass.found.fetching.empty()) {
+    pass.found.unverified = !spec.quantization.from_revision.empty();
+    return;
+  }
   if (spec.serving.engine != "stepdown" && !pass.observed.profile) {
     pass.found.problem =
         StageProblem{"EngineProfileNotFound", "there is no EngineProfile " + spec.serving.engine};

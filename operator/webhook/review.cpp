@@ -4,6 +4,7 @@
 
 #include "engine/base/error.h"
 #include "engine/base/json_nesting.h"
+#include "engine/fetch/source.h"
 #include "operator/compat/rules.h"
 #include "operator/kube/object.h"
 
@@ -51,10 +52,13 @@ bool settled(const json& object, const json& before) {
          (before.is_object() && kube::value_at(object, "/spec") == kube::value_at(before, "/spec"));
 }
 
-/// What the inspect Job read, as long as it read this source.
+/// What the inspect Job read, as long as it read this source; with another pin it is fetched anew.
 std::optional<api::ModelFacts> facts(const api::QuantizedModel& model, const json& before) {
   const auto& known = model.status.model;
-  if (!known || kube::text_at(before, "/spec/model/source") != model.spec.model.source) return std::nullopt;
+  const std::string& source = model.spec.model.source;
+  if (!known || kube::text_at(before, "/spec/model/source") != source) return std::nullopt;
+  const bool same_pin = kube::text_at(before, "/spec/model/revision") == model.spec.model.revision;
+  if (fetch::is_remote(source) && !same_pin) return std::nullopt;
   return *known;
 }
 

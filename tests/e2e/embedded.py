@@ -65,7 +65,7 @@ class Kubectl:
         return found if name else found["items"]
 
     def apply(self, *objects):
-        self.kubectl("apply", "-f", "-", text="\n---\n".join(json.dumps(item) for item in objects))
+        self.kubectl("apply", "-f", "-", text=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
 
     def phase(self, name):
         model = self.get("quantizedmodel", name)

@@ -4,6 +4,7 @@
 
 #include "engine/fetch/remote.h"
 #include "engine/fetch/sources/s3_listing.h"
+#include "engine/fetch/sources/s3_name.h"
 #include "engine/fetch/sources/signature_v4.h"
 
 /// Object stores that speak S3: AWS, MinIO, Ceph, R2, GCS' interoperability.
@@ -66,14 +67,9 @@ Checksum checksum_of(const HttpAnswer& head) {
 class S3Bucket final : public Remote {
  public:
   S3Bucket(const Source& source, const Tools& tools) : source_(source), tools_(tools) {
-    const auto slash = source.path.find('/');
-    bucket_ = source.path.substr(0, slash);
-    prefix_ = slash == std::string::npos ? "" : source.path.substr(slash + 1);
-    constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";
-    if (bucket_.empty() || bucket_.front() == '.' ||
-        bucket_.find_first_not_of(kAllowed) != std::string::npos) {
-      throw InputError("not a bucket: " + bucket_, source.text, "give s3://bucket/prefix");
-    }
+    S3Name name = parse_s3_name(source.path, source.text);
+    bucket_ = std::move(name.bucket);
+    prefix_ = std::move(name.prefix);
     keys_ = {tools.credentials.value("AWS_ACCESS_KEY_ID"), tools.credentials.value("AWS_SECRET_ACCESS_KEY"),
              tools.credentials.value("AWS_SESSION_TOKEN")};
     region_ = source.option("region");

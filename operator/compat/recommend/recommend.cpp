@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "engine/fetch/source.h"
 #include "operator/compat/memory_fit.h"
 #include "operator/compat/methods.h"
 #include "operator/compat/rules.h"
@@ -100,9 +101,22 @@ ordered_json evaluation_json(const Wish& wish, const Purpose& purpose) {
   return out;
 }
 
+/// Room for what is fetched: the model, half of it for each candidate, and half of it to spare.
+ordered_json storage_json(const Plan& plan) {
+  const std::int64_t halves = 3 + static_cast<std::int64_t>(plan.candidates.size());
+  return {{"size", std::to_string(plan.model.size / 2 * halves / kGibi + 1) + "Gi"}};
+}
+
+bool fetches(const Wish& wish, const Plan& plan) {
+  const auto remote = [](const api::Adapter& each) { return fetch::is_remote(each.source); };
+  return fetch::is_remote(plan.source) || fetch::is_remote(wish.dataset) ||
+         fetch::is_remote(wish.calibration) || std::ranges::any_of(wish.adapters, remote);
+}
+
 ordered_json manifest_of(const Wish& wish, const Purpose& purpose, const Plan& plan) {
   ordered_json spec = {{"model", model_json(wish, purpose, plan)},
                        {"quantization", quantization_json(wish, plan)}};
+  if (fetches(wish, plan)) spec["storage"] = storage_json(plan);
   if (plan.cache != "fp16") {
     spec["kvCache"] = {{"type", plan.cache}, {"maxAttentionError", plan.cache == "fp8" ? 0.06 : 0.02}};
   }

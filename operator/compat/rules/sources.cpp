@@ -1,6 +1,9 @@
 #include <algorithm>
 #include <cctype>
 
+#include "engine/base/error.h"
+#include "engine/fetch/check_source.h"
+#include "engine/fetch/source.h"
 #include "operator/compat/rule.h"
 
 // What the model is made from: sources, pins, adapters, and files that are quantized already.
@@ -13,20 +16,64 @@ std::string lower(std::string text) {
   return text;
 }
 
+struct NamedSource {
+  std::string path;  ///< the field that names it
+  const std::string& source;
+};
+
+/// All that the spec would have mounted or fetched.
+std::vector<NamedSource> sources_of(const api::QuantizedModelSpec& spec) {
+  std::vector<NamedSource> out = {{"spec.model.source", spec.model.source}};
+  for (std::size_t i = 0; i < spec.model.adapters.size(); ++i) {
+    out.push_back({element("spec.model.adapters", i) + ".source", spec.model.adapters[i].source});
+  }
+  out.push_back({"spec.evaluation.dataset", spec.evaluation.dataset});
+  out.push_back({"spec.quantization.imatrix", spec.quantization.imatrix});
+  if (const auto& calibration = spec.quantization.calibration) {
+    out.push_back({"spec.quantization.calibration.source", calibration->source});
+    out.push_back({"spec.quantization.calibration.redactNames", calibration->redact_names});
+  }
+  return out;
+}
+
+/// What an error says, without where and mend, which findings have fields for.
+std::string plain_message(const Error& error) {
+  std::string text = error.what();
+  if (!error.where().empty() && text.starts_with(error.where() + ": "))
+    text.erase(0, error.where().size() + 2);
+  if (!error.mend().empty() && text.ends_with("; " + error.mend()))
+    text.resize(text.size() - error.mend().size() - 2);
+  return text;
+}
+
 void mountable(const Subject& subject, Report& report) {
-  const auto check = [&](const std::string& source, const char* path) {
+  if (subject.spec.model.source.empty())
+    report.add("spec.model.source", "there is no source", "say where the model lies");
+  for (const auto& [path, source] : sources_of(subject.spec)) {
+    if (fetch::is_remote(source)) {
+      try {
+        fetch::check_source(source);
+      } catch (const InputError& error) {
+        report.add(path, "source " + source + " cannot be fetched: " + plain_message(error), error.mend());
+      }
+      continue;
+    }
     const bool known = source.empty() || source.starts_with("file:///") ||
                        (source.starts_with("pvc://") && source.size() > 6);
-    if (known && source.find("/../") == std::string::npos && !source.ends_with("/..")) return;
+    if (known && source.find("/../") == std::string::npos && !source.ends_with("/..")) continue;
     report.add(path, "source " + source + " cannot be mounted");
-  };
-  const api::QuantizedModelSpec& spec = subject.spec;
-  if (spec.model.source.empty())
-    report.add("spec.model.source", "there is no source", "say where the model lies");
-  check(spec.model.source, "spec.model.source");
-  check(spec.evaluation.dataset, "spec.evaluation.dataset");
-  if (spec.quantization.calibration)
-    check(spec.quantization.calibration->source, "spec.quantization.calibration.source");
+  }
+}
+
+/// How large a copy becomes is known once it is there, so its claim is sized by a person.
+void room_for_copies(const Subject& subject, Report& report) {
+  const api::StorageSpec& storage = subject.spec.storage;
+  if (!storage.claim_name.empty() || !storage.size.empty()) return;
+  for (const auto& [path, source] : sources_of(subject.spec)) {
+    if (!fetch::is_remote(source)) continue;
+    report.add(path, "source " + source + " is fetched to a claim, and spec.storage gives none");
+    return;
+  }
 }
 
 bool is_gguf(const Subject& subject) {
@@ -133,9 +180,13 @@ void unpinned(const Subject& subject, Report& report) {
 void read_already(const Subject&, Report&) {}
 
 constexpr Rule kRules[] = {
-    {"SD001", Severity::kError, "A source that cannot be mounted",
-     "Sources are mounted into Jobs and servers as volumes; a path that climbs out of its volume is refused.",
-     "model: {source: \"models/llama\"}", "give file:///absolute/path or pvc://claim/path, without '..'",
+    {"SD001", Severity::kError, "A source that cannot be mounted or fetched",
+     "Sources on the node or on a claim are mounted into Jobs and servers as volumes; those in a registry, "
+     "an "
+     "object store or on the Hub are fetched first. A path that climbs out of its volume is refused.",
+     "model: {source: \"models/llama\"}",
+     "give file:///absolute/path or pvc://claim/path, without '..', or oci://host/repository:tag, "
+     "s3://bucket/prefix, hf://owner/name",
      mountable},
     {"SD003", Severity::kError, "Adapters that are not merged",
      "A LoRA adapter beside a quantized base is another model than the one that was evaluated: merging after "
@@ -168,6 +219,13 @@ constexpr Rule kRules[] = {
      "return to.",
      "model: {source: \"pvc://models/Llama-3.1-8B-AWQ\"}", "give the FP16 or BF16 model as source",
      base_is_quantized},
+    {"SD073", Severity::kError, "A source that is fetched, and no room for it",
+     "A Job fetches it once, to the claim of spec.storage, from where all pods mount it; how large it is "
+     "nobody knows before.",
+     "model: {source: \"hf://org/llama\"}",
+     "give spec.storage.size, for the model, half of it for each candidate and some spare, or "
+     "spec.storage.claimName",
+     room_for_copies},
 };
 
 }  // namespace

@@ -31,15 +31,23 @@ fs::path file_below(const fs::path& folder, const std::string& name) {
 }
 
 /// The files of a config map or secret: all keys, or the listed `items` under their own paths.
-void write_entries(const json& data, const json& items, bool base64, const fs::path& folder) {
-  const auto write = [&](const std::string& key, const std::string& name) {
-    const std::string text = text_at(data, "/" + key);
-    write_file_atomically(file_below(folder, name), base64 ? kube::base64_decode(text).value_or("") : text);
+void write_entries(const json& data, const json& from, bool base64, const fs::path& folder) {
+  constexpr std::int64_t kReadable = 0644;
+  const std::int64_t default_mode = kube::integer_at(from, "/defaultMode", kReadable);
+  const auto write = [&](const std::string& key, const std::string& name, std::int64_t mode) {
+    const auto found = data.find(key);  // by name: a key may be ".dockerconfigjson", never a path
+    const std::string text = found != data.end() && found->is_string() ? found->get<std::string>() : "";
+    const fs::path file = file_below(folder, name);
+    write_file_atomically(file, base64 ? kube::base64_decode(text).value_or("") : text);
+    fs::permissions(file, static_cast<fs::perms>(mode & 0777));
   };
+  const json& items = value_at(from, "/items");
   if (items.empty()) {
-    for (const auto& [key, value] : data.items()) write(key, key);
+    for (const auto& [key, value] : data.items()) write(key, key, default_mode);
   }
-  for (const json& item : items) write(text_at(item, "/key"), text_at(item, "/path"));
+  for (const json& item : items) {
+    write(text_at(item, "/key"), text_at(item, "/path"), kube::integer_at(item, "/mode", default_mode));
+  }
 }
 
 }  // namespace
@@ -136,7 +144,7 @@ void PodVolumes::project(const json& projected, const fs::path& folder) {
       const auto found = context_.client.get(
           secret ? kube::resources::kSecrets : kube::resources::kConfigMaps, {namespace_, name});
       if (found) {
-        write_entries(value_at(*found, "/data"), value_at(from, "/items"), secret, folder);
+        write_entries(value_at(*found, "/data"), from, secret, folder);
       } else if (name == kRootCertificates && found.error().not_found()) {
         write_file_atomically(folder / "ca.crt", context_.certificate_authority);
       } else if (value_at(from, "/optional") != true) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/base/hash.h"
+#include "operator/rollout/sources.h"
 
 namespace stepdown::rollout::children {
 namespace {
@@ -42,7 +43,12 @@ json stamped(json object) {
   return object;
 }
 
-void Mounts::add_source(const std::string& name, const std::string& source, const std::string& path) {
+void Mounts::add_base(const std::string& name) {
+  add_source(name, sources::base(model), "/models/base");
+}
+
+void Mounts::add_source(const std::string& name, const std::string& given, const std::string& path) {
+  const std::string source = sources::mounted(model, given);
   constexpr std::string_view kFile = "file://", kClaim = "pvc://";
   json mount = {{"name", name}, {"mountPath", path}, {"readOnly", true}};
   if (source.starts_with(kClaim)) {
@@ -87,6 +93,13 @@ void add_adapters(Mounts& mounts, json& args, const api::QuantizedModel& model) 
     args.push_back("--adapter");
     args.push_back(path + "=" + json(adapters[i].weight).dump());
   }
+}
+
+/// Readable for the pod's own group alone, which is its fsGroup.
+void Mounts::add_secret(const std::string& name, const std::string& secret, const std::string& path) {
+  constexpr int kMode = 0440;
+  volumes.push_back({{"name", name}, {"secret", {{"secretName", secret}, {"defaultMode", kMode}}}});
+  mounts.push_back({{"name", name}, {"mountPath", path}, {"readOnly", true}});
 }
 
 json pod_security() {

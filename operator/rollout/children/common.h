@@ -27,13 +27,20 @@ nlohmann::json stamped(nlohmann::json object);
 
 /// A pod's volumes and a container's mounts, filled together.
 struct Mounts {
+  explicit Mounts(const api::QuantizedModel& of) : model(of) {}
+
+  const api::QuantizedModel& model;
   nlohmann::json volumes = nlohmann::json::array();
   nlohmann::json mounts = nlohmann::json::array();
 
-  /// `source`: file:///path or pvc://claim/path.
+  /// spec.model.source, at /models/base.
+  void add_base(const std::string& name);
+  /// `source`: file:///path or pvc://claim/path, or what was fetched to a place that the model's status
+  /// tells.
   void add_source(const std::string& name, const std::string& source, const std::string& path);
   void add_claim(const std::string& name, const std::string& claim, const std::string& path, bool read_only);
   void add_scratch(const std::string& name, const std::string& path);
+  void add_secret(const std::string& name, const std::string& secret, const std::string& path);
 
  private:
   /// The volume of the claim, `name` where there is none yet: a kubelet never starts a pod that has two

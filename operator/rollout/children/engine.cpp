@@ -220,12 +220,12 @@ std::vector<json> engine(const api::QuantizedModel& model, const Settings& setti
       .kv_type = engine.kv_type,
       .fp16_kv_layers = engine.fp16_kv_layers,
       .threads = threads(model.spec.serving)};
-  Mounts mounts;
+  Mounts mounts(model);
   mounts.add_source("model", engine.source, given.model_path);
   json adapters = json::array();
   if (engine.fp16) add_adapters(mounts, adapters, model);  // they are part of every artifact
   if (server) {
-    if (!engine.fp16) mounts.add_source("base", model.spec.model.source, kBasePath);
+    if (!engine.fp16) mounts.add_base("base");
     for (std::size_t i = 0; i < server->spec.scratch.size(); ++i) {
       mounts.add_scratch("scratch-" + std::to_string(i), server->spec.scratch[i]);
     }

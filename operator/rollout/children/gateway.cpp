@@ -41,7 +41,7 @@ json probe(const char* path, int period, int failures) {
 
 json deployment(const api::QuantizedModel& model, const Settings& settings, const std::string& name,
                 const json& selector) {
-  Mounts mounts;
+  Mounts mounts(model);
   mounts.add_scratch("state", "/state");
   json container = {
       {"name", "gateway"},

@@ -11,6 +11,8 @@ namespace {
 using nlohmann::json;
 
 constexpr int kRetries = 2;
+constexpr int kFetchRetries = 6;
+constexpr int kFetchSeconds = 24 * 3600;
 constexpr std::int64_t kWorkingMemory = 256 << 20;  // beside the weights that a Job maps
 constexpr int kCollectSeconds = 600;  // a claim that cannot be mounted holds up no deletion for longer
 constexpr int kBadInput = 2;          // exit status: no retry can help
@@ -78,16 +80,41 @@ std::vector<std::string> recipe(const api::QuantizedModel& model, const api::Can
   return out;
 }
 
+json fetch_job(const api::QuantizedModel& model, const Settings& settings, const std::string& name,
+               const sources::Remote& remote) {
+  const std::string claim = names::claim(model);
+  Mounts mounts(model);
+  mounts.add_claim("artifacts", claim, "/artifacts", /*read_only=*/false);
+  json args = {"fetch", "--source", remote.source, "--out",
+               "/artifacts/" + sources::folder(sources::place(claim, remote.source, remote.revision))};
+  const auto add = [&](const char* flag, const std::string& value) {
+    if (value.empty()) return;
+    args.push_back(flag);
+    args.push_back(value);
+  };
+  add("--digest", remote.revision);
+  if (!remote.secret.empty()) {
+    mounts.add_secret("credentials", remote.secret, "/credentials");
+    add("--credentials", "/credentials");
+  }
+  json out = job(model, settings, name, "fetch", std::move(args), mounts,
+                 resources(api::ServingSpec{}, kWorkingMemory));
+  // A network that fails is waited for, by each pod for minutes and by the Job for longer each time.
+  out["spec"]["backoffLimit"] = kFetchRetries;
+  out["spec"]["activeDeadlineSeconds"] = kFetchSeconds;
+  return out;
+}
+
 json inspect_job(const api::QuantizedModel& model, const Settings& settings, const std::string& name) {
-  Mounts mounts;
-  mounts.add_source("base", model.spec.model.source, "/models/base");
+  Mounts mounts(model);
+  mounts.add_base("base");
   return job(model, settings, name, "inspect", {"inspect", "--model", "/models/base", "--json"}, mounts,
              json::object());
 }
 
 json recheck_job(const api::QuantizedModel& model, const Settings& settings, const std::string& name) {
-  Mounts mounts;
-  mounts.add_source("base", model.spec.model.source, "/models/base");
+  Mounts mounts(model);
+  mounts.add_base("base");
   json args = {"inspect", "--model", "/models/base", "--json"};
   if (!model.spec.evaluation.dataset.empty()) {
     mounts.add_source("evaluation", model.spec.evaluation.dataset, "/data/evaluation");
@@ -98,17 +125,17 @@ json recheck_job(const api::QuantizedModel& model, const Settings& settings, con
 }
 
 json verify_job(const api::QuantizedModel& model, const Settings& settings, const std::string& name,
-                const std::string& uri) {
-  Mounts mounts;
-  mounts.add_source("artifact", uri, "/models/artifact");
+                const api::Artifact& artifact) {
+  Mounts mounts(model);
+  mounts.add_source("artifact", sources::mounted(model, artifact.uri, artifact.digest), "/models/artifact");
   return job(model, settings, name, "inspect",
              {"inspect", "--model", "/models/artifact", "--json", "--digest-only"}, mounts, json::object());
 }
 
 json quantize_job(const api::QuantizedModel& model, const Settings& settings, const std::string& name,
                   const api::ModelFacts& base, const api::CandidateSpec& candidate) {
-  Mounts mounts;
-  mounts.add_source("base", model.spec.model.source, "/models/base");
+  Mounts mounts(model);
+  mounts.add_base("base");
   mounts.add_claim("artifacts", names::claim(model), "/artifacts", /*read_only=*/false);
   json args = {"quantize", "--model", "/models/base", "--artifacts", "/artifacts"};
   const auto add = [&](const char* flag, const std::string& value) {
@@ -149,11 +176,11 @@ bool may_hold(const api::ServingSpec& serving, std::int64_t memory) {
 
 json evaluate_job(const api::QuantizedModel& model, const Settings& settings, const std::string& name,
                   const api::ModelFacts& base, const Measured& measured) {
-  Mounts mounts;
+  Mounts mounts(model);
   mounts.add_claim("artifacts", names::claim(model), "/artifacts", /*read_only=*/false);
   json adapters = json::array();
   if (measured.uri.empty()) {
-    mounts.add_source("model", model.spec.model.source, "/models/base");
+    mounts.add_base("model");
     add_adapters(mounts, adapters, model);
   } else {
     mounts.add_source("model", measured.uri, "/models/artifact");
@@ -166,7 +193,7 @@ json evaluate_job(const api::QuantizedModel& model, const Settings& settings, co
   const bool referred = !measured.uri.empty() && model.spec.model.adapters.empty() &&
                         may_hold(model.spec.serving, memory + base.memory.weights);
   if (referred) {
-    mounts.add_source("base", model.spec.model.source, "/models/base");
+    mounts.add_base("base");
     memory += base.memory.weights;
   }
   mounts.add_source("evaluation", model.spec.evaluation.dataset, "/data/evaluation");
@@ -214,7 +241,7 @@ json collect_job(const api::QuantizedModel& model, const Settings& settings, con
                  const std::vector<std::string>& uris) {
   constexpr std::size_t kScheme = std::string_view("pvc://").size();
   const std::size_t path = uris.front().find('/', kScheme) + 1;
-  Mounts mounts;
+  Mounts mounts(model);
   mounts.add_claim("artifacts", uris.front().substr(kScheme, path - 1 - kScheme), "/artifacts",
                    /*read_only=*/false);
   json args = {"artifacts", "--dir", "/artifacts"};

@@ -7,8 +7,13 @@
 
 #include "operator/api/kinds.h"
 #include "operator/rollout/observed.h"
+#include "operator/rollout/sources.h"
 
 namespace stepdown::rollout::children {
+
+/// Fetches to its place on the claim of spec.storage.
+nlohmann::json fetch_job(const api::QuantizedModel& model, const Settings& settings, const std::string& name,
+                         const sources::Remote& remote);
 
 nlohmann::json inspect_job(const api::QuantizedModel& model, const Settings& settings,
                            const std::string& name);
@@ -19,7 +24,7 @@ nlohmann::json recheck_job(const api::QuantizedModel& model, const Settings& set
 
 /// Reads the files of an artifact that another environment made: their digest alone.
 nlohmann::json verify_job(const api::QuantizedModel& model, const Settings& settings, const std::string& name,
-                          const std::string& uri);
+                          const api::Artifact& artifact);
 
 /// How the candidate is made: the arguments of `stepdown-engine quantize` that are no paths. The record keeps
 /// them, so that it can be made again.

@@ -19,7 +19,7 @@ kind: QuantizedModel
 metadata: {name: broken}
 spec:
   model:
-    source: s3://models/llama
+    source: http://models/llama
   quantization:
     candidates:
     - {method: gguf, preset: Q4_K_M}

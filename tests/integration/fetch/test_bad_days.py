@@ -233,6 +233,12 @@ class TestBadDays(FetchTest):
         self.assert_model(BIG)
         self.assertEqual(len([path for _, path, _ in server.requests if blob_of(BIG["model.safetensors"]) in path]), 1)
 
+    def test_an_empty_folder_is_no_model(self):
+        """A kubelet makes one where a pod mounts what is not there yet."""
+        self.out.mkdir()
+        self.fetch(self.source(self.start(registry_of(MODEL))))
+        self.assert_model(MODEL)
+
     def test_no_overwriting(self):
         self.out.mkdir()
         (self.out / "mine.txt").write_text("mine")

@@ -1,16 +1,12 @@
 """s3:// against moto, which verifies signatures once it is told to."""
 
 import os
-import subprocess
-import sys
-import time
 import unittest
-import urllib.request
 
 import boto3
-import botocore.config
 
-from tools import MODEL, FetchTest, artifact_digest, free_port, serving, some_bytes
+from store import ObjectStore
+from tools import MODEL, FetchTest, artifact_digest, serving, some_bytes
 
 SECRET = "SECRETKEYSECRETKEY"
 
@@ -18,25 +14,10 @@ SECRET = "SECRETKEYSECRETKEY"
 class TestObjectStore(FetchTest):
     @classmethod
     def setUpClass(cls):
-        cls.port = free_port()
-        cls.endpoint = f"http://127.0.0.1:{cls.port}"
-        cls.server = subprocess.Popen([sys.executable, "-m", "moto.server", "-p", str(cls.port)], env={**os.environ},
-                                      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        cls.addClassCleanup(cls.server.wait)
-        cls.addClassCleanup(cls.server.kill)
-        for _ in range(300):
-            try:
-                urllib.request.urlopen(cls.endpoint + "/moto-api/data.json", timeout=2)
-                break
-            except OSError:
-                time.sleep(0.1)
-        given = {"endpoint_url": cls.endpoint, "region_name": "eu-west-1", "aws_access_key_id": "x", "aws_secret_access_key": "y"}
-        iam = boto3.client("iam", **given)
-        iam.create_user(UserName="reader")
-        iam.put_user_policy(UserName="reader", PolicyName="all", PolicyDocument='{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}')
-        key = iam.create_access_key(UserName="reader")["AccessKey"]
-        cls.keys = {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"], "AWS_REGION": "eu-west-1"}
-        s3 = boto3.client("s3", config=botocore.config.Config(s3={"addressing_style": "path"}), **given)
+        cls.store = ObjectStore()
+        cls.addClassCleanup(cls.store.close)
+        cls.endpoint, cls.keys = cls.store.endpoint, cls.store.keys
+        s3 = cls.store.s3
         s3.create_bucket(Bucket="models", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
         for name, data in MODEL.items():
             s3.put_object(Bucket="models", Key="llama/fp16/" + name, Body=data, ChecksumAlgorithm="SHA256")
@@ -54,8 +35,7 @@ class TestObjectStore(FetchTest):
         for count in range(1005):  # more than one page
             s3.put_object(Bucket="models", Key=f"many/{count:04}.txt", Body=b"x")
         cls.s3 = s3
-        # From here on moto checks who asks, and each signature.
-        urllib.request.urlopen(urllib.request.Request(cls.endpoint + "/moto-api/reset-auth", data=b"0", method="POST", headers={"Content-Type": "text/plain"}), timeout=10)
+        cls.store.lock()
 
     def source(self, path):
         return f"s3://{path}?endpoint={self.endpoint}"

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/base/error.h"
+#include "engine/fetch/check_source.h"
 #include "engine/fetch/credentials.h"
 #include "engine/fetch/download.h"
 #include "engine/fetch/source.h"
@@ -60,6 +61,18 @@ TEST(Source, KindsAndOptions) {
   for (const char* wrong : {"http://x/y", "oci://", "oci://a/b?region=x", "hf://a/b?style=path", "s3://a?b",
                             "s3://a b", "hf:///"}) {
     EXPECT_NE(error_of([&] { parse_source(wrong); }), "") << wrong;
+  }
+}
+
+TEST(Source, IsCheckedWithoutAskingAnybody) {
+  for (const char* good :
+       {"oci://ghcr.io/org/model:v1", "oci+http://r:5000/m", "s3://bucket/a?region=eu-west-1",
+        "hf://org/model@v2", "hf://datasets/org/prompts/data/heldout.jsonl"}) {
+    EXPECT_EQ(error_of([&] { check_source(good); }), "") << good;
+  }
+  for (const char* wrong : {"oci://ghcr.io/Org/model", "oci://model", "s3://.b/a", "s3://b?zone=1",
+                            "hf://model", "pvc://claim/a"}) {
+    EXPECT_NE(error_of([&] { check_source(wrong); }), "") << wrong;
   }
 }
 

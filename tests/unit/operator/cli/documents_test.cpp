@@ -10,7 +10,7 @@ namespace {
 
 constexpr const char* kModel =
     "apiVersion: stepdown.dev/v1alpha1\nkind: QuantizedModel\nmetadata: {name: good}\n"
-    "spec:\n  model: {source: \"s3://models/a\"}\n";
+    "spec:\n  model: {source: \"http://models/a\"}\n";
 
 TEST(Documents, OneThatCannotBeReadHidesNoOther) {
   Documents documents;

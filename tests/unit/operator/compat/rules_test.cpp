@@ -62,7 +62,28 @@ struct RuleCase {
 std::vector<RuleCase> fault_cases() {
   return {
       {"nothing wrong", [](auto&, auto&) {}, {}},
-      {"s3 source", [](auto& s, auto&) { s.model.source = "s3://b/m"; }, {"SD001 error spec.model.source"}},
+      {"a source of no kind",
+       [](auto& s, auto&) { s.model.source = "http://models/llama"; },
+       {"SD001 error spec.model.source"}},
+      {"a source that is fetched, with room",
+       [](auto& s, auto&) {
+         s.model.source = "s3://b/m";
+         s.model.adapters = {};
+         s.storage.size = "20Gi";
+       },
+       {}},
+      {"a source that is fetched, without room",
+       [](auto& s, auto&) { s.evaluation.dataset = "hf://datasets/org/prompts/eval.jsonl"; },
+       {"SD073 error spec.evaluation.dataset"}},
+      {"sources that nobody can fetch",
+       [](auto& s, auto&) {
+         s.model.source = "hf://llama";
+         s.evaluation.dataset = "s3://b/x?zone=1";
+         s.quantization.imatrix = "oci://r/Upper:1";
+         s.storage.claim_name = "c";
+       },
+       {"SD001 error spec.model.source", "SD001 error spec.evaluation.dataset",
+        "SD001 error spec.quantization.imatrix"}},
       {"escaping source",
        [](auto& s, auto&) { s.model.source = "file:///a/../etc"; },
        {"SD001 error spec.model.source"}},

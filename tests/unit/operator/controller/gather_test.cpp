@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "operator/rollout/sources.h"
+
 namespace stepdown::controller {
 namespace {
 
@@ -164,6 +166,19 @@ TEST(Gather, LeavesOutWhatBearsTheLabelsOfAModelButIsNotItsOwn) {
   EXPECT_EQ(seen.children, (std::vector<rollout::Child>{{"Deployment", "m-fp16", "1", false, false}}));
   EXPECT_EQ(seen.deployments.size(), 1u);
   EXPECT_TRUE(seen.jobs.empty());
+}
+
+TEST(Elsewhere, KnowsTheCopiesThatOthersNameAndThoseTheyHave) {
+  const auto found = read_elsewhere({
+      object(
+          R"({"metadata":{"name":"new"},"spec":{"model":{"source":"hf://org/llama"},"storage":{"claimName":"c"}}})"),
+      object(R"({"metadata":{"name":"old"},"spec":{"model":{"source":"file:///x"}},
+                 "status":{"sources":[{"source":"s3://b/m","place":"pvc://old-artifacts/sources/0123456789abcdef"}]}})"),
+      object(
+          R"({"metadata":{"name":"strange"},"spec":{"model":7,"storage":{"claimName":"c"}},"status":{"sources":1}})"),
+  });
+  EXPECT_EQ(found.places, (std::set<std::string>{rollout::sources::place("c", "hf://org/llama", ""),
+                                                 "pvc://old-artifacts/sources/0123456789abcdef"}));
 }
 
 TEST(ModelOf, ReadsTheLabel) {

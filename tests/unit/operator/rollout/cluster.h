@@ -172,7 +172,9 @@ class Cluster {
   std::set<std::string> stuck;  ///< Deployments whose pods never start
   std::vector<api::QuantRevision> foreign;
   Elsewhere elsewhere;
-  std::set<std::string> disk;            ///< artifacts on the claim, as 64 hex digits
+  std::set<std::string> disk;  ///< artifacts on the claim, as 64 hex digits, and copies, as sources/<key>
+  std::map<std::string, std::string>
+      remote;                            ///< digest of what lies at a remote source; the base's unless given
   std::set<std::string> served_missing;  ///< Deployments that ran on an artifact which is not there
   std::string tokenizer = "sha256:t", chat_template = "sha256:c", dataset = "sha256:d";  ///< as files are now
   std::string artifact_here;  ///< digest of the promoted revision's files; empty: as its record says
@@ -184,6 +186,16 @@ class Cluster {
   bool gone = false;
   int busy_passes = 0;
   Plan last;
+
+  /// subPath of what a Job's or Deployment's container mounts there.
+  static std::string mounted_at(const nlohmann::json& object, const char* path) {
+    const auto& pod = object.at("spec").at("template").at("spec");
+    const auto& container = pod.at("containers").at(0);
+    for (const auto& mount : container.value("volumeMounts", nlohmann::json::array())) {
+      if (mount.at("mountPath") == path && mount.contains("subPath")) return mount.at("subPath");
+    }
+    return "";
+  }
 
  private:
   Job finish(const nlohmann::json& object) {
@@ -200,7 +212,20 @@ class Cluster {
       return job;
     }
     nlohmann::json summary;
-    if (program == "artifacts") {
+    if (program == "fetch") {
+      const std::string source = value_of(args, "--source"), pin = value_of(args, "--digest");
+      const std::string out = value_of(args, "--out");
+      if (const std::string found = remote.contains(source) ? remote.at(source) : base;
+          !pin.empty() && pin != found) {
+        job.state = JobState::kFailed;
+        job.summary = source + ": what was fetched has digest " + found + ", not " + pin;
+        return job;
+      }
+      disk.insert(out.substr(std::string("/artifacts/").size()));
+      summary = {{"path", source.ends_with(".jsonl") ? out + "/eval.jsonl" : out},
+                 {"resolved", source + "@c0ffee"},
+                 {"size", 1000}};
+    } else if (program == "artifacts") {
       for (std::size_t i = 0; i + 1 < args.size(); ++i) {
         if (args[i] == "--remove") disk.erase(args[i + 1].get<std::string>().substr(0, 64));
       }
@@ -250,13 +275,7 @@ class Cluster {
   }
   /// The artifact that a Job's or Deployment's container mounts as its model; empty: the base.
   static std::string mounted_artifact(const nlohmann::json& object) {
-    const auto& pod = object.at("spec").at("template").at("spec");
-    const auto& container = pod.at("containers").at(0);
-    for (const auto& mount : container.value("volumeMounts", nlohmann::json::array())) {
-      if (mount.at("mountPath") == "/models/artifact" && mount.contains("subPath"))
-        return mount.at("subPath").get<std::string>().substr(0, 64);
-    }
-    return "";
+    return mounted_at(object, "/models/artifact").substr(0, 64);
   }
   static std::string value_of(const nlohmann::json& args, const std::string& flag) {
     for (std::size_t i = 0; i + 1 < args.size(); ++i) {
@@ -267,6 +286,10 @@ class Cluster {
   void settle(const std::string& name, const nlohmann::json& object) {
     Deployment& deployment = deployments[name];
     if (const std::string model = mounted_artifact(object); !model.empty() && !disk.contains(model)) {
+      served_missing.insert(name);
+    }
+    if (const std::string copy = mounted_at(object, "/models/base");
+        copy.starts_with("sources/") && !disk.contains(copy)) {
       served_missing.insert(name);
     }
     deployment.name = name;

@@ -274,7 +274,7 @@ TEST(Lifecycle, AFailedInspectionStallsUntilRetry) {
 
 TEST(Lifecycle, AnInvalidSpecStartsNothing) {
   Cluster cluster;
-  cluster.model.spec.model.source = "s3://bucket/model";
+  cluster.model.spec.model.source = "http://models/llama";
   cluster.settle_all();
   EXPECT_TRUE(cluster.objects.empty());
   EXPECT_EQ(cluster.ready(), "False Incompatible");

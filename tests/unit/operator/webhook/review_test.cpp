@@ -95,6 +95,20 @@ TEST(Review, UsesWhatWasReadOfTheSameSource) {
   EXPECT_EQ(response(asked(after, before, "UPDATE"))["allowed"], true) << "those facts are of another model";
 }
 
+TEST(Review, AnotherPinOfARemoteSourceMeansOtherFiles) {
+  json before = model("hf://org/llama");
+  before["spec"]["storage"] = {{"size", "1Gi"}};
+  before["status"]["model"] = {{"digest", "sha256:aa"}, {"size", 1000}};
+  json after = before;
+  after["spec"]["model"]["revision"] = "sha256:bb";
+  EXPECT_EQ(response(asked(after, before, "UPDATE"))["allowed"], true)
+      << "what is there is not what is asked for";
+  before["spec"]["model"]["source"] = after["spec"]["model"]["source"] = "pvc://models/llama";
+  const json answer = response(asked(after, before, "UPDATE"));
+  EXPECT_EQ(answer["allowed"], false);
+  EXPECT_THAT(answer["status"]["message"].get<std::string>(), HasSubstr("SD011"));
+}
+
 TEST(Review, JudgesByTheEngineProfile) {
   json foreign = model();
   foreign["spec"]["serving"] = {{"engine", "mine"}};

@@ -98,6 +98,14 @@ TEST(Recommend, NeverGivesWhatARuleRefuses) {
   EXPECT_GT(refused, 500) << "a quantized base, an unknown cache, heads that do not split";
 }
 
+TEST(Recommend, AModelThatIsFetchedGetsRoom) {
+  Wish asked = wish(kLlama8b, "cpu");
+  EXPECT_EQ(recommend(asked, *find_purpose("chat")).manifest.text.find("\"storage\":"), std::string::npos);
+  asked.source = "hf://org/llama";
+  const std::string found = recommend(asked, *find_purpose("chat")).manifest.text;
+  EXPECT_NE(found.find("\"storage\":"), std::string::npos) << found;
+}
+
 struct Scenario {
   const char* name;
   Wish wish;

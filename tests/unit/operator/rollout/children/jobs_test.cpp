@@ -146,5 +146,48 @@ TEST(Adapters, AreMergedForEveryoneWhoReadsTheBase) {
   for (const json& container : of_artifacts) EXPECT_FALSE(has_run(container, {"--adapter"}));
 }
 
+TEST(FetchJob, WritesToItsPlaceByTheSecretsFiles) {
+  api::QuantizedModel model = plain_model();
+  model.spec.storage.claim_name = "models";
+  const sources::Remote remote{.source = "hf://org/llama", .revision = "sha256:p", .secret = "hub"};
+  const json object = fetch_job(model, kSettings, "m-fetch-1", remote);
+  const json container = container_of(object);
+  const std::string place =
+      "/artifacts/" + sources::folder(sources::place("models", "hf://org/llama", "sha256:p"));
+  EXPECT_TRUE(has_run(container, {"fetch", "--source", "hf://org/llama", "--out", place, "--digest",
+                                  "sha256:p", "--credentials", "/credentials"}))
+      << container.at("args");
+  const json& pod = object.at("spec").at("template").at("spec");
+  EXPECT_EQ(pod.at("volumes"),
+            json({{{"name", "artifacts"}, {"persistentVolumeClaim", {{"claimName", "models"}}}},
+                  {{"name", "credentials"}, {"secret", {{"secretName", "hub"}, {"defaultMode", 0440}}}}}));
+  EXPECT_FALSE(container.contains("env")) << "a secret is a file of its pod, and nothing else";
+  EXPECT_EQ(object.at("spec").at("activeDeadlineSeconds"), 24 * 3600);
+  EXPECT_EQ(object.at("spec").at("backoffLimit"), 6);
+  EXPECT_EQ(object.at("spec").at("podFailurePolicy").at("rules").at(0).at("action"), "FailJob");
+}
+
+TEST(FetchJob, WithoutPinOrSecretAsksForNeither) {
+  const json container =
+      container_of(fetch_job(plain_model(), kSettings, "m-fetch-1", {.source = "oci://r/llama:1"}));
+  for (const json& argument : container.at("args")) {
+    EXPECT_NE(argument, "--digest");
+    EXPECT_NE(argument, "--credentials");
+  }
+}
+
+TEST(FetchJob, AnotherInputIsAnotherJob) {
+  api::QuantizedModel model = plain_model();
+  const sources::Remote plain{.source = "hf://org/llama"};
+  const std::string name = names::fetch_job(model, plain);
+  EXPECT_NE(names::fetch_job(model, {.source = "hf://org/other"}), name);
+  EXPECT_NE(names::fetch_job(model, {.source = "hf://org/llama", .revision = "sha256:p"}), name);
+  EXPECT_NE(names::fetch_job(model, {.source = "hf://org/llama", .secret = "hub"}), name);
+  model.spec.serving.replicas = 7;
+  EXPECT_EQ(names::fetch_job(model, plain), name);
+  model.spec.storage.claim_name = "other";
+  EXPECT_NE(names::fetch_job(model, plain), name);
+}
+
 }  // namespace
 }  // namespace stepdown::rollout::children

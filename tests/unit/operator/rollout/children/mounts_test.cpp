@@ -8,7 +8,8 @@ namespace {
 using nlohmann::json;
 
 TEST(Mounts, AClaimIsOneVolumeHoweverOftenItIsMounted) {
-  Mounts mounts;
+  api::QuantizedModel model;
+  Mounts mounts(model);
   mounts.add_claim("artifacts", "models", "/artifacts", /*read_only=*/false);
   mounts.add_source("model", "pvc://models/llama/8b", "/models/base");
   mounts.add_source("evaluation", "pvc://prompts/heldout.jsonl", "/data/evaluation");
@@ -22,7 +23,8 @@ TEST(Mounts, AClaimIsOneVolumeHoweverOftenItIsMounted) {
 }
 
 TEST(Mounts, AFileIsAFolderOfTheHost) {
-  Mounts mounts;
+  api::QuantizedModel model;
+  Mounts mounts(model);
   mounts.add_source("model", "file:///models/llama", "/models/base");
   EXPECT_EQ(mounts.volumes[0]["hostPath"]["path"], "/models/llama");
   EXPECT_EQ(mounts.mounts[0]["readOnly"], true);

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <string>
+
+#include "operator/rollout/observed.h"
+
+namespace stepdown::rollout {
+
+enum class Progress {
+  kMissing,
+  kWaiting,  ///< its pod cannot start until a person helps
+  kRunning,
+  kDone,  ///< its summary is there
+  kFailed,
+};
+
+/// How far a Job came, and what there is to say of it.
+struct JobView {
+  Progress progress = Progress::kMissing;
+  std::string message;
+};
+JobView view(const Observed& observed, const std::string& name, api::Time now);
+
+}  // namespace stepdown::rollout
