@@ -27,10 +27,10 @@ MODEL = {
 class Operator:
     running = []
 
-    def __init__(self, namespace, log, port):
+    def __init__(self, namespace, log):
         self.log = open(log, "a")
         self.process = subprocess.Popen(
-            [OPERATOR, "--namespace", namespace, "--metrics-addr", f"127.0.0.1:{port}", "--leader-elect",
+            [OPERATOR, "--namespace", namespace, "--metrics-addr", "127.0.0.1:0", "--leader-elect",
              "--lease-namespace", namespace], stdout=subprocess.DEVNULL, stderr=self.log)
         Operator.running.append(self.process)
 
@@ -77,8 +77,8 @@ class Suite:
         self.api.close()
         kubectl("delete", "namespace", self.namespace, "--wait=false")
 
-    def operator(self, port=18090):
-        return Operator(self.namespace, self.log, port)
+    def operator(self):
+        return Operator(self.namespace, self.log)
 
     def model(self):
         return self.api.get("QuantizedModel", "demo")
@@ -138,7 +138,7 @@ class Suite:
         wait_for("the engine is removed", lambda: not self.api.get("Deployment", "demo-" + "4" * 12), 60)
         told("the engine of a rolled back revision is removed")
 
-        second = self.operator(18091)
+        second = self.operator()
         time.sleep(1)
         operator.kill()
         self.world.tripped.clear()
