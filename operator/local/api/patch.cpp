@@ -1,11 +1,50 @@
 #include "operator/local/api/patch.h"
 
+#include <algorithm>
+
 #include "operator/local/api/draft.h"
 #include "operator/local/api/metadata.h"
 #include "operator/local/api/schema_walk.h"
 #include "operator/local/api/strategic_merge.h"
 
 namespace stepdown::local::api {
+namespace {
+
+constexpr std::size_t kMostOperations = 10'000;  // both as the API server's
+constexpr std::size_t kMostCopied = 3U << 20U;  // bytes: a value that is copied into itself doubles each time
+
+bool is_copy(const Json& operation) {
+  return operation.is_object() && operation.value("op", Json()) == "copy" &&
+         operation.value("from", Json()).is_string();
+}
+
+Json apply_operations(const Json& live, const Json& patch) {
+  if (!patch.is_array()) throw bad_request("a JSON patch must be an array of operations");
+  if (patch.size() > kMostOperations) {
+    throw ApiError(413, "RequestEntityTooLarge",
+                   "The allowed maximum operations in a JSON patch is " + std::to_string(kMostOperations) +
+                       ", got " + std::to_string(patch.size()));
+  }
+  if (std::ranges::none_of(patch, is_copy)) return live.patch(patch);
+  Json object = live;
+  std::size_t copied = 0;
+  for (const Json& operation : patch) {
+    if (is_copy(operation)) {
+      copied += object.at(Json::json_pointer(operation["from"].get<std::string>())).dump().size();
+      if (copied > kMostCopied) {
+        throw ApiError(
+            422, "Invalid",
+            "the server rejected our request due to an error in our request: what 'copy' adds is over " +
+                std::to_string(kMostCopied) + " bytes",
+            Json::object());
+      }
+    }
+    object.patch_inplace(Json::array({operation}));
+  }
+  return object;
+}
+
+}  // namespace
 
 Json applied_configuration(const Json& patch, const Json& live, const Resource& resource, const Key& key,
                            const std::string& subresource, const Schema& object_meta) {
@@ -56,8 +95,7 @@ Json applied_configuration(const Json& patch, const Json& live, const Resource& 
 Json patched(const Json& live, const Json& patch, PatchType type, const Resource& resource) {
   try {
     if (type == PatchType::kJson) {
-      if (!patch.is_array()) throw bad_request("a JSON patch must be an array of operations");
-      return live.patch(patch);
+      return apply_operations(live, patch);
     } else if (type == PatchType::kMerge) {
       if (!patch.is_object()) throw bad_request("a merge patch must be an object");
       Json object = live;

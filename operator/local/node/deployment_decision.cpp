@@ -94,6 +94,7 @@ Census census(const std::vector<kube::ObjectPtr>& pods, const std::string& hash,
 std::vector<std::string> free_names(const std::string& prefix, const std::set<std::string>& taken,
                                     std::int64_t count) {
   std::vector<std::string> names;
+  count = std::min(count, kMostNewPods);
   for (int number = 0; static_cast<std::int64_t>(names.size()) < count; ++number) {
     std::string name = prefix + "-" + std::to_string(number);
     if (!taken.contains(name)) names.push_back(std::move(name));

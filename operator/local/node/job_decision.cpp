@@ -191,8 +191,8 @@ JobDecision decide_job(const json& job, const std::vector<kube::ObjectPtr>& pods
       if (counted.failed > 0 && now < not_before) {
         decision.look_again = remaining(not_before, now);
       } else {
-        decision.create = next_names(job, pods, wanted - active, counted);
-        active = wanted;
+        decision.create = next_names(job, pods, std::min(wanted - active, kMostNewPods), counted);
+        active += static_cast<std::int64_t>(decision.create.size());
       }
     }
     if (const std::int64_t deadline = integer_at(job, "/spec/activeDeadlineSeconds", -1); deadline >= 0) {

@@ -8,6 +8,9 @@
 
 namespace stepdown::local {
 
+/// Pods that a controller makes in one pass, as those of a cluster do; the next pass makes more.
+inline constexpr std::int64_t kMostNewPods = 500;
+
 /// What controllers ask of pods and templates. Pure.
 using WallClock = std::chrono::system_clock;
 

@@ -291,5 +291,21 @@ TEST_F(RouterTest, LimitsBecomeRequestsInPodsNotInTemplates) {
   EXPECT_EQ(of_pod["containers"][0]["resources"]["requests"], (Json{{"cpu", "1"}}));
 }
 
+TEST_F(RouterTest, APatchThatCopiesItselfIsRefusedBeforeItFillsTheMemory) {
+  apply(kMaps + "/c", "one", config_map("c", {{"k", std::string(1000, 'x')}}), 201);
+  Json doubling = Json::array();
+  for (int i = 0; i < 40; ++i)
+    doubling.push_back({{"op", "copy"}, {"from", "/data"}, {"path", "/data/" + std::to_string(i)}});
+  const Response response = send("PATCH", kMaps + "/c", doubling, "application/json-patch+json");
+  EXPECT_EQ(response.code, 422) << response.body.substr(0, 200);
+  const Json fair = {{{"op", "copy"}, {"from", "/data/k"}, {"path", "/data/l"}},
+                     {{"op", "remove"}, {"path", "/data/k"}}};
+  EXPECT_EQ(send("PATCH", kMaps + "/c", fair, "application/json-patch+json").code, 200);
+  EXPECT_EQ(read(kMaps + "/c")["data"], (Json{{"l", std::string(1000, 'x')}}));
+  const Json nowhere = {{{"op", "copy"}, {"from", "/data/none"}, {"path", "/data/l"}}};
+  EXPECT_EQ(send("PATCH", kMaps + "/c", nowhere, "application/json-patch+json").code, 422);
+  EXPECT_EQ(send("PATCH", kMaps + "/c", Json::array_t(10'001), "application/json-patch+json").code, 413);
+}
+
 }  // namespace
 }  // namespace stepdown::local::api

@@ -166,5 +166,9 @@ TEST(DecideDeployment, SaysWhenItIsStuck) {
   EXPECT_EQ(reason(kNow + std::chrono::seconds(60)), "ProgressDeadlineExceeded");
 }
 
+TEST(DecideDeployment, MakesNoMorePodsAtOnceThanAClusterDoes) {
+  EXPECT_EQ(decide_deployment(deployment(2'000'000'000), {}, kNow).create.size(), 500U);
+}
+
 }  // namespace
 }  // namespace stepdown::local

@@ -142,5 +142,12 @@ TEST(DecideJob, DecidingTwiceChangesNothing) {
   EXPECT_EQ(decide_job(once, pods, kNow + seconds(5)).status, once["status"]);
 }
 
+TEST(DecideJob, MakesNoMorePodsAtOnceThanAClusterDoes) {
+  const JobDecision decision =
+      decide_job(job({{"completions", 2'000'000'000}, {"parallelism", 2'000'000'000}}), {}, kNow);
+  EXPECT_EQ(decision.create.size(), 500U);
+  EXPECT_EQ(decision.status["active"], 500);
+}
+
 }  // namespace
 }  // namespace stepdown::local
