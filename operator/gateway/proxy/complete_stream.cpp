@@ -5,7 +5,6 @@ namespace stepdown::gateway {
 namespace {
 
 using std::chrono::steady_clock;
-using std::chrono::system_clock;
 
 std::string dump(const nlohmann::ordered_json& value) {
   return value.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
@@ -52,9 +51,6 @@ Task<> Proxy::complete_stream(Exchange& exchange, Job& job) {
   }
 
   const std::string_view reason = end.fault == Fault::kNone ? kOverloaded : name(end.fault);
-  if (job.quantized() && end.fault != Fault::kNone && told.counts) {
-    traffic_.retrying(job.assignment.digest, system_clock::now());
-  }
   StreamRelay::Source second{Arm::kFp16, traffic_.rollout().fp16(), job.client.body, Priority::kRetry, 1,
                              reason};
   job.deadline = job.started + limits_.request;

@@ -118,7 +118,6 @@ Task<> Proxy::complete_whole(Exchange& exchange, Job& job) {
   }
   const Fault fault = first.judgement.fault;
   const std::string_view reason = unsure ? kLowConfidence : fault == Fault::kNone ? kOverloaded : name(fault);
-  if (fault != Fault::kNone && first.counts) traffic_.retrying(job.assignment.digest, system_clock::now());
   Asked second = co_await ask_fp16_again(job);
   if (unsure || fault != Fault::kNone) report(job, first, fault, second.judgement.passed());
   if (unsure && !second.judgement.passed() && !second.given_up) {

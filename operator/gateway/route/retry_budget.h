@@ -4,18 +4,18 @@
 
 namespace stepdown::gateway {
 
-/// Keeps retries on FP16 from becoming the outage: each costs a token, each answer that needed none gives a
-/// tenth back. An exhausted budget is itself a verdict on the candidate.
+/// Keeps FP16 from carrying a candidate's load in retries: each that passed there costs a token, each answer
+/// that needed none gives a tenth back. An exhausted budget is itself a verdict on the candidate. A request
+/// that fails on FP16 too costs none, or a client whose limit cuts every answer off could end any revision.
 class RetryBudget {
  public:
   void succeeded() { tenths_ = std::min(kMost, tenths_ + 1); }
-  /// False when no token was left; the answer in hand is retried all the same, the candidate just ends here.
+  /// False when no token was left: the candidate ends here.
   bool spend() {
     if (tenths_ < kPerRetry) return false;
     tenths_ -= kPerRetry;
     return true;
   }
-  double tokens() const { return tenths_ / 10.0; }
 
  private:
   static constexpr int kPerRetry = 10;

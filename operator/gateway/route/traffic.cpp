@@ -68,11 +68,6 @@ void Traffic::shadow_compared(const std::string& digest, double disagreement, Wa
   look(digest, now);
 }
 
-void Traffic::retrying(const std::string& digest, WallTime now) {
-  const auto found = trials_.find(digest);
-  if (found != trials_.end() && !found->second.retry()) trip(digest, Detector::kRetryBudget, now);
-}
-
 void Traffic::fp16_missed(WallTime now) {
   constexpr std::chrono::minutes kTellAgain{1};
   if (fp16_missed_at_ && now - *fp16_missed_at_ < kTellAgain) return;

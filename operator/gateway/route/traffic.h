@@ -54,8 +54,6 @@ class Traffic {
   void answered(const Assignment& assignment, const Outcome& outcome, WallTime now);
   /// One of FP16's and the revision's answers to the same request.
   void shadow_compared(const std::string& digest, double disagreement, WallTime now);
-  /// A failed answer is about to be retried: an exhausted budget trips its revision.
-  void retrying(const std::string& digest, WallTime now);
 
   /// FP16 was asked, and none of its engines is there: an operator that keeps it unloaded loads it.
   void fp16_missed(WallTime now);

@@ -18,6 +18,8 @@ void Trial::answered(const Answer& answer) {
   if (!failed) {
     budget_.succeeded();
     took(answer, true);
+  } else if (answer.fp16_passed && !budget_.spend()) {
+    exhausted_ = true;
   }
   if (!answer.session.empty() && failed_sessions_.contains(answer.session)) return;
   tests_.candidate_answered(own_, {failed, answer.fp16_passed}, answer.w);
@@ -73,7 +75,8 @@ Evidence Trial::combined() const {
 }
 
 std::optional<Detector> Trial::decide() const {
-  return tests_.decide(peers_.empty() ? own_ : combined());
+  if (const auto detector = tests_.decide(peers_.empty() ? own_ : combined())) return detector;
+  return exhausted_ ? std::optional(Detector::kRetryBudget) : std::nullopt;
 }
 
 Trip Trial::trip(Detector detected_by, std::uint64_t epoch, WallTime now) const {

@@ -40,8 +40,6 @@ class Trial {
   void control_answered(const Answer& answer);
   /// A pair that differs by more than the limit is a bad answer of the revision.
   void shadow_compared(double disagreement, WallTime at);
-  /// False when the budget of retries is exhausted.
-  bool retry() { return budget_.spend(); }
 
   /// Replaces what the peer `id` told before; evidence of other limits is left aside.
   void hear(const std::string& id, const Evidence& evidence);
@@ -51,7 +49,6 @@ class Trial {
   std::optional<Detector> decide() const;
   /// The record of its end.
   Trip trip(Detector detected_by, std::uint64_t epoch, WallTime now) const;
-  double budget() const { return budget_.tokens(); }
 
  private:
   void took(const Answer& answer, bool of_candidate);
@@ -62,6 +59,7 @@ class Trial {
   Evidence own_;
   std::map<std::string, Evidence> peers_;
   RetryBudget budget_;
+  bool exhausted_ = false;
   Seen failed_sessions_{10'000};
   Seen failed_control_sessions_{10'000};
   std::map<Fault, std::uint64_t> faults_;

@@ -252,11 +252,33 @@ TEST_F(TrafficTest, AStableRevisionIsStillJudged) {
   EXPECT_EQ(traffic.assign("x", "", now_).arm, Arm::kFp16);
 }
 
+TEST_F(TrafficTest, RequestsThatFailEverywhereAreNoRollback) {
+  // Such as a client's whose max_tokens cuts every answer off, before the promotion and after it.
+  for (const bool promoted : {false, true}) {
+    if (promoted) {
+      rollout_.stable = "candidate";
+      rollout_.candidate.clear();
+      rollout_.weight = 0;
+      rollout_.control = 0.05;
+    }
+    Traffic traffic = gateway("one");
+    for (int i = 0; i < 20'000; ++i) {
+      const auto assignment = traffic.assign(std::to_string(++next_id_), "", now_);
+      traffic.answered(assignment, {Fault::kTruncated, false}, now_);
+    }
+    EXPECT_TRUE(traffic.trips().all().empty()) << (promoted ? "promoted" : "a canary");
+  }
+}
+
 TEST_F(TrafficTest, AnExhaustedRetryBudgetTrips) {
+  rollout_.weight = 1;
+  rollout_.limits.max_error_rate = 0.5;  // what nine in twenty failed answers stay under
   Traffic traffic = gateway("one");
-  for (int i = 0; i < 100; ++i) traffic.retrying("candidate", now_);
-  EXPECT_TRUE(traffic.trips().all().empty());
-  traffic.retrying("candidate", now_);
+  for (int i = 0; traffic.trips().all().empty() && i < 1'000; ++i) {
+    const bool fails = i % 20 < 9;
+    traffic.answered(traffic.assign(std::to_string(i), "", now_),
+                     {fails ? Fault::kLooping : Fault::kNone, fails}, now_);
+  }
   ASSERT_NE(traffic.trips().find("candidate"), nullptr);
   EXPECT_EQ(traffic.trips().find("candidate")->detected_by, Detector::kRetryBudget);
 }

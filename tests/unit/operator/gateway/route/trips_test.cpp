@@ -96,13 +96,24 @@ TEST(TrialTest, PeersErrorsCountAndAreNeverCountedTwice) {
 }
 
 TEST(TrialTest, TheRetryBudgetRunsOutUnlessAnswersEarnItBack) {
-  Trial trial("c", Limits{});
-  int retries = 0;
-  while (trial.retry()) ++retries;
-  EXPECT_EQ(retries, 100);
-  for (int i = 0; i < 10; ++i) trial.answered({});
-  EXPECT_TRUE(trial.retry());
-  EXPECT_FALSE(trial.retry());
+  const Trial::Answer rescued{Fault::kLooping, true, 1, "", {}};
+  for (const int good_between : {0, 5, 10}) {
+    Trial trial("c", Limits{.max_error_rate = 0.5});
+    int retries = 0;
+    // Pairs of a good and a bad answer are under the ceiling: what decides is the budget.
+    while (!trial.decide() && retries < 1'000) {
+      trial.answered({});
+      for (int i = 0; i < good_between; ++i) trial.answered({});
+      trial.answered(rescued);
+      ++retries;
+    }
+    if (good_between == 10) {
+      EXPECT_EQ(retries, 1'000) << "earned back";
+    } else {
+      EXPECT_EQ(trial.decide(), Detector::kRetryBudget);
+      EXPECT_EQ(retries, good_between == 0 ? 112 : 249);
+    }
+  }
 }
 
 }  // namespace
