@@ -13,8 +13,10 @@ namespace stepdown::gateway {
 /// request arrived. Against each ρ > ratio of a grid, the likelihood ratio multiplies by θ(ρ)/θ(ratio) for an
 /// error of the candidate and by (1−θ(ρ))/(1−θ(ratio)) for one of the control. By Ville's inequality the
 /// mixture ever reaches 1/α under H0 with probability at most α, whenever one looks: it conditions on an
-/// error having happened, so that shared outages, changing load and changing weights cancel. Blind at w = 1,
-/// where there is no control.
+/// error having happened, so that shared outages, changing load and changing weights cancel. Errors of the
+/// candidate that FP16 makes on the same request too are left out, which only makes it slower: arms are
+/// random by request, and one that fails everywhere and is repeated under its id is repeated on one arm.
+/// Blind at w = 1, where there is no control.
 class ArmTest {
  public:
   /// `ratio` ≥ 1: how many times the control's error rate a healthy candidate may show.

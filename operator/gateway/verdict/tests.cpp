@@ -62,7 +62,8 @@ void Tests::candidate_answered(Evidence& evidence, Answer answer, double w) cons
   ceiling_.observe(evidence.ceiling, only_here ? 1 : 0);
   if (!answer.failed) return;
   ++evidence.candidate_errors;
-  if (only_here) ++evidence.failed_where_fp16_passed;
+  if (!only_here) return;  // a fault of both: a client that repeats it under one id repeats it on one arm
+  ++evidence.failed_where_fp16_passed;
   arm_.observe(evidence.arm, true, w);
 }
 

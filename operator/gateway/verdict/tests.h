@@ -35,7 +35,8 @@ class Tests {
 
   struct Answer {
     bool failed = false;
-    bool fp16_passed = false;  ///< the FP16 retry of the same request passed; matters only when it failed
+    bool fp16_passed =
+        false;  ///< the FP16 retry of the same request passed: otherwise a failure is no evidence
   };
   /// A judged answer of the candidate that arrived while it had share `w` of candidate + control.
   void candidate_answered(Evidence& evidence, Answer answer, double w) const;

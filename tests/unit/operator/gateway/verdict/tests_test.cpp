@@ -69,6 +69,27 @@ TEST(VerdictTest, NoRollbackWhenBothVariantsFailAlike) {
   }
 }
 
+TEST(VerdictTest, NoRollbackWhenARequestThatFailsEverywhereIsRepeatedUnderItsId) {
+  const Tests tests{Limits{}};
+  std::mt19937_64 random(11);
+  std::uniform_real_distribution<> uniform;
+  for (const double w : {0.05, 0.25, 0.95}) {
+    Evidence evidence = tests.start();
+    for (int request = 0; request < 1'000; ++request) {
+      const bool of_candidate = uniform(random) < w;
+      const bool hard = request % 100 == 0;
+      for (int repeat = 0; repeat < (hard ? 20 : 1); ++repeat) {
+        if (of_candidate) {
+          tests.candidate_answered(evidence, {hard, false}, w);
+        } else {
+          tests.control_answered(evidence, hard, w);
+        }
+      }
+    }
+    EXPECT_FALSE(tests.decide(evidence)) << "w " << w;
+  }
+}
+
 TEST(VerdictTest, FalseAlarmsStayUnderAlphaWheneverOneLooks) {
   // The least favourable healthy candidate: 1.5 times the control's rate, looked at after each answer.
   EXPECT_LE(trips_of({.w = 0.1, .candidate_fails = 0.015, .control_fails = 0.01}, 400, 10'000), 8);
