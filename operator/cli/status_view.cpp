@@ -89,6 +89,21 @@ void add_findings(const api::QuantizedModelStatus& status, Page& page) {
   }
 }
 
+void add_sources(const api::QuantizedModelStatus& status, Page& page) {
+  if (status.sources.empty()) return;
+  page.add("Sources");
+  std::vector<Row> rows;
+  for (const api::SourceStatus& each : status.sources) {
+    rows.push_back({each.state, each.size > 0 ? mebibytes(each.size) : "-",
+                    each.resolved.empty() ? each.source : each.resolved});
+  }
+  page.add_table(rows);
+  for (const api::SourceStatus& each : status.sources) {
+    if (!each.message.empty() && each.message != status.summary.message)
+      page.add("  " + each.message, "    ");
+  }
+}
+
 void add_traffic(const api::QuantizedModelStatus& status, Page& page) {
   if (status.traffic.empty()) return;
   page.add("Traffic");
@@ -194,6 +209,7 @@ Lines status_lines(const api::QuantizedModel& model, std::size_t width, Clock::t
   add_headline(status, page);
   add_rollback(status, page, now);
   add_findings(status, page);
+  add_sources(status, page);
   if (status.command) {
     page.add("Command   " + status.command->verb + ": " + status.command->result +
              (status.command->message.empty() ? "" : ", " + status.command->message));

@@ -44,6 +44,18 @@ std::optional<Ending> ending_of(const json& pod) {
   return std::nullopt;
 }
 
+/// Of the Job's pod that ended last, of those that ended so.
+std::string last_message(const std::vector<kube::ObjectPtr>& pods, const std::string& job_uid,
+                         std::string_view phase) {
+  Ending last;
+  for (const kube::ObjectPtr& pod : pods) {
+    if (kube::controller_uid_of(*pod) != job_uid || kube::text_at(*pod, "/status/phase") != phase) continue;
+    if (auto ending = ending_of(*pod); ending && ending->finished_at >= last.finished_at)
+      last = std::move(*ending);
+  }
+  return last.message;
+}
+
 struct Waiting {
   std::string message;
   bool may_start = false;
@@ -101,18 +113,11 @@ rollout::Job read_job(const json& job, const std::vector<kube::ObjectPtr>& pods,
       out.waiting = waiting.message;
       out.may_start = waiting.may_start;
     }
+    out.setback = last_message(pods, out.uid, "Failed");
     return out;
   }
-  std::string last;
-  for (const kube::ObjectPtr& pod : pods) {
-    if (kube::controller_uid_of(*pod) != out.uid) continue;
-    const bool succeeded = kube::text_at(*pod, "/status/phase") == "Succeeded";
-    if (succeeded != (out.state == rollout::JobState::kSucceeded)) continue;
-    const auto ending = ending_of(*pod);
-    if (!ending || ending->finished_at < last) continue;
-    last = ending->finished_at;
-    out.summary = ending->message;
-  }
+  out.summary =
+      last_message(pods, out.uid, out.state == rollout::JobState::kSucceeded ? "Succeeded" : "Failed");
   return out;
 }
 

@@ -66,8 +66,9 @@ class Fetcher {
       row.message = "Job " + row.fetch_job + " fetches " + remote.source;
       out_.create.push_back(children::fetch_job(model_, settings_, row.fetch_job, remote));
     } else if (seen.progress == Progress::kRunning) {
-      if (const Job* job = observed_.job(row.fetch_job); job != nullptr && job->waiting.empty())
-        row.message = "Job " + row.fetch_job + " fetches " + remote.source;
+      const Job& job = *observed_.job(row.fetch_job);
+      if (job.state == JobState::kRunning && job.waiting.empty())
+        row.message = "Job " + job.name + " fetches " + remote.source + setback(job, observed_);
     } else if (seen.progress == Progress::kWaiting) {
       cannot_start(row, remote);
     } else if (seen.progress == Progress::kFailed) {

@@ -24,11 +24,16 @@ std::string in_terms_of_spec(std::string text, const api::QuantizedModelSpec& sp
 
 }  // namespace
 
+std::string setback(const Job& job, const Observed& observed) {
+  if (job.setback.empty()) return "";
+  return ", again after: " + in_terms_of_spec(job.setback, observed.model.spec).substr(0, 500);
+}
+
 JobView view(const Observed& observed, const std::string& name, api::Time now) {
   const Job* job = observed.job(name);
   if (job == nullptr) return {};
   if (job->state == JobState::kRunning) {
-    if (job->waiting.empty()) return {Progress::kRunning, "Job " + name + " runs"};
+    if (job->waiting.empty()) return {Progress::kRunning, "Job " + name + " runs" + setback(*job, observed)};
     return {job->may_start ? Progress::kRunning : Progress::kWaiting, wait_message(*job)};
   }
   if (job->state == JobState::kFailed) {

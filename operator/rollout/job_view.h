@@ -14,6 +14,9 @@ enum class Progress {
   kFailed,
 };
 
+/// ", again after: …" for a Job that runs because its last pod failed; else empty.
+std::string setback(const Job& job, const Observed& observed);
+
 /// How far a Job came, and what there is to say of it.
 struct JobView {
   Progress progress = Progress::kMissing;

@@ -76,12 +76,13 @@ def claim_of(cluster, name):
 
 
 def killed_in_the_middle(cluster, servers):
-    """The fetch is killed once some of it is there; another pod of the same Job goes on with it."""
+    """Fetch and operator are killed once some of it is there; another pod of the same Job goes on with it."""
     cluster.apply(model_of("killed", f"oci+http://{servers.slow.host}/org/model:v1"))
     kept = lambda: sum(path.stat().st_size for path in claim_of(cluster, "killed").glob("sources/.partial-*/**/*") if path.is_file())
     wait_for("some of it is there", lambda: kept() > 1_500_000, 60, every=0.02)
     cluster.wait_phase("killed", {"Fetching"}, 10)
     assert cluster.kill(rf"stepdown-engine .*fetch .*{servers.slow.host}") == 1
+    assert cluster.kill(r"^stepdown-operator ") == 1
     servers.slow.bytes_per_second = None
     row = wait_for("it is fetched", lambda: next((row for row in status_of(cluster, "killed").get("sources", []) if row["state"] == "Fetched"), None), 90)
     jobs = cluster.get("jobs", selector="stepdown.dev/model=killed")

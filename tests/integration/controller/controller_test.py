@@ -172,6 +172,7 @@ class Suite:
         told("deletion leaves nothing behind")
         self.spares_what_it_does_not_own()
         self.judges_again_when_the_cluster_changes()
+        self.fetches_what_lies_elsewhere()
         operator.stop()
 
     def tells_of_another_who_applies(self):
@@ -224,6 +225,30 @@ class Suite:
         self.api.delete("QuantizedModel", "gpu")
         wait_for("the model is gone", lambda: self.api.get("QuantizedModel", "gpu") is None)
         self.api.delete("Node", node)
+
+    def fetches_what_lies_elsewhere(self):
+        """A Job alone sees the Secret; the rest mounts what it brought. What has no room is refused before anything begins."""
+        spec = {**MODEL["spec"], "model": {"source": "hf://org/llama", "secretRef": {"name": "hub"}}}
+        model = {**MODEL, "metadata": {"name": "remote"}, "spec": spec}
+        try:
+            self.api.create("QuantizedModel", model)
+            raise AssertionError("a remote source without storage is taken")
+        except RuntimeError as error:
+            assert ": 422 " in str(error) and "give storage.size, or storage.claimName" in str(error), error
+        self.api.create("QuantizedModel", {**model, "spec": {**spec, "storage": {"size": "1Gi"}}})
+        wait_for("it is promoted", lambda: self.api.get("QuantizedModel", "remote").get("status", {}).get("phase") == "Promoted", 60)
+        row, = self.api.get("QuantizedModel", "remote")["status"]["sources"]
+        assert (row["state"], row["resolved"]) == ("Fetched", "pinned"), row
+        jobs = {job["metadata"]["name"]: job["spec"]["template"]["spec"] for job in self.api.list("Job") if job["metadata"]["name"].startswith("remote-")}
+        with_secret = [name for name, pod in jobs.items() if any("secret" in volume for volume in pod["volumes"])]
+        assert with_secret == [row["fetchJob"]] and len(jobs) > 3, (with_secret, sorted(jobs))
+        assert next(name for name in self.world.ended if name.startswith("remote-")) == row["fetchJob"], self.world.ended
+        pod = self.api.get("Deployment", "remote-fp16")["spec"]["template"]["spec"]
+        assert [mount.get("subPath") for mount in pod["containers"][0]["volumeMounts"]] == [row["place"].split("/", 3)[3]], pod
+        assert "Fetching" in {event.get("reason") for event in self.api.list("Event")}
+        told("a remote source is fetched by a Job, once, before anything mounts it")
+        self.api.delete("QuantizedModel", "remote")
+        wait_for("the model is gone", lambda: self.api.get("QuantizedModel", "remote") is None)
 
     def spares_what_it_does_not_own(self):
         mine = self.api.create("Service", {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "demo"},

@@ -48,6 +48,18 @@ TEST(StatusLines, TellWhatServesAndWhatWentWrong) {
   EXPECT_THAT(text, HasSubstr("30s ago at 5 %: nonFinite"));
 }
 
+TEST(StatusLines, TellWhatIsFetched) {
+  api::QuantizedModel model;
+  model.metadata.name = "remote";
+  model.status.phase = "Fetching";
+  model.status.sources = {
+      {.source = "hf://org/llama", .state = "Fetched", .resolved = "hf://org/llama@c0ffee", .size = 3 << 20},
+      {.source = "s3://b/prompts.jsonl", .state = "Failed", .message = "the store refuses the listing"}};
+  const std::string text = joined(status_lines(model, 100, {}));
+  EXPECT_THAT(text, HasSubstr("hf://org/llama@c0ffee"));
+  EXPECT_THAT(text, HasSubstr("the store refuses the listing"));
+}
+
 TEST(StatusLines, FitTheTerminal) {
   for (const std::size_t width : {20U, 40U, 80U}) {
     for (const std::string& line : status_lines(rolled_back(), width, {})) {

@@ -100,6 +100,17 @@ TEST(ReadJob, RunsUntilAConditionSaysOtherwise) {
   }
 }
 
+TEST(ReadJob, TellsWhyItRunsAgain) {
+  const json job = json::parse(R"({"metadata":{"name":"j","uid":"u"},"status":{"active":1,"failed":2}})");
+  const rollout::Job found =
+      read_job(job, {pod("u", "Failed", "2026-01-01T00:00:08Z", "no room"),
+                     pod("u", "Failed", "2026-01-01T00:00:05Z", "connection refused"),
+                     pod("other", "Failed", "2026-01-01T00:00:09Z", "of another Job")});
+  EXPECT_EQ(found.state, rollout::JobState::kRunning);
+  EXPECT_EQ(found.setback, "no room");
+  EXPECT_EQ(found.summary, "");
+}
+
 struct WaitingCase {
   const char* name;
   const char* status;

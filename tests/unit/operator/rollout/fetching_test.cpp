@@ -145,6 +145,31 @@ TEST(Fetching, AnotherSecretIsTriedByAnotherJob) {
   EXPECT_EQ(cluster.ready(), "True Promoted");
 }
 
+TEST(Fetching, ARetryFetchesByTheSameSecret) {
+  Cluster cluster = remote_cluster();
+  cluster.job_failure["fetch"] = "s3://b/llama: the store refuses";
+  cluster.settle_all();
+  EXPECT_EQ(cluster.model.status.phase, "Failed");
+  cluster.job_failure.clear();
+  cluster.settle_all();
+  EXPECT_EQ(cluster.model.status.phase, "Failed") << "what a Secret holds is not seen";
+  cluster.command("retry", "", "1");
+  cluster.until("Promoted");
+  EXPECT_EQ(cluster.ready(), "True Promoted");
+}
+
+TEST(Fetching, TellsWhyItIsTriedAgain) {
+  Cluster cluster = remote_cluster();
+  begin(cluster);
+  Observed seen = cluster.observe();
+  seen.jobs.at(0).setback = "no room: 16000 MiB are to come, 900 MiB are free";
+  const Plan plan = make_plan(seen, cluster.settings, cluster.now);
+  EXPECT_EQ(plan.status.phase, "Fetching");
+  EXPECT_NE(plan.status.summary.message.find("fetches hf://org/llama, again after: no room"),
+            std::string::npos)
+      << plan.status.summary.message;
+}
+
 TEST(Fetching, AWrongDigestStallsUntilThePinIsMended) {
   Cluster cluster = remote_cluster();
   cluster.model.spec.model.revision = digest('e');
