@@ -20,12 +20,21 @@ std::string proc_value(const char* file, std::string_view key) {
   return {};
 }
 
+/// A figure in kB of this process's status.
+std::uint64_t status_bytes(const std::string& key) {
+  const std::string value = proc_value("/proc/self/status", key);
+  if (value.empty()) throw Error("no " + key, "/proc/self/status");
+  return std::stoull(value) * 1024;
+}
+
 }  // namespace
 
 std::uint64_t peak_memory_bytes() {
-  const std::string value = proc_value("/proc/self/status", "VmHWM");
-  if (value.empty()) throw Error("no VmHWM", "/proc/self/status");
-  return std::stoull(value) * 1024;
+  return status_bytes("VmHWM");
+}
+
+std::uint64_t resident_memory_bytes() {
+  return status_bytes("VmRSS");
 }
 
 void reset_peak_memory() {

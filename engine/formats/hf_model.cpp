@@ -154,6 +154,7 @@ class HfModel final : public ModelFile {
         throw InputError("experts differ in type", folder.string() + ": tensor '" + one.hf + "'",
                          "convert the checkpoint to one type");
       whole = part;
+      bytes.reserve(part.data.size() * static_cast<std::size_t>(expected.experts));
       bytes.insert(bytes.end(), part.data.begin(), part.data.end());
       release(part);
     }

@@ -10,10 +10,11 @@ constexpr std::int64_t kF16 = 2;
 constexpr std::int64_t kSlabs = 2 * (8 << 20);  // of encoded rows, one written while the next is filled
 
 struct Sizes {
-  std::int64_t block = 0;           ///< elements of a block's matrices
-  std::int64_t largest_matrix = 0;  ///< of those
+  std::int64_t block = 0;           ///< elements of a block's tensors
+  std::int64_t largest_matrix = 0;  ///< of those; of experts one alone
   std::int64_t widest_input = 0;    ///< columns of those
-  std::int64_t rest = 0;            ///< elements outside the blocks
+  std::int64_t widest_output = 0;
+  std::int64_t rest = 0;  ///< elements outside the blocks
   std::int64_t largest_rest = 0;
   std::int64_t largest_tensor = 0;  ///< bytes as stored
 };
@@ -22,25 +23,31 @@ Sizes sizes_of(const formats::ModelFile& model) {
   Sizes sizes;
   for (const TensorView& tensor : model.tensors()) {
     const std::int64_t elements = tensor.rows() * tensor.columns();
+    const std::int64_t parts = tensor.shape.size() > 2 ? tensor.shape.front() : 1;
     sizes.largest_tensor = std::max(sizes.largest_tensor, static_cast<std::int64_t>(tensor.data.size()));
     if (!tensor.name.starts_with("blk.")) {
       sizes.rest += elements;
       sizes.largest_rest = std::max(sizes.largest_rest, elements);
     } else if (tensor.name.starts_with("blk.0.")) {
       sizes.block += elements;
-      sizes.largest_matrix = std::max(sizes.largest_matrix, elements);
+      sizes.largest_matrix = std::max(sizes.largest_matrix, elements / parts);
       sizes.widest_input = std::max(sizes.widest_input, tensor.columns());
+      if (tensor.shape.size() > 1) sizes.widest_output = std::max(sizes.widest_output, tensor.rows() / parts);
     }
   }
   return sizes;
 }
 
-/// Residual streams of all prompts, and what one of them takes on its way through a block: gate, up, their
-/// product, its copy for the kernels, and the packed weight that it is multiplied with.
-std::int64_t prompts_memory(const formats::ModelConfig& config, const Sizes& sizes,
-                            const CalibrationSet& prompts) {
-  const std::int64_t streams = prompts.tokens() * config.hidden * kF32;
-  return streams + prompts.longest() * 4 * sizes.widest_input * kF32 + sizes.largest_matrix * kF32;
+/// Residual streams of all prompts.
+std::int64_t streams_memory(const formats::ModelFile& model, const CalibrationSet& prompts) {
+  return prompts.tokens() * model.config().hidden * kF32;
+}
+
+/// What one prompt takes on its way through a block: inputs and outputs of a layer, their copies for the
+/// kernels, gate and up; and the packed weight that they are multiplied with.
+std::int64_t prompt_memory(const Sizes& sizes, const CalibrationSet& prompts) {
+  return prompts.longest() * 2 * (sizes.widest_input + sizes.widest_output) * kF32 +
+         sizes.largest_matrix * kF32;
 }
 
 }  // namespace
@@ -49,22 +56,30 @@ std::int64_t gguf_working_memory(const formats::ModelFile& model, const Calibrat
   const Sizes sizes = sizes_of(model);
   const std::int64_t writing = 2 * sizes.largest_tensor + kSlabs;  // pages of this tensor and the next
   if (prompts == nullptr) return writing;
-  return std::max(writing, sizes.block * (kF32 + kF16) + prompts_memory(model.config(), sizes, *prompts));
+  return std::max(writing,
+                  sizes.block * kF32 + streams_memory(model, *prompts) + prompt_memory(sizes, *prompts));
 }
 
-std::int64_t export_working_memory(const formats::ModelFile& model, Needs needs,
-                                   const CalibrationSet* prompts) {
+std::int64_t export_working_memory(const formats::ModelFile& model, const WeightMethod& method,
+                                   const WeightSettings& settings, const CalibrationSet* prompts) {
   const Sizes sizes = sizes_of(model);
-  // The block as floats, its mapped pages, and what is written of it; then the rest as binary16.
-  std::int64_t block = sizes.block * (kF32 + kF16 + 1);
-  std::int64_t rest = sizes.rest * kF16 + sizes.largest_rest * (kF32 + kF16);
-  if (needs == Needs::kNothing || prompts == nullptr) return std::max(block, rest);
-  // The Gram matrix, its reordered copy, and three on the way to the inverse's factor.
-  constexpr std::int64_t kSquares = 5;
-  const std::int64_t squares =
-      needs == Needs::kGram ? kSquares * sizes.widest_input * sizes.widest_input * kF32 : 0;
-  const std::int64_t streams = prompts->tokens() * model.config().hidden * kF32;
-  return std::max(block + prompts_memory(model.config(), sizes, *prompts) + squares, rest + streams);
+  const Needs needs = prompts == nullptr ? Needs::kNothing : method.needs(settings);
+  // The block as floats and what is written of it, scales included.
+  const auto written =
+      static_cast<std::int64_t>(static_cast<double>(sizes.block) * (settings.bits + 0.5) / 8);
+  const std::int64_t square = sizes.widest_input * sizes.widest_input * kF32;
+  const auto copies =
+      static_cast<std::int64_t>(method.footprint.copies * static_cast<double>(sizes.largest_matrix * kF32));
+  const std::int64_t streams = needs == Needs::kNothing ? 0 : streams_memory(model, *prompts);
+  std::int64_t most = written + copies + (needs == Needs::kGram ? method.footprint.squares * square : 0);
+  if (needs != Needs::kNothing) {
+    const std::int64_t gram =
+        needs == Needs::kGram ? square + prompts->longest() * 4 * sizes.widest_input * kF32 : 0;
+    most = std::max(most, written + prompt_memory(sizes, *prompts) + gram);
+  }
+  // Then the rest as binary16, one tensor of it as floats.
+  const std::int64_t rest = sizes.rest * kF16 + sizes.largest_rest * (kF32 + kF16);
+  return streams + std::max(sizes.block * kF32 + most, rest);
 }
 
 std::int64_t training_working_memory(const formats::ModelFile& model, const CalibrationSet& prompts) {

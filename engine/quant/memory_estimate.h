@@ -12,9 +12,10 @@ namespace stepdown::quant {
 /// Writing a GGUF file tensor by tensor; with prompts, measuring importance block by block before.
 std::int64_t gguf_working_memory(const formats::ModelFile& model, const CalibrationSet* prompts);
 
-/// Writing a checkpoint block by block. `prompts` may be nullptr when the method needs none.
-std::int64_t export_working_memory(const formats::ModelFile& model, Needs needs,
-                                   const CalibrationSet* prompts);
+/// Writing a checkpoint block by block, by settled settings. `prompts` may be nullptr when the method needs
+/// none.
+std::int64_t export_working_memory(const formats::ModelFile& model, const WeightMethod& method,
+                                   const WeightSettings& settings, const CalibrationSet* prompts);
 
 /// Training the whole model and writing it.
 std::int64_t training_working_memory(const formats::ModelFile& model, const CalibrationSet& prompts);

@@ -30,8 +30,8 @@ std::vector<Method> all_methods() {
                      return export_by(method, run, folder);
                    },
                    [&method](const MethodRun& run) {
-                     const Needs needs = method.needs(method.settle(run.request.weights));
-                     return export_working_memory(run.model, needs, run.calibration);
+                     return export_working_memory(run.model, method, method.settle(run.request.weights),
+                                                  run.calibration);
                    }});
   }
   return all;

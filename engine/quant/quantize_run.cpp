@@ -1,5 +1,6 @@
 #include "engine/quant/quantize_run.h"
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <optional>
@@ -139,7 +140,8 @@ nlohmann::json run_quantize(const QuantizeOptions& options) {
   method.file_name.empty() ? staging.emplace(parent, work_key(options, base, adapters, prompts))
                            : staging.emplace(parent);
   const MethodRun run{*model, options.model, options.request, prompts, options.threads};
-  const std::uint64_t predicted = peak_memory_bytes() + static_cast<std::uint64_t>(method.memory(run));
+  const std::uint64_t predicted =
+      std::max(peak_memory_bytes(), resident_memory_bytes() + static_cast<std::uint64_t>(method.memory(run)));
   const auto method_began = Clock::now();
   const MethodResult result = method.run(run, staging->path());
   const double method_seconds = seconds_since(method_began);

@@ -151,7 +151,7 @@ nlohmann::json config(const WeightSettings& settings, const std::vector<std::str
 }  // namespace
 
 WeightMethod autoround_method() {
-  return {"autoround", needs_gram, settle, nullptr, quantize, config};
+  return {"autoround", needs_gram, settle, nullptr, quantize, {2, 5.0}, config};
 }
 
 }  // namespace stepdown::quant

@@ -153,7 +153,7 @@ nlohmann::json config(const WeightSettings& settings, const std::vector<std::str
 }  // namespace
 
 WeightMethod awq_method() {
-  return {"awq", needs_gram, settle, prepare, quantize, config};
+  return {"awq", needs_gram, settle, prepare, quantize, {2, 2.0}, config};
 }
 
 }  // namespace stepdown::quant

@@ -204,7 +204,7 @@ nlohmann::json config(const WeightSettings& settings, const std::vector<std::str
 }  // namespace
 
 WeightMethod gptq_method() {
-  return {"gptq", needs_gram, settle_gptq_layout, nullptr, quantize, config};
+  return {"gptq", needs_gram, settle_gptq_layout, nullptr, quantize, {5, 0.5}, config};
 }
 
 }  // namespace stepdown::quant

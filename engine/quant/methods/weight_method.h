@@ -41,6 +41,12 @@ using See = std::function<StageInputs(Place place)>;
 
 enum class Needs { kNothing, kInputs, kGram };
 
+/// What a method holds beside a block's weights while one matrix is at work.
+struct Footprint {
+  int squares = 0;      ///< of the inputs' Gram matrix, itself among them
+  double copies = 1.5;  ///< floats for each weight of the matrix, on its way there and back
+};
+
 /// A way to write linear layers in fewer bits into a Hugging Face checkpoint: one file and one row of the
 /// table.
 struct WeightMethod {
@@ -56,6 +62,7 @@ struct WeightMethod {
   /// the layout allow.
   QuantizedWeight (*quantize)(kernels::ThreadPool& pool, const Linear& linear, const StageInputs* inputs,
                               const WeightSettings& settings);
+  Footprint footprint;
   /// config.json's quantization_config; `kept`: modules that stay as they are, "lm_head" among them.
   nlohmann::json (*config)(const WeightSettings& settings, const std::vector<std::string>& kept);
 };

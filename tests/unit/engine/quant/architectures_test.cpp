@@ -127,7 +127,13 @@ TEST_P(Architectures, EveryMethodGivesAModelThatTheEngineRunsCloseToItsSource) {
   for (const MethodCase& method : kMethods) {
     if (file->config().hidden % 32 != 0 && method.arguments[1] == "gguf") continue;  // no block fits
     const fs::path out = folder_ / method.name;
-    run(model(), prompts(), out, method.arguments);
+    std::vector<std::string> arguments = method.arguments;
+    arguments.insert(arguments.end(), {"--report", folder_ / "report.json"});
+    run(model(), prompts(), out, arguments);
+    const auto report = nlohmann::json::parse(read_file(folder_ / "report.json"));
+    // As far as so small a model can tell; tests/bench/quantize/run memory measures larger ones.
+    EXPECT_NEAR(report["predictedMemoryBytes"].get<double>(), report["peakMemoryBytes"].get<double>(),
+                32 << 20);
     const double error = lost(original, logits_of(out));
     EXPECT_LT(error, method.most + (routed ? kFlips : 0.0)) << method.name;
     EXPECT_GT(error, 0.0) << method.name << " changed nothing";
