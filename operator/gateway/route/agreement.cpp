@@ -31,26 +31,6 @@ std::string normalized(std::string_view text) {
   return out;
 }
 
-std::string leaf(const json& value) {
-  if (value.is_string()) return normalized(value.get_ref<const std::string&>());
-  if (value.is_number()) return json(value.get<double>()).dump();  // 1 and 1.0 are the same number
-  return value.dump();
-}
-
-double json_disagreement(const json& a, const json& b) {
-  const json left = a.flatten();
-  const json right = b.flatten();
-  std::size_t paths = 0;
-  std::size_t equal = 0;
-  for (const auto& [path, value] : left.items()) {
-    ++paths;
-    const auto other = right.find(path);
-    equal += other != right.end() && leaf(value) == leaf(*other) ? 1 : 0;
-  }
-  for (const auto& [path, value] : right.items()) paths += left.contains(path) ? 0 : 1;
-  return paths == 0 ? 0 : 1 - static_cast<double>(equal) / static_cast<double>(paths);
-}
-
 std::map<std::string, int> word_counts(const std::string& text, std::size_t& total) {
   std::map<std::string, int> counts;
   for (std::size_t begin = 0; begin < text.size();) {
@@ -62,6 +42,12 @@ std::map<std::string, int> word_counts(const std::string& text, std::size_t& tot
   return counts;
 }
 
+// Two good answers part at some word and go on about the same in others: of SmolLM2-135M's at temperature 0,
+// beside F16's, 0.37 of the words differ at Q8_0 and 0.53 at Q4_K_M; of answers to different prompts, 0.84.
+constexpr double kOtherSubject = 0.75;
+// Of both together. So short a text is a label or a number: each word is its substance.
+constexpr std::size_t kFewWords = 8;
+
 double text_disagreement(std::string_view a, std::string_view b) {
   std::size_t total = 0;
   const auto left = word_counts(normalized(a), total);
@@ -72,7 +58,33 @@ double text_disagreement(std::string_view a, std::string_view b) {
     const auto found = right.find(word);
     if (found != right.end()) shared += static_cast<std::size_t>(std::min(count, found->second));
   }
-  return 1 - 2 * static_cast<double>(shared) / static_cast<double>(total);
+  const double differ = 1 - 2 * static_cast<double>(shared) / static_cast<double>(total);
+  if (total <= kFewWords) return differ;
+  return differ > kOtherSubject ? 1 : 0;
+}
+
+double leaf_disagreement(const json& a, const json& b) {
+  if (a.is_string() && b.is_string())
+    return text_disagreement(a.get_ref<const std::string&>(), b.get_ref<const std::string&>());
+  return a == b ? 0 : 1;  // 1 and 1.0 are the same number
+}
+
+double json_disagreement(const json& a, const json& b) {
+  const json left = a.flatten();
+  const json right = b.flatten();
+  std::size_t paths = 0;
+  double differ = 0;
+  for (const auto& [path, value] : left.items()) {
+    ++paths;
+    const auto other = right.find(path);
+    differ += other == right.end() ? 1 : leaf_disagreement(value, *other);
+  }
+  for (const auto& [path, value] : right.items()) {
+    if (left.contains(path)) continue;
+    ++paths;
+    differ += 1;
+  }
+  return paths == 0 ? 0 : differ / static_cast<double>(paths);
 }
 
 }  // namespace
