@@ -26,18 +26,22 @@ constexpr double kLargest = 9e18;
 
 }  // namespace
 
-std::optional<std::int64_t> parse_quantity(const std::string& text) {
+std::optional<double> parse_amount(const std::string& text) {
   double value = 0;
   const char* const end = text.data() + text.size();
   const auto [rest, error] = std::from_chars(text.data(), end, value);
   if (error != std::errc{}) return std::nullopt;
   for (const Suffix& suffix : kSuffixes) {
     if (std::string_view(rest, static_cast<std::size_t>(end - rest)) != suffix.name) continue;
-    const double scaled = std::ceil(value * suffix.factor);
-    if (!(std::abs(scaled) <= kLargest)) return std::nullopt;
-    return static_cast<std::int64_t>(scaled);
+    return value * suffix.factor;
   }
   return std::nullopt;
+}
+
+std::optional<std::int64_t> parse_quantity(const std::string& text) {
+  const auto amount = parse_amount(text);
+  if (!amount || !(std::abs(std::ceil(*amount)) <= kLargest)) return std::nullopt;
+  return static_cast<std::int64_t>(std::ceil(*amount));
 }
 
 }  // namespace stepdown::api

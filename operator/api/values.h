@@ -24,7 +24,9 @@ struct Quantity {
   bool operator==(const Quantity&) const = default;
 };
 
-/// The bytes (or units) that a quantity stands for, rounded up; nullopt when it is malformed or too large.
+/// What a quantity stands for, in bytes or units; nullopt when it is malformed.
+std::optional<double> parse_amount(const std::string& text);
+/// The same rounded up; nullopt too when it is too large.
 std::optional<std::int64_t> parse_quantity(const std::string& text);
 
 /// What this project reads of an object's metadata.

@@ -1,8 +1,12 @@
 #include "operator/controller/difference.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include <nlohmann/json.hpp>
 
 #include "operator/api/condition.h"
+#include "operator/api/values.h"
 #include "operator/kube/object.h"
 #include "operator/rollout/children/common.h"
 
@@ -11,12 +15,40 @@ namespace {
 
 using nlohmann::json;
 
+/// The API server writes 1024Mi as 1Gi and 0.5 as 500m, and rounds up to thousandths. What is no quantity it
+/// refuses.
+bool same_quantity(const json& a, const json& b) {
+  const auto read = [](const json& value) {
+    return api::parse_amount(value.is_string() ? value.get<std::string>() : value.dump());
+  };
+  const auto one = read(a), other = read(b);
+  if (!one || !other) return true;
+  return std::abs(*one - *other) <= std::max(1e-3, 1e-9 * std::max(std::abs(*one), std::abs(*other)));
+}
+
+/// Of requests and limits, what is desired; another's stay another's.
+bool holds_resources(const json& observed, const json& desired) {
+  for (const auto& [list, amounts] : desired.items()) {
+    if (!amounts.is_object()) continue;
+    for (const auto& [name, amount] : amounts.items()) {
+      const auto found = observed.is_object() ? observed.find(list) : observed.end();
+      if (found == observed.end() || !found->is_object() || !found->contains(name) ||
+          !same_quantity(found->at(name), amount))
+        return false;
+    }
+  }
+  return true;
+}
+
 bool holds(const json& observed, const json& desired) {
   if (desired.is_object()) {
     if (!observed.is_object()) return desired.empty() && observed.is_null();
     for (const auto& [key, value] : desired.items()) {
-      if (key == "resources") continue;
       const auto found = observed.find(key);
+      if (key == "resources" && value.is_object()) {
+        if (!holds_resources(found == observed.end() ? json() : *found, value)) return false;
+        continue;
+      }
       if (found == observed.end() ? !(value.is_object() && value.empty()) : !holds(*found, value))
         return false;
     }

@@ -10,7 +10,7 @@ using nlohmann::json;
 
 json desired() {
   return json::parse(R"({"metadata": {"name": "d", "annotations": {"stepdown.dev/applied-hash": "h"}},
-    "spec": {"replicas": 2, "containers": [{"name": "c", "args": ["a"], "resources": {"requests": {"memory": "1024Mi"}}}],
+    "spec": {"replicas": 2, "containers": [{"name": "c", "args": ["a"], "resources": {"requests": {"memory": "1024Mi", "cpu": 0.5}}}],
              "volumes": [{"name": "v", "emptyDir": {}}]}})");
 }
 
@@ -26,6 +26,10 @@ TEST(MustApply, SeesDriftInWhatItSetsAndNothingElse) {
       {"a default of the server", "/spec/strategy", R"({"type": "RollingUpdate"})", false},
       {"a default inside a list", "/spec/containers/0/imagePullPolicy", R"("Always")", false},
       {"a canonical quantity", "/spec/containers/0/resources/requests/memory", R"("1Gi")", false},
+      {"a canonical amount", "/spec/containers/0/resources/requests/cpu", R"("500m")", false},
+      {"another's limit", "/spec/containers/0/resources/limits", R"({"memory": "3Gi"})", false},
+      {"less memory by hand", "/spec/containers/0/resources/requests/memory", R"("1Mi")", true},
+      {"no request any more", "/spec/containers/0/resources", R"({"limits": {"cpu": "1"}})", true},
       {"a label of somebody else", "/metadata/labels", R"({"x": "y"})", false},
       {"scaled by hand", "/spec/replicas", "3", true},
       {"another argument", "/spec/containers/0/args/0", R"("b")", true},
