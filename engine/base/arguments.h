@@ -48,4 +48,23 @@ inline CLI::Validator bytes() {
   return {read, ""};
 }
 
+/// A number that is at least `least`, or above it.
+inline CLI::Validator number_from(int least, bool above) {
+  const auto read = [least, above](std::string& given) -> std::string {
+    double number = 0;
+    const auto [end, error] = std::from_chars(given.data(), given.data() + given.size(), number);
+    const bool whole = error == std::errc() && end == given.data() + given.size();
+    if (whole && std::isfinite(number) && (number > least || (number == least && !above))) return "";
+    return "'" + given + "' is no number " + (above ? "above " : "from ") + std::to_string(least) +
+           (above ? "" : " up");
+  };
+  return {read, ""};
+}
+inline CLI::Validator positive() {
+  return number_from(0, true);
+}
+inline CLI::Validator not_negative() {
+  return number_from(0, false);
+}
+
 }  // namespace stepdown

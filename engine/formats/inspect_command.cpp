@@ -201,10 +201,10 @@ std::function<int()> configure(CLI::App& app) {
   app.add_flag("--digest-only", options->digest_only, "Give the digest alone, of files of any format");
   app.add_option("--context", options->context,
                  "Tokens a sequence, for the memory table (0: the model's own, at most 8192)")
-      ->check(CLI::NonNegativeNumber)
+      ->check(not_negative())
       ->capture_default_str();
   app.add_option("--sequences", options->sequences, "Sequences at once, for the memory table")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
   app.add_option("--termination-log", options->termination_log, "Where a Kubernetes Job leaves its summary")
       ->type_name("FILE")

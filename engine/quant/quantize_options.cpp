@@ -54,11 +54,11 @@ void add_method_options(CLI::App& app, MethodRequest& request) {
       ->check(CLI::Range(1, 1000000))
       ->group(kGroup);
   app.add_option("--max-hours", request.max_hours, "qat: ends after that time with what it has")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str()
       ->group(kGroup);
   app.add_option("--learning-rate", request.learning_rate, "qat: of Adam, at its height")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str()
       ->group(kGroup);
   app.add_option("--migration", weights.migration,

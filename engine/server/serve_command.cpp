@@ -184,7 +184,7 @@ Command serve_command() {
             ->check(CLI::Range(1, 1024));
         app.add_option("--grace-seconds", options->grace_seconds, "Time that open requests get on SIGTERM")
             ->capture_default_str()
-            ->check(CLI::NonNegativeNumber);
+            ->check(not_negative());
         return [options] { return serve(*options); };
       }};
 }

@@ -11,6 +11,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "engine/base/arguments.h"
 #include "engine/base/atomic_file.h"
 #include "engine/base/error.h"
 #include "engine/base/hash.h"
@@ -193,7 +194,7 @@ Command recommend_command() {
                 ->required();
             app.add_option("--context", options->context,
                            "Tokens of prompt and answer (default: the model's own limit, at most 8192)")
-                ->check(CLI::PositiveNumber);
+                ->check(positive());
             app.add_option("--concurrency", options->concurrency, "Sequences at once")
                 ->check(CLI::Range(1, 4096))
                 ->capture_default_str();

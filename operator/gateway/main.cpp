@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "engine/base/arguments.h"
 #include "engine/base/program.h"
 #include "engine/base/shutdown.h"
 #include "operator/gateway/cluster/kube_source.h"
@@ -51,26 +52,32 @@ std::function<int()> configure(CLI::App& app) {
   app.add_option("--model", flags->model, "Name of the QuantizedModel whose traffic this is")->required();
   app.add_option("--namespace", flags->ns, "Its namespace (default: the kubeconfig's or the pod's)");
   app.add_option("--host", flags->gateway.listen.host, "IP address to listen on")->capture_default_str();
-  app.add_option("--port", flags->gateway.listen.port, "Port to listen on")->capture_default_str();
+  app.add_option("--port", flags->gateway.listen.port, "Port to listen on")
+      ->check(CLI::Range(0, 65535))
+      ->capture_default_str();
   app.add_option("--state-dir", flags->state_dir, "Folder where trips survive a restart")
       ->capture_default_str();
   app.add_option("--kubeconfig", flags->kubeconfig, "Default: $KUBECONFIG, in-cluster, ~/.kube/config");
   app.add_option("--max-in-flight", flags->gateway.proxy.in_flight, "Requests at a time; more are told 429")
+      ->check(positive())
       ->capture_default_str();
   app.add_option("--max-per-engine", flags->gateway.upstreams.per_endpoint,
                  "Requests at a time to one engine; more wait, retries first")
+      ->check(positive())
       ->capture_default_str();
-  app.add_option("--max-body-bytes", flags->gateway.http.body, "Largest request")->capture_default_str();
+  app.add_option("--max-body-bytes", flags->gateway.http.body, "Largest request")
+      ->check(positive())
+      ->capture_default_str();
   app.add_option("--request-timeout", flags->request_seconds, "Seconds for a whole answer, retries included")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(0.001, 86400.0))
       ->capture_default_str();
   app.add_option("--stall-timeout", flags->stall_seconds,
                  "Seconds that an answer of an engine may stand still once it has begun")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(0.001, 86400.0))
       ->capture_default_str();
   app.add_option("--client-idle-timeout", flags->client_idle_seconds,
                  "Seconds that a client's connection is kept between two requests, or while it reads nothing")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
   app.add_option("--access-log", flags->access_log,
                  "A line for each request: off, all, or sampled (what failed, was retried or escalated, what "

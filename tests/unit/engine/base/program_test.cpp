@@ -75,5 +75,15 @@ TEST(Program, ReadsNamesAndSizes) {
   }
 }
 
+TEST(Arguments, SayWhichNumbersTheyTake) {
+  const auto said = [](const CLI::Validator& validator, std::string given) { return validator(given); };
+  EXPECT_EQ(said(positive(), "0.5"), "");
+  EXPECT_EQ(said(positive(), "0"), "'0' is no number above 0");
+  EXPECT_EQ(said(positive(), "inf"), "'inf' is no number above 0");
+  EXPECT_EQ(said(not_negative(), "0"), "");
+  EXPECT_EQ(said(not_negative(), "-1"), "'-1' is no number from 0 up");
+  EXPECT_EQ(said(not_negative(), "1x"), "'1x' is no number from 0 up");
+}
+
 }  // namespace
 }  // namespace stepdown
