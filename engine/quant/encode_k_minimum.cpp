@@ -6,6 +6,7 @@
 
 #include "engine/base/half.h"
 #include "engine/quant/encode_blocks.h"
+#include "engine/quant/minimum_lanes.h"
 #include "engine/quant/scale_search.h"
 
 namespace stepdown::quant {
@@ -37,17 +38,26 @@ Found<Groups> search_groups(std::span<const float, 256> weights, const Importanc
   constexpr std::size_t kSize = 256 / Groups;
   const float mean_square = (kSize == 32 ? 2 : 1) * sum_of_squares(weights) / 256;
   Found<Groups> found;
+  GroupLanes lanes;
+  lanes.size = kSize;
   for (std::size_t g = 0; g < Groups; ++g) {
     const auto group = weights.subspan(g * kSize, kSize);
     const auto counts =
         importance.given()
             ? error_weights<kSize>(group, importance.columns.subspan(g * kSize, kSize), mean_square)
             : plain_weights<kSize>(group);
-    const auto result =
-        search_with_minimum(group, counts, search, std::span(codes).subspan(g * kSize, kSize));
-    found.scales[g] = result.scale;
-    found.minima[g] = result.minimum;
+    for (std::size_t i = 0; i < kSize; ++i) {
+      lanes.values[i][g] = group[i];
+      lanes.weights[i][g] = counts[i];
+    }
     found.counts[g] = std::accumulate(counts.begin(), counts.end(), 0.0f);
+  }
+  const auto results = search_with_minimum(lanes, search);
+  for (std::size_t g = 0; g < Groups; ++g) {
+    found.scales[g] = results[g].scale;
+    found.minima[g] = results[g].minimum;
+    for (std::size_t i = 0; i < kSize; ++i)
+      codes[g * kSize + i] = static_cast<std::uint8_t>(lanes.codes[i][g]);
   }
   return found;
 }

@@ -5,60 +5,13 @@
 
 #include "engine/base/half.h"
 #include "engine/quant/encode_blocks.h"
+#include "engine/quant/level_search.h"
 #include "engine/quant/scale_search.h"
 
 namespace stepdown::quant {
 namespace {
 
-using kernels::kIq4Levels;
 constexpr std::size_t kGroup = 32;
-constexpr int kTrials = 7;  // either side of the first guess
-constexpr float kNothing = 1e-15f;
-
-/// The level nearest to `value`; the upper one of two equally near.
-std::uint8_t nearest_level(float value) {
-  const auto* above = std::ranges::upper_bound(kIq4Levels, value, {},
-                                               [](std::int8_t level) { return static_cast<float>(level); });
-  if (above == kIq4Levels.begin()) return 0;
-  if (above == kIq4Levels.end()) return kIq4Levels.size() - 1;
-  const bool below_is_nearer = value - static_cast<float>(above[-1]) < static_cast<float>(*above) - value;
-  return static_cast<std::uint8_t>(above - kIq4Levels.begin() - (below_is_nearer ? 1 : 0));
-}
-
-struct Fit {
-  float xq = 0.0f;  ///< Σ w·q·x
-  float qq = 0.0f;  ///< Σ w·q²
-};
-
-Fit fit_levels(std::span<const float> group, std::span<const float> weights, float inverse) {
-  Fit fit;
-  for (std::size_t i = 0; i < group.size(); ++i) {
-    const float level = kIq4Levels[nearest_level(inverse * group[i])];
-    fit.xq += weights[i] * level * group[i];
-    fit.qq += weights[i] * level * level;
-  }
-  return fit;
-}
-
-float search_scale(std::span<const float> group, std::span<const float> weights) {
-  float extreme = 0.0f;
-  for (const float x : group) {
-    if (std::fabs(x) > std::fabs(extreme)) extreme = x;
-  }
-  if (std::fabs(extreme) < kNothing) return 0.0f;
-  const float first = -extreme / kIq4Levels[0];
-  Fit fit = fit_levels(group, weights, 1 / first);
-  float scale = fit.qq > 0 ? fit.xq / fit.qq : 0.0f;
-  float best = scale * fit.xq;
-  for (int trial = -kTrials; trial <= kTrials; ++trial) {
-    fit = fit_levels(group, weights, static_cast<float>(trial + kIq4Levels[0]) / extreme);
-    if (fit.qq > 0 && fit.xq * fit.xq > best * fit.qq) {
-      scale = fit.xq / fit.qq;
-      best = scale * fit.xq;
-    }
-  }
-  return scale;
-}
 
 std::array<float, kGroup> weights_of(std::span<const float> group, std::span<const float> columns,
                                      float mean_square) {
@@ -68,12 +21,9 @@ std::array<float, kGroup> weights_of(std::span<const float> group, std::span<con
   return weights;
 }
 
-void pack_levels(std::span<const float> group, float scale, std::uint8_t* codes) {
-  const float inverse = scale != 0 ? 1 / scale : 0.0f;
-  for (std::size_t i = 0; i < 16; ++i) {
-    codes[i] = static_cast<std::uint8_t>(nearest_level(inverse * group[i]) |
-                                         nearest_level(inverse * group[i + 16]) << 4);
-  }
+void pack_levels(std::span<const float, kGroup> group, float scale, std::uint8_t* codes) {
+  const auto levels = nearest_levels(group, scale != 0 ? 1 / scale : 0.0f);
+  for (std::size_t i = 0; i < 16; ++i) codes[i] = static_cast<std::uint8_t>(levels[i] | levels[i + 16] << 4);
 }
 
 }  // namespace
@@ -81,7 +31,7 @@ void pack_levels(std::span<const float> group, float scale, std::uint8_t* codes)
 void encode_block(std::span<const float, 32> weights, const Importance& importance,
                   kernels::BlockIQ4_NL& block) {
   const float mean_square = sum_of_squares(weights) * (2.0f / 32);
-  const float scale = search_scale(weights, weights_of(weights, importance.columns, mean_square));
+  const float scale = search_level_scale(weights, weights_of(weights, importance.columns, mean_square));
   block.d = f32_to_f16(scale);
   pack_levels(weights, scale, block.codes.data());
 }
@@ -93,10 +43,10 @@ void encode_block(std::span<const float, 256> weights, const Importance& importa
   std::array<float, kGroups> scales;
   float extreme = 0.0f;
   for (std::size_t g = 0; g < kGroups; ++g) {
-    const auto group = weights.subspan(g * kGroup, kGroup);
+    const auto group = weights.subspan(g * kGroup).first<kGroup>();
     const auto columns =
         importance.given() ? importance.columns.subspan(g * kGroup, kGroup) : std::span<const float>();
-    scales[g] = search_scale(group, weights_of(group, columns, mean_square));
+    scales[g] = search_level_scale(group, weights_of(group, columns, mean_square));
     if (std::fabs(scales[g]) > std::fabs(extreme)) extreme = scales[g];
   }
   const float d = -extreme / 32;
@@ -105,7 +55,8 @@ void encode_block(std::span<const float, 256> weights, const Importance& importa
   block.d = f32_to_f16(d);
   for (std::size_t g = 0; g < kGroups; ++g) {
     const int scale = std::clamp(nearest_int(inverse * scales[g]), -32, 31);
-    pack_levels(weights.subspan(g * kGroup, kGroup), d * static_cast<float>(scale), &block.codes[g * 16]);
+    pack_levels(weights.subspan(g * kGroup).first<kGroup>(), d * static_cast<float>(scale),
+                &block.codes[g * 16]);
     const int stored = scale + 32;
     block.scales_low[g / 2] =
         static_cast<std::uint8_t>(block.scales_low[g / 2] | (stored & 15) << (4 * (g % 2)));
