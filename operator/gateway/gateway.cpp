@@ -134,7 +134,8 @@ Task<> Gateway::State::handle(Exchange& exchange) {
   const bool chat = path == "/v1/chat/completions";
   if (method == "POST" && (chat || path == "/v1/completions")) {
     co_await proxy->complete(exchange, chat);
-  } else if (method == "GET" && (path == "/v1/models" || path.starts_with("/v1/models/"))) {
+  } else if ((method == "GET" && (path == "/v1/models" || path.starts_with("/v1/models/"))) ||
+             (method == "POST" && path == "/v1/embeddings")) {
     co_await proxy->forward(exchange);
   } else {
     Response response = answer_itself(method, path);
@@ -159,8 +160,10 @@ Response Gateway::State::answer_itself(const std::string& method, const std::str
       return {200, {{"content-type", "text/plain; version=0.0.4"}}, metrics.expose(traffic)};
     }
   }
-  return error_response(404, "invalid_request_error", "not_found",
-                        "no such endpoint: " + method + " " + path);
+  return error_response(
+      404, "invalid_request_error", "not_found",
+      "no such endpoint: " + method + " " + path +
+          "; this gateway has /v1/chat/completions, /v1/completions, /v1/embeddings, /v1/models");
 }
 
 // Peers are asked rather than told: whoever the EndpointSlices name may be believed, whoever connects may

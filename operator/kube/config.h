@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -17,6 +18,7 @@ struct ExecPlugin {
   std::map<std::string, std::string> env;
   std::string install_hint;
   bool provide_cluster_info = false;
+  std::chrono::seconds time_limit{60};  ///< of one run; a plugin that hangs must not stop its caller for good
 };
 
 /// Where an API server is and how to prove who we are. PEM texts, never paths, but for the token file, which

@@ -1,10 +1,15 @@
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
+#include <csignal>
 #include <system_error>
+#include <thread>
 #include <vector>
 
 #include <fcntl.h>
 #include <nlohmann/json.hpp>
+#include <poll.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,6 +24,7 @@ namespace stepdown::kube {
 namespace {
 
 using nlohmann::json;
+using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kLongestOutput = 1u << 20u;
 
@@ -53,6 +59,11 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
   return result;
 }
 
+std::chrono::milliseconds until(Clock::time_point deadline) {
+  return std::max(std::chrono::milliseconds(0),
+                  std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()));
+}
+
 /// Standard output of the command; throws when it cannot run or fails.
 std::string output_of(const ExecPlugin& plugin, const Config& config) {
   std::array<int, 2> ends{};
@@ -74,17 +85,33 @@ std::string output_of(const ExecPlugin& plugin, const Config& config) {
     throw Error("cannot run the exec plugin: " + std::generic_category().message(failure), plugin.command,
                 plugin.install_hint.empty() ? "install it" : plugin.install_hint);
   }
+  const auto deadline = Clock::now() + plugin.time_limit;
   std::string output;
   std::array<char, 4096> buffer{};
-  for (;;) {
+  while (output.size() <= kLongestOutput) {
+    pollfd end{ends[0], POLLIN, 0};
+    const int ready = ::poll(&end, 1, static_cast<int>(until(deadline).count()));
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready <= 0) break;
     const ssize_t count = ::read(ends[0], buffer.data(), buffer.size());
     if (count < 0 && errno == EINTR) continue;
-    if (count <= 0 || output.size() > kLongestOutput) break;
+    if (count <= 0) break;
     output.append(buffer.data(), static_cast<std::size_t>(count));
   }
   ::close(ends[0]);
   int status = 0;
-  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  bool killed = false;
+  for (;;) {
+    const pid_t ended = ::waitpid(child, &status, killed ? 0 : WNOHANG);
+    if (ended == child) break;
+    if (ended < 0 && errno != EINTR) throw Error("cannot wait for the exec plugin", plugin.command);
+    killed = until(deadline).count() == 0 && ::kill(child, SIGKILL) == 0;
+    if (!killed) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  if (killed) {
+    throw Error(
+        "the exec plugin gave no credential within " + std::to_string(plugin.time_limit.count()) + " s",
+        plugin.command, "run it by hand to see what it waits for");
   }
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
     throw Error("the exec plugin failed with status " +

@@ -262,7 +262,7 @@ Task<> Proxy::forward(Exchange& exchange) {
   const auto self = shared_from_this();
   Job job;
   job.client = exchange.request();
-  job.client.method = "GET";  // HEAD's answer is this one's without the body
+  if (job.client.method == "HEAD") job.client.method = "GET";  // the server leaves out the body
   job.gone = exchange.gone();
   job.trace = trace_context(job.client.headers, random_);
   job.started = steady_clock::now();

@@ -69,7 +69,8 @@ class Proxy : public std::enable_shared_from_this<Proxy> {
 
   /// POST /v1/chat/completions and /v1/completions.
   Task<> complete(Exchange& exchange, bool chat);
-  /// Anything else that engines answer, from FP16 or what is stable.
+  /// Anything else that engines answer, from FP16 where it can be reached, else from what is stable.
+  /// Embeddings too: those that are stored and those that are compared with them should come from one model.
   Task<> forward(Exchange& exchange);
 
   std::size_t in_flight() const { return in_flight_; }

@@ -151,6 +151,13 @@ def get(port, path, host="127.0.0.1"):
     return json.loads(connection.getresponse().read())
 
 
+def embed(port, text):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection.request("POST", "/v1/embeddings", json.dumps({"model": "m", "input": text}), {"content-type": "application/json"})
+    answer = connection.getresponse()
+    return answer.status, answer.getheader("x-stepdown-route"), json.loads(answer.read())
+
+
 def route(port, host="127.0.0.1"):
     return get(port, "/route", host)
 

@@ -1,7 +1,7 @@
 import signal
 import time
 
-from bed import BAD, BASE, GOOD, Load, route, until
+from bed import BAD, BASE, GOOD, Load, embed, route, until
 
 
 def one_gateway(bed):
@@ -18,6 +18,11 @@ def one_gateway(bed):
     gateway, port = bed.gateway()
     until("half of the traffic is the candidate's", 15,
           lambda: route(port)["arms"].get("candidate", {}).get("share") == 0.5)
+
+    for _ in range(8):
+        status, arm, answer = embed(port, "a pump")
+        assert (status, arm, answer["asked"]) == (200, "fp16", "a pump"), (status, arm, answer)
+    print("embeddings are FP16's")
 
     load = Load(port)
     time.sleep(1)

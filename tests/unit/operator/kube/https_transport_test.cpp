@@ -227,6 +227,11 @@ TEST_F(TransportTest, ExecPluginGivesTheToken) {
   EXPECT_EQ(authorizations_.back(), "Bearer plugged");
   with_plugin.exec->args = {"-c", "exit 3"};
   EXPECT_THROW(make_https_transport(with_plugin)->send(get("/hello")), Error);
+  with_plugin.exec->time_limit = std::chrono::seconds(1);
+  for (const char* hangs : {"exec sleep 100", "exec >&-; exec sleep 100", "exec yes"}) {
+    with_plugin.exec->args = {"-c", hangs};
+    EXPECT_THROW(make_https_transport(with_plugin)->send(get("/hello")), Error) << hangs;
+  }
 }
 
 TEST_F(TransportTest, StreamsEndByTheReceiverByStopAndBySilence) {
