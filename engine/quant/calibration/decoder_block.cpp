@@ -30,12 +30,12 @@ Matrix columns_of(const Matrix& matrix, std::int64_t first, std::int64_t count) 
 }
 
 /// Every head of every row, or the whole row, over its root mean square.
-void norm_in_place(Matrix& rows, const std::vector<float>* weight, float epsilon) {
+void norm_in_place(Matrix& rows, const BlockTensor* weight, float epsilon) {
   if (weight == nullptr) return;
-  const auto count = static_cast<std::int64_t>(weight->size());
+  const auto count = static_cast<std::int64_t>(weight->values.size());
   for (std::int64_t row = 0; row < rows.rows; ++row) {
     for (float* at = rows.row(row); at < rows.row(row) + rows.columns; at += count)
-      kernels::operations().rms_norm(at, weight->data(), epsilon, count, at);
+      kernels::operations().rms_norm(at, weight->values.data(), epsilon, count, at);
   }
 }
 
@@ -98,15 +98,13 @@ Linear* DecoderBlock::find(std::string_view gguf, std::int64_t expert) {
   return const_cast<Linear*>(std::as_const(*this).find(gguf, expert));
 }
 
-const std::vector<float>* DecoderBlock::other(std::string_view gguf) const {
+const BlockTensor* DecoderBlock::other(std::string_view gguf) const {
   const auto found = std::ranges::find(others_, gguf, &BlockTensor::gguf);
-  return found == others_.end() ? nullptr : &found->values;
+  return found == others_.end() ? nullptr : &*found;
 }
 
 const BlockTensor* DecoderBlock::norm(Stage stage) const {
-  const auto found = std::ranges::find(
-      others_, stage == Stage::kAttentionInput ? "attn_norm.weight" : "ffn_norm.weight", &BlockTensor::gguf);
-  return found == others_.end() ? nullptr : &*found;
+  return other(stage == Stage::kAttentionInput ? "attn_norm.weight" : "ffn_norm.weight");
 }
 
 BlockTensor* DecoderBlock::norm(Stage stage) {
@@ -114,8 +112,7 @@ BlockTensor* DecoderBlock::norm(Stage stage) {
 }
 
 const BlockTensor* DecoderBlock::router() const {
-  const auto found = std::ranges::find(others_, "ffn_gate_inp.weight", &BlockTensor::gguf);
-  return found == others_.end() ? nullptr : &*found;
+  return other("ffn_gate_inp.weight");
 }
 
 BlockTensor* DecoderBlock::router() {
@@ -225,6 +222,13 @@ std::vector<std::vector<DecoderBlock::Choice>> DecoderBlock::route(kernels::Thre
   return choices;
 }
 
+Matrix DecoderBlock::rows_of(const Matrix& input, const std::vector<Choice>& chosen) {
+  Matrix rows(static_cast<std::int64_t>(chosen.size()), input.columns);
+  for (std::size_t i = 0; i < chosen.size(); ++i)
+    std::ranges::copy(input.row_span(chosen[i].row), rows.row(static_cast<std::int64_t>(i)));
+  return rows;
+}
+
 Matrix DecoderBlock::inputs(kernels::ThreadPool& pool, Place place, const Matrix& stream) const {
   if (place.stage == Stage::kAttentionInput) return before(place.stage, stream);
   if (place.stage == Stage::kAttentionOutput)
@@ -232,11 +236,7 @@ Matrix DecoderBlock::inputs(kernels::ThreadPool& pool, Place place, const Matrix
   Matrix input = before(Stage::kFeedForwardInput, stream);
   if (place.expert != Place::kNoExpert) {
     const auto choices = route(pool, input);
-    const auto& chosen = choices[static_cast<std::size_t>(place.expert)];
-    Matrix rows(static_cast<std::int64_t>(chosen.size()), input.columns);
-    for (std::size_t i = 0; i < chosen.size(); ++i)
-      std::ranges::copy(input.row_span(chosen[i].row), rows.row(static_cast<std::int64_t>(i)));
-    input = std::move(rows);
+    input = rows_of(input, choices[static_cast<std::size_t>(place.expert)]);
   }
   return place.stage == Stage::kFeedForwardInput ? input : hidden_units(pool, input, place.expert);
 }
@@ -265,10 +265,8 @@ void DecoderBlock::advance(kernels::ThreadPool& pool, Stage stage, Matrix& strea
   for (std::int64_t expert = 0; expert < config_.experts; ++expert) {
     const auto& chosen = choices[static_cast<std::size_t>(expert)];
     if (chosen.empty()) continue;
-    Matrix rows(static_cast<std::int64_t>(chosen.size()), input.columns);
-    for (std::size_t i = 0; i < chosen.size(); ++i)
-      std::ranges::copy(input.row_span(chosen[i].row), rows.row(static_cast<std::int64_t>(i)));
-    const Matrix part = outputs(pool, hidden_units(pool, rows, expert), linear("ffn_down_exps", expert));
+    const Matrix units = hidden_units(pool, rows_of(input, chosen), expert);
+    const Matrix part = outputs(pool, units, linear("ffn_down_exps", expert));
     for (std::size_t i = 0; i < chosen.size(); ++i) {
       axpy(chosen[i].weight, part.row(static_cast<std::int64_t>(i)), out.row(chosen[i].row),
            static_cast<std::size_t>(out.columns));

@@ -118,8 +118,10 @@ class DecoderBlock {
   Matrix before(Stage stage, const Matrix& stream) const;
   Matrix hidden_units(kernels::ThreadPool& pool, const Matrix& input, std::int64_t expert) const;
   std::vector<std::vector<Choice>> route(kernels::ThreadPool& pool, const Matrix& input) const;
+  /// What an expert's tokens read.
+  static Matrix rows_of(const Matrix& input, const std::vector<Choice>& chosen);
   void join(Stage stage, Matrix out, Matrix& stream) const;
-  const std::vector<float>* other(std::string_view gguf) const;
+  const BlockTensor* other(std::string_view gguf) const;
 
   std::int64_t index_;
   formats::ModelConfig config_;
