@@ -4,7 +4,7 @@
 
 #include "engine/base/hash.h"
 #include "engine/fetch/source.h"
-#include "operator/compat/subject.h"
+#include "operator/compat/spec_sources.h"
 #include "operator/rollout/names.h"
 
 namespace stepdown::rollout::sources {
@@ -30,36 +30,25 @@ class List {
   std::vector<Remote> out;
 };
 
-std::string name_of(const std::optional<api::SecretReference>& secret) {
-  return secret ? secret->name : "";
-}
-
 }  // namespace
 
 std::vector<Remote> wanted(const api::QuantizedModelSpec& spec, const api::QuantRevision* promoted) {
+  const std::vector<compat::SpecSource> named = compat::spec_sources(spec);
   List list;
-  const std::string model_secret = name_of(spec.model.secret_ref), model_field = "spec.model.secretRef";
-  list.add({spec.model.source, spec.model.revision, model_secret, "spec.model.source", model_field, true});
-  for (std::size_t i = 0; i < spec.model.adapters.size(); ++i) {
-    const api::Adapter& adapter = spec.model.adapters[i];
-    const std::string field = compat::element("spec.model.adapters", i);
-    list.add(
-        {adapter.source, "", name_of(adapter.secret_ref), field + ".source", field + ".secretRef", true});
-  }
+  const auto add = [&](bool of_base) {
+    for (const compat::SpecSource& each : named) {
+      if (each.of_base == of_base)
+        list.add({each.source, each.revision, each.secret, each.path, each.secret_path, of_base});
+    }
+  };
+  add(/*of_base=*/true);
   if (promoted != nullptr) {
     const api::Artifact& artifact = promoted->spec.artifact;
-    list.add({artifact.uri, artifact.digest, model_secret, "spec.quantization.fromRevision", model_field});
+    const compat::SpecSource& model = named.front();
+    list.add(
+        {artifact.uri, artifact.digest, model.secret, "spec.quantization.fromRevision", model.secret_path});
   }
-  const api::EvaluationSpec& evaluation = spec.evaluation;
-  list.add({evaluation.dataset, "", name_of(evaluation.secret_ref), "spec.evaluation.dataset",
-            "spec.evaluation.secretRef"});
-  list.add({spec.quantization.imatrix, "", model_secret, "spec.quantization.imatrix", model_field});
-  if (const auto& calibration = spec.quantization.calibration) {
-    const std::string field = "spec.quantization.calibration";
-    const std::string secret = name_of(calibration->secret_ref);
-    list.add({calibration->source, "", secret, field + ".source", field + ".secretRef"});
-    list.add({calibration->redact_names, "", secret, field + ".redactNames", field + ".secretRef"});
-  }
+  add(/*of_base=*/false);
   return std::move(list.out);
 }
 

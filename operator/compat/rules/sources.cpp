@@ -5,6 +5,7 @@
 #include "engine/fetch/check_source.h"
 #include "engine/fetch/source.h"
 #include "operator/compat/rule.h"
+#include "operator/compat/spec_sources.h"
 
 // What the model is made from: sources, pins, adapters, and files that are quantized already.
 namespace stepdown::compat {
@@ -14,26 +15,6 @@ std::string lower(std::string text) {
   std::ranges::transform(text, text.begin(),
                          [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return text;
-}
-
-struct NamedSource {
-  std::string path;  ///< the field that names it
-  const std::string& source;
-};
-
-/// All that the spec would have mounted or fetched.
-std::vector<NamedSource> sources_of(const api::QuantizedModelSpec& spec) {
-  std::vector<NamedSource> out = {{"spec.model.source", spec.model.source}};
-  for (std::size_t i = 0; i < spec.model.adapters.size(); ++i) {
-    out.push_back({element("spec.model.adapters", i) + ".source", spec.model.adapters[i].source});
-  }
-  out.push_back({"spec.evaluation.dataset", spec.evaluation.dataset});
-  out.push_back({"spec.quantization.imatrix", spec.quantization.imatrix});
-  if (const auto& calibration = spec.quantization.calibration) {
-    out.push_back({"spec.quantization.calibration.source", calibration->source});
-    out.push_back({"spec.quantization.calibration.redactNames", calibration->redact_names});
-  }
-  return out;
 }
 
 /// What an error says, without where and mend, which findings have fields for.
@@ -49,19 +30,21 @@ std::string plain_message(const Error& error) {
 void mountable(const Subject& subject, Report& report) {
   if (subject.spec.model.source.empty())
     report.add("spec.model.source", "there is no source", "say where the model lies");
-  for (const auto& [path, source] : sources_of(subject.spec)) {
+  for (const SpecSource& each : spec_sources(subject.spec)) {
+    const std::string& source = each.source;
     if (fetch::is_remote(source)) {
       try {
         fetch::check_source(source);
       } catch (const InputError& error) {
-        report.add(path, "source " + source + " cannot be fetched: " + plain_message(error), error.mend());
+        report.add(each.path, "source " + source + " cannot be fetched: " + plain_message(error),
+                   error.mend());
       }
       continue;
     }
     const bool known = source.empty() || source.starts_with("file:///") ||
                        (source.starts_with("pvc://") && source.size() > 6);
     if (known && source.find("/../") == std::string::npos && !source.ends_with("/..")) continue;
-    report.add(path, "source " + source + " cannot be mounted");
+    report.add(each.path, "source " + source + " cannot be mounted");
   }
 }
 
@@ -69,9 +52,9 @@ void mountable(const Subject& subject, Report& report) {
 void room_for_copies(const Subject& subject, Report& report) {
   const api::StorageSpec& storage = subject.spec.storage;
   if (!storage.claim_name.empty() || !storage.size.empty()) return;
-  for (const auto& [path, source] : sources_of(subject.spec)) {
-    if (!fetch::is_remote(source)) continue;
-    report.add(path, "source " + source + " is fetched to a claim, and spec.storage gives none");
+  for (const SpecSource& each : spec_sources(subject.spec)) {
+    if (!fetch::is_remote(each.source)) continue;
+    report.add(each.path, "source " + each.source + " is fetched to a claim, and spec.storage gives none");
     return;
   }
 }
