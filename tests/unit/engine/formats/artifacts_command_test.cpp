@@ -1,9 +1,7 @@
 #include "engine/formats/artifacts_command.h"
 
-#include <algorithm>
-
+#include "tests/unit/engine/base/run_command.h"
 #include "tests/unit/engine/formats/temp_folder.h"
-#include <CLI/CLI.hpp>
 #include <gtest/gtest.h>
 
 #include "engine/base/error.h"
@@ -15,11 +13,7 @@ namespace fs = std::filesystem;
 using Arguments = std::vector<std::string>;
 
 int run(Arguments arguments) {
-  CLI::App app;
-  const auto body = artifacts_command().configure(app);
-  std::ranges::reverse(arguments);  // as CLI11 wants a vector
-  app.parse(arguments);
-  return body();
+  return run_command(artifacts_command(), std::move(arguments));
 }
 
 const std::string kArtifact(64, 'a');

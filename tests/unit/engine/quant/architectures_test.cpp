@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/unit/engine/base/run_command.h"
 #include "tests/unit/engine/formats/temp_folder.h"
-#include <CLI/CLI.hpp>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
@@ -56,14 +56,7 @@ void run(const fs::path& model, const fs::path& prompts, const fs::path& out,
   std::vector<std::string> arguments = {"--model", model, "--calibration", prompts,
                                         "--out",   out,   "--threads",     "2"};
   arguments.insert(arguments.end(), more.begin(), more.end());
-  CLI::App app;
-  const auto body = quantize_command().configure(app);
-  std::ranges::reverse(arguments);  // as CLI11 wants a vector
-  app.parse(arguments);
-  testing::internal::CaptureStdout();
-  const int status = body();
-  testing::internal::GetCapturedStdout();
-  ASSERT_EQ(status, 0);
+  ASSERT_EQ(run_quietly(quantize_command(), std::move(arguments)), 0);
 }
 
 std::vector<std::int32_t> text() {

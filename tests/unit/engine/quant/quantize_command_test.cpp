@@ -2,8 +2,8 @@
 
 #include <csignal>
 
+#include "tests/unit/engine/base/run_command.h"
 #include "tests/unit/engine/quant/quantizable_folder.h"
-#include <CLI/CLI.hpp>
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -22,11 +22,7 @@ using formats::TempFolder;
 using Arguments = std::vector<std::string>;
 
 int run(Arguments arguments) {
-  CLI::App app;
-  const auto body = quantize_command().configure(app);
-  std::ranges::reverse(arguments);  // as CLI11 wants a vector
-  app.parse(arguments);
-  return body();
+  return run_command(quantize_command(), std::move(arguments));
 }
 
 /// Starts the command in a child process, its output dropped.

@@ -1,9 +1,7 @@
 #include "engine/quant/reproduce_command.h"
 
-#include <algorithm>
-
+#include "tests/unit/engine/base/run_command.h"
 #include "tests/unit/engine/quant/random_model.h"
-#include <CLI/CLI.hpp>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
@@ -17,11 +15,7 @@ using Arguments = std::vector<std::string>;
 using nlohmann::json;
 
 int reproduce(Arguments arguments) {
-  CLI::App app;
-  const auto body = reproduce_command().configure(app);
-  std::ranges::reverse(arguments);  // as CLI11 wants a vector
-  app.parse(arguments);
-  return body();
+  return run_command(reproduce_command(), std::move(arguments));
 }
 
 /// A revision as the operator records it, and what it was made from.

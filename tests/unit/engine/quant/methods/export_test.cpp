@@ -2,8 +2,8 @@
 #include <cmath>
 #include <csignal>
 
+#include "tests/unit/engine/base/run_command.h"
 #include "tests/unit/engine/quant/random_model.h"
-#include <CLI/CLI.hpp>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 #include <sys/wait.h>
@@ -23,14 +23,7 @@ namespace fs = std::filesystem;
 using formats::TempFolder;
 
 int run(std::vector<std::string> arguments) {
-  CLI::App app;
-  const auto body = quantize_command().configure(app);
-  std::ranges::reverse(arguments);  // as CLI11 wants a vector
-  app.parse(arguments);
-  testing::internal::CaptureStdout();
-  const int status = body();
-  testing::internal::GetCapturedStdout();
-  return status;
+  return run_quietly(quantize_command(), std::move(arguments));
 }
 
 std::vector<std::string> arguments(const RandomModel& model, const fs::path& out,
