@@ -161,11 +161,7 @@ TEST(Deletion, KeepsWhatAPinnedRevisionNames) {
   cluster.model.spec.storage.claim_name = "shared";
   cluster.until("Canary");
   cluster.pinned = {{"QuantRevision", "m-444444444444"}};
-  cluster.model.metadata.deleting = true;
-  for (int i = 0; i < 50 && !cluster.gone; ++i) {
-    cluster.reconcile();
-    cluster.world();
-  }
+  cluster.remove();
   EXPECT_TRUE(cluster.gone);
   EXPECT_EQ(cluster.disk, hex({'4'}));
 }
@@ -191,11 +187,7 @@ TEST(Deletion, IsNotHeldUpByACollectionThatFails) {
   cluster.model.spec.storage.claim_name = "shared";
   cluster.until("Canary");
   cluster.job_failure["artifacts"] = "DeadlineExceeded";
-  cluster.model.metadata.deleting = true;
-  for (int i = 0; i < 50 && !cluster.gone; ++i) {
-    cluster.reconcile();
-    cluster.world();
-  }
+  cluster.remove();
   EXPECT_TRUE(cluster.gone);
 }
 

@@ -104,6 +104,24 @@ class Cluster {
     }
   }
 
+  /// To the promotion, while the operator is killed after so many writes of each pass.
+  void promote_killed_after(std::size_t writes) {
+    for (int i = 0; i < 400 && model.status.phase != "Promoted"; ++i) {
+      if (reconcile(writes)) reconcile(writes);
+      world();
+      now += std::chrono::seconds(1);
+    }
+    settle_all();
+  }
+  /// Deletes the model; `gone` tells whether that came to an end.
+  void remove() {
+    model.metadata.deleting = true;
+    for (int i = 0; i < 50 && !gone; ++i) {
+      reconcile();
+      world();
+    }
+  }
+
   void trip(const std::string& which) {
     model.status.verdict = api::Verdict{.digest = which,
                                         .epoch = model.status.rollout->epoch,

@@ -91,12 +91,7 @@ TEST(Fetching, EndsTheSameWhenKilledAfterAnyWrite) {
   for (const std::size_t writes : {1u, 2u, 3u}) {
     Cluster killed = remote_cluster();
     killed.model.spec.evaluation.dataset = "s3://b/eval.jsonl";
-    for (int i = 0; i < 400 && killed.model.status.phase != "Promoted"; ++i) {
-      if (killed.reconcile(writes)) killed.reconcile(writes);
-      killed.world();
-      killed.now += std::chrono::seconds(1);
-    }
-    killed.settle_all();
+    killed.promote_killed_after(writes);
     killed.wait(std::chrono::seconds(60));
     EXPECT_EQ(killed.objects, undisturbed.objects) << writes;
     EXPECT_TRUE(killed.served_missing.empty());
@@ -256,11 +251,7 @@ TEST(Fetching, DeletionRemovesCopiesFromAClaimThatStays) {
     cluster.model.spec.storage = {.claim_name = "shared", .size = "", .storage_class = ""};
     cluster.until("Canary");
     if (shared) cluster.elsewhere.places = {sources::place("shared", kSource, "")};
-    cluster.model.metadata.deleting = true;
-    for (int i = 0; i < 50 && !cluster.gone; ++i) {
-      cluster.reconcile();
-      cluster.world();
-    }
+    cluster.remove();
     EXPECT_TRUE(cluster.gone);
     EXPECT_EQ(cluster.disk, shared ? std::set<std::string>{copy_of(kSource)} : std::set<std::string>{});
   }
@@ -271,11 +262,7 @@ TEST(Fetching, DeletionKeepsTheBaseOfAPinnedRevision) {
   cluster.model.spec.storage = {.claim_name = "shared", .size = "", .storage_class = ""};
   cluster.until("Canary");
   cluster.pinned = {{"QuantRevision", "m-444444444444"}};
-  cluster.model.metadata.deleting = true;
-  for (int i = 0; i < 50 && !cluster.gone; ++i) {
-    cluster.reconcile();
-    cluster.world();
-  }
+  cluster.remove();
   EXPECT_TRUE(cluster.gone);
   EXPECT_EQ(cluster.disk, (std::set<std::string>{copy_of(kSource), std::string(64, '4')}));
 }

@@ -123,12 +123,7 @@ TEST(Lifecycle, EndsTheSameWhenKilledAfterAnyWrite) {
   undisturbed.wait(std::chrono::seconds(60));
   for (const std::size_t writes : {1u, 2u, 3u, 5u}) {
     Cluster killed;
-    for (int i = 0; i < 400 && killed.model.status.phase != "Promoted"; ++i) {
-      if (killed.reconcile(writes)) killed.reconcile(writes);
-      killed.world();
-      killed.now += std::chrono::seconds(1);
-    }
-    killed.settle_all();
+    killed.promote_killed_after(writes);
     killed.wait(std::chrono::seconds(60));
     EXPECT_EQ(killed.objects, undisturbed.objects) << writes;
     EXPECT_EQ(killed.model.status.rollout->stable, undisturbed.model.status.rollout->stable);
