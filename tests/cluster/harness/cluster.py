@@ -1,4 +1,5 @@
-"""A cluster as a context manager. Tiers: `api` (etcd and API server; no root needed), `control` (and the controllers and
+"""A cluster as a context manager. Tiers: `api` (etcd and API server; no root needed), `objects` (and the controllers that
+collect garbage, empty namespaces and make accounts, while a test plays the others), `control` (all controllers, and the
 scheduler), `node` (and a kubelet with containerd; root, Linux namespaces and cgroups needed)."""
 
 import json
@@ -16,7 +17,7 @@ from .node import NAME, PACKAGES, Node
 from .processes import Processes, own_address
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
-TIERS = ("api", "control", "node")
+TIERS = ("api", "objects", "control", "node")
 sys.path.insert(0, str(ROOT / "tests/e2e"))
 from embedded import Kubectl, say, wait_for
 
@@ -34,7 +35,7 @@ class Cluster(Kubectl):
         try:
             address = isolation.NODE_ADDRESS if self.tier == "node" else own_address()
             self.control = ControlPlane(self.dir, self.programs, self.processes, address)
-            self.control.start(workloads=self.tier != "api")
+            self.control.start(objects=self.tier != "api", workloads=self.tier in ("control", "node"))
             if self.tier == "node":
                 self.node = Node(self.dir, self.programs, self.processes, self.control)
                 self.node.start()
@@ -57,7 +58,7 @@ class Cluster(Kubectl):
             shutil.rmtree(self.dir, ignore_errors=True)
 
     def show_state(self):
-        for what in ("qm -A -o wide", "pods,jobs,deployments -A -o wide", "events -A"):
+        for what in ("qm -A -o wide", "pods,jobs,deployments -A -o wide", "pv,pvc -A", "events -A"):
             print(self.try_kubectl("get", *what.split()).stdout[-6000:], flush=True)
         for name in self.processes.running:
             print(f"--- {name}\n{self.processes.tail(name, 1000)}", flush=True)

@@ -11,6 +11,9 @@ from .processes import free_ports
 SERVICES = "10.96.0.0/16"
 PODS = "10.88.0.0/16"
 
+# The controllers that keep objects in order and run nothing.
+KEEPERS = "garbage-collector-controller,namespace-controller,serviceaccount-controller"
+
 # Who asked for what, and whether RBAC let it: what the test of grants reads.
 AUDIT_POLICY = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"], "rules": [{"level": "Metadata"}]}
 
@@ -39,11 +42,13 @@ class ControlPlane:
         self.authority.sign("kubelet-client", "/O=system:masters/CN=kube-apiserver-kubelet-client")
         self.authority.token_keys()
 
-    def start(self, workloads):
+    def start(self, objects, workloads):
         self.start_etcd()
         self.start_api_server()
+        if objects:
+            self.start_controllers("*" if workloads else KEEPERS)
         if workloads:
-            self.start_controllers()
+            self.start_scheduler()
 
     def start_etcd(self):
         client, peer = (f"http://127.0.0.1:{port}" for port in (self.etcd_port, self.etcd_peer_port))
@@ -72,23 +77,28 @@ class ControlPlane:
         trust = ssl.create_default_context(cafile=str(self.authority.certificate))
         self.processes.wait_ready("kube-apiserver", lambda: answers(f"{self.server}/readyz", trust))
 
-    def start_controllers(self):
+    def start_controllers(self, chosen):
         pki = self.authority.folder
         as_controllers = self.authority.kubeconfig(self.folder / "controllers.kubeconfig", self.server, "controllers")
-        as_scheduler = self.authority.kubeconfig(self.folder / "scheduler.kubeconfig", self.server, "scheduler")
         self.processes.start("kube-controller-manager", [
-            self.programs / "kube-controller-manager", f"--kubeconfig={as_controllers}", "--leader-elect=false",
+            self.programs / "kube-controller-manager", f"--kubeconfig={as_controllers}", "--leader-elect=false", f"--controllers={chosen}",
             f"--root-ca-file={pki}/ca.crt", f"--service-account-private-key-file={pki}/accounts.key",
             f"--cluster-cidr={PODS}", "--allocate-node-cidrs=true", "--bind-address=127.0.0.1", f"--secure-port={self.controllers_port}",
         ])
+        self.wait_healthy("kube-controller-manager", self.controllers_port)
+
+    def start_scheduler(self):
+        as_scheduler = self.authority.kubeconfig(self.folder / "scheduler.kubeconfig", self.server, "scheduler")
         self.processes.start("kube-scheduler", [
             self.programs / "kube-scheduler", f"--kubeconfig={as_scheduler}", "--leader-elect=false",
             f"--authentication-kubeconfig={as_scheduler}", f"--authorization-kubeconfig={as_scheduler}",
             "--bind-address=127.0.0.1", f"--secure-port={self.scheduler_port}",
         ])
-        unchecked = ssl._create_unverified_context()  # both sign their own certificate
-        for name, port in (("kube-controller-manager", self.controllers_port), ("kube-scheduler", self.scheduler_port)):
-            self.processes.wait_ready(name, lambda port=port: answers(f"https://127.0.0.1:{port}/healthz", unchecked))
+        self.wait_healthy("kube-scheduler", self.scheduler_port)
+
+    def wait_healthy(self, name, port):
+        unchecked = ssl._create_unverified_context()  # it signs its own certificate
+        self.processes.wait_ready(name, lambda: answers(f"https://127.0.0.1:{port}/healthz", unchecked))
 
     def restart_api_server(self, with_signal):
         self.processes.stop("kube-apiserver", with_signal)

@@ -9,7 +9,7 @@ import urllib.request
 import boto3
 import botocore.config
 
-from tools import free_port
+from tools import ADDRESS, free_port
 
 REGION = "eu-west-1"
 
@@ -18,8 +18,8 @@ class ObjectStore:
     """One bucket, `models`, and the keys of a user who may read it."""
 
     def __init__(self):
-        self.endpoint = f"http://127.0.0.1:{(port := free_port())}"
-        self.server = subprocess.Popen([sys.executable, "-m", "moto.server", "-p", str(port)], env={**os.environ},
+        self.endpoint = f"http://{ADDRESS}:{(port := free_port())}"
+        self.server = subprocess.Popen([sys.executable, "-m", "moto.server", "-H", ADDRESS, "-p", str(port)], env={**os.environ},
                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         for _ in range(300):
             try:

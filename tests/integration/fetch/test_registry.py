@@ -12,7 +12,7 @@ import unittest
 
 import bcrypt
 
-from tools import MODEL, FetchTest, artifact_digest, free_port, layer, manifest, model_manifest, sha256, some_bytes, tar_of
+from tools import ADDRESS, MODEL, FetchTest, artifact_digest, free_port, layer, manifest, model_manifest, sha256, some_bytes, tar_of
 
 USER, PASSWORD = "puller", "hunter2secret"
 
@@ -21,7 +21,7 @@ class Registry:
     def __init__(self):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="stepdown-registry-"))
         self.port = free_port()
-        self.host = f"127.0.0.1:{self.port}"
+        self.host = f"{ADDRESS}:{self.port}"
         (self.dir / "htpasswd").write_bytes(USER.encode() + b":" + bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)) + b"\n")
         (self.dir / "config.yml").write_text(json.dumps({
             "version": 0.1, "log": {"level": "error"}, "storage": {"filesystem": {"rootdirectory": str(self.dir / "data")}},
@@ -42,7 +42,7 @@ class Registry:
         shutil.rmtree(self.dir)
 
     def ask(self, method, path, body=None, **headers):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection(self.host, timeout=20)
         login = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
         connection.request(method, path, body, {"Authorization": f"Basic {login}", **{k.replace("_", "-"): v for k, v in headers.items()}})
         answer = connection.getresponse()

@@ -19,6 +19,7 @@ import time
 import unittest
 
 BIN = pathlib.Path(os.environ["STEPDOWN_BIN"])
+ADDRESS = os.environ.get("STEPDOWN_SERVERS_ADDRESS", "127.0.0.1")  # of the servers: pods reach no loopback but their own
 SECRETS = ("hunter2secret", "SECRETKEYSECRETKEY", "hf_secrettoken")
 
 
@@ -57,7 +58,7 @@ def tar_of(files, compressed=False, links=(), prefix=""):
 
 def free_port():
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((ADDRESS, 0))
         return probe.getsockname()[1]
 
 
@@ -134,11 +135,11 @@ class BadServer:
             def handle_error(self, *_):
                 pass
 
-        self.server = Server(("127.0.0.1", 0), Handler)
+        self.server = Server((ADDRESS, 0), Handler)
         if tls:
             self.server.socket = tls.wrap_socket(self.server.socket, server_side=True)
         self.port = self.server.server_address[1]
-        self.host = f"127.0.0.1:{self.port}"
+        self.host = f"{ADDRESS}:{self.port}"
         self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
         self.thread.start()
 
