@@ -189,7 +189,7 @@ std::vector<runtime::GenerateRequest> HttpService::State::sequences_of(const Req
 }
 
 std::unique_ptr<runtime::TokenConstraint> HttpService::State::constraint_of(const Request& request) {
-  AnswerLanguage language = request.language;
+  schema::AnswerLanguage language = request.language;
   if (request.tools.choice == ToolUse::Choice::kRequired) {
     try {
       language = {.schema =
@@ -198,7 +198,7 @@ std::unique_ptr<runtime::TokenConstraint> HttpService::State::constraint_of(cons
       throw ApiError(400, "unsupported_schema", error.what(), "tools");
     }
   }
-  if (!language.schema && !language.grammar) return nullptr;
+  if (language.any_text()) return nullptr;
   const std::string written =
       request.continue_final_message ? request.messages.back()["content"].get<std::string>() : std::string();
   auto constraint = language.schema ? engine.constraints().make(language.schema, written)
@@ -305,9 +305,8 @@ void HttpService::State::models(httplib::Response& out) const {
 }
 
 void HttpService::State::install() {
-  http.new_task_queue = [this] {
-    return new httplib::ThreadPool(options.max_connections);
-  };  // NOLINT: cpp-httplib owns it
+  // NOLINTNEXTLINE(cppcoreguidelines-owning-memory): cpp-httplib owns it
+  http.new_task_queue = [this] { return new httplib::ThreadPool(options.max_connections); };
   http.set_payload_max_length(options.max_body_bytes);
   http.set_keep_alive_max_count(1'000'000);
   http.set_tcp_nodelay(true);
@@ -350,14 +349,15 @@ void HttpService::State::install() {
   http.Get("/metrics", [this](const httplib::Request&, httplib::Response& out) {
     out.set_content(metrics.expose(engine.stats()), "text/plain; version=0.0.4; charset=utf-8");
   });
-  http.set_exception_handler([](const httplib::Request&, httplib::Response& out, std::exception_ptr thrown) {
-    try {
-      std::rethrow_exception(thrown);
-    } catch (const std::exception& error) {
-      log::error("request failed", {{"error", error.what()}});
-      answer(out, ApiError(500, "internal_error", error.what()));
-    }
-  });
+  http.set_exception_handler(
+      [](const httplib::Request&, httplib::Response& out, const std::exception_ptr& thrown) {
+        try {
+          std::rethrow_exception(thrown);
+        } catch (const std::exception& error) {
+          log::error("request failed", {{"error", error.what()}});
+          answer(out, ApiError(500, "internal_error", error.what()));
+        }
+      });
   // What cpp-httplib answers by itself has no body: unknown paths, bodies too large, malformed HTTP.
   http.set_error_handler([](const httplib::Request& request, httplib::Response& out) {
     if (!out.body.empty()) return;

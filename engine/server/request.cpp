@@ -8,7 +8,6 @@
 #include "engine/server/api_error.h"
 #include "engine/server/bounded_json.h"
 #include "engine/server/messages.h"
-#include "engine/server/response_format.h"
 
 namespace stepdown::server {
 namespace {
@@ -133,6 +132,14 @@ void read_stream(const Fields& fields, Request& request) {
   request.include_usage = Fields(*options).flag("include_usage");
 }
 
+schema::AnswerLanguage language_of(const ordered_json& body) {
+  try {
+    return schema::answer_language(body);
+  } catch (const schema::LanguageError& error) {
+    throw ApiError(400, error.code(), error.what(), error.param());
+  }
+}
+
 }  // namespace
 
 std::vector<Prompt> read_prompts(const ordered_json* value, const std::string& field) {
@@ -203,10 +210,9 @@ Request read_request(const ordered_json& json, bool chat, std::uint64_t random_s
   read_logprobs(fields, request);
   read_stream(fields, request);
   request.ignore_end = fields.flag("ignore_eos");
-  request.language = answer_language(json);
+  request.language = language_of(json);
   if (chat) request.tools = read_tools(json);
-  const bool constrained = request.language.schema || request.language.grammar;
-  if (constrained && request.tools.choice == ToolUse::Choice::kRequired)
+  if (!request.language.any_text() && request.tools.choice == ToolUse::Choice::kRequired)
     refuse("tool_choice", "cannot ask for a call where the answer must be a document");
   request.priority = static_cast<std::int32_t>(fields.integer("priority", -1'000'000, 1'000'000).value_or(0));
   if (const auto deadline = fields.integer("deadline_ms", 1, 86'400'000))

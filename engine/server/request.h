@@ -12,7 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/runtime/engine.h"
-#include "engine/server/response_format.h"
+#include "engine/schema/answer_language.h"
 #include "engine/server/tools.h"
 
 namespace stepdown::server {
@@ -44,7 +44,7 @@ struct Request {
   bool stream = false;
   bool include_usage = false;
   bool ignore_end = false;
-  AnswerLanguage language;
+  schema::AnswerLanguage language;
   ToolUse tools;
   std::int32_t priority = 0;                          ///< the lower the sooner
   std::optional<std::chrono::milliseconds> deadline;  ///< from its arrival

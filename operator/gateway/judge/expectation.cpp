@@ -1,7 +1,5 @@
 #include "operator/gateway/judge/expectation.h"
 
-#include <exception>
-
 #include <nlohmann/json.hpp>
 
 #include "operator/gateway/judge/member.h"
@@ -11,31 +9,38 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
-constexpr std::size_t kMostSchemas = 64;
+constexpr std::size_t kMostLanguages = 64;
 
-std::shared_ptr<const schema::Schema> compile(const json& format) {
-  const json& type = member(format, "type");
+schema::AnswerLanguage compile(const json& fields) {
   try {
-    if (type == "json_object") return schema::Schema::any_object();
-    if (type == "json_schema") return schema::Schema::compile(format.at("json_schema").at("schema"));
-  } catch (const std::exception&) {
-    return nullptr;  // the engine answers such a request with a 400 that names the keyword
+    return schema::answer_language(fields);
+  } catch (const schema::LanguageError&) {
+    return {};  // the engine answers such a request with a 400 that names the field
   }
-  return nullptr;
+}
+
+/// What a request that continues its last message has of the answer already.
+std::string written(const json& request) {
+  if (member(request, "continue_final_message") != true) return {};
+  const json& messages = member(request, "messages");
+  if (!messages.is_array() || messages.empty()) return {};
+  const json& content = member(messages.back(), "content");
+  return content.is_string() ? content.get<std::string>() : std::string();
 }
 
 }  // namespace
 
-std::shared_ptr<const schema::Schema> SchemaCache::of(const json& response_format) {
-  if (!response_format.is_object()) return nullptr;
-  const std::string key = response_format.dump(-1, ' ', false, json::error_handler_t::replace);
+schema::AnswerLanguage LanguageCache::of(const json& request) {
+  const json fields = schema::language_fields(request);
+  if (fields.empty()) return {};
+  const std::string key = fields.dump(-1, ' ', false, json::error_handler_t::replace);
   const auto found = compiled_.find(key);
   if (found != compiled_.end()) return found->second;
-  if (compiled_.size() >= kMostSchemas) compiled_.clear();
-  return compiled_.emplace(key, compile(response_format)).first->second;
+  if (compiled_.size() >= kMostLanguages) compiled_.clear();
+  return compiled_.emplace(key, compile(fields)).first->second;
 }
 
-Expectation expect(const json& request, bool chat, SchemaCache& schemas) {
+Expectation expect(const json& request, bool chat, LanguageCache& languages) {
   Expectation expectation;
   expectation.chat = chat;
   expectation.stream = member(request, "stream") == true;
@@ -43,7 +48,8 @@ Expectation expect(const json& request, bool chat, SchemaCache& schemas) {
   expectation.greedy = temperature.is_number() && temperature.get<double>() == 0;
   const json& choices = member(request, "n");
   if (choices.is_number_unsigned()) expectation.choices = choices.get<std::uint64_t>();
-  expectation.schema = schemas.of(member(request, "response_format"));
+  expectation.language = languages.of(request);
+  if (chat) expectation.written = written(request);
   return expectation;
 }
 

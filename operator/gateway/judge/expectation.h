@@ -2,12 +2,11 @@
 
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <string>
 
 #include <nlohmann/json_fwd.hpp>
 
-#include "engine/schema/schema.h"
+#include "engine/schema/answer_language.h"
 
 namespace stepdown::gateway {
 
@@ -17,20 +16,20 @@ struct Expectation {
   bool stream = false;
   bool greedy = false;  ///< temperature 0: the same request has one answer
   std::uint64_t choices = 1;
-  std::shared_ptr<const schema::Schema> schema;  ///< of response_format; null when free text was asked for
+  schema::AnswerLanguage language;
+  std::string written;  ///< the beginning that the request brings along and the answer goes on from
 };
 
-/// Compiled schemas of the last requests: batch clients send the same one thousands of times.
-class SchemaCache {
+/// The compiled languages of the last requests: batch clients send the same one thousands of times.
+class LanguageCache {
  public:
-  /// The schema of a response_format, whose properties' order counts; null for text, none, and what the
-  /// engine will refuse with a 400 itself.
-  std::shared_ptr<const schema::Schema> of(const nlohmann::ordered_json& response_format);
+  /// What the request's answer must be: any text for what the engine will refuse with a 400 itself.
+  schema::AnswerLanguage of(const nlohmann::ordered_json& request);
 
  private:
-  std::map<std::string, std::shared_ptr<const schema::Schema>> compiled_;
+  std::map<std::string, schema::AnswerLanguage> compiled_;
 };
 
-Expectation expect(const nlohmann::ordered_json& request, bool chat, SchemaCache& schemas);
+Expectation expect(const nlohmann::ordered_json& request, bool chat, LanguageCache& languages);
 
 }  // namespace stepdown::gateway

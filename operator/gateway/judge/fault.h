@@ -16,8 +16,8 @@ enum class Fault {
   kEmpty,        ///< no text and no tool call
   kLooping,      ///< the same words over and over, inside JSON strings too
   kTruncated,    ///< finish_reason "length" before the requested format was complete
-  kSchema,       ///< breaks the request's own response_format
-  kMalformed,    ///< not the API's shape
+  kSchema,  ///< is not what the request's response_format, structured_outputs, guided_* or grammar asks for
+  kMalformed,  ///< not the API's shape
 };
 
 /// E.g. "schema_violation"; "none" for kNone.

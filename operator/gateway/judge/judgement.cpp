@@ -32,11 +32,17 @@ bool blank(std::string_view text) {
   return text.find_first_not_of(" \t\r\n") == std::string_view::npos;
 }
 
-Fault judge_format(const Choice& choice, const schema::Schema& schema, std::string& detail) {
-  const auto violations = schema.validate_text(choice.text);
-  if (violations.empty()) return Fault::kNone;
-  detail = violations.front().path + " " + violations.front().what;
-  return choice.finish == "length" ? Fault::kTruncated : Fault::kSchema;
+/// What keeps a text out of a language; empty when nothing does.
+std::string objection(const schema::AnswerLanguage& language, std::string_view text) {
+  if (language.schema) {
+    const auto violations = language.schema->validate_text(text);
+    return violations.empty() ? std::string() : violations.front().path + " " + violations.front().what;
+  }
+  std::optional<schema::PrefixMatcher> matcher = language.matcher();
+  if (!matcher) return {};
+  const std::size_t fits = matcher->accept(text);
+  if (fits < text.size()) return "leaves the grammar at byte " + std::to_string(fits);
+  return matcher->complete() ? std::string() : "ends before the grammar does";
 }
 
 Fault judge_choice(const Choice& choice, const Expectation& expected, std::string& detail) {
@@ -48,7 +54,9 @@ Fault judge_choice(const Choice& choice, const Expectation& expected, std::strin
   if (blank(choice.text)) return Fault::kEmpty;
   LoopDetector loops;
   if (loops.add(choice.text)) return Fault::kLooping;
-  return expected.schema ? judge_format(choice, *expected.schema, detail) : Fault::kNone;
+  detail = objection(expected.language, expected.written + choice.text);
+  if (detail.empty()) return Fault::kNone;
+  return choice.finish == "length" ? Fault::kTruncated : Fault::kSchema;
 }
 
 }  // namespace

@@ -6,9 +6,12 @@
 namespace stepdown::gateway {
 using nlohmann::json;
 
-StreamJudge::StreamJudge(const Expectation& expected, std::string_view prefix) : chat_(expected.chat) {
-  if (expected.schema) matcher_.emplace(expected.schema);
-  if (matcher_) matcher_->accept(prefix);
+StreamJudge::StreamJudge(const Expectation& expected, std::string_view prefix)
+    : chat_(expected.chat), matcher_(expected.language.matcher()) {
+  if (matcher_) {
+    matcher_->accept(expected.written);
+    matcher_->accept(prefix);
+  }
   loops_.add(prefix);
   accepted_ = prefix;
 }

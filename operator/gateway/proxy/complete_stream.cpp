@@ -43,7 +43,7 @@ Task<> Proxy::complete_stream(Exchange& exchange, Job& job) {
     if (end.fault != Fault::kTruncated) metrics_.tainted(job.assignment.digest);
     if (job.quantized()) {
       job.record.fault = end.fault;
-      asio::co_spawn(io_, verify(job, end.fault), asio::detached);
+      if (verifications_ < limits_.shadows) asio::co_spawn(io_, verify(job, end.fault), asio::detached);
     } else {
       report(job, told, end.fault, false);
     }
@@ -56,7 +56,7 @@ Task<> Proxy::complete_stream(Exchange& exchange, Job& job) {
   job.deadline = job.started + limits_.request;
   bool possible = true;
   if (relay.released()) {
-    const auto next = continuation(job.body, job.expected.chat, relay.text(), relay.tokens());
+    const auto next = continuation(job.body, job.expected, relay.text(), relay.tokens());
     possible = next.has_value();
     if (possible) second.body = dump(*next);
   }

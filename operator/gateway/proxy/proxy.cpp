@@ -74,7 +74,7 @@ Task<> Proxy::admit(Exchange& exchange, Job& job, bool chat) {
                        "the body is not a JSON object of sane depth; send application/json"));
     co_return;
   }
-  job.expected = expect(job.body, chat, schemas_);
+  job.expected = expect(job.body, chat, languages_);
   job.deadline = job.started + limits_.request / 2;
   const std::string session(find_header(job.client.headers, "x-session-id"));
   job.assignment = traffic_.assign(job.id, session, system_clock::now());

@@ -99,7 +99,8 @@ class Proxy : public std::enable_shared_from_this<Proxy> {
   bool draw_shadow(Job& job);
   /// Asks FP16 for the same and compares.
   Task<> shadow(Job job, std::string text);
-  /// A stream found bad after its release: whether FP16 does better is asked for the verdict alone.
+  /// A stream found bad after its release: whether FP16 does better is asked for the verdict alone. At a
+  /// client's priority, since the verdict protects them all, and of as many streams at a time as shadows.
   Task<> verify(Job job, Fault fault);
   /// A client that hangs up says nothing, and one that waited in vain for a revision that hangs hangs up:
   /// when it waited long, FP16 is asked for the same, and has a quarter of that time.
@@ -112,10 +113,11 @@ class Proxy : public std::enable_shared_from_this<Proxy> {
   Metrics& metrics_;
   Limits limits_;
   Calibration control_;
-  SchemaCache schemas_;
+  LanguageCache languages_;
   std::mt19937_64 random_;
   std::size_t in_flight_ = 0;
   std::size_t shadows_ = 0;
+  std::size_t verifications_ = 0;
 };
 
 /// The status of a request whose client hung up, as nginx counts it.

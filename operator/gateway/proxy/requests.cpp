@@ -12,9 +12,6 @@ namespace {
 using json = nlohmann::ordered_json;
 
 constexpr int kDeepest = 128;
-// Fields beside response_format that say what an answer must be.
-constexpr const char* kOtherLanguages[] = {"structured_outputs", "guided_json",    "guided_regex",
-                                           "guided_choice",      "guided_grammar", "grammar"};
 constexpr const char* kPassed[] = {"content-type", "authorization", "accept", "user-agent"};
 
 }  // namespace
@@ -45,23 +42,24 @@ json greedy_copy(const json& request) {
   return copy;
 }
 
-std::optional<json> continuation(const json& request, bool chat, std::string_view released,
+std::optional<json> continuation(const json& request, const Expectation& expected, std::string_view released,
                                  std::size_t tokens) {
   json next = request;
-  if (chat) {
+  if (expected.chat) {
     if (!next.contains("messages") || !next["messages"].is_array()) return std::nullopt;
-    next["messages"].push_back({{"role", "assistant"}, {"content", std::string(released)}});
+    if (!expected.written.empty()) next["messages"].erase(next["messages"].size() - 1);
+    next["messages"].push_back(
+        {{"role", "assistant"}, {"content", expected.written + std::string(released)}});
     next["continue_final_message"] = true;
     next["add_generation_prompt"] = false;
   } else {
     if (!next.contains("prompt") || !next["prompt"].is_string()) return std::nullopt;
-    // An engine would begin the document anew behind the text, and nobody here could tell.
-    for (const char* language : kOtherLanguages) {
-      if (next.contains(language) && !next[language].is_null()) return std::nullopt;
-    }
+    // An engine would begin the document anew behind the text: the gateway checks the whole itself, if it
+    // can.
+    const json language = schema::language_fields(next);
+    if (!language.empty() && expected.language.any_text()) return std::nullopt;
+    for (const auto& [name, value] : language.items()) next.erase(name);
     next["prompt"] = next["prompt"].get<std::string>() + std::string(released);
-    next.erase(
-        "response_format");  // it constrains what follows the prompt; the gateway checks the whole itself
   }
   for (const char* limit : {"max_tokens", "max_completion_tokens"}) {
     if (!next.contains(limit) || !next[limit].is_number_unsigned()) continue;

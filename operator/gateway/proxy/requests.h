@@ -8,6 +8,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "operator/gateway/http/message.h"
+#include "operator/gateway/judge/expectation.h"
 #include "operator/gateway/proxy/trace_context.h"
 
 namespace stepdown::gateway {
@@ -28,7 +29,8 @@ nlohmann::ordered_json greedy_copy(const nlohmann::ordered_json& request);
 /// The request that lets another variant go on after `released`, of which some `tokens` were streamed. Chat:
 /// the text becomes the last, unfinished message of the assistant (continue_final_message). Completions: it
 /// joins the prompt. Empty when the request has no such form.
-std::optional<nlohmann::ordered_json> continuation(const nlohmann::ordered_json& request, bool chat,
-                                                   std::string_view released, std::size_t tokens);
+std::optional<nlohmann::ordered_json> continuation(const nlohmann::ordered_json& request,
+                                                   const Expectation& expected, std::string_view released,
+                                                   std::size_t tokens);
 
 }  // namespace stepdown::gateway

@@ -47,6 +47,7 @@ Task<> Proxy::shadow(Job job, std::string text) {
 
 Task<> Proxy::verify(Job job, Fault fault) {
   const auto self = shared_from_this();
+  const Counted counted(verifications_);
   job.gone = {};
   job.deadline = steady_clock::now() + limits_.request;
   Asked fp16 = co_await ask(job, traffic_.rollout().fp16(), Priority::kFirst, unstreamed(job.body));

@@ -11,14 +11,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace stepdown::gateway;
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   if (nests_too_deep(text)) return 0;
-  SchemaCache schemas;
+  LanguageCache languages;
   Expectation expected;
   const auto request = nlohmann::ordered_json::parse(text, nullptr, false);
   if (request.is_object()) {
-    expected = expect(request, true, schemas);
     greedy_copy(request);
-    continuation(request, true, "so far", 2);
-    continuation(request, false, "so far", 2);
+    for (const bool chat : {false, true}) {
+      expected = expect(request, chat, languages);
+      continuation(request, expected, "so far", 2);
+    }
   }
   for (const bool chat : {false, true}) {
     expected.chat = chat;

@@ -11,7 +11,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (size == 0) return 0;
   Expectation expected;
   expected.chat = (data[0] & 1U) != 0;
-  if ((data[0] & 2U) != 0) expected.schema = stepdown::schema::Schema::any_object();
+  if ((data[0] & 2U) != 0) expected.language.schema = stepdown::schema::Schema::any_object();
+  if ((data[0] & 6U) == 4U)
+    expected.language.grammar = stepdown::schema::TextGrammar::from_regex("[a-m ]*(no|yes)");
   const std::string_view stream(reinterpret_cast<const char*>(data) + 1, size - 1);
   StreamJudge judge(expected, "");
   SseDecoder decoder;
@@ -23,9 +25,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (judge.accepted().size() < shown) __builtin_trap();  // what may be shown never shrinks
     shown = judge.accepted().size();
   }
-  if (expected.schema) {
-    stepdown::schema::PrefixMatcher matcher(expected.schema);
-    if (matcher.accept(judge.accepted()) != shown) __builtin_trap();  // and stays in the prefix language
+  if (auto matcher = expected.language.matcher()) {
+    if (matcher->accept(judge.accepted()) != shown) __builtin_trap();  // and stays in the prefix language
   }
   judge.finish(Calibration());
   return 0;

@@ -1,4 +1,4 @@
-#include "engine/server/response_format.h"
+#include "engine/schema/answer_language.h"
 
 #include <array>
 #include <string>
@@ -6,23 +6,44 @@
 
 #include <nlohmann/json.hpp>
 
-#include "engine/server/api_error.h"
-#include "engine/server/bounded_json.h"
+#include "engine/base/json_nesting.h"
 
-namespace stepdown::server {
+namespace stepdown::schema {
 namespace {
 
 using nlohmann::ordered_json;
 
-AnswerLanguage json(const ordered_json& value, const std::string& param) {
+constexpr int kDeepest = 200;  // what is built of a text that nests is walked recursively
+
+[[noreturn]] void refuse(const std::string& param, const std::string& what) {
+  throw LanguageError("invalid_value", "'" + param + "' " + what, param);
+}
+
+/// Null counts as absent, as OpenAI's clients send it.
+const ordered_json* member(const ordered_json& object, const char* name) {
+  const auto found = object.find(name);
+  return found == object.end() || found->is_null() ? nullptr : &*found;
+}
+
+/// What a compiler of this room makes of a request's field; its refusal names the field.
+template <class Compile, class From>
+auto compiled(Compile compile, const From& from, const char* code, const std::string& param) {
   try {
-    if (!value.is_string()) return {.schema = schema::Schema::compile(value)};
-    const auto parsed = parse_bounded(value.get_ref<const std::string&>());
-    if (parsed.is_discarded()) refuse(param, "must be a JSON Schema");
-    return {.schema = schema::Schema::compile(parsed)};
+    return compile(from);
   } catch (const InputError& error) {
-    throw ApiError(400, "unsupported_schema", error.what(), param);
+    throw LanguageError(code, error.what(), param);
   }
+}
+
+AnswerLanguage json(const ordered_json& value, const std::string& param) {
+  ordered_json schema = value;
+  if (value.is_string()) {
+    const auto& text = value.get_ref<const std::string&>();
+    schema = ordered_json::parse(nests_deeper(text, kDeepest) ? "" : text, nullptr, false);
+    if (schema.is_discarded()) refuse(param, "must be a JSON Schema");
+  }
+  const auto compile = [](const ordered_json& from) { return Schema::compile(from); };
+  return {.schema = compiled(compile, schema, "unsupported_schema", param)};
 }
 
 const std::string& text_of(const ordered_json& value, const std::string& param) {
@@ -32,19 +53,11 @@ const std::string& text_of(const ordered_json& value, const std::string& param) 
 }
 
 AnswerLanguage regex(const ordered_json& value, const std::string& param) {
-  try {
-    return {.grammar = schema::TextGrammar::from_regex(text_of(value, param))};
-  } catch (const InputError& error) {
-    throw ApiError(400, "unsupported_regex", error.what(), param);
-  }
+  return {.grammar = compiled(TextGrammar::from_regex, text_of(value, param), "unsupported_regex", param)};
 }
 
 AnswerLanguage grammar(const ordered_json& value, const std::string& param) {
-  try {
-    return {.grammar = schema::TextGrammar::from_gbnf(text_of(value, param))};
-  } catch (const InputError& error) {
-    throw ApiError(400, "unsupported_grammar", error.what(), param);
-  }
+  return {.grammar = compiled(TextGrammar::from_gbnf, text_of(value, param), "unsupported_grammar", param)};
 }
 
 AnswerLanguage choice(const ordered_json& value, const std::string& param) {
@@ -53,14 +66,14 @@ AnswerLanguage choice(const ordered_json& value, const std::string& param) {
     refuse(param, "must be a list of 1 to " + std::to_string(kMost) + " strings");
   std::vector<std::string> choices;
   for (const ordered_json& one : value) choices.push_back(text_of(one, param));
-  return {.grammar = schema::TextGrammar::from_choices(choices)};
+  return {.grammar = TextGrammar::from_choices(choices)};
 }
 
 AnswerLanguage response_format(const ordered_json& format, const std::string& param) {
   const ordered_json* type = format.is_object() ? member(format, "type") : nullptr;
   if (type == nullptr || !type->is_string()) refuse(param, "must be an object with a 'type'");
   if (*type == "text") return {};
-  if (*type == "json_object") return {.schema = schema::Schema::any_object()};
+  if (*type == "json_object") return {.schema = Schema::any_object()};
   if (*type != "json_schema") refuse(param + ".type", "must be text, json_object or json_schema");
   const ordered_json* wrapper = member(format, "json_schema");
   const ordered_json* schema =
@@ -96,17 +109,34 @@ constexpr std::array kFields = {Row{"response_format", response_format},
 
 }  // namespace
 
+std::optional<PrefixMatcher> AnswerLanguage::matcher() const {
+  if (schema) return PrefixMatcher(schema);
+  if (grammar) return PrefixMatcher(grammar);
+  return std::nullopt;
+}
+
 AnswerLanguage answer_language(const ordered_json& body) {
   AnswerLanguage language;
   for (const Row& row : kFields) {
     const ordered_json* value = member(body, row.name);
     if (value == nullptr) continue;
     AnswerLanguage asked = row.read(*value, row.name);
-    const bool second = (asked.schema || asked.grammar) && (language.schema || language.grammar);
-    if (second) refuse(row.name, "asks for another language than a field before it");
-    if (asked.schema || asked.grammar) language = std::move(asked);
+    if (asked.any_text()) continue;
+    if (!language.any_text()) refuse(row.name, "asks for another language than a field before it");
+    language = std::move(asked);
   }
   return language;
 }
 
-}  // namespace stepdown::server
+ordered_json language_fields(const ordered_json& body) {
+  static const ordered_json kAnyText = {{"type", "text"}};
+  ordered_json fields = ordered_json::object();
+  if (!body.is_object()) return fields;
+  for (const Row& row : kFields) {
+    const ordered_json* value = member(body, row.name);
+    if (value != nullptr && *value != kAnyText) fields[row.name] = *value;
+  }
+  return fields;
+}
+
+}  // namespace stepdown::schema

@@ -1,0 +1,98 @@
+// Answers are judged by what their own requests ask for, in whichever words the engines know.
+#include "operator/gateway/judge/judgement.h"
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "operator/gateway/judge/stream_judge.h"
+
+namespace stepdown::gateway {
+namespace {
+
+using json = nlohmann::ordered_json;
+
+Expectation expected(const json& request) {
+  LanguageCache languages;
+  return expect(request, true, languages);
+}
+
+Fault judge(const json& request, const std::string& text, const std::string& finish = "stop") {
+  const json answer = {{"choices", {{{"message", {{"content", text}}}, {"finish_reason", finish}}}}};
+  return judge_answer(200, answer.dump(), expected(request), Calibration()).fault;
+}
+
+Fault judge_stream(const json& request, const std::vector<std::string>& pieces) {
+  StreamJudge stream(expected(request), "");
+  for (const std::string& piece : pieces) {
+    const nlohmann::json chunk = {{"choices", {{{"delta", {{"content", piece}}}}}}};
+    if (const Fault fault = stream.add(chunk); fault != Fault::kNone) return fault;
+  }
+  stream.add({{"choices", {{{"delta", nlohmann::json::object()}, {"finish_reason", "stop"}}}}});
+  return stream.finish(Calibration());
+}
+
+const json kSchema = {{"type", "object"},
+                      {"properties", {{"severity", {{"enum", {"low", "high"}}}}}},
+                      {"required", {"severity"}}};
+const std::string kGood = R"({"severity": "low"})";
+const std::string kBad = R"({"severity": "odd"})";
+
+struct Case {
+  const char* name;
+  json request;
+  std::string good, bad;
+};
+
+const std::vector<Case>& cases() {
+  static const std::vector<Case> kCases = {
+      {"response_format",
+       {{"response_format", {{"type", "json_schema"}, {"json_schema", {{"schema", kSchema}}}}}},
+       kGood,
+       kBad},
+      {"guided_json", {{"guided_json", kSchema}}, kGood, kBad},
+      {"guided_json as text", {{"guided_json", kSchema.dump()}}, kGood, kBad},
+      {"structured_outputs", {{"structured_outputs", {{"json", kSchema}}}}, kGood, kBad},
+      {"guided_regex", {{"guided_regex", "[0-9]{3}"}}, "123", "12a"},
+      {"guided_choice", {{"guided_choice", {"low", "high"}}}, "high", "medium"},
+      {"guided_grammar", {{"guided_grammar", "root ::= \"a\" \"b\"+"}}, "abb", "ba"},
+      {"grammar", {{"grammar", "root ::= \"yes\" | \"no\""}}, "yes", "maybe"},
+  };
+  return kCases;
+}
+
+TEST(JudgementTest, AnAnswerIsWhatItsRequestAsksFor) {
+  for (const Case& one : cases()) {
+    EXPECT_EQ(judge(one.request, one.good), Fault::kNone) << one.name;
+    EXPECT_EQ(judge(one.request, one.bad), Fault::kSchema) << one.name;
+    EXPECT_EQ(judge(one.request, one.good.substr(0, 1), "length"), Fault::kTruncated) << one.name;
+  }
+}
+
+TEST(JudgementTest, AStreamIsStoppedWhereItLeavesWhatItsRequestAsksFor) {
+  for (const Case& one : cases()) {
+    EXPECT_EQ(judge_stream(one.request, {one.good.substr(0, 1), one.good.substr(1)}), Fault::kNone)
+        << one.name;
+    EXPECT_EQ(judge_stream(one.request, {one.bad}), Fault::kSchema) << one.name;
+    EXPECT_EQ(judge_stream(one.request, {one.good.substr(0, 1)}), Fault::kSchema)
+        << one.name << ": ended too soon";
+  }
+}
+
+TEST(JudgementTest, WhatTheClientBeganBelongsToTheAnswer) {
+  const json request = {{"guided_json", kSchema},
+                        {"continue_final_message", true},
+                        {"messages", {{{"role", "assistant"}, {"content", R"({"severity": )"}}}}};
+  EXPECT_EQ(judge(request, R"("low"})"), Fault::kNone);
+  EXPECT_EQ(judge(request, kGood), Fault::kSchema);
+  EXPECT_EQ(judge_stream(request, {R"("lo)", R"(w"})"}), Fault::kNone);
+}
+
+TEST(JudgementTest, WhatTheEngineWillRefuseIsNotJudgedHere) {
+  for (const json& request : {json{{"guided_regex", "("}}, json{{"response_format", {{"type", "xml"}}}},
+                              json{{"guided_json", kSchema}, {"guided_choice", {"a"}}}}) {
+    EXPECT_EQ(judge(request, "anything"), Fault::kNone) << request;
+  }
+}
+
+}  // namespace
+}  // namespace stepdown::gateway
