@@ -1,8 +1,11 @@
 #include "operator/kube/time.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstdio>
+
+#include "operator/kube/object.h"
 
 namespace stepdown::kube {
 namespace {
@@ -91,6 +94,11 @@ std::optional<system_clock::time_point> parse_time(std::string_view text) {
   const auto zone = take_zone(text);
   if (!fraction || !zone) return std::nullopt;
   return sys_days(date) + hours(hour) + minutes(minute) + seconds(second) + *fraction - *zone;
+}
+
+seconds seconds_at(const nlohmann::json& object, std::string_view pointer, std::int64_t otherwise) {
+  constexpr std::int64_t kCentury = 100LL * 366 * 24 * 3600;
+  return seconds(std::clamp(integer_at(object, pointer, otherwise), -kCentury, kCentury));
 }
 
 }  // namespace stepdown::kube

@@ -193,7 +193,7 @@ json status_of(const json& deployment, const Census& census, std::int64_t replic
     had_failed = text_at(condition, "/status") == "False";
   }
   if (progressed) last_update = now;
-  const auto deadline = last_update + seconds(integer_at(deployment, "/spec/progressDeadlineSeconds", 600));
+  const auto deadline = last_update + kube::seconds_at(deployment, "/spec/progressDeadlineSeconds", 600);
   const bool stuck = !complete && (now >= deadline || (had_failed && !progressed));
   if (!complete && !stuck) look_again = std::chrono::ceil<milliseconds>(deadline - now);
   const std::string name = kube::key_of(deployment).name;

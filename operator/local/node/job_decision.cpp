@@ -9,6 +9,7 @@
 namespace stepdown::local {
 
 using kube::integer_at;
+using kube::seconds_at;
 using kube::text_at;
 using kube::value_at;
 using nlohmann::json;
@@ -125,10 +126,10 @@ std::optional<milliseconds> remaining(WallClock::time_point until, WallClock::ti
 JobDecision decide_finished(const json& job, const json& condition, WallClock::time_point now) {
   JobDecision decision;
   decision.status = value_at(job, "/status");
-  const std::int64_t ttl = integer_at(job, "/spec/ttlSecondsAfterFinished", -1);
+  const seconds ttl = seconds_at(job, "/spec/ttlSecondsAfterFinished", -1);
   const auto finished = kube::parse_time(text_at(condition, "/lastTransitionTime"));
-  if (ttl < 0 || !finished) return decision;
-  const auto until = *finished + seconds(ttl);
+  if (ttl.count() < 0 || !finished) return decision;
+  const auto until = *finished + ttl;
   decision.remove_job = now >= until;
   if (!decision.remove_job) decision.look_again = remaining(until, now);
   return decision;
@@ -148,8 +149,8 @@ Verdict judge(const json& job, const Tally& tally, WallClock::time_point started
   if (tally.failed > integer_at(job, "/spec/backoffLimit", 6)) {
     return {"Failed", "BackoffLimitExceeded", "Job has reached the specified backoff limit"};
   }
-  const std::int64_t deadline = integer_at(job, "/spec/activeDeadlineSeconds", -1);
-  if (deadline >= 0 && now >= started + seconds(deadline)) {
+  const seconds deadline = seconds_at(job, "/spec/activeDeadlineSeconds", -1);
+  if (deadline.count() >= 0 && now >= started + deadline) {
     return {"Failed", "DeadlineExceeded", "Job was active longer than specified deadline"};
   }
   return {};
@@ -195,8 +196,8 @@ JobDecision decide_job(const json& job, const std::vector<kube::ObjectPtr>& pods
         active += static_cast<std::int64_t>(decision.create.size());
       }
     }
-    if (const std::int64_t deadline = integer_at(job, "/spec/activeDeadlineSeconds", -1); deadline >= 0) {
-      const auto until = remaining(started + seconds(deadline), now);
+    if (const seconds deadline = seconds_at(job, "/spec/activeDeadlineSeconds", -1); deadline.count() >= 0) {
+      const auto until = remaining(started + deadline, now);
       if (!decision.look_again || *until < *decision.look_again) decision.look_again = until;
     }
   }

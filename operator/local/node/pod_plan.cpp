@@ -8,10 +8,10 @@
 #include "engine/base/error.h"
 #include "operator/api/values.h"
 #include "operator/kube/object.h"
+#include "operator/kube/time.h"
 
 namespace stepdown::local {
 
-using kube::integer_at;
 using kube::text_at;
 using kube::value_at;
 using nlohmann::json;
@@ -186,7 +186,7 @@ PodPlan plan_pod(const json& pod, const std::string& pod_ip, const Environment& 
   plan.restart_policy = policy == "Never"       ? RestartPolicy::kNever
                         : policy == "OnFailure" ? RestartPolicy::kOnFailure
                                                 : RestartPolicy::kAlways;
-  plan.grace = std::chrono::seconds(integer_at(pod, "/spec/terminationGracePeriodSeconds", 30));
+  plan.grace = kube::seconds_at(pod, "/spec/terminationGracePeriodSeconds", 30);
   for (const json& container : value_at(pod, "/spec/initContainers")) {
     plan.init_containers.push_back(plan_container(container, pod, pod_ip, node_environment));
   }

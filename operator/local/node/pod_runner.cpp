@@ -337,8 +337,9 @@ bool PodRunner::terminate() {
   const bool first = !stop_deadline_;
   if (first) {
     const auto grace =
-        pod ? kube::integer_at(*pod, "/metadata/deletionGracePeriodSeconds", plan_.grace.count()) : 0;
-    stop_deadline_ = now + std::chrono::seconds(gone_ ? 2 : grace);
+        pod ? kube::seconds_at(*pod, "/metadata/deletionGracePeriodSeconds", plan_.grace.count())
+            : std::chrono::seconds(0);
+    stop_deadline_ = now + (gone_ ? std::chrono::seconds(2) : grace);
   }
   view_.terminating = true;
   bool running = false;

@@ -5,6 +5,7 @@
 
 #include "engine/base/error.h"
 #include "operator/kube/object.h"
+#include "operator/kube/time.h"
 
 namespace stepdown::local {
 
@@ -43,9 +44,9 @@ Probe parse_probe(const json& spec, const json& ports, const std::string& pod_ip
   for (const json& header : value_at(action, "/httpHeaders")) {
     probe.headers.emplace_back(text_at(header, "/name"), text_at(header, "/value"));
   }
-  probe.initial_delay = std::chrono::seconds(integer_at(spec, "/initialDelaySeconds", 0));
-  probe.period = std::chrono::seconds(std::max<std::int64_t>(1, integer_at(spec, "/periodSeconds", 10)));
-  probe.timeout = std::chrono::seconds(std::max<std::int64_t>(1, integer_at(spec, "/timeoutSeconds", 1)));
+  probe.initial_delay = kube::seconds_at(spec, "/initialDelaySeconds", 0);
+  probe.period = std::max(std::chrono::seconds(1), kube::seconds_at(spec, "/periodSeconds", 10));
+  probe.timeout = std::max(std::chrono::seconds(1), kube::seconds_at(spec, "/timeoutSeconds", 1));
   probe.success_threshold = static_cast<int>(integer_at(spec, "/successThreshold", 1));
   probe.failure_threshold = static_cast<int>(integer_at(spec, "/failureThreshold", 3));
   return probe;

@@ -33,6 +33,7 @@ std::string now_text() {
 
 std::vector<char*> pointers(std::vector<std::string>& texts) {
   std::vector<char*> result;
+  result.reserve(texts.size() + 1);
   for (std::string& text : texts) result.push_back(text.data());
   result.push_back(nullptr);
   return result;
@@ -64,7 +65,7 @@ void become(const ContainerSpec& spec, const fs::path& scratch) {
   std::vector<std::string> env;
   std::string path;
   for (const auto& [name, value] : spec.env) {
-    env.push_back(name + "=" + value);
+    env.push_back(std::string(name).append("=").append(value));
     if (name == "PATH") path = value;
   }
   ::setenv("PATH", path.c_str(), 1);  // execvpe looks for bare names here

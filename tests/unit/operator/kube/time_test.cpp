@@ -1,6 +1,7 @@
 #include "operator/kube/time.h"
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 namespace stepdown::kube {
 namespace {
@@ -24,6 +25,15 @@ TEST(Time, RefusesWhatIsNone) {
         "2026-1-01T00:00:00Z", "2026-01-01T-1:00:00Z", "2026-01-01T00:00:00+2:00"}) {
     EXPECT_FALSE(parse_time(text)) << text;
   }
+}
+
+TEST(Time, ALongWaitStaysATime) {
+  const nlohmann::json object = {{"n", 5}, {"most", INT64_MAX}, {"least", INT64_MIN}};
+  const auto now = std::chrono::system_clock::now();
+  EXPECT_EQ(seconds_at(object, "/n", 1), std::chrono::seconds(5));
+  EXPECT_EQ(seconds_at(object, "/none", 1), std::chrono::seconds(1));
+  EXPECT_GT(now + seconds_at(object, "/most", 1), now);
+  EXPECT_LT(now + seconds_at(object, "/least", 1), now);
 }
 
 }  // namespace
