@@ -36,7 +36,7 @@ struct Packing {
 
   constexpr std::int64_t groups() const { return kBlock / group; }
   constexpr std::int64_t scales_per_group() const { return minima ? 2 : 1; }
-  constexpr std::int64_t plane_bytes() const { return bits * 64; }
+  constexpr std::int64_t plane_bytes() const { return std::int64_t{bits} * 64; }
   constexpr std::int64_t super_bytes() const { return two_level ? scales_per_group() * kTileRows * 2 : 0; }
   constexpr std::int64_t scale_bytes() const {
     return groups() * scales_per_group() * kTileRows * (two_level ? 1 : 2);

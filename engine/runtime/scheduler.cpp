@@ -276,6 +276,7 @@ void Scheduler::step() {
       plan_step(running_, options_.prefill_chunk, options_.share_prefixes ? model::KvCache::kPageTokens : 0));
   if (shares.empty()) return;
   std::vector<model::SequenceSlice> slices;
+  slices.reserve(shares.size());
   for (const StepShare& share : shares) slices.push_back(slice_of(share));
   decoder_.forward(slices);
   ++counted_.steps;
