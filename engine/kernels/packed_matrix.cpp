@@ -38,7 +38,6 @@ void put_step(const Planes& planes, std::byte* block, std::int64_t row, std::int
 struct ScaleWriter {
   const Packing& packing;
   std::byte* tile;
-  std::int64_t columns;
   std::int64_t row;
 
   void put_half(std::int64_t offset, std::uint16_t bits) const {
@@ -46,22 +45,24 @@ struct ScaleWriter {
   }
 
   void one_level(std::int64_t block, const UnpackedBlock& from) const {
-    const std::int64_t offset = packing.scales_offset(columns) + block * packing.scale_bytes();
+    const std::int64_t offset = packing.scales_at(block);
     put_half(offset, from.scale);
     if (packing.minima) put_half(offset + kTileRows * 2, from.minimum);
   }
 
   void two_level(std::int64_t super, const UnpackedBlock& from) const {
-    const std::int64_t offset = packing.supers_offset(columns) + super * packing.super_bytes();
+    const std::int64_t offset = packing.supers_at(super);
     put_half(offset, from.scale);
     if (packing.minima) put_half(offset + kTileRows * 2, from.minimum);
-    const std::int64_t groups = kSuperBlock / packing.group;
-    const std::int64_t group_bytes = packing.scales_per_group() * kTileRows;
-    std::byte* scales = tile + packing.scales_offset(columns) + super * groups * group_bytes + row;
-    for (std::int64_t group = 0; group < groups; ++group, scales += group_bytes) {
-      const auto index = static_cast<std::size_t>(group);
-      scales[0] = static_cast<std::byte>(from.scales[index]);
-      if (packing.minima) scales[kTileRows] = static_cast<std::byte>(from.minima[index]);
+    constexpr std::int64_t kBlocks = kSuperBlock / kBlock;
+    std::size_t group = 0;
+    for (std::int64_t block = super * kBlocks; block < (super + 1) * kBlocks; ++block) {
+      std::byte* scales = tile + packing.scales_at(block) + row;
+      for (std::int64_t i = 0; i < packing.groups(); ++i, ++group) {
+        *scales = static_cast<std::byte>(from.scales[group]);
+        if (packing.minima) scales[kTileRows] = static_cast<std::byte>(from.minima[group]);
+        scales += packing.scales_per_group() * kTileRows;
+      }
     }
   }
 };
@@ -75,12 +76,12 @@ void pack_codes(std::size_t index, const TensorView& tensor, std::int64_t row, s
   const std::int64_t blocks = columns / elements;
   const std::byte* source = tensor.data.data() + row * blocks * info.block_bytes;
   const UnpackBlock unpack = unpack_block(index);
-  const ScaleWriter scales{packing, tile, columns, row % kTileRows};
+  const ScaleWriter scales{packing, tile, row % kTileRows};
   UnpackedBlock block;
   for (std::int64_t i = 0; i < blocks; ++i) {
     unpack(source + i * info.block_bytes, block);
     for (std::int64_t column = 0; column < elements; column += 4) {
-      std::byte* target = tile + (i * elements + column) / kBlock * packing.plane_bytes();
+      std::byte* target = tile + packing.planes_at((i * elements + column) / kBlock);
       put_step(planes, target, row % kTileRows, column % kBlock / 4,
                block.codes.data() + static_cast<std::size_t>(column));
     }

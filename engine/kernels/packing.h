@@ -19,13 +19,16 @@ inline constexpr std::int64_t kSuperBlock = 256;
 /// How a quantized type lies in memory for the kernels. Every type becomes value = scale · code + minimum
 /// with `bits`-wide unsigned codes, so that one kernel template serves them all and 4-bit weights stay 4-bit.
 ///
-/// A tile holds 16 rows:
-///   planes   per block of 32 columns, bits × 64 bytes: codes split into planes of 8, 4, 2 or 1 bits. A plane
-///   is a
+/// A tile holds 16 rows, in the order in which a product reads them, since one stream of whole cache lines is
+/// what a processor's prefetchers keep up with. Two-level types begin each 256 columns with their supers;
+/// then comes block after block of 32 columns, in every second one the scales before the planes, so that
+/// planes of most types begin a cache line:
+///   supers   binary16 scale of 16 rows, then minima if any
+///   planes   bits × 64 bytes: codes split into planes of 8, 4, 2 or 1 bits. A plane is a
 ///            run of 64-byte words; byte row·4 + c of a word holds columns 4j + c for the steps j it covers,
 ///            a field each, so that (word >> shift) & mask is the operand of a four-way int8 dot product
-///   supers   two-level types alone: per 256 columns, binary16 scale of 16 rows, then minima if any
-///   scales   per block and group: 16 scales, then 16 minima if any; binary16, or int8 multiples of the super
+///   scales   for each group of the block: 16 scales, then 16 minima if any; binary16, or int8 multiples of
+///            the super
 struct Packing {
   DType type;
   int bits;
@@ -41,14 +44,24 @@ struct Packing {
   constexpr std::int64_t scale_bytes() const {
     return groups() * scales_per_group() * kTileRows * (two_level ? 1 : 2);
   }
-  constexpr std::int64_t supers_offset(std::int64_t columns) const {
-    return columns / kBlock * plane_bytes();
+  constexpr std::int64_t block_bytes() const { return plane_bytes() + scale_bytes(); }
+  /// Offset of super-block `index` within a tile.
+  constexpr std::int64_t supers_at(std::int64_t index) const {
+    return index * (super_bytes() + kSuperBlock / kBlock * block_bytes());
   }
-  constexpr std::int64_t scales_offset(std::int64_t columns) const {
-    return supers_offset(columns) + columns / kSuperBlock * super_bytes();
+  constexpr std::int64_t planes_at(std::int64_t block) const {
+    return block_at(block) + (block % 2 == 0 ? 0 : scale_bytes());
+  }
+  constexpr std::int64_t scales_at(std::int64_t block) const {
+    return block_at(block) + (block % 2 == 0 ? plane_bytes() : 0);
   }
   constexpr std::int64_t tile_bytes(std::int64_t columns) const {
-    return scales_offset(columns) + columns / kBlock * scale_bytes();
+    return columns / kBlock * block_bytes() + columns / kSuperBlock * super_bytes();
+  }
+
+ private:
+  constexpr std::int64_t block_at(std::int64_t block) const {
+    return block * block_bytes() + (block / (kSuperBlock / kBlock) + 1) * super_bytes();
   }
 };
 

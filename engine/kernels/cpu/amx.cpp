@@ -33,15 +33,15 @@ struct Panel {
   alignas(64) float minima[kPacking.minima ? kMost : 1][kTileRows];
   std::int64_t groups = 0;
 
-  void unpack(const std::byte* tile, std::int64_t columns, std::int64_t first, std::int64_t blocks) {
+  void unpack(const std::byte* tile, std::int64_t first, std::int64_t blocks) {
     const __m512i offset = _mm512_set1_epi8(static_cast<char>(kPacking.offset));
     groups = blocks * kGroups;
     for (std::int64_t i = 0; i < blocks; ++i) {
-      const BlockCodes<Avx512, kPacking.bits> unpacked(tile + (first + i) * kPacking.plane_bytes());
+      const BlockCodes<Avx512, kPacking.bits> unpacked(tile + kPacking.planes_at(first + i));
       for (int step = 0; step < 8; ++step) {
         _mm512_store_si512(codes[i * kGroups] + step * 64, _mm512_sub_epi8(unpacked.step[step], offset));
       }
-      const BlockScales<Avx512, kPacking> factor(tile, columns, first + i, 0);
+      const BlockScales<Avx512, kPacking> factor(tile, first + i, 0);
       for (int group = 0; group < kGroups; ++group) {
         Avx512::store(scales[i * kGroups + group], factor.scale[group]);
         if constexpr (kPacking.minima) Avx512::store(minima[i * kGroups + group], factor.minimum[group]);
@@ -155,7 +155,7 @@ void add_pass(const std::byte* tile, const CodedRows& input, std::int64_t first,
   constexpr std::int64_t kPanelBlocks = kPanelColumns / kBlock;
   Panel<kPacking> panel;
   for (std::int64_t begin = 0; begin < blocks; begin += kPanelBlocks) {
-    panel.unpack(tile, input.columns, begin, std::min(kPanelBlocks, blocks - begin));
+    panel.unpack(tile, begin, std::min(kPanelBlocks, blocks - begin));
     const auto rows_from = [&](std::int64_t row, std::int64_t rows) {
       return Inputs{input.codes + (first + row) * input.columns + begin * kBlock,
                     input.scales + (first + row) * blocks + begin,

@@ -96,10 +96,9 @@ struct BlockScales {
   typename V::Floats scale[kGroups];
   typename V::Floats minimum[kGroups];  // of affine types alone
 
-  BlockScales(const std::byte* tile, std::int64_t columns, std::int64_t block, int lane) {
-    const std::byte* at = tile + kPacking.scales_offset(columns) + block * kPacking.scale_bytes();
-    const std::byte* super = tile + kPacking.supers_offset(columns) +
-                             block / (kSuperBlock / kBlock) * kPacking.super_bytes() + lane * 2;
+  BlockScales(const std::byte* tile, std::int64_t block, int lane) {
+    const std::byte* at = tile + kPacking.scales_at(block);
+    const std::byte* super = tile + kPacking.supers_at(block / (kSuperBlock / kBlock)) + lane * 2;
     for (int group = 0; group < kGroups; ++group) {
       if constexpr (kPacking.two_level) {
         scale[group] = V::multiply(V::load_f16(super), V::load_i8(at + lane));
@@ -134,15 +133,6 @@ typename V::Floats add_group(typename V::Floats sum, typename V::Ints dot, typen
   return sum;
 }
 
-// With few input rows the weights come from memory, and tiles are too short for the processor's own
-// prefetchers, which start anew in every 4 KiB page.
-inline constexpr std::int64_t kPrefetchBytes = 8192;
-template <Packing kPacking>
-void prefetch_block(const std::byte* words) {
-  for (std::int64_t at = 0; at < kPacking.plane_bytes(); at += 64)
-    __builtin_prefetch(words + kPrefetchBytes + at);
-}
-
 template <class V, Packing kPacking, int kCount>
 void codes_tile_rows(const std::byte* tile, const CodedRows& input, std::int64_t first, float* out,
                      std::int64_t out_stride, bool accumulate) {
@@ -157,9 +147,8 @@ void codes_tile_rows(const std::byte* tile, const CodedRows& input, std::int64_t
     typename V::Floats sum[kCount];
     for (int row = 0; row < kCount; ++row) sum[row] = V::zero();
     for (std::int64_t block = 0; block < blocks; ++block) {
-      if constexpr (kCount <= 4) prefetch_block<kPacking>(tile + block * kPacking.plane_bytes());
-      const BlockCodes<V, kPacking.bits> weight(tile + block * kPacking.plane_bytes() + lane * 4);
-      const BlockScales<V, kPacking> factor(tile, input.columns, block, lane);
+      const BlockCodes<V, kPacking.bits> weight(tile + kPacking.planes_at(block) + lane * 4);
+      const BlockScales<V, kPacking> factor(tile, block, lane);
       for (int row = 0; row < kCount; ++row) {
         const std::int8_t* code = codes + row * input.columns + block * kBlock;
         const BlockScale& scale = scales[row * blocks + block];
