@@ -188,6 +188,7 @@ int bench(const BenchOptions& options) {
   const Work work = work_of(*file);
   EngineOptions engine_options;
   engine_options.threads = options.threads;
+  engine_options.share_prefixes = false;  // every run computes its whole prompt
   engine_options.context = std::max(options.prompt, options.generate) + 2;
   engine_options.max_sequences = std::max<std::int64_t>(
       1, options.batches.empty() ? 1 : *std::max_element(options.batches.begin(), options.batches.end()));

@@ -19,23 +19,16 @@ double seconds_since(Clock::time_point start) {
 }
 
 double read_bandwidth(kernels::ThreadPool& pool) {
-  constexpr std::size_t kBytes = std::size_t{1} << 30;
-  constexpr std::size_t kPiece = std::size_t{1} << 20;
+  constexpr std::int64_t kBytes = std::int64_t{1} << 30;
+  constexpr std::int64_t kPiece = std::int64_t{1} << 20;
   kernels::PageBuffer buffer(kBytes, kernels::PageBuffer::Pages::kHuge);
   std::memset(buffer.data(), 1, kBytes);
+  const auto read = kernels::peak_loops().read;
   double best = 0.0;
-  std::atomic<std::uint64_t> kept{0};  // so that no read is in vain
   for (int repeat = 0; repeat < kRepeats; ++repeat) {
     const auto start = Clock::now();
-    pool.each(kBytes / kPiece, [&](std::int64_t piece, int /*worker*/) {
-      const auto* words =
-          reinterpret_cast<const std::uint64_t*>(buffer.data() + static_cast<std::size_t>(piece) * kPiece);
-      std::uint64_t sums[8] = {};
-      for (std::size_t i = 0; i < kPiece / 8; i += 8) {
-        for (std::size_t lane = 0; lane < 8; ++lane) sums[lane] += words[i + lane];
-      }
-      for (const std::uint64_t sum : sums) kept += sum;
-    });
+    pool.each(kBytes / kPiece,
+              [&](std::int64_t piece, int /*worker*/) { read(buffer.data() + piece * kPiece, kPiece); });
     best = std::max(best, static_cast<double>(kBytes) / seconds_since(start) / 1e9);
   }
   return best;

@@ -247,7 +247,8 @@ std::int64_t bf16_peak(std::int64_t rounds) {
 }  // namespace
 
 const PeakLoops* amx_peak_loops() {
-  static const PeakLoops kLoops = {int8_peak, avx512_peak_loops()->float32, bf16_peak};
+  static const PeakLoops kLoops = {int8_peak, avx512_peak_loops()->float32, bf16_peak,
+                                   avx512_peak_loops()->read};
   return &kLoops;
 }
 

@@ -44,8 +44,21 @@ std::int64_t float32_peak(std::int64_t rounds) {
 }
 
 template <class V>
+void read_peak(const std::byte* from, std::int64_t bytes) {
+  constexpr std::int64_t kChains = 4;
+  constexpr std::int64_t kBytes = sizeof(typename V::Bytes);
+  typename V::Bytes seen[kChains];
+  for (auto& each : seen) each = V::load_bytes(from);
+  for (std::int64_t at = 0; at < bytes; at += kChains * kBytes) {
+    for (std::int64_t i = 0; i < kChains; ++i)
+      seen[i] = V::either(seen[i], V::load_bytes(from + at + i * kBytes));
+  }
+  for (const auto& each : seen) keep(each);
+}
+
+template <class V>
 constexpr PeakLoops peak_loops_of() {
-  return {int8_peak<V>, float32_peak<V>, nullptr};
+  return {int8_peak<V>, float32_peak<V>, nullptr, read_peak<V>};
 }
 
 }  // namespace stepdown::kernels
