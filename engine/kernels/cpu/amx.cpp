@@ -41,7 +41,9 @@ struct Panel {
       for (int step = 0; step < 8; ++step) {
         _mm512_store_si512(codes[i * kGroups] + step * 64, _mm512_sub_epi8(unpacked.step[step], offset));
       }
-      const BlockScales<Avx512, kPacking> factor(tile, first + i, 0);
+      SuperScales<Avx512, kPacking> super;
+      super.load(tile + kPacking.supers_at((first + i) / (kSuperBlock / kBlock)), 0);
+      const BlockScales<Avx512, kPacking> factor(tile + kPacking.scales_at(first + i), 0, super);
       for (int group = 0; group < kGroups; ++group) {
         Avx512::store(scales[i * kGroups + group], factor.scale[group]);
         if constexpr (kPacking.minima) Avx512::store(minima[i * kGroups + group], factor.minimum[group]);

@@ -50,6 +50,7 @@ struct Avx2 {
     const __m256i pairs = _mm256_maddubs_epi16(weight, other);
     return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
   }
+  static Ints add_ints(Ints a, Ints b) { return _mm256_add_epi32(a, b); }
   static Floats to_float(Ints a) { return _mm256_cvtepi32_ps(a); }
 
   static Floats zero() { return _mm256_setzero_ps(); }

@@ -39,6 +39,7 @@ struct Avx512 {
     std::memcpy(&four, codes, sizeof four);
     return _mm512_dpbusd_epi32(sum, weight, _mm512_set1_epi32(four));
   }
+  static Ints add_ints(Ints a, Ints b) { return _mm512_add_epi32(a, b); }
   static Floats to_float(Ints a) { return _mm512_cvtepi32_ps(a); }
 
   static Floats zero() { return _mm512_setzero_ps(); }

@@ -64,6 +64,7 @@ struct Neon {
     return {vdotq_s32(sum.low, vreinterpretq_s8_u8(weight.low), other),
             vdotq_s32(sum.high, vreinterpretq_s8_u8(weight.high), other)};
   }
+  static Ints add_ints(Ints a, Ints b) { return {vaddq_s32(a.low, b.low), vaddq_s32(a.high, b.high)}; }
   static Floats to_float(Ints a) { return {vcvtq_f32_s32(a.low), vcvtq_f32_s32(a.high)}; }
 
   static Floats zero() { return broadcast(0.0f); }

@@ -57,6 +57,10 @@ struct Scalar {
     for (std::size_t i = 0; i < 64; ++i) sum[i / 4] += weight[i] * codes[i % 4];
     return sum;
   }
+  static Ints add_ints(Ints a, const Ints& b) {
+    for (std::size_t i = 0; i < 16; ++i) a[i] += b[i];
+    return a;
+  }
   static Floats to_float(const Ints& a) {
     return each([&](std::size_t i) { return static_cast<float>(a[i]); });
   }

@@ -89,22 +89,32 @@ typename V::Ints dot_start(const std::int32_t& start) {
   }
 }
 
-// Scales and minima of one block, a lane a row.
+// Scales and minima of 256 columns of a two-level type, a lane a row; of other types nothing.
+template <class V, Packing kPacking>
+struct SuperScales {
+  typename V::Floats scale = V::zero();
+  typename V::Floats minimum = V::zero();  // of affine types alone
+
+  void load([[maybe_unused]] const std::byte* at, [[maybe_unused]] int lane) {
+    if constexpr (kPacking.two_level) scale = V::load_f16(at + lane * 2);
+    if constexpr (kPacking.two_level && kPacking.minima) minimum = V::load_f16(at + (kTileRows + lane) * 2);
+  }
+};
+
+// Scales and minima of one block.
 template <class V, Packing kPacking>
 struct BlockScales {
   static constexpr int kGroups = static_cast<int>(kPacking.groups());
   typename V::Floats scale[kGroups];
   typename V::Floats minimum[kGroups];  // of affine types alone
 
-  BlockScales(const std::byte* tile, std::int64_t block, int lane) {
-    const std::byte* at = tile + kPacking.scales_at(block);
-    const std::byte* super = tile + kPacking.supers_at(block / (kSuperBlock / kBlock)) + lane * 2;
+  BlockScales(const std::byte* at, int lane, [[maybe_unused]] const SuperScales<V, kPacking>& super) {
     for (int group = 0; group < kGroups; ++group) {
       if constexpr (kPacking.two_level) {
-        scale[group] = V::multiply(V::load_f16(super), V::load_i8(at + lane));
+        scale[group] = V::multiply(super.scale, V::load_i8(at + lane));
         at += kTileRows;
         if constexpr (kPacking.minima) {
-          minimum[group] = V::multiply(V::load_f16(super + kTileRows * 2), V::load_i8(at + lane));
+          minimum[group] = V::multiply(super.minimum, V::load_i8(at + lane));
           at += kTileRows;
         }
       } else {
@@ -133,12 +143,46 @@ typename V::Floats add_group(typename V::Floats sum, typename V::Ints dot, typen
   return sum;
 }
 
+// One group's dot product with an input row. A single row takes it in two chains of instructions, so that
+// their latency is hidden, as it is by other rows otherwise.
 template <class V, Packing kPacking, int kCount>
-void codes_tile_rows(const std::byte* tile, const CodedRows& input, std::int64_t first, float* out,
-                     std::int64_t out_stride, bool accumulate) {
+typename V::Ints group_dot(const BlockCodes<V, kPacking.bits>& weight, int group, const std::int8_t* codes,
+                           const BlockSums& sums) {
   constexpr int kGroups = static_cast<int>(kPacking.groups());
   constexpr int kSteps = 8 / kGroups;
   constexpr int kAway = kPacking.bits == 8 ? V::kEightBitOffset : kPacking.offset;
+  constexpr bool kTwoChains = kCount == 1 && kGroups == 1;
+  auto dot = dot_start<V, kAway>(kGroups == 1 ? sums.start : group == 0 ? sums.low_start : sums.high_start);
+  const int begin = group * kSteps;
+  if constexpr (kTwoChains) {
+    auto other = V::int_zero();
+    for (int step = begin; step < begin + kSteps; step += 2) {
+      dot = V::template dot4<kPacking.bits>(dot, weight.step[step], codes + step * 4);
+      other = V::template dot4<kPacking.bits>(other, weight.step[step + 1], codes + step * 4 + 4);
+    }
+    return V::add_ints(dot, other);
+  } else {
+    for (int step = begin; step < begin + kSteps; ++step)
+      dot = V::template dot4<kPacking.bits>(dot, weight.step[step], codes + step * 4);
+    return dot;
+  }
+}
+
+// Weights come from memory when a tile's first input rows need them. One row is done with them so quickly
+// that the processor's own prefetchers keep up with memory; more rows leave them behind, and are told of
+// more.
+inline constexpr std::int64_t kPrefetchBytes = 8192;
+template <std::int64_t kBytes>
+void prefetch(const std::byte* at) {
+  constexpr int kSecondLevelCache = 2;
+  for (std::int64_t i = 0; i < kBytes; i += 64)
+    __builtin_prefetch(at + kPrefetchBytes + i, 0, kSecondLevelCache);
+}
+
+template <class V, Packing kPacking, int kCount>
+void codes_tile_rows(const std::byte* tile, const CodedRows& input, std::int64_t first, float* out,
+                     std::int64_t out_stride, bool accumulate, bool cold) {
+  constexpr std::int64_t kSuperBlocks = kSuperBlock / kBlock;
   const std::int64_t blocks = input.columns / kBlock;
   const std::int8_t* codes = input.codes + first * input.columns;
   const BlockScale* scales = input.scales + first * blocks;
@@ -146,28 +190,38 @@ void codes_tile_rows(const std::byte* tile, const CodedRows& input, std::int64_t
   for (int lane = 0; lane < kTileRows; lane += V::kLanes) {
     typename V::Floats sum[kCount];
     for (int row = 0; row < kCount; ++row) sum[row] = V::zero();
-    for (std::int64_t block = 0; block < blocks; ++block) {
-      const BlockCodes<V, kPacking.bits> weight(tile + kPacking.planes_at(block) + lane * 4);
-      const BlockScales<V, kPacking> factor(tile, block, lane);
+    SuperScales<V, kPacking> super;
+    const auto add_block = [&](const std::byte* planes, const std::byte* factors, std::int64_t block)
+        __attribute__((always_inline)) {
+      if (kCount > 1 && cold) prefetch<kPacking.block_bytes()>(planes);
+      const BlockCodes<V, kPacking.bits> weight(planes + lane * 4);
+      const BlockScales<V, kPacking> factor(factors, lane, super);
       for (int row = 0; row < kCount; ++row) {
         const std::int8_t* code = codes + row * input.columns + block * kBlock;
         const BlockScale& scale = scales[row * blocks + block];
         const BlockSums& totals = sums[row * blocks + block];
-        for (int group = 0; group < kGroups; ++group) {
-          auto dot = dot_start<V, kAway>(kGroups == 1 ? totals.start
-                                         : group == 0 ? totals.low_start
-                                                      : totals.high_start);
-          for (int step = group * kSteps; step < (group + 1) * kSteps; ++step) {
-            dot = V::template dot4<kPacking.bits>(dot, weight.step[step], code + step * 4);
-          }
-          sum[row] = add_group<V, kPacking>(sum[row], dot, factor.scale[group], factor.minimum[group], scale,
-                                            totals, group);
+        for (int group = 0; group < static_cast<int>(kPacking.groups()); ++group) {
+          sum[row] =
+              add_group<V, kPacking>(sum[row], group_dot<V, kPacking, kCount>(weight, group, code, totals),
+                                     factor.scale[group], factor.minimum[group], scale, totals, group);
         }
       }
+    };
+    const std::byte* at = tile;
+    for (std::int64_t block = 0; block < blocks; block += 2) {
+      if (kPacking.two_level && block % kSuperBlocks == 0) {
+        super.load(at, lane);
+        at += kPacking.super_bytes();
+      }
+      add_block(at, at + kPacking.plane_bytes(), block);
+      if (block + 1 == blocks) break;
+      at += kPacking.block_bytes();
+      add_block(at + kPacking.scale_bytes(), at, block + 1);
+      at += kPacking.block_bytes();
     }
     for (int row = 0; row < kCount; ++row) {
-      float* at = out + row * out_stride + lane;
-      V::store(at, accumulate ? V::add(V::load(at), sum[row]) : sum[row]);
+      float* to = out + row * out_stride + lane;
+      V::store(to, accumulate ? V::add(V::load(to), sum[row]) : sum[row]);
     }
   }
 }
@@ -175,9 +229,11 @@ void codes_tile_rows(const std::byte* tile, const CodedRows& input, std::int64_t
 template <class V, Packing kPacking>
 void codes_tile(const std::byte* tile, const CodedRows& input, std::int64_t first, std::int64_t count,
                 float* out, std::int64_t out_stride, bool accumulate) {
+  bool cold = true;
   const auto take = [&]<int kCount>() {
     for (; count >= kCount; count -= kCount, first += kCount, out += kCount * out_stride) {
-      codes_tile_rows<V, kPacking, kCount>(tile, input, first, out, out_stride, accumulate);
+      codes_tile_rows<V, kPacking, kCount>(tile, input, first, out, out_stride, accumulate, cold);
+      cold = false;
     }
   };
   if constexpr (V::kRegisters >= 32) take.template operator()<8>();
@@ -222,8 +278,10 @@ inline constexpr std::int64_t kTurnColumns = 256;  // their inputs stay in the f
 
 template <class V, class Element, int kCount>
 void plain_tile_rows(const std::byte* tile, std::int64_t columns, const float* input,
-                     std::int64_t input_stride, float* out, std::int64_t out_stride, bool accumulate) {
+                     std::int64_t input_stride, float* out, std::int64_t out_stride, bool accumulate,
+                     bool cold) {
   constexpr bool kTurns = kCount * kChains > V::kRegisters / 2;
+  constexpr std::int64_t kColumnBytes = kTileRows * Element::kBytes;
   for (int lane = 0; lane < kTileRows; lane += V::kLanes) {
     typename V::Floats sum[kChains][kCount];
     for (int chain = 0; chain < kChains; ++chain) {
@@ -238,6 +296,7 @@ void plain_tile_rows(const std::byte* tile, std::int64_t columns, const float* i
     if constexpr (kTurns) {
       for (std::int64_t begin = 0; begin < columns; begin += kTurnColumns) {
         const std::int64_t end = begin + kTurnColumns < columns ? begin + kTurnColumns : columns;
+        if (cold) prefetch<kTurnColumns * kColumnBytes>(tile + begin * kColumnBytes);
         for (int chain = 0; chain < kChains; ++chain) {
           typename V::Floats sums[kCount];
           for (int row = 0; row < kCount; ++row) sums[row] = sum[chain][row];
@@ -248,6 +307,7 @@ void plain_tile_rows(const std::byte* tile, std::int64_t columns, const float* i
     } else {
       std::int64_t column = 0;
       for (; column + kChains <= columns; column += kChains) {
+        if (kCount > 1 && cold) prefetch<kChains * kColumnBytes>(tile + column * kColumnBytes);
         for (int chain = 0; chain < kChains; ++chain) add_column(sum[chain], column + chain);
       }
       for (int chain = 0; column + chain < columns; ++chain) add_column(sum[chain], column + chain);
@@ -264,9 +324,12 @@ void plain_tile_rows(const std::byte* tile, std::int64_t columns, const float* i
 template <class V, template <class> class Element>
 void plain_tile(const std::byte* tile, std::int64_t columns, const float* input, std::int64_t input_stride,
                 std::int64_t count, float* out, std::int64_t out_stride, bool accumulate) {
+  bool cold = columns >= kTurnColumns;  // the short tiles of a KV cache do not lie one behind the other
   const auto take = [&]<int kCount>() {
     for (; count >= kCount; count -= kCount, input += kCount * input_stride, out += kCount * out_stride) {
-      plain_tile_rows<V, Element<V>, kCount>(tile, columns, input, input_stride, out, out_stride, accumulate);
+      plain_tile_rows<V, Element<V>, kCount>(tile, columns, input, input_stride, out, out_stride, accumulate,
+                                             cold);
+      cold = false;
     }
   };
   if constexpr (V::kRegisters >= 32) take.template operator()<16>();
