@@ -191,9 +191,10 @@ void codes_tile_rows(const std::byte* tile, const CodedRows& input, std::int64_t
     typename V::Floats sum[kCount];
     for (int row = 0; row < kCount; ++row) sum[row] = V::zero();
     SuperScales<V, kPacking> super;
+    const std::byte* at = tile;
     const auto add_block = [&](const std::byte* planes, const std::byte* factors, std::int64_t block)
         __attribute__((always_inline)) {
-      if (kCount > 1 && cold) prefetch<kPacking.block_bytes()>(planes);
+      if (kCount > 1 && cold) prefetch<kPacking.block_bytes()>(at);
       const BlockCodes<V, kPacking.bits> weight(planes + lane * 4);
       const BlockScales<V, kPacking> factor(factors, lane, super);
       for (int row = 0; row < kCount; ++row) {
@@ -207,9 +208,9 @@ void codes_tile_rows(const std::byte* tile, const CodedRows& input, std::int64_t
         }
       }
     };
-    const std::byte* at = tile;
     for (std::int64_t block = 0; block < blocks; block += 2) {
       if (kPacking.two_level && block % kSuperBlocks == 0) {
+        if (kCount > 1 && cold) prefetch<kPacking.super_bytes()>(at);
         super.load(at, lane);
         at += kPacking.super_bytes();
       }
