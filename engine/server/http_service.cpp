@@ -305,8 +305,7 @@ void HttpService::State::models(httplib::Response& out) const {
 }
 
 void HttpService::State::install() {
-  // NOLINTNEXTLINE(cppcoreguidelines-owning-memory): cpp-httplib owns it
-  http.new_task_queue = [this] { return new httplib::ThreadPool(options.max_connections); };
+  http.set_connections(options.max_connections);
   http.set_payload_max_length(options.max_body_bytes);
   http.set_keep_alive_max_count(1'000'000);
   http.set_tcp_nodelay(true);

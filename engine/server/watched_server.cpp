@@ -13,6 +13,20 @@
 namespace stepdown::server {
 namespace {
 
+constexpr std::chrono::milliseconds kTurn{50};
+
+/// Counts a connection for as long as it is served.
+class Entered {
+ public:
+  explicit Entered(std::atomic<std::size_t>& open) : open_(open) { ++open_; }
+  ~Entered() { --open_; }
+  Entered(const Entered&) = delete;
+  Entered& operator=(const Entered&) = delete;
+
+ private:
+  std::atomic<std::size_t>& open_;
+};
+
 /// One request that came whole, as cpp-httplib reads it, and the wire for the answer.
 class Exchange final : public httplib::Stream {
  public:
@@ -62,9 +76,9 @@ const char* reason(int status) {
 }
 
 // Lets the client read the answer: a close with unread bytes would reset the connection under it.
-void linger(Wire& wire) {
+void linger(Wire& wire, std::chrono::milliseconds limit) {
   ::shutdown(wire.socket(), SHUT_WR);
-  const auto deadline = Wire::Clock::now() + std::chrono::seconds(2);
+  const auto deadline = Wire::Clock::now() + limit;
   for (std::string_view bytes = wire.peek(deadline); !bytes.empty(); bytes = wire.peek(deadline))
     wire.took(bytes.size());
 }
@@ -91,13 +105,15 @@ void WatchedServer::use_tls(const std::string& certificate, const std::string& k
 
 std::optional<std::string> WatchedServer::receive(Wire& wire) const {
   RequestFramer framer({.body = payload_max_length_});
-  auto deadline = Wire::Clock::now() + limits_.head;
+  auto began = Wire::Clock::now();
   while (!framer.whole() && !framer.error()) {
+    const auto limit = crowded() ? limits_.crowded : framer.in_body() ? limits_.body : limits_.head;
     const bool before_body = !framer.in_body();
-    const std::string_view bytes = wire.peek(deadline);
-    if (bytes.empty()) break;
+    const std::string_view bytes = wire.peek(std::min(began + limit, Wire::Clock::now() + kTurn));
+    if (bytes.empty() && (wire.ended() || Wire::Clock::now() >= began + limit)) break;
+    if (bytes.empty()) continue;
     wire.took(framer.feed(bytes));
-    if (before_body && framer.in_body()) deadline = Wire::Clock::now() + limits_.body;
+    if (before_body && framer.in_body()) began = Wire::Clock::now();
     if (framer.wants_continue()) wire.write_all("HTTP/1.1 100 Continue\r\n\r\n");
   }
   if (framer.whole()) return framer.take();
@@ -108,28 +124,36 @@ std::optional<std::string> WatchedServer::receive(Wire& wire) const {
     wire.write_all("HTTP/1.1 " + std::to_string(error.status) + " " + reason(error.status) +
                    "\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: " +
                    std::to_string(body.size()) + "\r\n\r\n" + body);
-    linger(wire);
+    linger(wire, crowded() ? limits_.crowded : std::chrono::seconds(2));
   }
   return std::nullopt;
 }
 
+bool WatchedServer::next_request(Wire& wire) const {
+  const auto began = Wire::Clock::now();
+  while (!wire.wait_for_bytes(kTurn)) {
+    const auto limit = crowded() ? limits_.crowded : std::chrono::seconds(keep_alive_timeout_sec_);
+    if (svr_sock_ == INVALID_SOCKET || Wire::Clock::now() > began + limit) return false;
+  }
+  return true;
+}
+
+void WatchedServer::set_connections(std::size_t most) {
+  most_ = most;
+  // NOLINTNEXTLINE(cppcoreguidelines-owning-memory): cpp-httplib owns it
+  new_task_queue = [most] { return new httplib::ThreadPool(most); };
+}
+
 bool WatchedServer::process_and_close_socket(socket_t socket) {
+  const Entered entered(open_);
   const std::unique_ptr<SSL, decltype(&SSL_free)> tls(tls_ ? SSL_new(tls_.get()) : nullptr, SSL_free);
   const bool speaks =
       !tls_ || (tls && SSL_set_fd(tls.get(), static_cast<int>(socket)) == 1 && SSL_accept(tls.get()) == 1);
   Wire wire(socket, tls.get(),
             {milliseconds(read_timeout_sec_, read_timeout_usec_),
              milliseconds(write_timeout_sec_, write_timeout_usec_)});
-  const auto next_request =
-      [&] {  // waits in short turns, so that stopping does not wait for idle connections
-        const auto deadline = Wire::Clock::now() + std::chrono::seconds(keep_alive_timeout_sec_);
-        while (!wire.wait_for_bytes(std::chrono::milliseconds(50))) {
-          if (svr_sock_ == INVALID_SOCKET || Wire::Clock::now() > deadline) return false;
-        }
-        return true;
-      };
   bool good = speaks;
-  for (std::size_t left = keep_alive_max_count_; good && left > 0 && next_request(); --left) {
+  for (std::size_t left = keep_alive_max_count_; good && left > 0 && next_request(wire); --left) {
     auto request = receive(wire);
     if (!request) break;
     Exchange exchange(wire, std::move(*request));

@@ -13,12 +13,14 @@ namespace {
 
 using namespace std::chrono_literals;
 
+constexpr int kConnections = 16;
+
 class WatchedServerTest : public testing::Test {
  protected:
   void SetUp() override {
-    server_.new_task_queue = [] { return new httplib::ThreadPool(16); };  // NOLINT: cpp-httplib owns it
+    server_.set_connections(kConnections);
     server_.set_payload_max_length(1000);
-    server_.set_time_limits({300ms, 600ms});
+    server_.set_time_limits({.head = 300ms, .body = 600ms});
     server_.set_refusal([](const FramingError& error) { return "refused: " + error.what; });
     server_.Post("/echo", [](const httplib::Request& request, httplib::Response& out) {
       out.set_content("[" + request.body + "]", "text/plain");
@@ -112,6 +114,23 @@ TEST_F(WatchedServerTest, SlowRequestsEndInTime) {
     std::this_thread::sleep_for(20ms);
   EXPECT_LT(std::chrono::steady_clock::now() - start, 5s);
   ::close(socket);
+}
+
+TEST_F(WatchedServerTest, ManySlowAndIdleConnectionsKeepNobodyOut) {
+  server_.set_time_limits({.head = 20s, .body = 20s, .crowded = 100ms});
+  for (const std::string_view begun :
+       {"GET /hello HT", "POST /echo HTTP/1.1\r\nContent-Length: 9\r\n\r\n12", ""}) {
+    std::vector<int> slow;
+    for (int i = 0; i < 3 * kConnections; ++i) {
+      slow.push_back(connect_raw());
+      ::send(slow.back(), begun.data(), begun.size(), MSG_NOSIGNAL);
+    }
+    const auto start = std::chrono::steady_clock::now();
+    EXPECT_NE(answer_to("GET /hello HTTP/1.1\r\nConnection: close\r\n\r\n").find("hello"), std::string::npos)
+        << begun;
+    EXPECT_LT(std::chrono::steady_clock::now() - start, 3s) << begun;
+    for (const int socket : slow) ::close(socket);
+  }
 }
 
 TEST_F(WatchedServerTest, GoodRequestsPassOneAfterAnother) {
