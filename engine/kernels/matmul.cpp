@@ -17,37 +17,58 @@ struct Rows {
   std::int64_t count;
 };
 
-void multiply_tile(const Rows& rows, const PackedMatrix& weights, std::int64_t tile, float* out,
-                   std::int64_t stride, bool accumulate) {
+void multiply_tile(const Rows& rows, const PackedMatrix& weights, std::int64_t tile, std::int64_t panel,
+                   float* out, std::int64_t stride, bool accumulate) {
   const Operations& operations = rows.operations;
-  const std::byte* data = weights.tile(tile);
+  const std::byte* data = weights.tile(tile, panel);
+  const std::int64_t begin = panel * kPanelColumns;
+  const std::int64_t columns = weights.panel_columns(panel);
   if (weights.kind() == TileKind::kCodes) {
-    operations.codes_tile[weights.packing()](data, rows.input.coded(), rows.first, rows.count, out, stride,
-                                             accumulate);
+    operations.codes_tile[weights.packing()](data, rows.input.coded().part(begin, columns), rows.first,
+                                             rows.count, out, stride, accumulate);
     return;
   }
   const PlainTile plain = weights.kind() == TileKind::kF16    ? operations.f16_tile
                           : weights.kind() == TileKind::kBF16 ? operations.bf16_tile
                                                               : operations.f32_tile;
-  plain(data, weights.columns(), rows.input.row(rows.first), rows.input.columns(), rows.count, out, stride,
+  plain(data, columns, rows.input.row(rows.first) + begin, rows.input.columns(), rows.count, out, stride,
         accumulate);
 }
 
 // The last tile has fewer rows than lanes: its lanes go to scratch first, the real ones to `out`.
-void multiply_tail(const Rows& rows, const PackedMatrix& weights, std::int64_t tile, const Product& product) {
+void multiply_tail(const Rows& rows, const PackedMatrix& weights, std::int64_t tile, std::int64_t panel,
+                   float* out, std::int64_t stride, bool accumulate) {
   const std::int64_t valid = weights.rows() - tile * kTileRows;
   std::array<float, kTailRows * kTileRows> scratch;
   for (std::int64_t done = 0; done < rows.count; done += kTailRows) {
     const std::int64_t count = std::min(kTailRows, rows.count - done);
-    multiply_tile({rows.operations, rows.input, rows.first + done, count}, weights, tile, scratch.data(),
-                  kTileRows, false);
+    multiply_tile({rows.operations, rows.input, rows.first + done, count}, weights, tile, panel,
+                  scratch.data(), kTileRows, false);
     for (std::int64_t i = 0; i < count; ++i) {
-      float* out = product.out + (done + i) * product.stride + tile * kTileRows;
+      float* to = out + (done + i) * stride;
       const float* from = scratch.data() + i * kTileRows;
       for (std::int64_t lane = 0; lane < valid; ++lane)
-        out[lane] = (product.accumulate ? out[lane] : 0.0f) + from[lane];
+        to[lane] = (accumulate ? to[lane] : 0.0f) + from[lane];
     }
   }
+}
+
+// Tiles of one group, panel after panel as they lie in memory.
+void multiply_tiles(const Rows& rows, const Product& product, std::int64_t first, std::int64_t end) {
+  const PackedMatrix& weights = *product.weights;
+  for (std::int64_t panel = 0; panel < weights.panels(); ++panel) {
+    for (std::int64_t tile = first; tile < end; ++tile) {
+      const bool partial = (tile + 1) * kTileRows > weights.rows();
+      (partial ? multiply_tail : multiply_tile)(rows, weights, tile, panel, product.out + tile * kTileRows,
+                                                product.stride, product.accumulate || panel > 0);
+    }
+  }
+}
+
+// Whole groups unless that leaves threads without work.
+std::int64_t tiles_a_piece(std::int64_t tiles, int threads) {
+  const std::int64_t piece = std::max<std::int64_t>(1, tiles / (threads * kPiecesPerThread));
+  return piece < kGroupTiles ? piece : piece / kGroupTiles * kGroupTiles;
 }
 
 }  // namespace
@@ -72,20 +93,19 @@ void multiply(ThreadPool& pool, const Operations& operations, const Activations&
               std::int64_t count, std::span<const Product> products) {
   std::int64_t tiles = 0;
   for (const Product& product : products) tiles += product.weights->tiles();
-  const std::int64_t piece = std::max<std::int64_t>(1, tiles / (pool.threads() * kPiecesPerThread));
+  const std::int64_t piece = tiles_a_piece(tiles, pool.threads());
   const Rows rows{operations, input, first, count};
   pool.each((tiles + piece - 1) / piece, [&](std::int64_t index, int /*worker*/) {
     const std::int64_t end = std::min(tiles, (index + 1) * piece);
-    for (std::int64_t at = index * piece; at < end; ++at) {
-      std::int64_t tile = at;
-      const Product* product = products.data();
-      for (; tile >= product->weights->tiles(); ++product) tile -= product->weights->tiles();
-      if ((tile + 1) * kTileRows > product->weights->rows()) {
-        multiply_tail(rows, *product->weights, tile, *product);
-      } else {
-        multiply_tile(rows, *product->weights, tile, product->out + tile * kTileRows, product->stride,
-                      product->accumulate);
-      }
+    std::int64_t before = 0;  // tiles of earlier products
+    const Product* product = products.data();
+    for (std::int64_t at = index * piece; at < end;) {
+      for (; at - before >= product->weights->tiles(); ++product) before += product->weights->tiles();
+      const std::int64_t tile = at - before;
+      const std::int64_t stop =
+          std::min({end - before, product->weights->tiles(), (tile / kGroupTiles + 1) * kGroupTiles});
+      multiply_tiles(rows, *product, tile, stop);
+      at = before + stop;
     }
   });
 }

@@ -20,7 +20,7 @@ class Activations {
   const float* row(std::int64_t index) const { return floats_.data() + index * columns_; }
   /// Codes the floats of one row; to be called after writing it.
   void encode(const Operations& operations, std::int64_t index);
-  CodedRows coded() const { return {codes_.data(), scales_.data(), sums_.data(), columns_}; }
+  CodedRows coded() const { return {codes_.data(), scales_.data(), sums_.data(), columns_, columns_}; }
 
  private:
   std::int64_t columns_;
@@ -39,7 +39,7 @@ struct Product {
 };
 
 /// All products over input rows first…first+count−1, spread over the pool by tiles: the weights are read
-/// once.
+/// once. An output is the sum of its panels' products, added in their order.
 void multiply(ThreadPool& pool, const Operations& operations, const Activations& input, std::int64_t first,
               std::int64_t count, std::span<const Product> products);
 

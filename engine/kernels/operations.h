@@ -32,10 +32,16 @@ struct BlockSums {
 
 /// Rows of activations quantized to int8 (−127…127), row-major.
 struct CodedRows {
-  const std::int8_t* codes;  ///< [row][columns]
-  const BlockScale* scales;  ///< [row][columns / 32]
-  const BlockSums* sums;     ///< [row][columns / 32]
-  std::int64_t columns;
+  const std::int8_t* codes;  ///< [row][stride]
+  const BlockScale* scales;  ///< [row][stride / 32]
+  const BlockSums* sums;     ///< [row][stride / 32]
+  std::int64_t columns;      ///< to multiply
+  std::int64_t stride;       ///< columns from row to row
+
+  /// The same rows from column `first` on, a multiple of 32.
+  CodedRows part(std::int64_t first, std::int64_t count) const {
+    return {codes + first, scales + first / kBlock, sums + first / kBlock, count, stride};
+  }
 };
 
 /// What is asked of the next-token distribution.
@@ -46,8 +52,9 @@ struct Distribution {
   float entropy;  ///< nats
 };
 
-/// out[row · out_stride + 0…15] (+)= input row · the 16 weight rows of `tile`. An output's bits depend on its
-/// own row and weights alone: not on `count`, nor on where in a batch the row stands.
+/// out[row · out_stride + 0…15] (+)= input row · the 16 weight rows of `tile`, of kPanelColumns at most. An
+/// output's bits depend on its own row and weights alone: not on `count`, nor on where in a batch the row
+/// stands.
 using CodesTile = void (*)(const std::byte* tile, const CodedRows& input, std::int64_t first,
                            std::int64_t count, float* out, std::int64_t out_stride, bool accumulate);
 /// The same for tiles of plain elements [column][16]; `input` is [row][input_stride] floats.

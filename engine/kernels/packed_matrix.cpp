@@ -67,32 +67,11 @@ struct ScaleWriter {
   }
 };
 
-void pack_codes(std::size_t index, const TensorView& tensor, std::int64_t row, std::byte* tile) {
-  const Packing& packing = kPackings[index];
-  const Planes planes = planes_of(packing.bits);
-  const DTypeInfo& info = dtype_info(tensor.type);
-  const std::int64_t columns = tensor.columns();
-  const std::int64_t elements = info.block_elements;
-  const std::int64_t blocks = columns / elements;
-  const std::byte* source = tensor.data.data() + row * blocks * info.block_bytes;
-  const UnpackBlock unpack = unpack_block(index);
-  const ScaleWriter scales{packing, tile, row % kTileRows};
-  UnpackedBlock block;
-  for (std::int64_t i = 0; i < blocks; ++i) {
-    unpack(source + i * info.block_bytes, block);
-    for (std::int64_t column = 0; column < elements; column += 4) {
-      std::byte* target = tile + packing.planes_at((i * elements + column) / kBlock);
-      put_step(planes, target, row % kTileRows, column % kBlock / 4,
-               block.codes.data() + static_cast<std::size_t>(column));
-    }
-    packing.two_level ? scales.two_level(i, block) : scales.one_level(i, block);
-  }
-}
-
-void pack_row(std::span<const std::byte> row, std::int64_t lane, std::int64_t size, std::byte* tile) {
-  const auto count = static_cast<std::int64_t>(row.size()) / size;
+void pack_elements(std::span<const std::byte> elements, std::int64_t lane, std::int64_t size,
+                   std::byte* tile) {
+  const auto count = static_cast<std::int64_t>(elements.size()) / size;
   for (std::int64_t column = 0; column < count; ++column) {
-    std::memcpy(tile + (column * kTileRows + lane) * size, row.data() + column * size,
+    std::memcpy(tile + (column * kTileRows + lane) * size, elements.data() + column * size,
                 static_cast<std::size_t>(size));
   }
 }
@@ -109,7 +88,6 @@ PackedMatrix::PackedMatrix(const TensorView& tensor) : rows_(tensor.rows()), col
   if (const auto index = packing_index(tensor.type)) {
     kind_ = TileKind::kCodes;
     packing_ = *index;
-    tile_bytes_ = kPackings[packing_].tile_bytes(columns_);
   } else {
     switch (tensor.type) {
       case DType::kF32:
@@ -125,9 +103,22 @@ PackedMatrix::PackedMatrix(const TensorView& tensor) : rows_(tensor.rows()), col
         throw InputError("no kernel multiplies weights of type " + std::string(dtype_info(tensor.type).name),
                          "tensor " + tensor.name, "quantize the model to a GGUF type such as Q8_0 or Q4_K_M");
     }
-    tile_bytes_ = columns_ * kTileRows * element_bytes(kind_);
   }
-  tile_bytes_ = (tile_bytes_ + kWord - 1) / kWord * kWord;
+  tile_bytes_ = tile_bytes(kPanelColumns);
+  last_bytes_ = tile_bytes(panel_columns(panels() - 1));
+}
+
+std::int64_t PackedMatrix::tile_bytes(std::int64_t columns) const {
+  const std::int64_t bytes = kind_ == TileKind::kCodes ? kPackings[packing_].tile_bytes(columns)
+                                                       : columns * kTileRows * element_bytes(kind_);
+  return (bytes + kWord - 1) / kWord * kWord;
+}
+
+std::int64_t PackedMatrix::tile_offset(std::int64_t index, std::int64_t panel) const {
+  const std::int64_t group = index / kGroupTiles * kGroupTiles;
+  const std::int64_t tiles_of_group = std::min(kGroupTiles, tiles() - group);
+  return group * tile_row_bytes() + panel * tiles_of_group * tile_bytes_ +
+         (index - group) * (panel + 1 == panels() ? last_bytes_ : tile_bytes_);
 }
 
 std::size_t PackedMatrix::packed_bytes(const TensorView& tensor) {
@@ -141,13 +132,40 @@ PackedMatrix::PackedMatrix(const TensorView& tensor, std::span<std::byte> memory
   std::memset(data_, 0, bytes());
   const std::size_t stored = tensor.data.size() / static_cast<std::size_t>(rows_);
   for (std::int64_t row = 0; row < rows_; ++row) {
-    std::byte* target = data_ + row / kTileRows * tile_bytes_;
-    const auto source = tensor.data.subspan(static_cast<std::size_t>(row) * stored, stored);
     if (kind_ == TileKind::kCodes) {
-      pack_codes(packing_, tensor, row, target);
-    } else {
-      pack_row(source, row % kTileRows, element_bytes(kind_), target);
+      pack_codes(tensor, row);
+      continue;
     }
+    const std::int64_t size = element_bytes(kind_);
+    const auto source = tensor.data.subspan(static_cast<std::size_t>(row) * stored, stored);
+    for (std::int64_t panel = 0; panel < panels(); ++panel) {
+      pack_elements(source.subspan(static_cast<std::size_t>(panel * kPanelColumns * size),
+                                   static_cast<std::size_t>(panel_columns(panel) * size)),
+                    row % kTileRows, size, data_ + tile_offset(row / kTileRows, panel));
+    }
+  }
+}
+
+void PackedMatrix::pack_codes(const TensorView& tensor, std::int64_t row) {
+  const Packing& packing = kPackings[packing_];
+  const Planes planes = planes_of(packing.bits);
+  const DTypeInfo& info = dtype_info(tensor.type);
+  const std::int64_t elements = info.block_elements;
+  const std::int64_t panel_blocks = kPanelColumns / elements;
+  const std::int64_t blocks = columns_ / elements;
+  const std::byte* source = tensor.data.data() + row * blocks * info.block_bytes;
+  const UnpackBlock unpack = unpack_block(packing_);
+  UnpackedBlock block;
+  for (std::int64_t i = 0; i < blocks; ++i) {
+    unpack(source + i * info.block_bytes, block);
+    const std::int64_t at = i % panel_blocks;  // within its panel
+    std::byte* tile = data_ + tile_offset(row / kTileRows, i / panel_blocks);
+    for (std::int64_t column = 0; column < elements; column += 4) {
+      put_step(planes, tile + packing.planes_at((at * elements + column) / kBlock), row % kTileRows,
+               column % kBlock / 4, block.codes.data() + static_cast<std::size_t>(column));
+    }
+    const ScaleWriter scales{packing, tile, row % kTileRows};
+    packing.two_level ? scales.two_level(at, block) : scales.one_level(at, block);
   }
 }
 

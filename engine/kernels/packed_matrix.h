@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -12,8 +13,8 @@ namespace stepdown::kernels {
 /// Element layouts of a tile: codes as kPackings says, or plain floats as [column][16 rows].
 enum class TileKind { kCodes, kF32, kF16, kBF16 };
 
-/// A weight matrix repacked into tiles of 16 interleaved rows; the last tile is padded with zero rows. A
-/// view: the memory belongs to the model.
+/// A weight matrix repacked into tiles of 16 interleaved rows; the last tile is padded with zero rows. How
+/// tiles follow each other says packing.h. A view: the memory belongs to the model.
 class PackedMatrix {
  public:
   PackedMatrix() = default;
@@ -25,18 +26,30 @@ class PackedMatrix {
   std::int64_t rows() const { return rows_; }
   std::int64_t columns() const { return columns_; }
   std::int64_t tiles() const { return (rows_ + kTileRows - 1) / kTileRows; }
-  std::size_t bytes() const { return static_cast<std::size_t>(tiles() * tile_bytes_); }
-  const std::byte* tile(std::int64_t index) const { return data_ + index * tile_bytes_; }
+  std::int64_t panels() const { return (columns_ + kPanelColumns - 1) / kPanelColumns; }
+  std::int64_t panel_columns(std::int64_t panel) const {
+    return std::min(kPanelColumns, columns_ - panel * kPanelColumns);
+  }
+  std::size_t bytes() const { return static_cast<std::size_t>(tiles() * tile_row_bytes()); }
+  const std::byte* tile(std::int64_t index, std::int64_t panel) const {
+    return data_ + tile_offset(index, panel);
+  }
   TileKind kind() const { return kind_; }
   /// Of kPackings; only for TileKind::kCodes.
   std::size_t packing() const { return packing_; }
 
  private:
   explicit PackedMatrix(const TensorView& tensor);
+  std::int64_t tile_bytes(std::int64_t columns) const;
+  /// Of a row of tiles, through all panels.
+  std::int64_t tile_row_bytes() const { return (panels() - 1) * tile_bytes_ + last_bytes_; }
+  std::int64_t tile_offset(std::int64_t index, std::int64_t panel) const;
+  void pack_codes(const TensorView& tensor, std::int64_t row);
 
   std::int64_t rows_ = 0;
   std::int64_t columns_ = 0;
-  std::int64_t tile_bytes_ = 0;
+  std::int64_t tile_bytes_ = 0;  ///< of whole panels
+  std::int64_t last_bytes_ = 0;  ///< of the last panel
   TileKind kind_ = TileKind::kF32;
   std::size_t packing_ = 0;
   std::byte* data_ = nullptr;

@@ -16,13 +16,19 @@ inline constexpr std::int64_t kBlock = 32;
 /// Elements under one top-level scale of the K types.
 inline constexpr std::int64_t kSuperBlock = 256;
 
+/// A matrix is cut into panels of so many columns, so that the inputs of one stay in the first-level cache
+/// while the weights of a group of tiles go by. It lies group after group, panel after panel within a group,
+/// tile after tile within a panel: one stream.
+inline constexpr std::int64_t kPanelColumns = 1024;
+inline constexpr std::int64_t kGroupTiles = 8;
+
 /// How a quantized type lies in memory for the kernels. Every type becomes value = scale · code + minimum
 /// with `bits`-wide unsigned codes, so that one kernel template serves them all and 4-bit weights stay 4-bit.
 ///
-/// A tile holds 16 rows, in the order in which a product reads them, since one stream of whole cache lines is
-/// what a processor's prefetchers keep up with. Two-level types begin each 256 columns with their supers;
-/// then comes block after block of 32 columns, in every second one the scales before the planes, so that
-/// planes of most types begin a cache line:
+/// A tile holds 16 rows of a panel, in the order in which a product reads them, since one stream of whole
+/// cache lines is what a processor's prefetchers keep up with. Two-level types begin each 256 columns with
+/// their supers; then comes block after block of 32 columns, in every second one the scales before the
+/// planes, so that planes of most types begin a cache line:
 ///   supers   binary16 scale of 16 rows, then minima if any
 ///   planes   bits × 64 bytes: codes split into planes of 8, 4, 2 or 1 bits. A plane is a
 ///            run of 64-byte words; byte row·4 + c of a word holds columns 4j + c for the steps j it covers,

@@ -17,12 +17,11 @@
 namespace stepdown::kernels {
 namespace {
 
-constexpr std::int64_t kInputs = 16;          // input rows of a matrix register
-constexpr std::int64_t kFewInputs = 12;       // below that, unpacking weights to memory does not pay
-constexpr std::int64_t kPanelColumns = 1024;  // unpacked at a time: they stay in the first-level cache
-constexpr std::int64_t kPassInputs = 512;     // input rows that one unpacking serves
+constexpr std::int64_t kInputs = 16;       // input rows of a matrix register
+constexpr std::int64_t kFewInputs = 12;    // below that, unpacking weights to memory does not pay
+constexpr std::int64_t kPassInputs = 512;  // input rows that one unpacking serves
 
-/// The columns of a tile from one block on, as the matrix product wants them.
+/// A tile's columns as the matrix product wants them.
 template <Packing kPacking>
 struct Panel {
   static constexpr int kGroups = static_cast<int>(kPacking.groups());
@@ -33,17 +32,17 @@ struct Panel {
   alignas(64) float minima[kPacking.minima ? kMost : 1][kTileRows];
   std::int64_t groups = 0;
 
-  void unpack(const std::byte* tile, std::int64_t first, std::int64_t blocks) {
+  void unpack(const std::byte* tile, std::int64_t blocks) {
     const __m512i offset = _mm512_set1_epi8(static_cast<char>(kPacking.offset));
     groups = blocks * kGroups;
     for (std::int64_t i = 0; i < blocks; ++i) {
-      const BlockCodes<Avx512, kPacking.bits> unpacked(tile + kPacking.planes_at(first + i));
+      const BlockCodes<Avx512, kPacking.bits> unpacked(tile + kPacking.planes_at(i));
       for (int step = 0; step < 8; ++step) {
         _mm512_store_si512(codes[i * kGroups] + step * 64, _mm512_sub_epi8(unpacked.step[step], offset));
       }
       SuperScales<Avx512, kPacking> super;
-      super.load(tile + kPacking.supers_at((first + i) / (kSuperBlock / kBlock)), 0);
-      const BlockScales<Avx512, kPacking> factor(tile + kPacking.scales_at(first + i), 0, super);
+      super.load(tile + kPacking.supers_at(i / (kSuperBlock / kBlock)), 0);
+      const BlockScales<Avx512, kPacking> factor(tile + kPacking.scales_at(i), 0, super);
       for (int group = 0; group < kGroups; ++group) {
         Avx512::store(scales[i * kGroups + group], factor.scale[group]);
         if constexpr (kPacking.minima) Avx512::store(minima[i * kGroups + group], factor.minimum[group]);
@@ -58,7 +57,7 @@ struct Inputs {
   const std::int8_t* codes;
   const BlockScale* scales;
   const BlockSums* sums;
-  std::int64_t columns;  ///< from row to row
+  std::int64_t stride;  ///< columns from row to row
   std::int64_t count;
 };
 
@@ -90,7 +89,7 @@ void begin_group(const Inputs& inputs, const Panel<kPacking>& panel, std::int64_
   const std::int8_t* codes = inputs.codes + group * kPacking.group;
   if constexpr (kTurn == 0) {
     _tile_zero(0);
-    _tile_loadd(2, codes, inputs.columns);
+    _tile_loadd(2, codes, inputs.stride);
     _tile_loadd(4, panel.codes[group], 64);
     if constexpr (kPacking.minima) {
       _tile_dpbsud(0, 2, 4);
@@ -99,7 +98,7 @@ void begin_group(const Inputs& inputs, const Panel<kPacking>& panel, std::int64_
     }
   } else {
     _tile_zero(1);
-    _tile_loadd(3, codes, inputs.columns);
+    _tile_loadd(3, codes, inputs.stride);
     _tile_loadd(5, panel.codes[group], 64);
     if constexpr (kPacking.minima) {
       _tile_dpbsud(1, 3, 5);
@@ -114,7 +113,7 @@ void begin_group(const Inputs& inputs, const Panel<kPacking>& panel, std::int64_
 template <Packing kPacking, int kCount>
 void add_panel(const Panel<kPacking>& panel, const Inputs& inputs, Sums& sums) {
   const std::int64_t count = kCount > 0 ? kCount : inputs.count;
-  const std::int64_t row_blocks = inputs.columns / kBlock;
+  const std::int64_t row_blocks = inputs.stride / kBlock;
   __m512 sum[kInputs];
 #pragma GCC unroll 16
   for (std::int64_t row = 0; row < count; ++row) sum[row] = Avx512::load(sums[row]);
@@ -153,25 +152,20 @@ void add_panel(const Panel<kPacking>& panel, const Inputs& inputs, Sums& sums) {
 template <Packing kPacking>
 void add_pass(const std::byte* tile, const CodedRows& input, std::int64_t first, std::int64_t count,
               Sums* sums) {
-  const std::int64_t blocks = input.columns / kBlock;
-  constexpr std::int64_t kPanelBlocks = kPanelColumns / kBlock;
   Panel<kPacking> panel;
-  for (std::int64_t begin = 0; begin < blocks; begin += kPanelBlocks) {
-    panel.unpack(tile, begin, std::min(kPanelBlocks, blocks - begin));
-    const auto rows_from = [&](std::int64_t row, std::int64_t rows) {
-      return Inputs{input.codes + (first + row) * input.columns + begin * kBlock,
-                    input.scales + (first + row) * blocks + begin,
-                    input.sums + (first + row) * blocks + begin, input.columns, rows};
-    };
-    configure(kInputs, kPacking.group);
-    std::int64_t row = 0;
-    for (; row + kInputs <= count; row += kInputs) {
-      add_panel<kPacking, kInputs>(panel, rows_from(row, kInputs), sums[row / kInputs]);
-    }
-    if (row == count) continue;
-    configure(count - row, kPacking.group);
-    add_panel<kPacking, 0>(panel, rows_from(row, count - row), sums[row / kInputs]);
+  panel.unpack(tile, input.columns / kBlock);
+  const auto rows_from = [&](std::int64_t row, std::int64_t rows) {
+    const std::int64_t at = (first + row) * input.stride;
+    return Inputs{input.codes + at, input.scales + at / kBlock, input.sums + at / kBlock, input.stride, rows};
+  };
+  configure(kInputs, kPacking.group);
+  std::int64_t row = 0;
+  for (; row + kInputs <= count; row += kInputs) {
+    add_panel<kPacking, kInputs>(panel, rows_from(row, kInputs), sums[row / kInputs]);
   }
+  if (row == count) return;
+  configure(count - row, kPacking.group);
+  add_panel<kPacking, 0>(panel, rows_from(row, count - row), sums[row / kInputs]);
 }
 
 template <std::size_t kIndex>

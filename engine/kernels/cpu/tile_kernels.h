@@ -184,9 +184,10 @@ void codes_tile_rows(const std::byte* tile, const CodedRows& input, std::int64_t
                      std::int64_t out_stride, bool accumulate, bool cold) {
   constexpr std::int64_t kSuperBlocks = kSuperBlock / kBlock;
   const std::int64_t blocks = input.columns / kBlock;
-  const std::int8_t* codes = input.codes + first * input.columns;
-  const BlockScale* scales = input.scales + first * blocks;
-  const BlockSums* sums = input.sums + first * blocks;
+  const std::int64_t stride = input.stride / kBlock;
+  const std::int8_t* codes = input.codes + first * input.stride;
+  const BlockScale* scales = input.scales + first * stride;
+  const BlockSums* sums = input.sums + first * stride;
   for (int lane = 0; lane < kTileRows; lane += V::kLanes) {
     typename V::Floats sum[kCount];
     for (int row = 0; row < kCount; ++row) sum[row] = V::zero();
@@ -198,9 +199,9 @@ void codes_tile_rows(const std::byte* tile, const CodedRows& input, std::int64_t
       const BlockCodes<V, kPacking.bits> weight(planes + lane * 4);
       const BlockScales<V, kPacking> factor(factors, lane, super);
       for (int row = 0; row < kCount; ++row) {
-        const std::int8_t* code = codes + row * input.columns + block * kBlock;
-        const BlockScale& scale = scales[row * blocks + block];
-        const BlockSums& totals = sums[row * blocks + block];
+        const std::int8_t* code = codes + (row * stride + block) * kBlock;
+        const BlockScale& scale = scales[row * stride + block];
+        const BlockSums& totals = sums[row * stride + block];
         for (int group = 0; group < static_cast<int>(kPacking.groups()); ++group) {
           sum[row] =
               add_group<V, kPacking>(sum[row], group_dot<V, kPacking, kCount>(weight, group, code, totals),

@@ -170,6 +170,9 @@ TEST_P(EveryType, ProductsAgreeWithTheReferenceDecoder) {
       const Activations input = random_inputs(*operations, 23, 512, 7);
       for (const std::int64_t count : {1, 2, 3, 23}) expect_products(*operations, stored, input, count);
     }
+    const std::int64_t columns = 2 * kPanelColumns + 256;  // panels and groups, the last of each partial
+    expect_products(*operations, random_matrix(GetParam(), 6 * kTileRows - 5, columns, 8),
+                    random_inputs(*operations, 18, columns, 9), 18);
   }
 }
 
@@ -252,8 +255,8 @@ TEST_P(EveryType, ARowHasTheSameBitsAloneAndInABatch) {
 TEST_P(EveryType, InstructionSetsGiveTheSameBits) {
   if (!dtype_info(GetParam()).quantized) GTEST_SKIP() << "sums of floats go by lanes";
   constexpr std::int64_t kCount = 29;
-  const Packed packed(random_matrix(GetParam(), 32, 768, 21).view);
-  const Activations input = random_inputs(*all_operations().back(), kCount, 768, 22);
+  const Packed packed(random_matrix(GetParam(), 32, 1280, 21).view);
+  const Activations input = random_inputs(*all_operations().back(), kCount, 1280, 22);
   std::vector<float> first;
   for (const Operations* operations : supported_operations()) {
     if (operations->name == "scalar") continue;  // multiplies and adds with a rounding each
@@ -296,6 +299,7 @@ TEST(PackedMatrix, RefusesWhatNoKernelMultiplies) {
 TEST(PackedMatrix, FourBitWeightsStayFourBit) {
   EXPECT_EQ(Packed(Stored(DType::kQ4_0, 64, 512).view).matrix.bytes(), 64u * 512 * 9 / 16);
   EXPECT_EQ(Packed(Stored(DType::kQ6_K, 64, 512).view).matrix.bytes(), 64u * 512 * 105 / 128);
+  EXPECT_EQ(Packed(Stored(DType::kQ4_0, 96, 2816).view).matrix.bytes(), 96u * 2816 * 9 / 16);
 }
 
 }  // namespace
