@@ -157,10 +157,10 @@ std::optional<std::string> StreamRelay::as_continued(json chunk, const Source& s
   if (choices.is_array() && !choices.empty()) {
     const json& choice = choices.front();
     const json& delta = member(choice, "delta");
-    const bool only_role =
-        delta.is_object() && member(choice, "finish_reason").is_null() &&
-        (!delta.contains("content") || delta["content"] == "" || delta["content"].is_null()) &&
-        !delta.contains("tool_calls");
+    const json& text = member(delta, "content");
+    const bool no_text = text.is_null() || (text.is_string() && text.get_ref<const std::string&>().empty());
+    const bool only_role = delta.is_object() && member(choice, "finish_reason").is_null() && no_text &&
+                           !delta.contains("tool_calls");
     if (only_role) return std::nullopt;
   }
   for (const char* field : {"id", "created", "model"}) {
