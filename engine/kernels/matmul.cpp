@@ -24,8 +24,8 @@ void multiply_tile(const Rows& rows, const PackedMatrix& weights, std::int64_t t
   const std::int64_t begin = panel * kPanelColumns;
   const std::int64_t columns = weights.panel_columns(panel);
   if (weights.kind() == TileKind::kCodes) {
-    operations.codes_tile[weights.packing()](data, rows.input.coded().part(begin, columns), rows.first,
-                                             rows.count, out, stride, accumulate);
+    operations.codes_tile[weights.packing()](data, rows.input.coded(panel), rows.first, rows.count, out,
+                                             stride, accumulate);
     return;
   }
   const PlainTile plain = weights.kind() == TileKind::kF16    ? operations.f16_tile
@@ -73,7 +73,8 @@ std::int64_t tiles_a_piece(std::int64_t tiles, int threads) {
 
 }  // namespace
 
-Activations::Activations(std::int64_t max_rows, std::int64_t columns) : columns_(columns) {
+Activations::Activations(std::int64_t max_rows, std::int64_t columns)
+    : max_rows_(max_rows), columns_(columns) {
   floats_.resize(static_cast<std::size_t>(max_rows * columns));
   if (columns % kBlock == 0) {
     codes_.resize(floats_.size());
@@ -84,9 +85,19 @@ Activations::Activations(std::int64_t max_rows, std::int64_t columns) : columns_
 
 void Activations::encode(const Operations& operations, std::int64_t index) {
   if (codes_.empty()) return;
-  const std::int64_t block = index * columns_ / kBlock;
-  operations.encode_row(row(index), columns_, codes_.data() + index * columns_, scales_.data() + block,
-                        sums_.data() + block);
+  for (std::int64_t begin = 0; begin < columns_; begin += kPanelColumns) {
+    const std::int64_t count = std::min(kPanelColumns, columns_ - begin);
+    const std::int64_t at = begin * max_rows_ + index * count;
+    operations.encode_row(row(index) + begin, count, codes_.data() + at, scales_.data() + at / kBlock,
+                          sums_.data() + at / kBlock);
+  }
+}
+
+CodedRows Activations::coded(std::int64_t panel) const {
+  const std::int64_t begin = panel * kPanelColumns;
+  const std::int64_t at = begin * max_rows_;
+  return {codes_.data() + at, scales_.data() + at / kBlock, sums_.data() + at / kBlock,
+          std::min(kPanelColumns, columns_ - begin)};
 }
 
 void multiply(ThreadPool& pool, const Operations& operations, const Activations& input, std::int64_t first,

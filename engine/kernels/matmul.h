@@ -20,9 +20,11 @@ class Activations {
   const float* row(std::int64_t index) const { return floats_.data() + index * columns_; }
   /// Codes the floats of one row; to be called after writing it.
   void encode(const Operations& operations, std::int64_t index);
-  CodedRows coded() const { return {codes_.data(), scales_.data(), sums_.data(), columns_, columns_}; }
+  /// All rows' codes of one panel, which lie together.
+  CodedRows coded(std::int64_t panel) const;
 
  private:
+  std::int64_t max_rows_;
   std::int64_t columns_;
   std::vector<float> floats_;
   std::vector<std::int8_t> codes_;

@@ -30,18 +30,12 @@ struct BlockSums {
   float high_sum;
 };
 
-/// Rows of activations quantized to int8 (−127…127), row-major.
+/// One panel of rows of activations quantized to int8 (−127…127), row-major.
 struct CodedRows {
-  const std::int8_t* codes;  ///< [row][stride]
-  const BlockScale* scales;  ///< [row][stride / 32]
-  const BlockSums* sums;     ///< [row][stride / 32]
-  std::int64_t columns;      ///< to multiply
-  std::int64_t stride;       ///< columns from row to row
-
-  /// The same rows from column `first` on, a multiple of 32.
-  CodedRows part(std::int64_t first, std::int64_t count) const {
-    return {codes + first, scales + first / kBlock, sums + first / kBlock, count, stride};
-  }
+  const std::int8_t* codes;  ///< [row][columns]
+  const BlockScale* scales;  ///< [row][columns / 32]
+  const BlockSums* sums;     ///< [row][columns / 32]
+  std::int64_t columns;
 };
 
 /// What is asked of the next-token distribution.

@@ -57,7 +57,7 @@ struct Inputs {
   const std::int8_t* codes;
   const BlockScale* scales;
   const BlockSums* sums;
-  std::int64_t stride;  ///< columns from row to row
+  std::int64_t columns;  ///< from row to row
   std::int64_t count;
 };
 
@@ -89,7 +89,7 @@ void begin_group(const Inputs& inputs, const Panel<kPacking>& panel, std::int64_
   const std::int8_t* codes = inputs.codes + group * kPacking.group;
   if constexpr (kTurn == 0) {
     _tile_zero(0);
-    _tile_loadd(2, codes, inputs.stride);
+    _tile_loadd(2, codes, inputs.columns);
     _tile_loadd(4, panel.codes[group], 64);
     if constexpr (kPacking.minima) {
       _tile_dpbsud(0, 2, 4);
@@ -98,7 +98,7 @@ void begin_group(const Inputs& inputs, const Panel<kPacking>& panel, std::int64_
     }
   } else {
     _tile_zero(1);
-    _tile_loadd(3, codes, inputs.stride);
+    _tile_loadd(3, codes, inputs.columns);
     _tile_loadd(5, panel.codes[group], 64);
     if constexpr (kPacking.minima) {
       _tile_dpbsud(1, 3, 5);
@@ -113,7 +113,7 @@ void begin_group(const Inputs& inputs, const Panel<kPacking>& panel, std::int64_
 template <Packing kPacking, int kCount>
 void add_panel(const Panel<kPacking>& panel, const Inputs& inputs, Sums& sums) {
   const std::int64_t count = kCount > 0 ? kCount : inputs.count;
-  const std::int64_t row_blocks = inputs.stride / kBlock;
+  const std::int64_t row_blocks = inputs.columns / kBlock;
   __m512 sum[kInputs];
 #pragma GCC unroll 16
   for (std::int64_t row = 0; row < count; ++row) sum[row] = Avx512::load(sums[row]);
@@ -155,8 +155,9 @@ void add_pass(const std::byte* tile, const CodedRows& input, std::int64_t first,
   Panel<kPacking> panel;
   panel.unpack(tile, input.columns / kBlock);
   const auto rows_from = [&](std::int64_t row, std::int64_t rows) {
-    const std::int64_t at = (first + row) * input.stride;
-    return Inputs{input.codes + at, input.scales + at / kBlock, input.sums + at / kBlock, input.stride, rows};
+    const std::int64_t at = (first + row) * input.columns;
+    return Inputs{input.codes + at, input.scales + at / kBlock, input.sums + at / kBlock, input.columns,
+                  rows};
   };
   configure(kInputs, kPacking.group);
   std::int64_t row = 0;

@@ -184,10 +184,9 @@ void codes_tile_rows(const std::byte* tile, const CodedRows& input, std::int64_t
                      std::int64_t out_stride, bool accumulate, bool cold) {
   constexpr std::int64_t kSuperBlocks = kSuperBlock / kBlock;
   const std::int64_t blocks = input.columns / kBlock;
-  const std::int64_t stride = input.stride / kBlock;
-  const std::int8_t* codes = input.codes + first * input.stride;
-  const BlockScale* scales = input.scales + first * stride;
-  const BlockSums* sums = input.sums + first * stride;
+  const std::int8_t* codes = input.codes + first * input.columns;
+  const BlockScale* scales = input.scales + first * blocks;
+  const BlockSums* sums = input.sums + first * blocks;
   for (int lane = 0; lane < kTileRows; lane += V::kLanes) {
     typename V::Floats sum[kCount];
     for (int row = 0; row < kCount; ++row) sum[row] = V::zero();
@@ -198,10 +197,11 @@ void codes_tile_rows(const std::byte* tile, const CodedRows& input, std::int64_t
       if (kCount > 1 && cold) prefetch<kPacking.block_bytes()>(at);
       const BlockCodes<V, kPacking.bits> weight(planes + lane * 4);
       const BlockScales<V, kPacking> factor(factors, lane, super);
+#pragma GCC unroll 8
       for (int row = 0; row < kCount; ++row) {
-        const std::int8_t* code = codes + (row * stride + block) * kBlock;
-        const BlockScale& scale = scales[row * stride + block];
-        const BlockSums& totals = sums[row * stride + block];
+        const std::int8_t* code = codes + (row * blocks + block) * kBlock;
+        const BlockScale& scale = scales[row * blocks + block];
+        const BlockSums& totals = sums[row * blocks + block];
         for (int group = 0; group < static_cast<int>(kPacking.groups()); ++group) {
           sum[row] =
               add_group<V, kPacking>(sum[row], group_dot<V, kPacking, kCount>(weight, group, code, totals),

@@ -129,13 +129,13 @@ void expect_products(const Operations& operations, const Stored& stored, const A
   const std::vector<Product> products = {{&packed.matrix, out.data(), rows, true}};
   multiply(pool, operations, input, 0, count, products);
   const std::vector<float> weights = stored.values();
-  const CodedRows coded = input.coded();
   for (std::int64_t row = 0; row < count; ++row) {
     for (std::int64_t j = 0; j < rows; ++j) {
       double sum = 0.5;
       double magnitude = 1.0;
       for (std::int64_t i = 0; i < columns; ++i) {
-        const std::int64_t at = row * columns + i;
+        const CodedRows coded = input.coded(i / kPanelColumns);
+        const std::int64_t at = row * coded.columns + i % kPanelColumns;
         const double x = packed.matrix.kind() == TileKind::kCodes
                              ? static_cast<double>(coded.codes[at]) * coded.scales[at / kBlock].scale
                              : input.row(row)[i];
