@@ -4,6 +4,7 @@
 #include <mutex>
 #include <random>
 #include <thread>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -89,11 +90,13 @@ struct Informer::State {
     if (!listed) return listed.error();
     resource_version = *listed;
     for (const ObjectCache::Change& gone : cache.sweep()) tell(gone, /*initial=*/true);
+    bool first = false;
     {
       const std::lock_guard lock(mutex);
-      synced = true;
+      first = !std::exchange(synced, true);
     }
     changed.notify_all();
+    if (first && told_synced) told_synced();
     return std::nullopt;
   }
 
@@ -141,6 +144,7 @@ struct Informer::State {
   Options options;
   ObjectCache cache;
   std::vector<Handler> handlers;
+  std::function<void()> told_synced;
   // Of the informer's thread alone:
   bool relist = true;
   bool heard = false;  ///< an event on the last watch
@@ -164,6 +168,10 @@ Informer::~Informer() {
 
 void Informer::on_change(Handler handler) {
   state_->handlers.push_back(std::move(handler));
+}
+
+void Informer::on_synced(std::function<void()> handler) {
+  state_->told_synced = std::move(handler);
 }
 
 void Informer::start() {

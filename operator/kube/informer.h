@@ -46,6 +46,8 @@ class Informer {
 
   /// Called from the informer's thread for each change; quick, and must not throw. Before start() only.
   void on_change(Handler handler);
+  /// Called from the informer's thread once the first list is complete. Before start() only.
+  void on_synced(std::function<void()> handler);
   void start();
   /// Ends the thread; the cache stays readable. The destructor calls it.
   void stop();

@@ -46,6 +46,7 @@ class KubeSource final : public RouteSource {
     on_change_ = std::move(on_change);
     models_.on_change([this](const kube::Informer::Change&) { look(); });
     slices_.on_change([this](const kube::Informer::Change&) { look(); });
+    slices_.on_synced([this] { look(); });
     models_.start();
     slices_.start();
   }
@@ -59,7 +60,8 @@ class KubeSource final : public RouteSource {
   void look() {
     const std::lock_guard lock(mutex_);
     const kube::ObjectPtr model = models_.get(key_);
-    if (!model) return;  // deleted, or not there yet: what was known stays in force
+    // Deleted, or not there yet, or no engine is known so far: what was known stays in force.
+    if (!model || !slices_.synced()) return;
     std::vector<json> slices;
     for (const kube::ObjectPtr& slice : slices_.list()) slices.push_back(*slice);
     Snapshot snapshot = read_snapshot(*model, slices);

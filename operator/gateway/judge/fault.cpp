@@ -26,6 +26,8 @@ std::string_view name(Fault fault) {
       return "schema_violation";
     case Fault::kMalformed:
       return "malformed_answer";
+    case Fault::kRefused:
+      return "refused";
   }
   return "unknown";
 }

@@ -18,6 +18,7 @@ enum class Fault {
   kTruncated,    ///< finish_reason "length" before the requested format was complete
   kSchema,  ///< is not what the request's response_format, structured_outputs, guided_* or grammar asks for
   kMalformed,  ///< not the API's shape
+  kRefused,    ///< a 4xx to a request that FP16 answers
 };
 
 /// E.g. "schema_violation"; "none" for kNone.

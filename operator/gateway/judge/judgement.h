@@ -20,7 +20,8 @@ struct Judgement {
   double mean_logprob = std::numeric_limits<double>::quiet_NaN();  ///< NaN when the engine gave none
 
   bool passed() const { return fault == Fault::kNone && status < 300; }
-  /// The client's own mistake (4xx), or 429: nothing to learn about the revision.
+  /// A 4xx: the client's own mistake where FP16 says so too; or 429. By itself nothing to learn about the
+  /// revision.
   bool undecided() const { return fault == Fault::kNone && status >= 300; }
   /// Mean probability a token; 1 when the engine gave none.
   double confidence() const { return std::isnan(mean_logprob) ? 1 : std::exp(mean_logprob); }

@@ -22,16 +22,17 @@ Task<> Proxy::complete_stream(Exchange& exchange, Job& job) {
   if (job.quantized()) first.held_chunks = limits_.held_chunks;
   StreamRelay::End end = co_await relay.feed(first);
   job.ms = ms_since(job.started) - relay.blocked_ms();
-  const Asked told = end.refusal.value_or(Asked{});
+  Asked told = end.refusal.value_or(Asked{});
   if (job.gone.stop_requested() && !relay.released()) given_up(job);
   if (end.client_gone) {
     answered(job, job.assignment.arm, kClientGone, {});
     co_return;
   }
-  if (end.refusal && told.judgement.undecided() && (told.judgement.status != 429 || !job.quantized())) {
+  if (end.refusal && told.judgement.undecided() && !job.quantized()) {
     co_await answer(exchange, job, told, job.assignment.arm, {});
     co_return;
   }
+  const bool refused = end.refusal && told.judgement.undecided() && told.judgement.status != 429;
   if (end.complete) {
     answered(job, job.assignment.arm, 200, {});
     if (end.fault == Fault::kNone) {
@@ -50,7 +51,9 @@ Task<> Proxy::complete_stream(Exchange& exchange, Job& job) {
     co_return;
   }
 
-  const std::string_view reason = end.fault == Fault::kNone ? kOverloaded : name(end.fault);
+  const std::string_view reason = refused                     ? name(Fault::kRefused)
+                                  : end.fault == Fault::kNone ? kOverloaded
+                                                              : name(end.fault);
   StreamRelay::Source second{Arm::kFp16, traffic_.rollout().fp16(), job.client.body, Priority::kRetry, 1,
                              reason};
   job.deadline = job.started + limits_.request;
@@ -63,6 +66,12 @@ Task<> Proxy::complete_stream(Exchange& exchange, Job& job) {
   StreamRelay::End rest;
   rest.fault = end.fault;
   if (possible) rest = co_await relay.feed(second);
+  if (refused && !rest.complete && !rest.client_gone && !relay.released()) {  // the client's own mistake
+    co_await answer(exchange, job, told, job.assignment.arm, {});
+    co_return;
+  }
+  if (refused && rest.complete && rest.fault == Fault::kNone)
+    end.fault = told.judgement.fault = Fault::kRefused;
   if (end.fault != Fault::kNone) report(job, told, end.fault, rest.complete && rest.fault == Fault::kNone);
   if (rest.complete || rest.client_gone) {
     answered(job, Arm::kFp16, rest.complete ? 200 : kClientGone, reason);

@@ -107,18 +107,21 @@ Task<> Proxy::complete_whole(Exchange& exchange, Job& job) {
   }
   const bool unsure =
       first.judgement.passed() && first.judgement.confidence() < traffic_.rollout().min_confidence;
-  const bool clients_mistake = first.judgement.undecided() && first.judgement.status != 429;
-  if (clients_mistake || (first.judgement.passed() && !unsure)) {
-    if (!clients_mistake) {
-      report(job, first, Fault::kNone, false);
-      if (draw_shadow(job)) asio::co_spawn(io_, shadow(job, first.judgement.text), asio::detached);
-    }
+  if (first.judgement.passed() && !unsure) {
+    report(job, first, Fault::kNone, false);
+    if (draw_shadow(job)) asio::co_spawn(io_, shadow(job, first.judgement.text), asio::detached);
     co_await answer(exchange, job, std::move(first), job.assignment.arm, {});
     co_return;
   }
+  const bool refused = first.judgement.undecided() && first.judgement.status != 429;
+  Asked second = co_await ask_fp16_again(job);
+  if (refused && !second.judgement.passed()) {  // the client's own mistake, as far as one can tell
+    co_await answer(exchange, job, std::move(first), job.assignment.arm, {});
+    co_return;
+  }
+  if (refused) first.judgement.fault = Fault::kRefused;
   const Fault fault = first.judgement.fault;
   const std::string_view reason = unsure ? kLowConfidence : fault == Fault::kNone ? kOverloaded : name(fault);
-  Asked second = co_await ask_fp16_again(job);
   if (unsure || fault != Fault::kNone) report(job, first, fault, second.judgement.passed());
   if (unsure && !second.judgement.passed() && !second.given_up) {
     co_await answer(exchange, job, std::move(first), job.assignment.arm, {});

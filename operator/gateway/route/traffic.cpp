@@ -195,7 +195,7 @@ const Trial* Traffic::trial(const std::string& digest) const {
 }
 
 std::string Traffic::subject() const {
-  const std::string stable = rollout_.stable == rollout_.fp16() ? std::string() : rollout_.stable;
+  std::string stable = rollout_.stable == rollout_.fp16() ? std::string() : rollout_.stable;
   const bool only_stable_tripped =
       !stable.empty() && trips_.find(stable) != nullptr && trips_.find(rollout_.candidate) == nullptr;
   if (!rollout_.candidate.empty() && !only_stable_tripped) return rollout_.candidate;

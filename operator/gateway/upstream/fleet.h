@@ -10,9 +10,9 @@
 namespace stepdown::gateway {
 
 /// The engines of one revision and their health. An endpoint whose connection fails is set apart until a
-/// probe of its /readyz succeeds; what was already on its way to it breaks with it and is the same incident,
-/// so that one crash counts as one error, however many requests it takes along. A refused connection to an
-/// endpoint that never answered is none at all: it was listed before it listened.
+/// probe of its /readyz is answered, with anything but a 5xx; what was already on its way to it breaks with
+/// it and is the same incident, so that one crash counts as one error, however many requests it takes along.
+/// A refused connection to an endpoint that never answered is none at all: it was listed before it listened.
 class Fleet {
  public:
   /// Those that stay keep their state.

@@ -105,7 +105,9 @@ Task<> Upstreams::probe_one(std::string digest, Address address) {
   const Request request{"GET", "/readyz", {}, {}};
   Outcome<HttpClient::Answer> answer =
       co_await http_.send(address, request, steady_clock::now() + kProbePatience);
-  if (!answer || answer.value->status() != 200) co_return;
+  // An engine without that page, such as vLLM or llama.cpp, says 404: it is there. One that is not ready says
+  // 503.
+  if (!answer || answer.value->status() >= 500) co_return;
   co_await answer.value->read_all(64UL * 1024);
   const auto found = revisions_.find(digest);
   if (found != revisions_.end()) found->second->fleet.recovered(address);

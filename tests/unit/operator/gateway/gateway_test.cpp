@@ -321,6 +321,7 @@ TEST_F(GatewayTest, LowConfidenceIsAnsweredByFp16AndIsNoError) {
 
 TEST_F(GatewayTest, AClientsOwnErrorPassesThroughAndCountsForNothing) {
   candidate_.set(Mode::kClientError);
+  fp16_.set(Mode::kClientError);
   Running gateway(snapshot(1), state_dir_);
   httplib::Client client = gateway.client();
   for (const bool stream : {false, true}) {
@@ -328,8 +329,22 @@ TEST_F(GatewayTest, AClientsOwnErrorPassesThroughAndCountsForNothing) {
   }
   EXPECT_TRUE(gateway.get("/route")["trips"].empty());
   candidate_.set(Mode::kOverloaded);
+  fp16_.set(Mode::kHealthy);
   EXPECT_EQ(ask(client, "p", false, false).retried, "overloaded");
   EXPECT_TRUE(gateway.get("/route")["trips"].empty());
+}
+
+TEST_F(GatewayTest, WhatTheCandidateRefusesAndFp16AnswersIsTheCandidatesFault) {
+  candidate_.set(Mode::kClientError);
+  for (const bool stream : {false, true}) {
+    Running gateway(snapshot(1), state_dir_ / (stream ? "stream" : "whole"));
+    httplib::Client client = gateway.client();
+    const Answered first = ask(client, "p", false, stream);
+    EXPECT_EQ(first.status, 200);
+    EXPECT_EQ(first.retried, "refused");
+    for (int i = 0; i < 10; ++i) EXPECT_EQ(ask(client, "p", false, stream).status, 200);
+    EXPECT_EQ(gateway.get("/route")["trips"][0]["reason"], "refused");
+  }
 }
 
 TEST_F(GatewayTest, ATimeoutIsAnErrorAndTheRetryHasTimeLeft) {
