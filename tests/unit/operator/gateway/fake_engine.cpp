@@ -84,9 +84,10 @@ std::string FakeEngine::last_header(const std::string& name) const {
 
 Task<> FakeEngine::handle(Exchange& exchange) {
   if (exchange.request().method == "GET") {
-    Response ok;
-    ok.body = "ok";
-    co_await exchange.respond(std::move(ok));
+    Response page;
+    page.status = mode_ == Mode::kWithoutPages ? 404 : 200;
+    page.body = "ok";
+    co_await exchange.respond(std::move(page));
     co_return;
   }
   ++requests_;

@@ -30,6 +30,7 @@ class FakeEngine {
     kNonFiniteMidway,
     kClientError,
     kOverloaded,
+    kWithoutPages,  // healthy, and knows no /readyz, as vLLM
   };
 
   explicit FakeEngine(Mode mode, std::uint16_t port = 0);

@@ -380,7 +380,7 @@ TEST_F(GatewayTest, KillingTheCandidateUnderLoadFailsNoClientAndIsNoVerdict) {
   candidate_.kill();
   std::this_thread::sleep_for(500ms);
   {
-    FakeEngine again(Mode::kHealthy, port);
+    FakeEngine again(Mode::kWithoutPages, port);
     for (int i = 0; i < 400 && again.requests() < 10; ++i) std::this_thread::sleep_for(10ms);
     EXPECT_GE(again.requests(), 10) << "a restarted engine gets its share again";
     stop = true;
