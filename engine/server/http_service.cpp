@@ -144,6 +144,7 @@ std::unique_ptr<Generation> HttpService::State::start(const ordered_json& body, 
   }
   Request request = read_request(api == Api::kResponses ? chat_body_of_response(body) : body, chat, seed);
   check_model(request.model);
+  check_bias(request.sampling, engine.config().vocab);
   head.created =
       std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
           .count();

@@ -174,6 +174,13 @@ ordered_json parse_body(std::string_view body) {
   return json;
 }
 
+void check_bias(const runtime::Sampling& sampling, std::int64_t vocab) {
+  const auto wrong = sampling.logit_bias.lower_bound(static_cast<runtime::TokenId>(vocab));
+  if (wrong == sampling.logit_bias.end()) return;
+  refuse("logit_bias", "names token " + std::to_string(wrong->first) +
+                           ", which is outside the vocabulary of " + std::to_string(vocab));
+}
+
 Request parse_request(std::string_view body, bool chat, std::uint64_t random_seed) {
   return read_request(parse_body(body), chat, random_seed);
 }

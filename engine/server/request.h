@@ -53,7 +53,9 @@ struct Request {
 /// Throws ApiError (400) that names the parameter. `body` is a JSON object; `random_seed` is used when the
 /// request brings no seed.
 Request read_request(const nlohmann::ordered_json& body, bool chat, std::uint64_t random_seed);
-/// The same of a text.
+/// Throws ApiError (400) that names an id of `logit_bias` which no token of the vocabulary has.
+void check_bias(const runtime::Sampling& sampling, std::int64_t vocab);
+/// The same as read_request of a text.
 Request parse_request(std::string_view body, bool chat, std::uint64_t random_seed);
 
 }  // namespace stepdown::server

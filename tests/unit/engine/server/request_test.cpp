@@ -153,5 +153,19 @@ TEST(Request, RefusesAndNamesTheParameter) {
   }
 }
 
+TEST(Request, BiasIsForTokensOfTheVocabulary) {
+  const Request request = chat(R"(, "logit_bias": {"5": -100, "7": 1})");
+  check_bias(request.sampling, 8);
+  check_bias(chat("").sampling, 8);
+  try {
+    check_bias(request.sampling, 7);
+    ADD_FAILURE() << "token 7 of 7";
+  } catch (const ApiError& error) {
+    EXPECT_EQ(error.status(), 400);
+    EXPECT_EQ(error.body()["error"]["param"], "logit_bias");
+    EXPECT_THAT(error.body()["error"]["message"].get<std::string>(), HasSubstr("token 7"));
+  }
+}
+
 }  // namespace
 }  // namespace stepdown::server
