@@ -49,6 +49,8 @@ std::function<int()> configure(CLI::App& app) {
   app.add_option("--gateway-replicas", options.settings.gateway_replicas, "Gateways of each model")
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
+  app.add_option("--image-pull-secret", options.settings.pull_secrets,
+                 "Secret of a model's namespace that its pods' images are pulled with; may be repeated");
   app.add_flag("!--without-engine-profiles", options.engine_profiles,
                "Do without EngineProfiles, which are of the whole cluster: the bundled engine alone serves");
   app.add_flag(

@@ -56,11 +56,19 @@ constexpr auto describe(KvCacheSpec*) {
                     optional("maxAttentionError", &KvCacheSpec::max_attention_error)};
 }
 
+constexpr auto describe(Toleration*) {
+  return std::tuple{optional("key", &Toleration::key), optional("operator", &Toleration::op),
+                    optional("value", &Toleration::value), optional("effect", &Toleration::effect),
+                    optional("tolerationSeconds", &Toleration::seconds)};
+}
+
 constexpr auto describe(HardwareSpec*) {
   return std::tuple{optional("accelerator", &HardwareSpec::accelerator),
-                    optional("count", &HardwareSpec::count), optional("nodes", &HardwareSpec::nodes),
+                    optional("count", &HardwareSpec::count),
+                    optional("nodes", &HardwareSpec::nodes),
                     optional("memory", &HardwareSpec::memory),
-                    optional("nodeSelector", &HardwareSpec::node_selector)};
+                    optional("nodeSelector", &HardwareSpec::node_selector),
+                    optional("tolerations", &HardwareSpec::tolerations)};
 }
 
 constexpr auto describe(Resources*) {

@@ -68,12 +68,22 @@ struct KvCacheSpec {
   std::optional<double> max_attention_error;
 };
 
+/// As in a Pod.
+struct Toleration {
+  std::string key;
+  std::string op;
+  std::string value;
+  std::string effect;
+  std::optional<std::int64_t> seconds = {};
+};
+
 struct HardwareSpec {
   std::string accelerator;
   std::int64_t count = 1;
   std::int64_t nodes = 1;
   std::string memory;
   std::map<std::string, std::string> node_selector;
+  std::vector<Toleration> tolerations;
 };
 
 struct Resources {

@@ -104,6 +104,7 @@ const std::vector<WatchedKind>& table() {
       {"ServiceAccount", builtin::kServiceAccounts, kOurs, "", drop_bookkeeping, true},
       {"Role", builtin::kRoles, kOurs, "", drop_bookkeeping, true},
       {"RoleBinding", builtin::kRoleBindings, kOurs, "", drop_bookkeeping, true},
+      {"PodDisruptionBudget", builtin::kPodDisruptionBudgets, kOurs, "", drop_status, true},
       {"PersistentVolumeClaim", builtin::kPersistentVolumeClaims, kOurs, "", drop_spec_and_status, true},
   };
   return kTable;

@@ -20,6 +20,7 @@ inline const GroupVersionResource kJobs{"batch", "v1", "jobs"};
 inline const GroupVersionResource kEndpointSlices{"discovery.k8s.io", "v1", "endpointslices"};
 inline const GroupVersionResource kEvents{"events.k8s.io", "v1", "events"};
 inline const GroupVersionResource kLeases{"coordination.k8s.io", "v1", "leases"};
+inline const GroupVersionResource kPodDisruptionBudgets{"policy", "v1", "poddisruptionbudgets"};
 inline const GroupVersionResource kRoles{"rbac.authorization.k8s.io", "v1", "roles"};
 inline const GroupVersionResource kRoleBindings{"rbac.authorization.k8s.io", "v1", "rolebindings"};
 inline const GroupVersionResource kCustomResourceDefinitions{"apiextensions.k8s.io", "v1",

@@ -70,6 +70,10 @@ std::string gateway(const std::string& model) {
   return model + "-gateway";
 }
 
+std::string engines(const std::string& model) {
+  return model + "-engines";
+}
+
 std::string own_claim(const std::string& model) {
   return model + "-artifacts";
 }

@@ -23,6 +23,8 @@ std::string fp16_engine(const std::string& model);
 std::string engine(const std::string& model, const std::string& digest);
 std::string revision(const std::string& model, const std::string& digest);
 std::string gateway(const std::string& model);
+/// Of all of them together.
+std::string engines(const std::string& model);
 /// Of the claim that the operator makes where the spec names none.
 std::string own_claim(const std::string& model);
 std::string claim(const api::QuantizedModel& model);

@@ -17,7 +17,8 @@ struct Settings {
   std::string engine_image;
   std::string gateway_image;
   std::int64_t gateway_replicas = 1;
-  bool leader_worker_sets = false;  ///< whether the cluster has them, and they may be made
+  bool leader_worker_sets = false;             ///< whether the cluster has them, and they may be made
+  std::vector<std::string> pull_secrets = {};  ///< of the images, in each model's namespace
 };
 
 enum class JobState { kRunning, kSucceeded, kFailed };

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "operator/compat/fallback.h"
+#include "operator/rollout/children/common.h"
 #include "operator/rollout/children/gateway.h"
 #include "operator/rollout/command.h"
 #include "operator/rollout/engines.h"
@@ -89,6 +90,8 @@ void want_engines(Pass& pass, const Engines& engines, const std::string& base) {
   want(base, engines.fp16_replicas(rollout, target, demanded.fp16));
   if (rollout.stable != base) want(rollout.stable, full);
   if (!rollout.digest.empty()) want(rollout.digest, full);
+  const std::string& name = pass.model().metadata.name;
+  pass.plan.apply.push_back(children::disruption_budget(pass.model(), names::engines(name), "engine"));
   auto gateway = children::gateway(pass.model(), pass.settings);
   move_to(pass.plan.apply, gateway);
 }

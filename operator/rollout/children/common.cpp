@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/base/hash.h"
+#include "operator/api/describe_spec.h"
 #include "operator/rollout/sources.h"
 
 namespace stepdown::rollout::children {
@@ -153,9 +154,28 @@ std::int64_t threads(const api::ServingSpec& serving) {
 }
 
 void place(json& pod_spec, const api::ServingSpec& serving) {
-  if (serving.hardware && !serving.hardware->node_selector.empty()) {
-    pod_spec["nodeSelector"] = serving.hardware->node_selector;
+  if (!serving.hardware) return;
+  if (!serving.hardware->node_selector.empty()) pod_spec["nodeSelector"] = serving.hardware->node_selector;
+  if (const auto& tolerations = serving.hardware->tolerations; !tolerations.empty()) {
+    pod_spec["tolerations"] = api::Codec<std::vector<api::Toleration>>::print(tolerations);
   }
+}
+
+void add_pull_secrets(json& pod_spec, const Settings& settings) {
+  for (const std::string& secret : settings.pull_secrets) {
+    pod_spec["imagePullSecrets"].push_back({{"name", secret}});
+  }
+}
+
+json disruption_budget(const api::QuantizedModel& model, const std::string& name, const std::string& part) {
+  json out = object("policy/v1", "PodDisruptionBudget", model, name, part);
+  out["spec"] = {
+      {"maxUnavailable", 1},
+      {"unhealthyPodEvictionPolicy", "AlwaysAllow"},
+      {"selector",
+       {{"matchLabels",
+         {{"app.kubernetes.io/name", part}, {"app.kubernetes.io/instance", model.metadata.name}}}}}};
+  return stamped(std::move(out));
 }
 
 }  // namespace stepdown::rollout::children

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "operator/api/kinds.h"
+#include "operator/rollout/observed.h"
 
 /// Parts that the children share. Builders are pure and give whole objects.
 namespace stepdown::rollout::children {
@@ -64,7 +65,13 @@ const char* workload_kind(const api::ServingSpec& serving);
 
 /// Threads that the CPU limit (or request) stands for; 0: the engine's own choice.
 std::int64_t threads(const api::ServingSpec& serving);
-/// Sets spec.serving.hardware.nodeSelector.
+/// Where the pod may run, as spec.serving.hardware says.
 void place(nlohmann::json& pod_spec, const api::ServingSpec& serving);
+/// What its images are pulled with.
+void add_pull_secrets(nlohmann::json& pod_spec, const Settings& settings);
+/// Evicts one pod of the model's engines, or gateways, at a time, and none while another is not ready; one
+/// that is not ready itself holds nobody up.
+nlohmann::json disruption_budget(const api::QuantizedModel& model, const std::string& name,
+                                 const std::string& part);
 
 }  // namespace stepdown::rollout::children

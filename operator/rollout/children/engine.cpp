@@ -250,6 +250,7 @@ std::vector<json> engine(const api::QuantizedModel& model, const Settings& setti
                    {"volumes", mounts.volumes},
                    {"containers", {std::move(pod)}}};
   place(pod_spec, model.spec.serving);
+  add_pull_secrets(pod_spec, settings);
   const bool elsewhere = engine.fp16 && model.spec.rollout.fallback.placement == "otherGPU";
   if (elsewhere && shared(accelerator(model.spec.serving))) keep_apart(pod_spec, model, engine);
 

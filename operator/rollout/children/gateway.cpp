@@ -58,19 +58,23 @@ json deployment(const api::QuantizedModel& model, const Settings& settings, cons
       {"securityContext", container_security()},
       {"volumeMounts", mounts.mounts}};
   json out = object("apps/v1", "Deployment", model, name, "gateway");
+  json pod_spec = {{"serviceAccountName", name},
+                   {"securityContext", pod_security()},
+                   {"terminationGracePeriodSeconds", kDrainSeconds},
+                   {"topologySpreadConstraints",
+                    {{{"maxSkew", 1},
+                      {"topologyKey", "kubernetes.io/hostname"},
+                      {"whenUnsatisfiable", "ScheduleAnyway"},
+                      {"labelSelector", {{"matchLabels", selector}}}}}},
+                   {"volumes", mounts.volumes},
+                   {"containers", {std::move(container)}}};
+  add_pull_secrets(pod_spec, settings);
   out["spec"] = {
       {"replicas", settings.gateway_replicas},
       {"revisionHistoryLimit", 2},
       {"strategy", {{"type", "RollingUpdate"}, {"rollingUpdate", {{"maxUnavailable", 0}, {"maxSurge", 1}}}}},
       {"selector", {{"matchLabels", selector}}},
-      {"template",
-       {{"metadata", {{"labels", labels(model, "gateway")}}},
-        {"spec",
-         {{"serviceAccountName", name},
-          {"securityContext", pod_security()},
-          {"terminationGracePeriodSeconds", kDrainSeconds},
-          {"volumes", mounts.volumes},
-          {"containers", {std::move(container)}}}}}}};
+      {"template", {{"metadata", {{"labels", labels(model, "gateway")}}}, {"spec", std::move(pod_spec)}}}};
   return out;
 }
 
@@ -84,9 +88,12 @@ std::vector<json> gateway(const api::QuantizedModel& model, const Settings& sett
   service["spec"] = {
       {"selector", selector},
       {"ports", {{{"name", "http"}, {"port", kPort}, {"targetPort", "http"}, {"protocol", "TCP"}}}}};
-  return {stamped(object("v1", "ServiceAccount", model, name, "gateway")), stamped(role(model, name)),
-          stamped(role_binding(model, name)), stamped(deployment(model, settings, name, selector)),
-          stamped(std::move(service))};
+  return {stamped(object("v1", "ServiceAccount", model, name, "gateway")),
+          stamped(role(model, name)),
+          stamped(role_binding(model, name)),
+          stamped(deployment(model, settings, name, selector)),
+          stamped(std::move(service)),
+          disruption_budget(model, name, "gateway")};
 }
 
 }  // namespace stepdown::rollout::children

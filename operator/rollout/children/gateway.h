@@ -9,7 +9,7 @@
 
 namespace stepdown::rollout::children {
 
-/// ServiceAccount, Role, RoleBinding, Deployment, and the Service that clients use.
+/// ServiceAccount, Role, RoleBinding, Deployment, the Service that clients use, and a PodDisruptionBudget.
 std::vector<nlohmann::json> gateway(const api::QuantizedModel& model, const Settings& settings);
 
 }  // namespace stepdown::rollout::children

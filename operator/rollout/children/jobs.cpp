@@ -13,6 +13,7 @@ using nlohmann::json;
 constexpr int kRetries = 2;
 constexpr int kFetchRetries = 6;
 constexpr int kFetchSeconds = 24 * 3600;
+constexpr int kLongestSeconds = 7 * kFetchSeconds;  // of any Job, its retries included: what hangs ends
 constexpr std::int64_t kWorkingMemory = 256 << 20;  // beside the weights that a Job maps
 constexpr int kCollectSeconds = 600;  // a claim that cannot be mounted holds up no deletion for longer
 constexpr int kBadInput = 2;          // exit status: no retry can help
@@ -33,8 +34,10 @@ json job(const api::QuantizedModel& model, const Settings& settings, const std::
                       {"volumeMounts", mounts.mounts}}}}};
   if (!resources.empty()) pod_spec["containers"][0]["resources"] = std::move(resources);
   place(pod_spec, model.spec.serving);
+  add_pull_secrets(pod_spec, settings);
   out["spec"] = {
       {"backoffLimit", kRetries},
+      {"activeDeadlineSeconds", kLongestSeconds},
       {"podFailurePolicy",
        {{"rules",
          {{{"action", "FailJob"},

@@ -12,6 +12,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -127,6 +128,12 @@ func service(name, model, part string, port int32) *corev1.Service {
 		Ports: []corev1.ServicePort{{Name: "http", Port: port, TargetPort: intstr.FromString("http")}}}}
 }
 
+func budget(name, model, part string) *policyv1.PodDisruptionBudget {
+	one := intstr.FromInt32(1)
+	return &policyv1.PodDisruptionBudget{ObjectMeta: meta(name, model, part), Spec: policyv1.PodDisruptionBudgetSpec{
+		MaxUnavailable: &one, Selector: &metav1.LabelSelector{MatchLabels: labels(model, part)}}}
+}
+
 func children(name, source string) []client.Object {
 	gateway := name + "-gateway"
 	return []client.Object{
@@ -146,6 +153,8 @@ func children(name, source string) []client.Object {
 			Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Name: gateway, Namespace: "default"}}},
 		deployment(gateway, name, "gateway", source, 8000, "--namespace", "default", "--model", name, "--host", "$(POD_IP)", "--port", "8000", "--state-dir", "/state"),
 		service(name, name, "gateway", 8000),
+		budget(name+"-engines", name, "engine"),
+		budget(gateway, name, "gateway"),
 	}
 }
 
@@ -162,7 +171,7 @@ func main() {
 	watched := &unstructured.Unstructured{}
 	watched.SetGroupVersionKind(model)
 	err = ctrl.NewControllerManagedBy(manager).For(watched).Owns(&batchv1.Job{}).Owns(&appsv1.Deployment{}).Owns(&corev1.Service{}).
-		Owns(&corev1.ServiceAccount{}).Owns(&rbacv1.Role{}).Owns(&rbacv1.RoleBinding{}).Owns(&corev1.PersistentVolumeClaim{}).
+		Owns(&corev1.ServiceAccount{}).Owns(&rbacv1.Role{}).Owns(&rbacv1.RoleBinding{}).Owns(&corev1.PersistentVolumeClaim{}).Owns(&policyv1.PodDisruptionBudget{}).
 		WithOptions(controller.Options{MaxConcurrentReconciles: *workers}).Complete(&reconciler{manager.GetClient()})
 	if err != nil {
 		panic(err)
