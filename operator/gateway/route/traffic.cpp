@@ -1,5 +1,6 @@
 #include "operator/gateway/route/traffic.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -14,6 +15,7 @@ using nlohmann::json;
 namespace {
 
 constexpr std::chrono::seconds kPeerWordHolds{5};
+constexpr std::chrono::seconds kAwaitsFp16{1};  ///< a trip is told then, whether or not a request came
 
 }  // namespace
 
@@ -169,7 +171,9 @@ void Traffic::hear(const json& message, WallTime now) {
   if (!message.is_object() || !message.contains("instance") || !message["instance"].is_string()) return;
   const std::string from = message["instance"].get<std::string>();
   if (from == instance_) return;
-  remember(trips_from_json(message.value("trips", json())));
+  const std::vector<Trip> trips = trips_from_json(message.value("trips", json()));
+  remember(trips);
+  for (const Trip& trip : trips) await_fp16(trip.digest, now);
   if (const json& missed = member(message, "fp16MissedAtMs"); missed.is_number_integer()) {
     const WallTime at = std::min(from_ms(missed.get<std::int64_t>()), now);
     if (!fp16_missed_at_ || *fp16_missed_at_ < at) fp16_missed_at_ = at;
@@ -207,12 +211,18 @@ std::string Traffic::subject() const {
   return last == nullptr ? std::string() : last->digest;
 }
 
+/// A peer that told of the trip at once would tell nothing of what new traffic did.
+void Traffic::await_fp16(const std::string& digest, WallTime now) {
+  const Trip* trip = trips_.find(digest);
+  if (trip == nullptr || trip->fp16_at || now - trip->at >= kAwaitsFp16) return;
+  if (std::ranges::count(awaiting_fp16_, digest) == 0) awaiting_fp16_.push_back(digest);
+}
+
 bool Traffic::awaits_fp16(WallTime now) const {
-  for (const std::string& digest : awaiting_fp16_) {
+  return std::ranges::any_of(awaiting_fp16_, [&](const std::string& digest) {
     const Trip* trip = trips_.find(digest);
-    if (trip != nullptr && now - trip->at < std::chrono::seconds(1)) return true;
-  }
-  return false;
+    return trip != nullptr && !trip->fp16_at && now - trip->at < kAwaitsFp16;
+  });
 }
 
 }  // namespace stepdown::gateway

@@ -96,6 +96,7 @@ class Traffic {
   Trial& watch(const std::string& digest);
   void look(const std::string& digest, WallTime now);
   void trip(const std::string& digest, Detector detected_by, WallTime now);
+  void await_fp16(const std::string& digest, WallTime now);
 
   std::string instance_;
   Reach reach_;

@@ -14,7 +14,14 @@ bool retried(const Rollout& rollout, const Trip& trip) {
 }  // namespace
 
 bool Trips::add(const Trip& trip, const Rollout& rollout) {
-  return !retried(rollout, trip) && trips_.try_emplace(trip.digest, trip).second;
+  if (retried(rollout, trip)) return false;
+  const auto [found, added] = trips_.try_emplace(trip.digest, trip);
+  if (added) return true;
+  Trip& known = found->second;
+  const bool earlier =
+      trip.fp16_at && *trip.fp16_at >= known.at && (!known.fp16_at || *trip.fp16_at < *known.fp16_at);
+  if (earlier) known.fp16_at = trip.fp16_at;
+  return earlier;
 }
 
 std::vector<std::string> Trips::clear_retried(const Rollout& rollout) {

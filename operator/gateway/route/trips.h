@@ -36,7 +36,8 @@ class Trips {
   bool known() const { return known_; }
   void set_known() { known_ = true; }
 
-  /// True when it is news. What `rollout` retries already is none: a peer may not have heard of that yet.
+  /// True when it is news, as when a peer's next request went to FP16 before ours. What `rollout` retries
+  /// already is none: a peer may not have heard of that yet.
   bool add(const Trip& trip, const Rollout& rollout);
   /// Forgets what `rollout` retries; the digests that were.
   std::vector<std::string> clear_retried(const Rollout& rollout);

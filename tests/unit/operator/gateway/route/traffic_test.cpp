@@ -224,6 +224,32 @@ TEST_F(TrafficTest, ACandidateListedAsReadyThatNobodyReachesTripsInTheEnd) {
   EXPECT_EQ(traffic.trips().find("candidate")->detected_by, Detector::kUnreachable);
 }
 
+/// Whichever of two gateways writes status first, it says when new traffic was on FP16.
+TEST_F(TrafficTest, APeersTripIsToldOnceTheNextRequestWentToFp16) {
+  Traffic one = gateway("one"), two = gateway("two");
+  while (one.trips().find("candidate") == nullptr) break_candidate(one, 1);
+  const WallTime at = now_;
+  two.hear(one.message(), now_ += std::chrono::milliseconds(100));
+  EXPECT_TRUE(one.awaits_fp16(now_));
+  EXPECT_TRUE(two.awaits_fp16(now_));
+  two.assign("next", "", now_ += std::chrono::milliseconds(50));
+  EXPECT_FALSE(two.awaits_fp16(now_));
+  EXPECT_EQ(two.trips().find("candidate")->fp16_at, at + std::chrono::milliseconds(150));
+  one.hear(two.message(), now_ += std::chrono::milliseconds(100));
+  EXPECT_FALSE(one.awaits_fp16(now_)) << "the peer's request was the first of all";
+  one.assign("later", "", now_);
+  EXPECT_EQ(one.trips().find("candidate")->fp16_at, at + std::chrono::milliseconds(150));
+}
+
+TEST_F(TrafficTest, AnOldTripOfAPeerAwaitsNothing) {
+  Traffic one = gateway("one"), two = gateway("two");
+  while (one.trips().find("candidate") == nullptr) break_candidate(one, 1);
+  two.hear(one.message(), now_ += std::chrono::seconds(2));
+  EXPECT_FALSE(two.awaits_fp16(now_));
+  two.assign("next", "", now_);
+  EXPECT_FALSE(two.trips().find("candidate")->fp16_at) << "nobody knows when";
+}
+
 TEST_F(TrafficTest, ACandidateWithoutEnginesIsWaitedFor) {
   Traffic traffic("one", [](const std::string& digest) {
     return digest == "candidate" ? Reachable::kNone : Reachable::kYes;
