@@ -1,5 +1,7 @@
 #include "operator/controller/gather.h"
 
+#include <algorithm>
+
 #include <nlohmann/json.hpp>
 
 #include "engine/base/error.h"
@@ -118,6 +120,8 @@ rollout::Job read_job(const json& job, const std::vector<kube::ObjectPtr>& pods,
   }
   out.summary =
       last_message(pods, out.uid, out.state == rollout::JobState::kSucceeded ? "Succeeded" : "Failed");
+  out.pods_gone = std::ranges::none_of(
+      pods, [&](const kube::ObjectPtr& pod) { return kube::controller_uid_of(*pod) == out.uid; });
   return out;
 }
 

@@ -45,7 +45,13 @@ JobView view(const Observed& observed, const std::string& name, api::Time now) {
   if (!job->finished_at || now - *job->finished_at < kMessageDelay) {
     return {Progress::kRunning, "Job " + name + " is done; its summary is awaited"};
   }
-  return {Progress::kFailed, "Job " + name + " is done, but its pod and summary are gone"};
+  if (is_unread(*job, now)) return {Progress::kMissing, "Job " + name + " runs again: its pod is gone"};
+  return {Progress::kFailed, "Job " + name + " is done, but left no summary"};
+}
+
+bool is_unread(const Job& job, api::Time now) {
+  return job.state == JobState::kSucceeded && job.summary.empty() && job.pods_gone && job.finished_at &&
+         now - *job.finished_at >= kMessageDelay;
 }
 
 }  // namespace stepdown::rollout

@@ -24,4 +24,8 @@ struct JobView {
 };
 JobView view(const Observed& observed, const std::string& name, api::Time now);
 
+/// It succeeded, and its pod was taken away before anybody read what it said: the Job is removed and made
+/// again, if that is still wanted. A Job that merely says nothing has failed.
+bool is_unread(const Job& job, api::Time now);
+
 }  // namespace stepdown::rollout

@@ -31,6 +31,7 @@ struct Job {
   std::string reason;      ///< of the Job's condition Failed
   std::string waiting;     ///< why its pod does not start, such as a volume that is missing
   bool may_start = false;  ///< by itself: it waits for a node
+  bool pods_gone = false;  ///< no pod of it is left, as after its node was drained
   std::string setback;     ///< why its last pod failed, while another tries again
   std::optional<api::Time> finished_at;
 };

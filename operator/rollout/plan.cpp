@@ -5,6 +5,7 @@
 #include "operator/rollout/artifacts.h"
 #include "operator/rollout/children/jobs.h"
 #include "operator/rollout/command.h"
+#include "operator/rollout/job_view.h"
 #include "operator/rollout/pass.h"
 
 namespace stepdown::rollout {
@@ -88,6 +89,18 @@ void suspend(Pass& pass) {
   describe_all(pass);
 }
 
+/// What the plan would create and is there, only to say nothing any more.
+void remove_unread(Pass& pass) {
+  for (const nlohmann::json& object : pass.plan.create) {
+    const std::string name = object.at("metadata").at("name");
+    const Job* job = object.at("kind") == "Job" ? pass.observed.job(name) : nullptr;
+    if (job == nullptr || !is_unread(*job, pass.now)) continue;
+    std::ranges::copy_if(
+        pass.observed.children, std::back_inserter(pass.plan.remove),
+        [&](const Child& child) { return child.kind == "Job" && child.name == name && !child.deleting; });
+  }
+}
+
 void keep_only_missing(Pass& pass) {
   std::erase_if(pass.plan.create, [&](const nlohmann::json& object) {
     const std::string kind = object.at("kind"), name = object.at("metadata").at("name");
@@ -112,9 +125,10 @@ bool awaits_summary(const Job& job) {
 void clean_up(Pass& pass) {
   for (const nlohmann::json& object : pass.plan.apply) pass.want(object);
   for (const nlohmann::json& object : pass.plan.create) pass.want(object);
-  keep_only_missing(pass);
   if (!pass.follows_spec()) pass.keep_all();
   pass.plan.remove = superfluous(pass.observed, pass.wanted, pass.now);
+  remove_unread(pass);
+  keep_only_missing(pass);
   if (const auto command = pending_command(pass.model()); command && command->verb == "retry") {
     for (const Child& child : failures(pass.observed)) {
       const bool listed = std::ranges::count(pass.plan.remove, child) > 0;

@@ -80,6 +80,8 @@ TEST(ReadJob, TakesTheSummaryOfItsOwnLastPodThatEndedAlike) {
   EXPECT_EQ(job.summary, "summary");
   EXPECT_EQ(api::format_time(*job.finished_at), "2026-01-01T00:00:09Z");
   EXPECT_EQ(read_job(complete, {}).summary, "");
+  EXPECT_TRUE(read_job(complete, {}).pods_gone);
+  EXPECT_FALSE(job.pods_gone);
 }
 
 TEST(ReadJob, TellsWhyItFailed) {
