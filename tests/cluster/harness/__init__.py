@@ -7,4 +7,5 @@
   control_plane.py  etcd, API server, controller manager, scheduler
   node.py           containerd, CNI, kubelet, kube-proxy
   cluster.py        all of it as one context manager, with kubectl and helm
+  installation.py   Stepdown in it; rollout.py: a model from apply to Promoted, disturbed; grants.py: RBAC by the audit log
 """

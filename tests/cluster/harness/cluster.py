@@ -13,7 +13,7 @@ import time
 
 from . import isolation, tools
 from .control_plane import ControlPlane
-from .node import NAME, PACKAGES, Node
+from .node import PACKAGES, Node
 from .processes import Processes, own_address
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -23,10 +23,11 @@ from embedded import Kubectl, say, wait_for
 
 
 class Cluster(Kubectl):
-    def __init__(self, tier="api"):
+    def __init__(self, tier="api", nodes=1):
         self.tier = tier
+        self.nodes = nodes if tier == "node" else 0
         self.programs = tools.folder()
-        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="stepdown-cluster-"))
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix=isolation.folder_prefix(os.environ.get(isolation.MARK, os.getpid()))))
         super().__init__(self.dir / "kubeconfig", self.programs / "kubectl")
 
     def __enter__(self):
@@ -36,10 +37,10 @@ class Cluster(Kubectl):
             address = isolation.NODE_ADDRESS if self.tier == "node" else own_address()
             self.control = ControlPlane(self.dir, self.programs, self.processes, address)
             self.control.start(objects=self.tier != "api", workloads=self.tier in ("control", "node"))
-            if self.tier == "node":
-                self.node = Node(self.dir, self.programs, self.processes, self.control)
-                self.node.start()
-                wait_for("the node is Ready", self.node_ready, 60)
+            self.nodes = [Node(self.dir, self.programs, self.processes, self.control, number + 1) for number in range(self.nodes)]
+            for node in self.nodes:
+                node.start()
+                wait_for(f"{node.name} is Ready", lambda node=node: self.node_ready(node.name), 60)
         except BaseException:
             self.__exit__(*sys.exc_info())
             raise
@@ -63,8 +64,24 @@ class Cluster(Kubectl):
         for name in self.processes.running:
             print(f"--- {name}\n{self.processes.tail(name, 1000)}", flush=True)
 
-    def node_ready(self):
-        node = self.get("node", NAME) or {}
+    @property
+    def node(self):
+        return self.nodes[0]
+
+    def import_image(self, archive):
+        for node in self.nodes:
+            node.import_image(archive)
+
+    def node_of(self, pod):
+        return next(node for node in self.nodes if node.name == pod["spec"]["nodeName"])
+
+    def kill(self, pod):
+        """SIGKILL to the program of a pod's only container."""
+        container = pod["status"]["containerStatuses"][0]["containerID"].split("//")[1]
+        return self.node_of(pod).ctr("task", "kill", "-s", "SIGKILL", container).returncode == 0
+
+    def node_ready(self, name):
+        node = self.get("node", name) or {}
         return any(item["type"] == "Ready" and item["status"] == "True" for item in node.get("status", {}).get("conditions", []))
 
     def helm(self, *arguments, text=None):
@@ -87,12 +104,14 @@ class Cluster(Kubectl):
         return [json.loads(line) for line in self.control.audit_log.read_text().splitlines()]
 
 
-def prepare(tier, *more):
-    """Installs what the tier needs, and `more` packages; for a node, moves this program into namespaces of its own. Call it first."""
+def prepare(tier, *more, also=lambda: None):
+    """Installs what the tier needs, `more` packages, and does what `also` needs the network for; for a node, moves this program into
+    namespaces of its own. Call it first."""
     packages = ["openssl", "ca-certificates", "python3-venv", *more] + (list(PACKAGES) if tier == "node" else [])
     if not os.environ.get(isolation.MARK):
         subprocess.run([ROOT / ".ci/install", *packages], check=True)
         tools.folder()
+        also()
     if tier != "node":
         return
     reason = isolation.reason_against() if not os.environ.get(isolation.MARK) else ""

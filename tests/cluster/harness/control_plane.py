@@ -73,6 +73,7 @@ class ControlPlane:
             "--service-account-issuer=https://kubernetes.default.svc", f"--service-account-key-file={pki}/accounts.pub",
             f"--service-account-signing-key-file={pki}/accounts.key",
             f"--audit-policy-file={policy}", f"--audit-log-path={self.audit_log}",
+            "--default-not-ready-toleration-seconds=10", "--default-unreachable-toleration-seconds=10",  # rather than five minutes
         ])
         trust = ssl.create_default_context(cafile=str(self.authority.certificate))
         self.processes.wait_ready("kube-apiserver", lambda: answers(f"{self.server}/readyz", trust))
@@ -83,7 +84,7 @@ class ControlPlane:
         self.processes.start("kube-controller-manager", [
             self.programs / "kube-controller-manager", f"--kubeconfig={as_controllers}", "--leader-elect=false", f"--controllers={chosen}",
             f"--root-ca-file={pki}/ca.crt", f"--service-account-private-key-file={pki}/accounts.key",
-            f"--cluster-cidr={PODS}", "--allocate-node-cidrs=true", "--bind-address=127.0.0.1", f"--secure-port={self.controllers_port}",
+            f"--cluster-cidr={PODS}", "--allocate-node-cidrs=true", "--node-monitor-grace-period=20s", "--bind-address=127.0.0.1", f"--secure-port={self.controllers_port}",
         ])
         self.wait_healthy("kube-controller-manager", self.controllers_port)
 

@@ -21,7 +21,7 @@ def load_images(cluster, tag):
     out = cluster.dir / f"images-{tag}"
     told = subprocess.run([ROOT / "images/assemble", "--bin", BIN, "--out", out, "--tag", tag], check=True, capture_output=True, text=True).stdout
     for name in ("operator", "gateway", "engine"):
-        cluster.node.import_image(out / f"{name}.tar")
+        cluster.import_image(out / f"{name}.tar")
     shutil.rmtree(out)
     for line in told.splitlines():
         image, size = line.split()[:2]

@@ -4,13 +4,19 @@ A kubelet leaves bridges, firewall rules, mounts and containers behind when it i
 namespace of their own all of these vanish with the last process, however it ended, and nothing of the machine is touched.
 """
 
+import json
 import os
 import pathlib
+import shutil
+import signal
 import subprocess
 import sys
+import tempfile
+import time
 
 MARK = "STEPDOWN_CLUSTER_ISOLATED"
 NODE_ADDRESS = "10.90.0.1"
+MOST_NODES = 2
 # What container runtimes, kubelet and CNI write to, whatever they are configured to.
 SCRATCH = ("/run", "/var/lib/cni", "/var/lib/kubelet", "/var/log/containers", "/var/log/pods")
 # The only settings a node changes that belong to no namespace.
@@ -34,6 +40,8 @@ def enter():
     if os.environ.get(MARK):
         furnish()
         return
+    # As tests/run's limit sends it: all is put back then too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     saved = {key: sysctl_file(key).read_text() for key in SYSCTLS}
     command = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable, *sys.argv]
     try:
@@ -42,7 +50,14 @@ def enter():
         for key, value in saved.items():
             sysctl_file(key).write_text(value)
         remove_cgroups()
+        if not os.environ.get("STEPDOWN_KEEP"):
+            for folder in pathlib.Path(tempfile.gettempdir()).glob(f"{folder_prefix(os.getpid())}*"):
+                shutil.rmtree(folder, ignore_errors=True)  # of a cluster that was killed
     sys.exit(status if status >= 0 else 128 - status)
+
+
+def folder_prefix(pid):
+    return f"stepdown-cluster-{pid}-"
 
 
 def furnish():
@@ -51,7 +66,7 @@ def furnish():
         "ip link set lo up",
         "ip link add node0 type veth peer name uplink",  # the other end leads nowhere
         "ip link set uplink up",
-        f"ip address add {NODE_ADDRESS}/24 dev node0",
+        *(f"ip address add {node_address(number)}/24 dev node0" for number in range(1, MOST_NODES + 1)),
         "ip link set node0 up",
         f"ip route add default via {NODE_ADDRESS}",
         "sysctl -qw net.ipv4.ip_forward=1",
@@ -62,19 +77,55 @@ def furnish():
         subprocess.run(["mount", "-t", "tmpfs", "tmpfs", path], check=True)
 
 
-def cgroup_parent():
-    """The cgroup of this cluster's pods, below the root of each hierarchy."""
-    return f"stepdown-{os.environ[MARK]}"
+def node_address(number):
+    return NODE_ADDRESS.rsplit(".", 1)[0] + f".{number}"
+
+
+def write_once(path, text):
+    """What nodes share."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(text, indent=1))
+
+
+def cgroup_of(number):
+    """The cgroup of a node's pods, below the root of each hierarchy."""
+    return f"stepdown-{os.environ[MARK]}.{number}"
+
+
+def cgroups(pattern):
+    """Folders of that name in each hierarchy, deepest first."""
+    tops = (pathlib.Path("/sys/fs/cgroup"), *pathlib.Path("/sys/fs/cgroup").glob("*"))
+    roots = [root for top in tops for root in top.glob(pattern) if root.is_dir()]
+    found = {path for root in roots for path in (root, *root.rglob("*")) if path.is_dir()}
+    return sorted(found, key=lambda path: len(path.parts), reverse=True)
+
+
+def kill_cgroup(name):
+    for path in cgroups(name):
+        for pid in (path / "cgroup.procs").read_text().split():
+            try:
+                os.kill(int(pid), signal.SIGKILL)
+            except ProcessLookupError:
+                pass
 
 
 def remove_cgroups():
-    name = f"stepdown-{os.getpid()}"
-    for top in (pathlib.Path("/sys/fs/cgroup"), *pathlib.Path("/sys/fs/cgroup").glob("*")):
-        folders = [path for path in (top / name).rglob("*") if path.is_dir()] if (top / name).is_dir() else []
-        for path in sorted(folders, key=lambda path: len(path.parts), reverse=True):
+    for path in cgroups(f"stepdown-{os.getpid()}.*"):
+        remove_cgroup(path)
+
+
+def remove_cgroup(path):
+    """The kernel lets go of a process a moment after its parent heard of its end."""
+    for _ in range(100):
+        try:
             path.rmdir()
-        if (top / name).is_dir():
-            (top / name).rmdir()
+            return
+        except FileNotFoundError:
+            return
+        except OSError:
+            time.sleep(0.05)
+    path.rmdir()
 
 
 def sysctl_file(key):

@@ -106,6 +106,21 @@ def go_version(program):
     return tuple(int(part) for part in words[2].removeprefix("go").split(".")[:2])
 
 
+def prometheus():
+    """Debian's, unpacked into the cache rather than installed: a test makes no service of the machine."""
+    place = CACHE / "prometheus"
+    if not place.exists():
+        partial = pathlib.Path(f"{place}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        run(["apt-get", "download", "-q", "prometheus"], cwd=partial)
+        [archive] = partial.glob("*.deb")
+        run(["dpkg-deb", "-x", archive, partial])
+        archive.unlink()
+        partial.rename(place)
+    return place / "usr/bin/prometheus"
+
+
 def run(command, **options):
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False, **options)
     if done.returncode != 0:

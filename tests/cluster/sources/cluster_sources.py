@@ -57,8 +57,7 @@ def killed_in_the_middle(cluster, servers):
     kept = lambda: sum(path.stat().st_size for path in (cluster.dir / "volumes/killed").glob("sources/.partial-*/**/*") if path.is_file())
     wait_for("some of it is there", lambda: kept() > 1_500_000, 60, every=0.02)
     [pod] = cluster.get("pods", selector="stepdown.dev/model=killed")
-    container = pod["status"]["containerStatuses"][0]["containerID"].split("//")[1]
-    assert cluster.node.ctr("task", "kill", "-s", "SIGKILL", container).returncode == 0
+    assert cluster.kill(pod)
     servers.slow.bytes_per_second = None
     row = wait_for("it is fetched", lambda: next((row for row in cluster.get("qm", "killed")["status"].get("sources", []) if row["state"] == "Fetched"), None), 90)
     pods = [pod for pod in cluster.get("pods", selector=f"job-name={row['fetchJob']}")]
