@@ -103,7 +103,8 @@ def cgroups(pattern):
 
 def kill_cgroup(name):
     for path in cgroups(name):
-        for pid in (path / "cgroup.procs").read_text().split():
+        procs = path / "cgroup.procs"  # which a folder that is no hierarchy's lacks
+        for pid in procs.read_text().split() if procs.exists() else []:
             try:
                 os.kill(int(pid), signal.SIGKILL)
             except ProcessLookupError:
