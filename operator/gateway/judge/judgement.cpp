@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "operator/gateway/judge/form_watch.h"
 #include "operator/gateway/judge/loop_detector.h"
 #include "operator/gateway/judge/member.h"
 
@@ -30,19 +31,6 @@ Choice read_choice(const json& choice, bool chat) {
 
 bool blank(std::string_view text) {
   return text.find_first_not_of(" \t\r\n") == std::string_view::npos;
-}
-
-/// What keeps a text out of a language; empty when nothing does.
-std::string objection(const schema::AnswerLanguage& language, std::string_view text) {
-  if (language.schema) {
-    const auto violations = language.schema->validate_text(text);
-    return violations.empty() ? std::string() : violations.front().path + " " + violations.front().what;
-  }
-  std::optional<schema::PrefixMatcher> matcher = language.matcher();
-  if (!matcher) return {};
-  const std::size_t fits = matcher->accept(text);
-  if (fits < text.size()) return "leaves the grammar at byte " + std::to_string(fits);
-  return matcher->complete() ? std::string() : "ends before the grammar does";
 }
 
 Fault judge_choice(const Choice& choice, const Expectation& expected, std::string& detail) {

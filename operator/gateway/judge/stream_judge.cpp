@@ -6,12 +6,14 @@
 namespace stepdown::gateway {
 using nlohmann::json;
 
-StreamJudge::StreamJudge(const Expectation& expected, std::string_view prefix)
-    : chat_(expected.chat), matcher_(expected.language.matcher()) {
-  if (matcher_) {
-    matcher_->accept(expected.written);
-    matcher_->accept(prefix);
-  }
+StreamJudge::StreamJudge(const Expectation& expected, std::string_view prefix, bool of_fp16)
+    : chat_(expected.chat),
+      of_fp16_(of_fp16),
+      language_(expected.language),
+      written_(expected.written),
+      form_(expected.language) {
+  form_.accept(expected.written);
+  form_.accept(prefix);
   loops_.add(prefix);
   accepted_ = prefix;
 }
@@ -34,11 +36,7 @@ Fault StreamJudge::add(const json& chunk) {
 
 Fault StreamJudge::add_text(std::string_view text) {
   if (text.empty()) return Fault::kNone;
-  if (matcher_) {
-    schema::PrefixMatcher ahead = *matcher_;
-    if (ahead.accept(text) != text.size()) return Fault::kSchema;
-    matcher_ = std::move(ahead);
-  }
+  if (!of_fp16_ && !form_.accept(text)) return Fault::kSchema;
   ++content_chunks_;
   accepted_ += text;
   return loops_.add(text) ? Fault::kLooping : Fault::kNone;
@@ -48,9 +46,8 @@ Fault StreamJudge::finish(const Calibration& control) const {
   if (!finished()) return Fault::kConnection;
   if (tool_calls_) return Fault::kNone;
   if (accepted_.find_first_not_of(" \t\r\n") == std::string::npos) return Fault::kEmpty;
-  if (matcher_ && !matcher_->complete()) {
+  if (!objection(language_, written_ + accepted_).empty())
     return finish_reason_ == "length" ? Fault::kTruncated : Fault::kSchema;
-  }
   if (loops_.looping()) return Fault::kLooping;
   return control.collapsed(mean_logprob_) ? Fault::kCollapse : Fault::kNone;
 }

@@ -7,17 +7,18 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include "operator/gateway/judge/form_watch.h"
 #include "operator/gateway/judge/judgement.h"
 #include "operator/gateway/judge/loop_detector.h"
 
 namespace stepdown::gateway {
 
-/// Judges a streamed answer chunk by chunk. `accepted()` is the text that may be shown: for structured
-/// answers it never leaves the prefix language of the schema, so that another variant can always continue it.
+/// Judges a streamed answer chunk by chunk. `accepted()` is the text that may be shown.
 class StreamJudge {
  public:
   /// `prefix`: text that an earlier variant already showed and this stream continues.
-  StreamJudge(const Expectation& expected, std::string_view prefix);
+  /// FP16's form is judged at the end alone: nobody else could go on from where it is cut.
+  StreamJudge(const Expectation& expected, std::string_view prefix, bool of_fp16 = false);
 
   /// One chunk of the stream ("data: {…}"). A fault means: do not show this chunk. kLooping in a chunk is the
   /// exception, its text counts as accepted: what led there was shown before.
@@ -26,6 +27,8 @@ class StreamJudge {
   Fault finish(const Calibration& control) const;
 
   const std::string& accepted() const { return accepted_; }
+  /// Whether FP16 could go on from the accepted text.
+  bool continuable() const { return form_.continuable(); }
   std::size_t content_chunks() const { return content_chunks_; }
   bool finished() const { return !finish_reason_.empty(); }
   const std::string& finish_reason() const { return finish_reason_; }
@@ -35,7 +38,10 @@ class StreamJudge {
   Fault add_text(std::string_view text);
 
   bool chat_;
-  std::optional<schema::PrefixMatcher> matcher_;
+  bool of_fp16_;
+  schema::AnswerLanguage language_;
+  std::string written_;
+  FormWatch form_;
   LoopDetector loops_;
   std::string accepted_;
   std::string finish_reason_;

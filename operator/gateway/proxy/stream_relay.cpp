@@ -45,7 +45,7 @@ Task<StreamRelay::End> StreamRelay::feed(Source source) {
     co_return end;
   }
 
-  StreamJudge judge(job_.expected, text_);
+  StreamJudge judge(job_.expected, text_, source.arm == Arm::kFp16);
   SseDecoder decoder;
   std::vector<Held> held;
   const bool continues = released_;
@@ -110,9 +110,11 @@ Task<StreamRelay::End> StreamRelay::close(const Source& source, const StreamJudg
   End end;
   end.fault = judge.finish(proxy_.control_);
   end.mean_logprob = judge.mean_logprob();
+  // FP16 cannot better a document that is no more to be continued: the client has it.
+  const bool last_word = end.fault == Fault::kSchema && (source.arm == Arm::kFp16 || !judge.continuable());
   const bool show =
-      end.fault == Fault::kNone ||
-      (ended_in_form(end.fault) && (released_ || !source.retried.empty() || source.arm == Arm::kFp16));
+      end.fault == Fault::kNone || ((ended_in_form(end.fault) || last_word) &&
+                                    (released_ || !source.retried.empty() || source.arm == Arm::kFp16));
   if (show) {
     end.complete = co_await finish(source, judge, held);
     end.client_gone = !end.complete;

@@ -78,6 +78,38 @@ TEST(JudgementTest, AStreamIsStoppedWhereItLeavesWhatItsRequestAsksFor) {
   }
 }
 
+// As llama.cpp, xgrammar and outlines write: each is valid, none is what our own engine would say.
+TEST(JudgementTest, AStreamMayBeWrittenAsAnyEngineWritesIt) {
+  const json schema = {{"type", "object"},
+                       {"properties",
+                        {{"note", {{"type", "string"}, {"pattern", "^[a-zé]*$"}}},
+                         {"id", {{"type", "integer"}}},
+                         {"ok", {{"enum", {"é", "no"}}}}}},
+                       {"required", {"id", "ok"}},
+                       {"additionalProperties", false}};
+  const json request = {{"guided_json", schema}};
+  for (const std::string text :
+       {R"({"id": 1, "ok": "no", "note": "a"})", R"({"note":"a","id":1,"ok":"no"})",
+        "\n\n{\r\n  \"id\":\t1,  \"ok\": \"no\"\n}\n", R"({"id": 1.0, "ok": "no"})",
+        R"({"id": 1, "ok": "\u00e9"})", R"({"note": "\u00e9", "id": 1, "ok": "no"})"}) {
+    EXPECT_EQ(judge(request, text), Fault::kNone) << text;
+    for (std::size_t cut = 0; cut <= text.size(); ++cut)
+      EXPECT_EQ(judge_stream(request, {text.substr(0, cut), text.substr(cut)}), Fault::kNone)
+          << text << " at " << cut;
+  }
+  for (const std::string text :
+       {R"({"id": 1})", R"({"ok": "yes", "id": 1})", R"({"ok": "no", "id": 1, "more": 2})"})
+    EXPECT_EQ(judge_stream(request, {text}), Fault::kSchema) << text;
+}
+
+TEST(JudgementTest, Fp16IsNotCutForItsForm) {
+  StreamJudge stream(expected({{"guided_json", kSchema}}), "", true);
+  EXPECT_EQ(stream.add({{"choices", {{{"delta", {{"content", "Sorry"}}}, {"finish_reason", "stop"}}}}}),
+            Fault::kNone);
+  EXPECT_EQ(stream.accepted(), "Sorry");
+  EXPECT_EQ(stream.finish(Calibration()), Fault::kSchema);
+}
+
 TEST(JudgementTest, WhatTheClientBeganBelongsToTheAnswer) {
   const json request = {{"guided_json", kSchema},
                         {"continue_final_message", true},
