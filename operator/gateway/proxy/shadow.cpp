@@ -57,7 +57,14 @@ Task<> Proxy::verify(Job job, Fault fault) {
 void Proxy::given_up(const Job& job) {
   const auto waited =
       std::chrono::duration_cast<std::chrono::milliseconds>(steady_clock::now() - job.started);
-  if (!job.quantized() || waited < limits_.long_wait || shadows_ >= limits_.shadows) return;
+  if (waited < limits_.long_wait) return;
+  if (!job.quantized()) {  // FP16 keeps clients waiting too: long answers are no fault of the candidate's
+                           // alone
+    Job control = job;
+    report(control, Asked{}, Fault::kTimeout, false);
+    return;
+  }
+  if (shadows_ >= limits_.shadows) return;
   asio::co_spawn(io_, verify_hang(job, waited / 4), asio::detached);
 }
 

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <vector>
-
 #include "operator/gateway/verdict/grid.h"
 
 namespace stepdown::gateway {
@@ -18,13 +16,14 @@ class MeanTest {
   /// `bound` is held within [1e-6, 0.99].
   explicit MeanTest(double bound);
 
-  LogVector start() const { return LogVector(bets_.size(), 0.0); }
+  LogVector start() const;
   /// `x` is held within [0, 1]; NaN is ignored.
-  void observe(LogVector& evidence, double x) const;
+  void observe(LogVector& evidence, double x) const { observe(evidence, x, bound_); }
+  /// The same against a bound that what was seen before has raised.
+  void observe(LogVector& evidence, double x, double bound) const;
 
  private:
   double bound_;
-  std::vector<double> bets_;  // the grid of λ
 };
 
 }  // namespace stepdown::gateway

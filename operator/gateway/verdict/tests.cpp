@@ -55,11 +55,18 @@ Evidence Tests::start() const {
   return evidence;
 }
 
+double Tests::ceiling_bound(const Evidence& evidence) const {
+  if (evidence.control_answers == 0) return limits_.max_error_rate;
+  const auto errors = static_cast<double>(evidence.control_errors);
+  const double rate = (errors + std::sqrt(errors) + 1) / (static_cast<double>(evidence.control_answers) + 10);
+  return std::max(limits_.max_error_rate, limits_.ratio * rate);
+}
+
 void Tests::candidate_answered(Evidence& evidence, Answer answer, double w) const {
   ++evidence.candidate_answers;
   ++evidence.step_answers;
   const bool only_here = answer.failed && answer.fp16_passed;
-  ceiling_.observe(evidence.ceiling, only_here ? 1 : 0);
+  ceiling_.observe(evidence.ceiling, only_here ? 1 : 0, ceiling_bound(evidence));
   if (!answer.failed) return;
   ++evidence.candidate_errors;
   if (!only_here) return;  // a fault of both: a client that repeats it under one id repeats it on one arm
