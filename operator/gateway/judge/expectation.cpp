@@ -9,7 +9,17 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
-constexpr std::size_t kMostLanguages = 64;
+constexpr std::size_t kMostBytes =
+    128UL << 10U;  // of languages' texts: compiled, they take thousands of times that
+constexpr std::size_t kLongest = 16UL << 10U;
+constexpr std::size_t kMostPatterns = 32;  // each an automaton of its own, some 10 ms
+
+bool is_large(const std::string& text) {
+  std::size_t patterns = 0;
+  for (std::size_t at = text.find("attern"); at != std::string::npos; at = text.find("attern", at + 1))
+    ++patterns;
+  return text.size() > kLongest || patterns > kMostPatterns;
+}
 
 schema::AnswerLanguage compile(const json& fields) {
   try {
@@ -36,7 +46,12 @@ schema::AnswerLanguage LanguageCache::of(const json& request) {
   const std::string key = fields.dump(-1, ' ', false, json::error_handler_t::replace);
   const auto found = compiled_.find(key);
   if (found != compiled_.end()) return found->second;
-  if (compiled_.size() >= kMostLanguages) compiled_.clear();
+  if (is_large(key)) return {};
+  if (bytes_ + key.size() > kMostBytes) {
+    compiled_.clear();
+    bytes_ = 0;
+  }
+  bytes_ += key.size();
   return compiled_.emplace(key, compile(fields)).first->second;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -20,14 +21,17 @@ struct Expectation {
   std::string written;  ///< the beginning that the request brings along and the answer goes on from
 };
 
-/// The compiled languages of the last requests: batch clients send the same one thousands of times.
+/// The compiled languages of the last requests: batch clients send the same one thousands of times. Compiling
+/// holds up every request, so that what is large is not judged by its form.
 class LanguageCache {
  public:
-  /// What the request's answer must be: any text for what the engine will refuse with a 400 itself.
+  /// What the request's answer must be: any text for what the engine will refuse with a 400 itself, or what
+  /// would take long to compile.
   schema::AnswerLanguage of(const nlohmann::ordered_json& request);
 
  private:
   std::map<std::string, schema::AnswerLanguage> compiled_;
+  std::size_t bytes_ = 0;  ///< of the keys
 };
 
 Expectation expect(const nlohmann::ordered_json& request, bool chat, LanguageCache& languages);

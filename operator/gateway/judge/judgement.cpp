@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "engine/base/json_nesting.h"
 #include "operator/gateway/judge/form_watch.h"
 #include "operator/gateway/judge/loop_detector.h"
 #include "operator/gateway/judge/member.h"
@@ -14,6 +15,7 @@ using nlohmann::json;
 struct Choice {
   std::string text;
   bool tool_calls = false;
+  bool more = false;  ///< said something beside its text
   std::string finish;
 };
 
@@ -23,7 +25,8 @@ Choice read_choice(const json& choice, bool chat) {
   const json& text = chat ? member(message, "content") : member(choice, "text");
   if (text.is_string()) read.text = text.get<std::string>();
   const json& calls = member(message, "tool_calls");
-  read.tool_calls = calls.is_array() && !calls.empty();
+  read.tool_calls = (calls.is_array() && !calls.empty()) || member(message, "function_call").is_object();
+  read.more = says_more(message);
   const json& finish = member(choice, "finish_reason");
   if (finish.is_string()) read.finish = finish.get<std::string>();
   return read;
@@ -39,7 +42,7 @@ Fault judge_choice(const Choice& choice, const Expectation& expected, std::strin
     return Fault::kMalformed;
   }
   if (choice.tool_calls) return Fault::kNone;
-  if (blank(choice.text)) return Fault::kEmpty;
+  if (blank(choice.text) && !choice.more) return Fault::kEmpty;
   LoopDetector loops;
   if (loops.add(choice.text)) return Fault::kLooping;
   detail = objection(expected.language, expected.written + choice.text);
@@ -48,6 +51,14 @@ Fault judge_choice(const Choice& choice, const Expectation& expected, std::strin
 }
 
 }  // namespace
+
+bool says_more(const json& message) {
+  for (const char* name : {"reasoning_content", "reasoning", "refusal"}) {
+    const json& text = member(message, name);
+    if (text.is_string() && !text.get_ref<const std::string&>().empty()) return true;
+  }
+  return false;
+}
 
 Fault fault_of_error(const json& body) {
   return member(member(body, "error"), "code") == "nonfinite_logits" ? Fault::kNonFinite
@@ -58,7 +69,8 @@ Judgement judge_answer(int status, std::string_view body, const Expectation& exp
                        const Calibration& control) {
   Judgement judgement;
   judgement.status = status;
-  const json document = json::parse(body, nullptr, false);
+  constexpr int kDeepest = 128;  // parsing takes long, and reading recursion, of what no engine means to say
+  const json document = nests_deeper(body, kDeepest) ? json() : json::parse(body, nullptr, false);
   if (status >= 500) {
     judgement.fault = fault_of_error(document);
     judgement.detail = "HTTP " + std::to_string(status);

@@ -31,6 +31,8 @@ struct Judgement {
 Judgement judge_answer(int status, std::string_view body, const Expectation& expected,
                        const Calibration& control);
 
+/// Whether a message or delta holds reasoning or a refusal, which engines tell apart from its content.
+bool says_more(const nlohmann::json& message);
 /// The fault that an OpenAI error body ({"error": {"code": …}}) tells of.
 Fault fault_of_error(const nlohmann::json& body);
 

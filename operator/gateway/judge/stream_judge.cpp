@@ -29,7 +29,11 @@ Fault StreamJudge::add(const json& chunk) {
   const json& finish = member(choice, "finish_reason");
   if (finish.is_string()) finish_reason_ = finish.get<std::string>();
   const json& delta = member(choice, "delta");
-  tool_calls_ = tool_calls_ || member(delta, "tool_calls").is_array();
+  const bool calls = member(delta, "tool_calls").is_array() || member(delta, "function_call").is_object();
+  const bool more = says_more(delta);
+  tool_calls_ = tool_calls_ || calls;
+  more_ = more_ || more;
+  content_chunks_ += calls || more ? 1 : 0;
   const json& text = chat_ ? member(delta, "content") : member(choice, "text");
   return text.is_string() ? add_text(text.get_ref<const std::string&>()) : Fault::kNone;
 }
@@ -45,7 +49,7 @@ Fault StreamJudge::add_text(std::string_view text) {
 Fault StreamJudge::finish(const Calibration& control) const {
   if (!finished()) return Fault::kConnection;
   if (tool_calls_) return Fault::kNone;
-  if (accepted_.find_first_not_of(" \t\r\n") == std::string::npos) return Fault::kEmpty;
+  if (!more_ && accepted_.find_first_not_of(" \t\r\n") == std::string::npos) return Fault::kEmpty;
   if (!objection(language_, written_ + accepted_).empty())
     return finish_reason_ == "length" ? Fault::kTruncated : Fault::kSchema;
   if (loops_.looping()) return Fault::kLooping;

@@ -47,6 +47,7 @@ class StreamJudge {
   std::string finish_reason_;
   std::size_t content_chunks_ = 0;
   bool tool_calls_ = false;
+  bool more_ = false;  ///< reasoning or a refusal
   double mean_logprob_ = std::numeric_limits<double>::quiet_NaN();
 };
 

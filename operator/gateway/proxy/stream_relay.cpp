@@ -11,6 +11,7 @@ using nlohmann::json;
 namespace {
 
 constexpr std::chrono::seconds kSlowClient{1};
+constexpr std::size_t kMostHeld = 1UL << 20U;  // bytes before the first token
 
 std::string dump(const json& value) {
   return value.dump(-1, ' ', false, json::error_handler_t::replace);
@@ -48,6 +49,7 @@ Task<StreamRelay::End> StreamRelay::feed(Source source) {
   StreamJudge judge(job_.expected, text_, source.arm == Arm::kFp16);
   SseDecoder decoder;
   std::vector<Held> held;
+  std::size_t held_bytes = 0;
   const bool continues = released_;
   for (;;) {
     Outcome<std::string> piece = co_await answer.read();
@@ -78,7 +80,8 @@ Task<StreamRelay::End> StreamRelay::feed(Source source) {
         co_await answer.read();
         co_return end;
       }
-      json chunk = json::parse(event, nullptr, false);
+      json chunk =
+          nests_too_deep(event) ? json(json::value_t::discarded) : json::parse(event, nullptr, false);
       const Fault fault = judge.add(chunk);
       if (fault != Fault::kNone && (fault != Fault::kLooping || !released_)) {
         end.fault = fault;
@@ -91,7 +94,12 @@ Task<StreamRelay::End> StreamRelay::feed(Source source) {
       } else if (first_chunk_.is_null()) {
         first_chunk_ = std::move(chunk);
       }
+      held_bytes += event.size();
       held.push_back({std::move(event), judge.accepted().size()});
+    }
+    if (!released_ && held_bytes > kMostHeld) {
+      end.fault = Fault::kMalformed;
+      co_return end;
     }
     const bool judged = released_ || judge.content_chunks() >= source.held_chunks;
     if (judged && !judge.finished() && !co_await flush(source, judge, held)) {

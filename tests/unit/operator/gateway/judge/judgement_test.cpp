@@ -1,6 +1,8 @@
 // Answers are judged by what their own requests ask for, in whichever words the engines know.
 #include "operator/gateway/judge/judgement.h"
 
+#include <chrono>
+
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
@@ -100,6 +102,33 @@ TEST(JudgementTest, AStreamMayBeWrittenAsAnyEngineWritesIt) {
   for (const std::string text :
        {R"({"id": 1})", R"({"ok": "yes", "id": 1})", R"({"ok": "no", "id": 1, "more": 2})"})
     EXPECT_EQ(judge_stream(request, {text}), Fault::kSchema) << text;
+}
+
+TEST(JudgementTest, ReasoningRefusalsAndCallsAreAnswersAndStreamAsTheyCome) {
+  for (const char* field : {"reasoning_content", "reasoning", "refusal"}) {
+    StreamJudge stream(expected(json::object()), "");
+    EXPECT_EQ(stream.add({{"choices", {{{"delta", {{field, "as"}}}}}}}), Fault::kNone);
+    EXPECT_EQ(stream.content_chunks(), 1) << field;
+    stream.add({{"choices", {{{"delta", nlohmann::json::object()}, {"finish_reason", "length"}}}}});
+    EXPECT_EQ(stream.finish(Calibration()), Fault::kNone) << field;
+    const json answer = {
+        {"choices", {{{"message", {{"content", nullptr}, {field, "as"}}}, {"finish_reason", "length"}}}}};
+    EXPECT_EQ(judge_answer(200, answer.dump(), expected(json::object()), Calibration()).fault, Fault::kNone);
+  }
+  StreamJudge calls(expected(json::object()), "");
+  calls.add({{"choices", {{{"delta", {{"tool_calls", {{{"index", 0}}}}}}}}}});
+  EXPECT_EQ(calls.content_chunks(), 1);
+}
+
+TEST(JudgementTest, WhatTakesLongToCompileOrToParseHoldsNobodyUp) {
+  json schema = {{"type", "object"}, {"properties", json::object()}};
+  for (int i = 0; i < 2'000; ++i)
+    schema["properties"]["p" + std::to_string(i)] = {{"type", "string"}, {"pattern", "^[a-z]{1,40}$"}};
+  const auto began = std::chrono::steady_clock::now();
+  EXPECT_TRUE(expected({{"guided_json", schema}}).language.any_text());
+  EXPECT_EQ(judge_answer(200, std::string(50U << 20U, '['), Expectation(), Calibration()).fault,
+            Fault::kMalformed);
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(1));
 }
 
 TEST(JudgementTest, Fp16IsNotCutForItsForm) {
