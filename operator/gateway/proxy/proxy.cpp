@@ -144,9 +144,29 @@ Request Proxy::hop(Job& job, const std::string& digest, std::string body) {
   return to_engine(job.client, job.id, job.trace, span, std::move(body));
 }
 
+Task<Upstreams::Reply> Proxy::reach(const Job& job, std::string digest, const Request& request,
+                                    Priority priority) {
+  constexpr std::chrono::milliseconds kTurn{100};
+  const SteadyTime patience = std::min<SteadyTime>(job.deadline, steady_clock::now() + limits_.fp16_restart);
+  asio::steady_timer timer(io_);
+  for (;;) {
+    Upstreams::Reply reply = co_await upstreams_->send(digest, request, priority, job.deadline, job.gone);
+    const bool nobody = !reply.call && (reply.failure.kind == Upstreams::Failure::Kind::kNoEndpoint ||
+                                        (reply.failure.kind == Upstreams::Failure::Kind::kNet &&
+                                         reply.failure.net.kind == NetError::Kind::kConnect));
+    const bool waits = nobody && digest == traffic_.rollout().fp16() && priority != Priority::kShadow &&
+                       !job.gone.stop_requested() && steady_clock::now() + kTurn < patience;
+    if (!waits) co_return reply;
+    note_missing(digest, reply.failure);
+    boost::system::error_code ignored;
+    timer.expires_after(kTurn);
+    co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+  }
+}
+
 Task<Asked> Proxy::ask(Job& job, std::string digest, Priority priority, std::string body) {
   const Request request = hop(job, digest, std::move(body));
-  Upstreams::Reply reply = co_await upstreams_->send(digest, request, priority, job.deadline, job.gone);
+  Upstreams::Reply reply = co_await reach(job, digest, request, priority);
   if (!reply.call) {
     if (priority != Priority::kShadow) note_missing(digest, reply.failure);
     co_return no_answer(reply.failure);

@@ -58,9 +58,11 @@ class Proxy : public std::enable_shared_from_this<Proxy> {
   struct Limits {
     std::size_t in_flight = 2048;
     std::chrono::milliseconds request{300'000};  ///< for a whole answer; half of it for the first try
-    std::size_t answer = 64U << 20U;             ///< bytes
-    std::size_t held_chunks = 8;  ///< of a quantized revision's stream, judged before the first is shown
-    std::size_t shadows = 8;      ///< at a time
+    std::chrono::milliseconds fp16_restart{
+        10'000};                      ///< that a request waits for an engine of FP16 to be there
+    std::size_t answer = 64U << 20U;  ///< bytes
+    std::size_t held_chunks = 8;      ///< of a quantized revision's stream, judged before the first is shown
+    std::size_t shadows = 8;          ///< at a time
     std::chrono::milliseconds long_wait{5'000};  ///< after which a client that hangs up may have met a hang
     AccessLog access_log = AccessLog::kSampled;
   };
@@ -94,6 +96,9 @@ class Proxy : public std::enable_shared_from_this<Proxy> {
   void answered(Job& job, Arm arm, int status, std::string_view retried);
   void log_access(Job& job);
 
+  /// An engine of the revision. Those of FP16 restart within seconds, and nobody else may take their share,
+  /// so that requests that none of them got wait for one.
+  Task<Upstreams::Reply> reach(const Job& job, std::string digest, const Request& request, Priority priority);
   void learn_control(const Judgement& judgement);
   void report(Job& job, const Asked& first, Fault fault, bool fp16_passed);
   bool draw_shadow(Job& job);

@@ -27,8 +27,7 @@ bool ended_in_form(Fault fault) {
 
 Task<StreamRelay::End> StreamRelay::feed(Source source) {
   const Request request = proxy_.hop(job_, source.digest, source.body);
-  Upstreams::Reply reply =
-      co_await proxy_.upstreams_->send(source.digest, request, source.priority, job_.deadline, job_.gone);
+  Upstreams::Reply reply = co_await proxy_.reach(job_, source.digest, request, source.priority);
   End end;
   if (!reply.call) {
     proxy_.note_missing(source.digest, reply.failure);

@@ -391,6 +391,26 @@ TEST_F(GatewayTest, KillingTheCandidateUnderLoadFailsNoClientAndIsNoVerdict) {
   EXPECT_TRUE(gateway.get("/route")["trips"].empty()) << gateway.get("/route").dump(1);
 }
 
+TEST_F(GatewayTest, NewRequestsWaitForTheLastFp16EngineToRestart) {
+  Running gateway(snapshot(0), state_dir_);
+  httplib::Client client = gateway.client();
+  const std::uint16_t port = fp16_.address().port;
+  fp16_.kill();
+  std::thread restart;
+  std::optional<FakeEngine> again;
+  for (const bool stream : {false, true}) {
+    restart = std::thread([&] {
+      std::this_thread::sleep_for(1s);
+      again.emplace(Mode::kHealthy, port);
+    });
+    const Answered answered = ask(client, "p", false, stream);
+    restart.join();
+    EXPECT_EQ(answered.status, 200) << stream;
+    EXPECT_EQ(answered.text, right("p", false)) << stream;
+    again.reset();
+  }
+}
+
 TEST_F(GatewayTest, ATripSurvivesARestart) {
   candidate_.set(Mode::kNonFinite);
   {
