@@ -170,7 +170,8 @@ std::vector<runtime::GenerateRequest> HttpService::State::sequences_of(const Req
     if (length >= engine.options().context) {
       throw ApiError(400, "context_length_exceeded",
                      "the prompt has " + std::to_string(length) + " tokens, the context only " +
-                         std::to_string(engine.options().context),
+                         std::to_string(engine.options().context) +
+                         "; shorten it, or serve with a larger --context",
                      request.chat ? "messages" : "prompt");
     }
     runtime::GenerateRequest sequence;

@@ -61,6 +61,9 @@ void add_document(const json& document, const Place& place, Documents& into) {
     }
   } else if (!version.starts_with(std::string(api::kGroup) + "/")) {
     ++into.ignored;
+  } else if (version != std::string(api::kGroup) + "/" + api::kVersion) {
+    throw InputError("unknown version " + version, name,
+                     std::string("write ") + api::kGroup + "/" + api::kVersion);
   } else if (kind == "QuantizedModel") {
     check_name(name);
     into.models.push_back({place, api::parse_quantized_model(document, api::UnknownFields::kRefuse)});

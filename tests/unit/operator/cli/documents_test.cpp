@@ -59,5 +59,15 @@ TEST(Documents, ASourceThatIsNoModelIsAFinding) {
   EXPECT_EQ(found[0].line, 6);
 }
 
+TEST(Documents, AVersionThatThereIsNotIsUnread) {
+  Documents documents;
+  std::vector<Located> unread;
+  add_documents("apiVersion: stepdown.dev/v1\nkind: QuantizedModel\nmetadata: {name: a}\nspec: {}\n",
+                "a.yaml", documents, unread);
+  ASSERT_EQ(unread.size(), 1U);
+  EXPECT_NE(unread[0].finding.message.find("stepdown.dev/v1"), std::string::npos);
+  EXPECT_TRUE(documents.models.empty());
+}
+
 }  // namespace
 }  // namespace stepdown::cli
