@@ -6,23 +6,15 @@
 
 #include <nlohmann/json.hpp>
 
-#include "engine/base/json_nesting.h"
+#include "engine/base/bounded_json.h"
 
 namespace stepdown::schema {
 namespace {
 
 using nlohmann::ordered_json;
 
-constexpr int kDeepest = 200;  // what is built of a text that nests is walked recursively
-
 [[noreturn]] void refuse(const std::string& param, const std::string& what) {
   throw LanguageError("invalid_value", "'" + param + "' " + what, param);
-}
-
-/// Null counts as absent, as OpenAI's clients send it.
-const ordered_json* member(const ordered_json& object, const char* name) {
-  const auto found = object.find(name);
-  return found == object.end() || found->is_null() ? nullptr : &*found;
 }
 
 /// What a compiler of this room makes of a request's field; its refusal names the field.
@@ -38,8 +30,7 @@ auto compiled(Compile compile, const From& from, const char* code, const std::st
 AnswerLanguage json(const ordered_json& value, const std::string& param) {
   ordered_json schema = value;
   if (value.is_string()) {
-    const auto& text = value.get_ref<const std::string&>();
-    schema = ordered_json::parse(nests_deeper(text, kDeepest) ? "" : text, nullptr, false);
+    schema = parse_bounded(value.get_ref<const std::string&>());
     if (schema.is_discarded()) refuse(param, "must be a JSON Schema");
   }
   const auto compile = [](const ordered_json& from) { return Schema::compile(from); };

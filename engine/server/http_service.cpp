@@ -17,6 +17,7 @@
 #include "engine/server/generation.h"
 #include "engine/server/heartbeat.h"
 #include "engine/server/metrics.h"
+#include "engine/server/open.h"
 #include "engine/server/prompt_builder.h"
 #include "engine/server/responses.h"
 #include "engine/server/watched_server.h"
@@ -47,22 +48,6 @@ std::string random_id(std::mt19937_64& random) {
   for (int i = 0; i < 24; ++i) id += kDigits[random() % 16];
   return id;
 }
-
-/// Counts a request for as long as it is open.
-class Open {
- public:
-  explicit Open(std::atomic<int>& count) : count_(&count) { ++count; }
-  Open(Open&& other) noexcept : count_(std::exchange(other.count_, nullptr)) {}
-  ~Open() {
-    if (count_ != nullptr) --*count_;
-  }
-  Open(const Open&) = delete;
-  Open& operator=(const Open&) = delete;
-  Open& operator=(Open&&) = delete;
-
- private:
-  std::atomic<int>* count_;
-};
 
 /// A stream on its way out: the update that was awaited before the status line, then all that follow.
 struct Stream {

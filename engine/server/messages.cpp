@@ -7,8 +7,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "engine/base/bounded_json.h"
 #include "engine/server/api_error.h"
-#include "engine/server/bounded_json.h"
 
 namespace stepdown::server {
 namespace {

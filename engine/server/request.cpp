@@ -5,8 +5,8 @@
 #include <charconv>
 #include <cmath>
 
+#include "engine/base/bounded_json.h"
 #include "engine/server/api_error.h"
-#include "engine/server/bounded_json.h"
 #include "engine/server/messages.h"
 
 namespace stepdown::server {

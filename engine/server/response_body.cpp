@@ -3,8 +3,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "engine/base/bounded_json.h"
 #include "engine/server/api_error.h"
-#include "engine/server/bounded_json.h"
 #include "engine/server/responses.h"
 
 namespace stepdown::server {

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "engine/base/bounded_json.h"
 #include "engine/base/json_nesting.h"
-#include "engine/server/bounded_json.h"
 
 namespace stepdown::server {
 namespace {

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/base/bounded_json.h"
 #include "engine/server/api_error.h"
-#include "engine/server/bounded_json.h"
 
 namespace stepdown::server {
 namespace {

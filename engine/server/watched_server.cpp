@@ -8,24 +8,13 @@
 #include <unistd.h>
 
 #include "engine/base/error.h"
+#include "engine/server/open.h"
 #include "engine/server/wire.h"
 
 namespace stepdown::server {
 namespace {
 
 constexpr std::chrono::milliseconds kTurn{50};
-
-/// Counts a connection for as long as it is served.
-class Entered {
- public:
-  explicit Entered(std::atomic<std::size_t>& open) : open_(open) { ++open_; }
-  ~Entered() { --open_; }
-  Entered(const Entered&) = delete;
-  Entered& operator=(const Entered&) = delete;
-
- private:
-  std::atomic<std::size_t>& open_;
-};
 
 /// One request that came whole, as cpp-httplib reads it, and the wire for the answer.
 class Exchange final : public httplib::Stream {
@@ -139,13 +128,13 @@ bool WatchedServer::next_request(Wire& wire) const {
 }
 
 void WatchedServer::set_connections(std::size_t most) {
-  most_ = most;
+  most_ = static_cast<int>(most);
   // NOLINTNEXTLINE(cppcoreguidelines-owning-memory): cpp-httplib owns it
   new_task_queue = [most] { return new httplib::ThreadPool(most); };
 }
 
 bool WatchedServer::process_and_close_socket(socket_t socket) {
-  const Entered entered(open_);
+  const Open opened(open_);
   const std::unique_ptr<SSL, decltype(&SSL_free)> tls(tls_ ? SSL_new(tls_.get()) : nullptr, SSL_free);
   const bool speaks =
       !tls_ || (tls && SSL_set_fd(tls.get(), static_cast<int>(socket)) == 1 && SSL_accept(tls.get()) == 1);

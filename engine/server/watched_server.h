@@ -2,7 +2,7 @@
 
 #include <atomic>
 #include <chrono>
-#include <cstdint>
+#include <climits>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -51,8 +51,8 @@ class WatchedServer : public httplib::Server {
   std::shared_ptr<SSL_CTX> tls_;  ///< null: plain
   Refusal refusal_;
   TimeLimits limits_;
-  std::size_t most_ = SIZE_MAX;
-  std::atomic<std::size_t> open_ = 0;
+  int most_ = INT_MAX;
+  std::atomic<int> open_ = 0;
 };
 
 /// False once the client hung up.

@@ -2,7 +2,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include "engine/base/json_nesting.h"
 #include "operator/gateway/judge/form_watch.h"
 #include "operator/gateway/judge/loop_detector.h"
 #include "operator/gateway/judge/member.h"
@@ -69,8 +68,7 @@ Judgement judge_answer(int status, std::string_view body, const Expectation& exp
                        const Calibration& control) {
   Judgement judgement;
   judgement.status = status;
-  constexpr int kDeepest = 128;  // parsing takes long, and reading recursion, of what no engine means to say
-  const json document = nests_deeper(body, kDeepest) ? json() : json::parse(body, nullptr, false);
+  const json document = nests_too_deep(body) ? json() : json::parse(body, nullptr, false);
   if (status >= 500) {
     judgement.fault = fault_of_error(document);
     judgement.detail = "HTTP " + std::to_string(status);

@@ -4,14 +4,11 @@
 
 #include <nlohmann/json.hpp>
 
-#include "engine/base/json_nesting.h"
-
 namespace stepdown::gateway {
 namespace {
 
 using json = nlohmann::ordered_json;
 
-constexpr int kDeepest = 128;
 constexpr const char* kPassed[] = {"content-type", "authorization", "accept", "user-agent"};
 
 }  // namespace
@@ -27,10 +24,6 @@ Request to_engine(const Request& client, std::string_view request_id, const Trac
   request.headers.push_back({"traceparent", traceparent(trace, span_id)});
   if (!trace.state.empty()) request.headers.push_back({"tracestate", trace.state});
   return request;
-}
-
-bool nests_too_deep(std::string_view text) {
-  return nests_deeper(text, kDeepest);
 }
 
 json greedy_copy(const json& request) {

@@ -18,9 +18,6 @@ namespace stepdown::gateway {
 Request to_engine(const Request& client, std::string_view request_id, const TraceContext& trace,
                   std::string_view span_id, std::string body);
 
-/// Brackets nest deeper than any honest request: what walks the parsed body recursively must not meet it.
-bool nests_too_deep(std::string_view json);
-
 /// Bodies stay ordered: the order of a schema's properties is the order an engine writes them in.
 ///
 /// The request for the one answer that has no chance in it: temperature 0, one choice, not streamed.

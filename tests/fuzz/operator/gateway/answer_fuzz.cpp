@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "operator/gateway/judge/judgement.h"
+#include "operator/gateway/judge/member.h"
 #include "operator/gateway/proxy/requests.h"
 #include "operator/gateway/route/agreement.h"
 

@@ -4,7 +4,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
-namespace stepdown::server {
+namespace stepdown {
 
 /// Whether brackets nest deeper than 200 levels: what is built of such a text would be walked recursively.
 bool nests_too_deeply(std::string_view text);
@@ -15,4 +15,4 @@ nlohmann::ordered_json parse_bounded(std::string_view text);
 /// A member of an object; null counts as absent, as OpenAI's clients send it.
 const nlohmann::ordered_json* member(const nlohmann::ordered_json& object, const char* name);
 
-}  // namespace stepdown::server
+}  // namespace stepdown

@@ -1,10 +1,10 @@
-#include "engine/server/bounded_json.h"
+#include "engine/base/bounded_json.h"
 
 #include <nlohmann/json.hpp>
 
 #include "engine/base/json_nesting.h"
 
-namespace stepdown::server {
+namespace stepdown {
 
 bool nests_too_deeply(std::string_view text) {
   constexpr int kDeepest = 200;
@@ -21,4 +21,4 @@ const nlohmann::ordered_json* member(const nlohmann::ordered_json& object, const
   return found == object.end() || found->is_null() ? nullptr : &*found;
 }
 
-}  // namespace stepdown::server
+}  // namespace stepdown
