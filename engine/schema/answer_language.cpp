@@ -51,6 +51,12 @@ AnswerLanguage grammar(const ordered_json& value, const std::string& param) {
   return {.grammar = compiled(TextGrammar::from_gbnf, text_of(value, param), "unsupported_grammar", param)};
 }
 
+/// A grammar that binds from some words on only: before them any text is right.
+AnswerLanguage lazy(const ordered_json& value, const std::string& param) {
+  if (value != false) refuse(param, "is not supported: the grammar binds the whole answer");
+  return {};
+}
+
 AnswerLanguage choice(const ordered_json& value, const std::string& param) {
   constexpr std::size_t kMost = 1000;
   if (!value.is_array() || value.empty() || value.size() > kMost)
@@ -96,7 +102,8 @@ constexpr std::array kFields = {Row{"response_format", response_format},
                                 Row{"guided_regex", regex},
                                 Row{"guided_choice", choice},
                                 Row{"guided_grammar", grammar},
-                                Row{"grammar", grammar}};
+                                Row{"grammar", grammar},
+                                Row{"grammar_lazy", lazy}};
 
 }  // namespace
 

@@ -25,6 +25,17 @@ std::vector<State> reach(const TextGrammar& grammar, State start, const Follows&
   return states;
 }
 
+// Whether a rule ends at this state, whatever follows.
+bool only_ends(const TextGrammar& grammar, State state) {
+  for (std::size_t step = 0; step < grammar.size(); ++step) {
+    const TextGrammar::Node& node = grammar[state];
+    if (!node.edges.empty() || !node.calls.empty() || node.empty.size() > 1) return false;
+    if (node.empty.empty() || node.ends) return node.ends && node.empty.empty();
+    state = node.empty.front();
+  }
+  return false;  // empty edges in a circle
+}
+
 }  // namespace
 
 State GrammarBuilder::state() {
@@ -44,6 +55,9 @@ std::shared_ptr<const TextGrammar> GrammarBuilder::build(std::size_t root, std::
   for (const auto& [from, to] : nfa.empty) node(from).empty.push_back(to);
   for (const Call& call : calls) node(call.from).calls.push_back({rules[call.rule].start, call.back});
   for (const Rule& rule : rules) node(rule.end).ends = true;
+  for (TextGrammar::Node& each : grammar->nodes_) {
+    for (TextGrammar::Call& call : each.calls) call.tail = only_ends(*grammar, call.back);
+  }
   grammar->start_ = rules[root].start;
   grammar->text_ = std::move(text);
   check_ends(*grammar);

@@ -20,13 +20,13 @@ class Parser {
  public:
   explicit Parser(std::string_view regex) : regex_(regex) {}
 
-  RegexNfa run() {
-    const bool start = accept('^');
+  RegexNfa run(bool whole_text) {
+    const bool start = accept('^') || whole_text;
     Part whole = alternatives(0);
     if (at_ < regex_.size() && !(regex_[at_] == '$' && at_ + 1 == regex_.size()))
       refuse("unexpected character");
-    const bool end = at_ < regex_.size();
-    if ((start || end) && top_alternatives_ > 1)
+    const bool end = at_ < regex_.size() || whole_text;
+    if (!whole_text && (start || end) && top_alternatives_ > 1)
       refuse("an anchor beside a top-level '|'; put the alternatives in a group");
     if (!start) whole = sequence(anything(), whole);
     if (!end) whole = sequence(whole, anything());
@@ -253,7 +253,11 @@ class Parser {
 }  // namespace
 
 RegexNfa parse_regex(std::string_view regex) {
-  return Parser(regex).run();
+  return Parser(regex).run(/*whole_text=*/false);
+}
+
+RegexNfa parse_whole_regex(std::string_view regex) {
+  return Parser(regex).run(/*whole_text=*/true);
 }
 
 }  // namespace stepdown::schema

@@ -22,5 +22,7 @@ struct RegexNfa {
 
 /// Throws InputError when the regex is malformed, uses what is not supported, or grows too large.
 RegexNfa parse_regex(std::string_view regex);
+/// The same for a regex that the whole text must match: anchors at its ends say what is meant anyway.
+RegexNfa parse_whole_regex(std::string_view regex);
 
 }  // namespace stepdown::schema

@@ -7,11 +7,8 @@ namespace stepdown::schema {
 using State = TextGrammar::State;
 
 std::shared_ptr<const TextGrammar> TextGrammar::from_regex(std::string_view regex) {
-  std::string_view inner = regex;  // anchors at the ends say what is meant anyway
-  if (inner.starts_with('^')) inner.remove_prefix(1);
-  if (inner.ends_with('$') && !inner.ends_with("\\$")) inner.remove_suffix(1);
   GrammarBuilder builder;
-  builder.nfa = parse_regex("^(?:" + std::string(inner) + ")$");
+  builder.nfa = parse_whole_regex(regex);
   builder.rules.push_back({"regex", builder.nfa.start, builder.nfa.accept});
   return builder.build(0, "regex:" + std::string(regex));
 }

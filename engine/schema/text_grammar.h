@@ -34,6 +34,7 @@ class TextGrammar {
   struct Call {
     State rule;
     State back;
+    bool tail = false;  ///< nothing is left to read there: the rule's own end will do
   };
   struct Node {
     std::vector<Edge> edges;

@@ -41,6 +41,10 @@ void TextReading::follow(const TextGrammar& grammar, std::vector<Thread> open, s
     if (!node.edges.empty()) threads.push_back(at);
     for (const TextGrammar::State to : node.empty) go({to, at.back});
     for (const TextGrammar::Call& call : node.calls) {
+      if (call.tail) {  // so rules that repeat at their end stay as shallow as loops
+        go({call.rule, at.back});
+        continue;
+      }
       const int depth = at.back ? at.back->depth + 1 : 1;
       if (depth <= kDeepest)
         go({call.rule, std::make_shared<const Return>(Return{call.back, depth, at.back})});

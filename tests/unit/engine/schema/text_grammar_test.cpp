@@ -69,6 +69,10 @@ TEST(TextGrammar, FollowsRegexesAndChoices) {
       {"yes|no", "yesno", Holds::kNot},
       {"(?:ä|ö)+\\d?", "äö7", Holds::kWhole},
       {"cost: \\$", "cost: $", Holds::kWhole},
+      {"^yes|no$", "no", Holds::kWhole},
+      {"^yes|no$", "yesno", Holds::kNot},
+      {"", "", Holds::kWhole},
+      {"^C:\\\\$", "C:\\", Holds::kWhole},
   };
   for (const Case& one : cases)
     EXPECT_EQ(judge(TextGrammar::from_regex(one.grammar), one.text), one.holds)
@@ -114,6 +118,12 @@ TEST(TextGrammar, RefusesWithLineAndReason) {
   EXPECT_THROW(TextGrammar::from_gbnf("root ::= " + std::string(5000, '(')), InputError);
   EXPECT_THROW(TextGrammar::from_gbnf("root ::= ((\"a\"{1000}){1000}){1000}"), InputError);
   EXPECT_THROW(TextGrammar::from_regex("a(?=b)"), InputError);
+  try {
+    TextGrammar::from_regex("a)b");
+    ADD_FAILURE();
+  } catch (const InputError& error) {
+    EXPECT_NE(std::string(error.what()).find("at character 2"), std::string::npos) << error.what();
+  }
 }
 
 TEST(TextGrammar, EqualKeysMeanEqualContinuations) {
@@ -126,6 +136,18 @@ TEST(TextGrammar, EqualKeysMeanEqualContinuations) {
   EXPECT_EQ(key("((a"), key("((cc"));
   EXPECT_NE(key("((a"), key("(a"));
   EXPECT_NE(key("((a"), key("((a)"));
+}
+
+TEST(TextGrammar, RepeatsAtItsEndWithoutEnd) {
+  for (const char* grammar : {"root ::= line | line root\nline ::= [a-z]+ \"\\n\"",
+                              "root ::= line (root | \"\")\nline ::= [a-z]+ \"\\n\"",
+                              "root ::= line rest\nrest ::= root | \"\"\nline ::= [a-z]+ \"\\n\""}) {
+    PrefixMatcher matcher(TextGrammar::from_gbnf(grammar));
+    for (int i = 0; i < 5'000; ++i) ASSERT_EQ(matcher.accept("ab\n"), 3U) << grammar << ", line " << i;
+    EXPECT_TRUE(matcher.complete());
+    EXPECT_FALSE(matcher.finished());
+    EXPECT_LT(matcher.key(8).size(), 200U) << "depth costs every token";
+  }
 }
 
 TEST(TextGrammar, EndsWhereNothingMayFollow) {
