@@ -16,6 +16,12 @@ nlohmann::ordered_json parse_bounded(std::string_view text) {
   return nlohmann::ordered_json::parse(text, nullptr, false);
 }
 
+std::string plain_words(const std::exception& error) {
+  const std::string text = error.what();
+  const auto mark = text.find("] ");
+  return text.starts_with('[') && mark != std::string::npos ? text.substr(mark + 2) : text;
+}
+
 const nlohmann::ordered_json* member(const nlohmann::ordered_json& object, const char* name) {
   const auto found = object.find(name);
   return found == object.end() || found->is_null() ? nullptr : &*found;

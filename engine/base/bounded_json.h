@@ -1,5 +1,7 @@
 #pragma once
 
+#include <exception>
+#include <string>
 #include <string_view>
 
 #include <nlohmann/json_fwd.hpp>
@@ -11,6 +13,9 @@ bool nests_too_deeply(std::string_view text);
 
 /// The JSON value of a text from outside; discarded when it is none, or nests too deeply.
 nlohmann::ordered_json parse_bounded(std::string_view text);
+
+/// What an error of the JSON library says, without its mark, "[json.exception.type_error.302] ".
+std::string plain_words(const std::exception& error);
 
 /// A member of an object; null counts as absent, as OpenAI's clients send it.
 const nlohmann::ordered_json* member(const nlohmann::ordered_json& object, const char* name);

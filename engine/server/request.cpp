@@ -168,7 +168,7 @@ ordered_json parse_body(std::string_view body) {
   try {
     json = ordered_json::parse(body);
   } catch (const ordered_json::exception& error) {
-    throw ApiError(400, "invalid_json", "the body is no JSON: " + std::string(error.what()));
+    throw ApiError(400, "invalid_json", "the body is no JSON: " + plain_words(error));
   }
   if (!json.is_object()) throw ApiError(400, "invalid_json", "the body must be a JSON object");
   return json;

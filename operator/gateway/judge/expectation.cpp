@@ -14,6 +14,8 @@ constexpr std::size_t kMostBytes =
 constexpr std::size_t kLongest = 16UL << 10U;
 constexpr std::size_t kMostPatterns = 32;  // each an automaton of its own, some 10 ms
 
+/// pattern and patternProperties are counted as text: a schema may be given as a string of JSON. What counts
+/// too much is only not judged.
 bool is_large(const std::string& text) {
   std::size_t patterns = 0;
   for (std::size_t at = text.find("attern"); at != std::string::npos; at = text.find("attern", at + 1))
@@ -36,6 +38,12 @@ std::string written(const json& request) {
   if (!messages.is_array() || messages.empty()) return {};
   const json& content = member(messages.back(), "content");
   return content.is_string() ? content.get<std::string>() : std::string();
+}
+
+/// vLLM's: the text holds more than the constraint let the model write.
+bool holds_more(const json& request) {
+  return member(request, "include_stop_str_in_output") == true ||
+         member(request, "skip_special_tokens") == false;
 }
 
 }  // namespace
@@ -63,7 +71,7 @@ Expectation expect(const json& request, bool chat, LanguageCache& languages) {
   expectation.greedy = temperature.is_number() && temperature.get<double>() == 0;
   const json& choices = member(request, "n");
   if (choices.is_number_unsigned()) expectation.choices = choices.get<std::uint64_t>();
-  expectation.language = languages.of(request);
+  if (!holds_more(request)) expectation.language = languages.of(request);
   if (chat) expectation.written = written(request);
   return expectation;
 }

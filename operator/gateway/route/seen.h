@@ -5,18 +5,22 @@
 #include <string>
 #include <unordered_set>
 
+#include "engine/base/hash.h"
+
 namespace stepdown::gateway {
 
-/// The last `capacity` keys: sessions whose error was counted, so that each counts one at most.
+/// The last `capacity` keys: sessions whose error was counted, so that each counts one at most. Of a key its
+/// hash is kept: clients choose how long their sessions' names are.
 class Seen {
  public:
   explicit Seen(std::size_t capacity) : capacity_(capacity) {}
 
-  bool contains(const std::string& key) const { return keys_.contains(key); }
+  bool contains(const std::string& key) const { return !keys_.empty() && keys_.contains(sha256_hex(key)); }
   /// False when it was there.
   bool insert(const std::string& key) {
-    if (!keys_.insert(key).second) return false;
-    order_.push_back(key);
+    const auto [added, is_new] = keys_.insert(sha256_hex(key));
+    if (!is_new) return false;
+    order_.push_back(*added);
     if (order_.size() > capacity_) {
       keys_.erase(order_.front());
       order_.pop_front();

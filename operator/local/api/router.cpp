@@ -1,5 +1,6 @@
 #include "operator/local/api/router.h"
 
+#include "engine/base/bounded_json.h"
 #include "engine/base/log.h"
 #include "engine/base/version.h"
 #include "operator/local/api/body.h"
@@ -44,13 +45,6 @@ Response page_not_found() {
   Response response = plain("404 page not found\n");
   response.code = 404;
   return response;
-}
-
-/// Without the library's mark, "[json.exception.type_error.302] ".
-std::string plain_words(const Json::exception& error) {
-  const std::string text = error.what();
-  const auto mark = text.find("] ");
-  return text.starts_with('[') && mark != std::string::npos ? text.substr(mark + 2) : text;
 }
 
 /// What takes a connection into a container: refused with another way to the same end.

@@ -88,7 +88,7 @@ TEST(Request, RefusesAndNamesTheParameter) {
     return R"({"model": "m", "messages": [{"role": "user", "content": "hi"}], )" + std::string(rest) + "}";
   };
   const Refused cases[] = {
-      {"", true, "", "no JSON"},
+      {"", true, "", "no JSON: parse error"},
       {"[]", true, "", "must be a JSON object"},
       {"{\"model\": \"\xff\"}", true, "", "no JSON"},
       {std::string(100'000, '['), true, "", "nested too deeply"},
@@ -122,6 +122,7 @@ TEST(Request, RefusesAndNamesTheParameter) {
       {with(R"("guided_regex": "(")"), true, "guided_regex", "pattern is not supported"},
       {with(R"("structured_outputs": {"grammar": "root ::= x"})"), true, "structured_outputs.grammar",
        "'x' is not defined"},
+      {with(R"("grammar": "root ::= \"a\"", "grammar_lazy": true)"), true, "grammar_lazy", "not supported"},
       {with(R"("guided_choice": [])"), true, "guided_choice", "list of 1 to"},
       {with(R"("guided_choice": ["a"], "guided_regex": "b")"), true, "guided_choice", "another language"},
       {with(

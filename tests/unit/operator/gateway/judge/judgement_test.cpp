@@ -2,6 +2,8 @@
 #include "operator/gateway/judge/judgement.h"
 
 #include <chrono>
+#include <map>
+#include <string>
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -102,6 +104,19 @@ TEST(JudgementTest, AStreamMayBeWrittenAsAnyEngineWritesIt) {
   for (const std::string text :
        {R"({"id": 1})", R"({"ok": "yes", "id": 1})", R"({"ok": "no", "id": 1, "more": 2})"})
     EXPECT_EQ(judge_stream(request, {text}), Fault::kSchema) << text;
+}
+
+TEST(JudgementTest, ATextThatHoldsMoreThanWasConstrainedIsNotHeldToTheConstraint) {
+  const json request = {{"grammar", "root ::= \"yes\" | \"no\""}};
+  EXPECT_EQ(judge(request, "maybe"), Fault::kSchema);
+  for (const auto& [field, value] : std::map<std::string, bool>{
+           {"grammar_lazy", true}, {"include_stop_str_in_output", true}, {"skip_special_tokens", false}}) {
+    json more = request;
+    more[field] = value;
+    EXPECT_EQ(judge(more, "yes</s>"), Fault::kNone) << field;
+    more[field] = !value;
+    EXPECT_EQ(judge(more, "yes</s>"), Fault::kSchema) << field;
+  }
 }
 
 TEST(JudgementTest, ReasoningRefusalsAndCallsAreAnswersAndStreamAsTheyCome) {
