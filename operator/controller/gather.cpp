@@ -225,19 +225,28 @@ void add_places(const json& object, const std::string& claim, std::set<std::stri
   }
 }
 
+/// One that does not come to its end holds nobody else up.
+bool is_leaving(const json& model, api::Time now) {
+  constexpr std::chrono::minutes kPatience{2};
+  const auto since = api::parse_time(kube::text_at(model, "/metadata/deletionTimestamp"));
+  return since && now - *since < kPatience;
+}
+
 }  // namespace
 
-rollout::Elsewhere read_elsewhere(const std::vector<kube::ObjectPtr>& models) {
+rollout::Elsewhere read_elsewhere(const std::string& name, const std::vector<kube::ObjectPtr>& others,
+                                  api::Time now) {
   rollout::Elsewhere out;
   const auto add_digests = [&](const json& list) {
     if (!list.is_array()) return;
     for (const json& each : list) out.digests.insert(kube::text_at(each, "/digest"));
   };
-  for (const kube::ObjectPtr& model : models) {
+  for (const kube::ObjectPtr& model : others) {
     add_digests(kube::value_at(*model, "/status/candidates"));
     add_digests(kube::value_at(*model, "/status/rollout/routes"));
     const std::string claim = kube::text_at(*model, "/spec/storage/claimName");
     if (kube::text_at(*model, "/status/phase") == "Quantizing") out.quantizes_on.insert(claim);
+    if (kube::key_of(*model).name < name && is_leaving(*model, now)) out.leaving.insert(claim);
     add_places(*model, claim, out.places);
   }
   return out;

@@ -31,8 +31,9 @@ rollout::Observed gather(api::QuantizedModel model, const ObjectsByKind& objects
 /// A cluster's node as the rules see it.
 compat::Node read_node(const nlohmann::json& node);
 
-/// What those models do with claims.
-rollout::Elsewhere read_elsewhere(const std::vector<kube::ObjectPtr>& models);
+/// What the others of the namespace do with claims, as it matters to the model of that name.
+rollout::Elsewhere read_elsewhere(const std::string& name, const std::vector<kube::ObjectPtr>& others,
+                                  api::Time now);
 
 /// The QuantizedModel that an object of that kind belongs to or speaks about; nullopt when none.
 std::optional<kube::ObjectKey> model_of(std::string_view kind, const nlohmann::json& object);

@@ -130,7 +130,7 @@ Reconciler::Outcome Reconciler::reconcile(const kube::ObjectKey& key) const {
   rollout::Observed observed = gather(std::move(model), around, std::move(profile));
   if (judged_by_nodes(*subject.object)) observed.nodes = cache_.nodes();
   if (observed.model.metadata.deleting || !observed.model.status.leftovers.empty()) {
-    observed.elsewhere = read_elsewhere(cache_.neighbours(key));
+    observed.elsewhere = read_elsewhere(key.name, cache_.neighbours(key), now_());
   }
   rollout::Plan plan = rollout::make_plan(observed, settings_, now_());
 

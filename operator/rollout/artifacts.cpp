@@ -47,7 +47,11 @@ Uris held(const api::QuantizedModelStatus& status) {
 
 bool names_it(const api::QuantRevision& revision, const std::string& uri) {
   const std::string folder = sources::folder(uri);
-  if (!folder.empty()) return contains(sources::folders_of(revision.spec), folder);
+  if (!folder.empty()) {
+    // One whose artifact lies on a claim is served from there, and its base's copy beside it.
+    const std::string claim = claim_of(revision.spec.artifact.uri);
+    return (claim.empty() || claim == claim_of(uri)) && contains(sources::folders_of(revision.spec), folder);
+  }
   return revision.spec.artifact.uri == uri ||
          (revision.spec.evaluation && revision.spec.evaluation->report == uri);
 }
@@ -74,6 +78,11 @@ bool in_use(const Observed& observed, const std::string& uri) {
 bool others_write(const Observed& observed, const Uris& uris) {
   return std::ranges::any_of(
       uris, [&](const std::string& uri) { return observed.elsewhere.quantizes_on.contains(claim_of(uri)); });
+}
+
+bool others_leave(const Observed& observed, const Uris& uris) {
+  return std::ranges::any_of(
+      uris, [&](const std::string& uri) { return observed.elsewhere.leaving.contains(claim_of(uri)); });
 }
 
 /// The first claim's share of `uris` that nothing uses.
@@ -165,10 +174,10 @@ LastCollection last_collection(const Observed& observed) {
       model.spec.storage.claim_name.empty() && std::ranges::none_of(observed.children, &Child::pinned);
   std::erase_if(made,
                 [&](const std::string& uri) { return claim_goes && claim_of(uri) == names::claim(model); });
+  if (observed.namespace_ends) return {};
   LastCollection out{.job = "", .uris = due(observed, made)};
-  if (out.uris.empty() || observed.namespace_ends) return {};
-  out.job = names::collect_job(model, out.uris);
-  out.waits = others_write(observed, out.uris);
+  out.waits = others_write(observed, out.uris) || others_leave(observed, made);
+  if (!out.uris.empty()) out.job = names::collect_job(model, out.uris);
   return out;
 }
 

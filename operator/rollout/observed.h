@@ -64,6 +64,8 @@ struct Elsewhere {
   std::set<std::string> digests;       ///< of artifacts that they hold or route to
   std::set<std::string> quantizes_on;  ///< claims to which their Jobs write now
   std::set<std::string> places = {};   ///< of copies of sources that their specs or statuses name
+  std::set<std::string> leaving = {};  ///< claims that one before it, by name, gives up now: two at once
+                                       ///< would each leave to the other what both used
 };
 
 /// The reason of one that is tried again.

@@ -38,11 +38,15 @@ void remove_all(Pass& pass) {
   pass.plan.remove = left;
   if (!left.empty()) return;
   // A Job that the API server refuses, by a quota or a policy, must not hold the deletion up.
-  if (!collection.job.empty() && pass.observed.lasting_obstacle() == nullptr) {
-    const Job* job = pass.observed.job(collection.job);
+  const bool refused = pass.observed.lasting_obstacle() != nullptr;
+  const Job* job = pass.observed.job(collection.job);
+  if (!refused && job == nullptr && collection.waits) {
+    pass.plan.status.summary.message = "waits for another model that shares its claim";
+    return pass.look_again(kNextLook);
+  }
+  if (!refused && !collection.job.empty()) {
     pass.plan.status.summary.message = "Job " + collection.job + " removes " +
                                        std::to_string(collection.uris.size()) + " artifacts and reports";
-    if (job == nullptr && collection.waits) return pass.look_again(kNextLook);
     if (job == nullptr) {
       pass.plan.create.push_back(
           children::collect_job(model, pass.settings, collection.job, collection.uris));

@@ -132,9 +132,8 @@ def copies_go(cluster, servers):
     places = {row["source"].rsplit("/", 1)[1]: row["place"].rsplit("/", 1)[1] for row in status_of(cluster, "prod")["sources"]}
     assert copies() == sorted(places.values()) and len(places) == 2, (copies(), places)
     cluster.kubectl("delete", "qm", "--all", "--timeout=120s")
-    assert copies() == [places["harbor-q8:v1"]], "QuantRevision r names it as its artifact"
+    assert copies() == [places["harbor-q8:v1"]], ("QuantRevision r names it as its artifact", copies(), places)
     assert [path.name for path in (cluster.dir / "volumes").iterdir()] == ["default_shared"]
-
 
 
 def sources():

@@ -181,8 +181,12 @@ TEST(Gather, LeavesOutWhatBearsTheLabelsOfAModelButIsNotItsOwn) {
   EXPECT_TRUE(seen.jobs.empty());
 }
 
+rollout::Elsewhere elsewhere_of(const std::vector<kube::ObjectPtr>& others) {
+  return read_elsewhere("m", others, *api::parse_time("2026-01-01T00:00:00Z"));
+}
+
 TEST(Elsewhere, KnowsTheCopiesThatOthersNameAndThoseTheyHave) {
-  const auto found = read_elsewhere({
+  const auto found = elsewhere_of({
       object(
           R"({"metadata":{"name":"new"},"spec":{"model":{"source":"hf://org/llama"},"storage":{"claimName":"c"}}})"),
       object(R"({"metadata":{"name":"old"},"spec":{"model":{"source":"file:///x"}},
@@ -192,6 +196,19 @@ TEST(Elsewhere, KnowsTheCopiesThatOthersNameAndThoseTheyHave) {
   });
   EXPECT_EQ(found.places, (std::set<std::string>{rollout::sources::place("c", "hf://org/llama", ""),
                                                  "pvc://old-artifacts/sources/0123456789abcdef"}));
+}
+
+kube::ObjectPtr leaving(const std::string& name, const std::string& since, const std::string& claim) {
+  const json model = {{"metadata", {{"name", name}, {"deletionTimestamp", since}}},
+                      {"spec", {{"model", {{"source", "file:///x"}}}, {"storage", {{"claimName", claim}}}}}};
+  return object(model.dump().c_str());
+}
+
+TEST(Elsewhere, OfTwoThatLeaveAClaimTheLaterByNameWaits) {
+  const auto found = elsewhere_of({leaving("a", "2025-12-31T23:59:00Z", "before"),
+                                   leaving("z", "2025-12-31T23:59:00Z", "after"),
+                                   leaving("b", "2025-12-31T23:57:00Z", "stuck")});
+  EXPECT_EQ(found.leaving, std::set<std::string>{"before"});
 }
 
 TEST(ModelOf, ReadsTheLabel) {

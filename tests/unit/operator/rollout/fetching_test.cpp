@@ -257,6 +257,37 @@ TEST(Fetching, DeletionRemovesCopiesFromAClaimThatStays) {
   }
 }
 
+TEST(Fetching, DeletionWaitsForAnotherThatLeavesTheClaim) {
+  Cluster cluster = remote_cluster();
+  cluster.model.spec.storage = {.claim_name = "shared", .size = "", .storage_class = ""};
+  cluster.until("Canary");
+  cluster.elsewhere.places = {sources::place("shared", kSource, "")};
+  cluster.elsewhere.leaving = {"shared"};
+  cluster.remove();
+  EXPECT_FALSE(cluster.gone);
+  cluster.elsewhere = {};
+  cluster.remove();
+  EXPECT_TRUE(cluster.gone);
+  EXPECT_EQ(cluster.disk, std::set<std::string>{});
+}
+
+TEST(Fetching, ARecordOnAnotherClaimKeepsNoCopyHere) {
+  for (const char* uri : {"pvc://other/9/model.gguf", "pvc://shared/9/model.gguf", "oci://r/org/llama:1"}) {
+    Cluster cluster = remote_cluster();
+    cluster.model.spec.storage = {.claim_name = "shared", .size = "", .storage_class = ""};
+    cluster.until("Canary");
+    api::QuantRevision theirs;
+    theirs.metadata.name = "theirs";
+    theirs.spec.base = {digest('b'), kSource, "sha256:t", "sha256:c"};
+    theirs.spec.artifact = {uri, digest('9'), 400};
+    cluster.foreign = {theirs};
+    cluster.remove();
+    EXPECT_TRUE(cluster.gone);
+    EXPECT_EQ(cluster.disk.contains(copy_of(kSource)), !std::string_view(uri).starts_with("pvc://other"))
+        << uri;
+  }
+}
+
 TEST(Fetching, DeletionKeepsTheBaseOfAPinnedRevision) {
   Cluster cluster = remote_cluster();
   cluster.model.spec.storage = {.claim_name = "shared", .size = "", .storage_class = ""};
