@@ -231,6 +231,8 @@ class Machine {
     }
     if (!in_.fp16_ready) {
       out_.message = "waits for the FP16 engine";
+    } else if (in_.stable_lacks_room) {
+      out_.message = "waits for all pods of the stable revision: they have their room first";
     } else if (!in_.candidate_ready) {
       out_.message = "waits for the engine of " + short_name(rollout().digest);
     } else if (paused()) {

@@ -27,12 +27,13 @@ struct StepInput {
   std::string base;                         ///< digest of FP16; empty while no source was ever read
   std::string base_before;                  ///< digest of FP16 when status was written; empty at first
   Target target;
-  bool fp16_ready = false;        ///< FP16 can carry the full load
-  bool fp16_serves = true;        ///< false while an FP16 that is loaded on demand is not there
-  bool candidate_ready = false;   ///< the target's own pods, of the present generation, are available
-  bool candidate_failed = false;  ///< they did not become so within their deadline
-  std::string unchecked;          ///< why nothing may be promoted yet: the files are read again first
-  std::string stale;              ///< what makes the evaluation stale; empty while it holds
+  bool fp16_ready = false;         ///< FP16 can carry the full load
+  bool stable_lacks_room = false;  ///< some of the stable revision's pods do not run
+  bool fp16_serves = true;         ///< false while an FP16 that is loaded on demand is not there
+  bool candidate_ready = false;    ///< the target's own pods, of the present generation, are available
+  bool candidate_failed = false;   ///< they did not become so within their deadline
+  std::string unchecked;           ///< why nothing may be promoted yet: the files are read again first
+  std::string stale;               ///< what makes the evaluation stale; empty while it holds
   std::optional<Command> command;
   bool failures_gone =
       true;  ///< what failed before is removed before a retry is acknowledged: it would count again

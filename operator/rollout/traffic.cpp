@@ -74,6 +74,27 @@ void take(Pass& pass, StepOutcome& outcome, const Engines& engines, const std::s
   }
 }
 
+bool available(const Pass& pass, const std::string& name) {
+  const Deployment* deployment = pass.observed.deployment(name);
+  return deployment != nullptr && deployment->available > 0;
+}
+
+/// Of several stable pods one has none of its room: a candidate's must not take it. A stable that serves
+/// nothing has no claim on it; its successor may be what mends it.
+bool stable_lacks_room(const Pass& pass, const Engines& engines, const std::string& base,
+                       const std::string& stable) {
+  return !stable.empty() && stable != base && available(pass, engines.name(stable)) &&
+         !engines.ready(stable, pass.model().spec.serving.replicas);
+}
+
+/// A candidate's pods are made once those that serve have their room: both would ask for the last of it.
+bool may_have_pods(const Pass& pass, const Engines& engines, const std::string& base) {
+  const api::RolloutStatus& rollout = *pass.plan.status.rollout;
+  return pass.observed.deployment(engines.name(rollout.digest)) != nullptr ||
+         (engines.ready(base, pass.model().spec.serving.replicas) &&
+          !stable_lacks_room(pass, engines, base, rollout.stable));
+}
+
 void want_engines(Pass& pass, const Engines& engines, const std::string& base) {
   const api::RolloutStatus& rollout = *pass.plan.status.rollout;
   const std::int64_t full = pass.model().spec.serving.replicas;
@@ -89,16 +110,11 @@ void want_engines(Pass& pass, const Engines& engines, const std::string& base) {
   if (demanded.look_again) pass.look_again(*demanded.look_again);
   want(base, engines.fp16_replicas(rollout, target, demanded.fp16));
   if (rollout.stable != base) want(rollout.stable, full);
-  if (!rollout.digest.empty()) want(rollout.digest, full);
+  if (!rollout.digest.empty() && may_have_pods(pass, engines, base)) want(rollout.digest, full);
   const std::string& name = pass.model().metadata.name;
   pass.plan.apply.push_back(children::disruption_budget(pass.model(), names::engines(name), "engine"));
   auto gateway = children::gateway(pass.model(), pass.settings);
   move_to(pass.plan.apply, gateway);
-}
-
-bool available(const Pass& pass, const std::string& name) {
-  const Deployment* deployment = pass.observed.deployment(name);
-  return deployment != nullptr && deployment->available > 0;
 }
 
 void describe_serving(Pass& pass, const Engines& engines, const std::string& base) {
@@ -136,6 +152,9 @@ void move_traffic(Pass& pass) {
     const std::int64_t full = pass.model().spec.serving.replicas;
     const std::string& target = input.target.digest;
     input.fp16_ready = engines.ready(base->digest, full);
+    if (const auto& rollout = pass.model().status.rollout) {
+      input.stable_lacks_room = stable_lacks_room(pass, engines, base->digest, rollout->stable);
+    }
     input.fp16_serves =
         !compat::fp16_on_demand(pass.model().spec) || available(pass, engines.name(base->digest));
     if (input.target.decided && target != base->digest) {

@@ -187,7 +187,8 @@ class Cluster {
   std::map<std::string, Job> jobs;
   std::map<std::string, Deployment> deployments;
   std::set<ChildKey> pinned;
-  std::set<std::string> stuck;  ///< Deployments whose pods never start
+  std::set<std::string> stuck;               ///< Deployments whose pods never start
+  std::map<std::string, std::int64_t> room;  ///< for how many pods of a Deployment the nodes have some
   std::vector<api::QuantRevision> foreign;
   Elsewhere elsewhere;
   std::set<std::string> disk;  ///< artifacts on the claim, as 64 hex digits, and copies, as sources/<key>
@@ -312,8 +313,10 @@ class Cluster {
     }
     deployment.name = name;
     deployment.applied_hash = object.at("metadata").at("annotations").at(children::kAppliedHash);
-    deployment.settled = !stuck.contains(name);
-    deployment.available = stuck.contains(name) ? 0 : object.at("spec").at("replicas").get<std::int64_t>();
+    const auto replicas = object.at("spec").at("replicas").get<std::int64_t>();
+    const auto most = stuck.contains(name) ? 0 : room.contains(name) ? room.at(name) : replicas;
+    deployment.available = std::min(replicas, most);
+    deployment.settled = !stuck.contains(name) && deployment.available == replicas;
   }
 };
 
