@@ -11,7 +11,7 @@ from api import Api, wait_for
 from world import World
 
 ROOT = Path(__file__).resolve().parents[3]
-OPERATOR = Path(os.environ.get("STEPDOWN_BIN", ROOT / "build/dev/bin")) / "stepdown-operator"
+OPERATOR = Path(os.environ.get("STEPDOWN_BIN", ROOT / "build/release/bin")) / "stepdown-operator"
 CHILDREN = ["Job", "Deployment", "Service", "ServiceAccount", "Role", "RoleBinding", "PersistentVolumeClaim",
             "QuantRevision"]
 MODEL = {

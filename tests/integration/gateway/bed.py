@@ -12,7 +12,7 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "controller"))
 from api import Api  # noqa: E402
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(HERE)))
-BIN = os.environ.get("STEPDOWN_BIN", os.path.join(ROOT, "build/dev/bin"))
+BIN = os.environ.get("STEPDOWN_BIN", os.path.join(ROOT, "build/release/bin"))
 BASE, GOOD, BAD = "sha256:" + "b" * 64, "sha256:" + "1" * 64, "sha256:" + "2" * 64
 
 # The API server takes no loopback address for an endpoint.
