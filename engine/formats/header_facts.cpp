@@ -18,6 +18,22 @@ std::int64_t length(const JsonView& config, const char* key, std::int64_t fallba
   return found && found->json().is_number_integer() ? found->length() : fallback;
 }
 
+/// Of the first of `keys` that is there: what one thing is called in different families.
+std::int64_t length(const JsonView& config, std::initializer_list<const char*> keys) {
+  for (const char* key : keys) {
+    if (config.has(key)) return length(config, key);
+  }
+  return 0;
+}
+
+/// Falcon's multi_query keeps one head, unless its decoder is the new one (transformers:
+/// configuration_falcon.py).
+std::int64_t kv_heads(const JsonView& config, std::int64_t heads) {
+  const bool new_falcon = config.boolean("new_decoder_architecture", false);
+  if (config.boolean("multi_query", false) && !new_falcon) return 1;
+  return length(config, "num_key_value_heads", length(config, "num_kv_heads", heads));
+}
+
 /// quantization_config as its writers fill it: transformers, AutoAWQ, GPTQModel, llm-compressor, ModelOpt.
 std::string quantized_format(const JsonView& config) {
   const auto quantized = config.member("quantization_config");
@@ -95,6 +111,24 @@ class GgufKeys {
   std::string prefix_;
 };
 
+/// What llama.cpp takes where a file does not say it: src/models/gemma2.cpp and llama4.cpp.
+std::int64_t default_window(const std::string& architecture) {
+  if (architecture == "gemma2") return 4096;
+  return architecture == "llama4" ? 8192 : 0;
+}
+
+/// A layer's kind each, or one number: the period of those that keep every token.
+void read_layer_pattern(const GgufKeys& keys, memory::AttentionHeader& attention) {
+  const GgufValue* pattern = keys.find("attention.sliding_window_pattern");
+  if (pattern == nullptr) return;
+  if (const auto slides = pattern->booleans()) {
+    attention.lists_layers = true;
+    attention.window_layers = std::ranges::count(*slides, true);
+  } else {
+    attention.period = std::max<std::int64_t>(0, pattern->integer().value_or(0));
+  }
+}
+
 HeaderFacts gguf_file_facts(const fs::path& file) {
   const MappedFile mapped(file);
   const GgufHeader header = parse_gguf(mapped.bytes(), file.string());
@@ -114,21 +148,25 @@ HeaderFacts header_facts(const JsonView& whole) {
   HeaderFacts facts;
   facts.format = quantized_format(whole);
   facts.architecture = config.text("model_type", whole.text("model_type", ""));
-  facts.context_length = length(config, "max_position_embeddings");
-  facts.shape = {.layers = length(config, "num_hidden_layers"),
-                 .hidden = length(config, "hidden_size"),
-                 .feed_forward = length(config, "intermediate_size"),
-                 .heads = length(config, "num_attention_heads"),
+  facts.context_length = length(config, {"max_position_embeddings", "n_positions"});
+  facts.shape = {.layers = length(config, {"num_hidden_layers", "num_layers", "n_layer"}),
+                 .hidden = length(config, {"hidden_size", "n_embd"}),
+                 .feed_forward = length(config, {"intermediate_size", "ffn_hidden_size", "n_inner"}),
+                 .heads = length(config, {"num_attention_heads", "n_head"}),
                  .vocab = length(config, "vocab_size")};
   memory::Shape& shape = facts.shape;
-  shape.kv_heads = length(config, "num_key_value_heads", shape.heads);
+  shape.kv_heads = kv_heads(config, shape.heads);
   shape.head_dim = length(config, "head_dim", shape.heads > 0 ? shape.hidden / shape.heads : 0);
+  // Latent attention has keys of two parts; engines that expand it pad values to their width.
+  if (const std::int64_t plain = length(config, "qk_nope_head_dim"); plain > 0)
+    shape.head_dim = std::max(plain + length(config, "qk_rope_head_dim"), length(config, "v_head_dim"));
   facts.attention = {.architecture = facts.architecture,
                      .layers = shape.layers,
                      .kv_heads = shape.kv_heads,
                      .key_dim = shape.head_dim,
                      .value_dim = shape.head_dim,
                      .window = length(config, "sliding_window", length(config, "attention_chunk_size")),
+                     .period = length(config, "sliding_window_pattern"),
                      .latent_dim = length(config, "kv_lora_rank"),
                      .rope_dim = length(config, "qk_rope_head_dim"),
                      .shared_layers = length(config, "num_kv_shared_layers")};
@@ -157,10 +195,13 @@ HeaderFacts header_facts(const GgufMetadata& metadata) {
                      .kv_heads = shape.kv_heads,
                      .key_dim = shape.head_dim,
                      .value_dim = keys.length("attention.value_length", shape.head_dim),
-                     .window = keys.length("attention.sliding_window"),
+                     .window = keys.length("attention.sliding_window", default_window(facts.architecture)),
                      .latent_dim = keys.length("attention.kv_lora_rank"),
                      .rope_dim = keys.length("rope.dimension_count"),
+                     // Converted before llama.cpp could attend over the latent (pull request 12801).
+                     .latent_is_expanded = keys.find("attention.key_length_mla") == nullptr,
                      .shared_layers = keys.length("attention.shared_kv_layers")};
+  read_layer_pattern(keys, facts.attention);
   return facts;
 }
 

@@ -60,6 +60,7 @@ memory::Model memory_model(const nlohmann::json& found) {
           .kv = {.per_token = figures["kvPerToken"],
                  .windowed_per_token = figures["kvWindowedPerToken"],
                  .window = figures["kvWindow"],
+                 .expanded_per_token = figures["kvExpandedPerToken"],
                  .heads = figures["kvHeads"],
                  .head_dim = figures["headDim"]},
           .activations = figures["activations"],

@@ -127,6 +127,7 @@ nlohmann::json inspect(const fs::path& path) {
             {"kvPerToken", kv.per_token},
             {"kvWindowedPerToken", kv.windowed_per_token},
             {"kvWindow", kv.window},
+            {"kvExpandedPerToken", kv.expanded_per_token},
             {"kvHeads", kv.heads},
             {"headDim", kv.head_dim},
             {"kvPerTokenInt8", memory::kv_bytes_per_token(shape, memory::KvType::kInt8)},

@@ -15,12 +15,26 @@ struct Engine {
 // tests/integration/memory measures the first, tests/interop/llamacpp_server the second.
 constexpr Engine kEngines[] = {
     {"stepdown", {.overhead = 16 * kMebi}},
-    // ggml-cpu keeps a second, interleaved copy of 4-bit weights beside the mapped file.
-    {"llama.cpp", {.overhead = 36 * kMebi, .scale_block = 32, .frees_window = true, .repacks = true}},
-    {"ollama", {.overhead = 64 * kMebi, .scale_block = 32, .frees_window = true, .repacks = true}},
+    // ggml-cpu keeps a second, interleaved copy of 4-bit weights beside the mapped file. Pages of 256 tokens
+    // and steps of 512: llama-kv-cache-iswa.cpp.
+    {"llama.cpp",
+     {.overhead = 36 * kMebi,
+      .scale_block = 32,
+      .frees_window = true,
+      .page = 256,
+      .chunk = 512,
+      .repacks = true}},
+    {"ollama",
+     {.overhead = 64 * kMebi,
+      .scale_block = 32,
+      .frees_window = true,
+      .page = 256,
+      .chunk = 512,
+      .repacks = true}},
     {"vllm", {.scaleless = true, .frees_window = true}},
     {"sglang", {.scaleless = true}},
-    {"tgi", {.scaleless = true}},
+    // Its flash_deepseek_v2_modeling.py and _v3_ store padded keys and values of all heads.
+    {"tgi", {.scaleless = true, .expands_latent = true}},
     {"tensorrt-llm", {.scaleless = true}},
 };
 

@@ -19,8 +19,8 @@ constexpr std::array<std::pair<std::string_view, KvType>, 4> kKvTypes = {{
 }};
 
 /// Tokens in whole pages.
-std::int64_t paged(std::int64_t tokens) {
-  return product({sum({tokens, kPageTokens - 1}) / kPageTokens, kPageTokens});
+std::int64_t paged(std::int64_t tokens, const EngineTraits& engine) {
+  return product({sum({tokens, engine.page - 1}) / engine.page, engine.page});
 }
 
 /// Of what takes `f16` bytes at binary16.
@@ -54,13 +54,15 @@ std::int64_t Estimate::total() const {
 }
 
 std::int64_t kv_bytes_per_sequence(const KvCost& cost, const Load& load, const EngineTraits& engine) {
-  const std::int64_t tokens = paged(load.context);
+  const std::int64_t tokens = paged(load.context, engine);
   // A prompt's step writes its tokens before those that slid out can go.
   const std::int64_t kept = engine.frees_window && cost.window > 0
-                                ? std::min(tokens, paged(sum({cost.window, kPrefillChunk})))
+                                ? std::min(tokens, paged(sum({cost.window, engine.chunk}), engine))
                                 : tokens;
+  const bool expanded = engine.expands_latent && cost.expanded_per_token > 0;
+  const std::int64_t per_token = expanded ? cost.expanded_per_token : cost.per_token;
   const auto at = [&](KvType type) {
-    return sum({product({tokens, at_type(cost.per_token, cost, type, engine)}),
+    return sum({product({tokens, at_type(per_token, cost, type, engine)}),
                 product({kept, at_type(cost.windowed_per_token, cost, type, engine)})});
   };
   std::int64_t bytes = at(load.kv_type);
@@ -68,7 +70,9 @@ std::int64_t kv_bytes_per_sequence(const KvCost& cost, const Load& load, const E
     const std::int64_t more = std::max<std::int64_t>(0, at(KvType::kF16) - bytes);
     bytes = sum({bytes, product({more / load.layers, std::min(load.f16_layers, load.layers)})});
   }
-  return load.accelerators > 1 && bytes != kTooMuch ? split(bytes, cost, load.accelerators) : bytes;
+  // Who keeps all heads asks for a number of accelerators that divides them.
+  const bool repeats = load.accelerators > 1 && !expanded && bytes != kTooMuch;
+  return repeats ? split(bytes, cost, load.accelerators) : bytes;
 }
 
 std::int64_t kv_bytes_per_token(const Shape& shape, KvType type) {

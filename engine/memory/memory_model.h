@@ -44,7 +44,10 @@ struct EngineTraits {
   std::int64_t scale_block = 0;  ///< elements that share a binary16 scale in a quantized cache; 0: a head's
   bool scaleless = false;        ///< a quantized cache without scales in it
   bool frees_window = false;     ///< drops what slid out of a layer's window
-  bool repacks = false;          ///< keeps Model::repackable a second time
+  bool expands_latent = false;   ///< keeps the keys and values of all heads where a latent would do
+  std::int64_t page = kPageTokens;     ///< tokens that a cache grows by
+  std::int64_t chunk = kPrefillChunk;  ///< tokens of a prompt's step, which a window keeps for a while
+  bool repacks = false;                ///< keeps Model::repackable a second time
 };
 
 struct Model {

@@ -44,6 +44,7 @@ constexpr auto describe(MemoryFigures*) {
                     optional("kvPerToken", &MemoryFigures::kv_per_token),
                     optional("kvWindowedPerToken", &MemoryFigures::kv_windowed_per_token),
                     optional("kvWindow", &MemoryFigures::kv_window),
+                    optional("kvExpandedPerToken", &MemoryFigures::kv_expanded_per_token),
                     optional("kvHeads", &MemoryFigures::kv_heads),
                     optional("headDim", &MemoryFigures::head_dim),
                     optional("activations", &MemoryFigures::activations),

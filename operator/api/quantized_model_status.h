@@ -23,6 +23,7 @@ struct MemoryFigures {
   std::int64_t kv_per_token = 0;
   std::int64_t kv_windowed_per_token = 0;
   std::int64_t kv_window = 0;
+  std::int64_t kv_expanded_per_token = 0;
   std::int64_t kv_heads = 0;
   std::int64_t head_dim = 0;
   std::int64_t activations = 0;

@@ -16,6 +16,7 @@ api::ModelFacts facts_of(const formats::HeaderFacts& header) {
                   .kv_per_token = kv.per_token,
                   .kv_windowed_per_token = kv.windowed_per_token,
                   .kv_window = kv.window,
+                  .kv_expanded_per_token = kv.expanded_per_token,
                   .kv_heads = kv.heads,
                   .head_dim = kv.head_dim,
                   .activations = memory::activation_bytes(header.shape, kSequences)};

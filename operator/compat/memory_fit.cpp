@@ -6,6 +6,7 @@
 #include "engine/memory/engines.h"
 #include "engine/memory/saturating.h"
 #include "operator/compat/matrix.h"
+#include "operator/compat/methods.h"
 
 namespace stepdown::compat {
 namespace {
@@ -23,6 +24,7 @@ memory::KvCost kv_cost(const api::MemoryFigures& figures) {
   return {.per_token = figures.kv_per_token,
           .windowed_per_token = figures.kv_windowed_per_token,
           .window = figures.kv_window,
+          .expanded_per_token = figures.kv_expanded_per_token,
           .heads = std::max<std::int64_t>(1, figures.kv_heads),
           .head_dim = figures.head_dim};
 }
@@ -111,6 +113,22 @@ std::int64_t sequences_that_fit(const api::QuantizedModelSpec& spec, const Footp
   const auto limit = usable_memory(spec.serving, profile);
   if (!limit || footprint.kv_per_sequence <= 0) return asked;
   return std::clamp<std::int64_t>((*limit - footprint.at(0)) / footprint.kv_per_sequence, 0, asked);
+}
+
+std::optional<std::int64_t> predicted_size(const api::CandidateSpec& candidate,
+                                           const api::ModelFacts& model) {
+  const Method* method = find_method(candidate);
+  if (method == nullptr) return std::nullopt;
+  return api::parse_quantity(candidate.budget).value_or(predicted_bytes(*method, model.memory.weights));
+}
+
+std::string too_large(const api::QuantizedModelSpec& spec, const api::ModelFacts& model, std::int64_t bytes,
+                      const std::optional<api::EngineProfile>& profile) {
+  const Footprint quantized = footprint(spec, model, bytes, spec.kv_cache.type, profile);
+  if (sequences_that_fit(spec, quantized, profile) > 0) return "";
+  return "needs " + readable_bytes(quantized.at(1)) + " for one sequence of " +
+         std::to_string(context_length(spec.serving, model)) + " tokens, and " +
+         spec.serving.hardware->memory + " are given";
 }
 
 std::string largest_that_fits(const api::QuantizedModelSpec& spec, const api::ModelFacts& model,

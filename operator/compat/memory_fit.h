@@ -37,6 +37,14 @@ std::int64_t sequences_that_fit(const api::QuantizedModelSpec& spec, const Footp
 std::optional<std::int64_t> usable_memory(const api::ServingSpec& serving,
                                           const std::optional<api::EngineProfile>& profile = std::nullopt);
 
+/// Bytes that a candidate's files will have; nullopt for one that nothing here makes.
+std::optional<std::int64_t> predicted_size(const api::CandidateSpec& candidate, const api::ModelFacts& model);
+
+/// "needs 18.2 GiB for one sequence of 8192 tokens, and 16Gi are given" of a quantized model whose files have
+/// `bytes`; empty where one fits, or where nothing says how much memory there is.
+std::string too_large(const api::QuantizedModelSpec& spec, const api::ModelFacts& model, std::int64_t bytes,
+                      const std::optional<api::EngineProfile>& profile = std::nullopt);
+
 /// "3 sequences of 8192 tokens fit, or 5 of 4928"; empty where no memory is stated.
 std::string largest_that_fits(const api::QuantizedModelSpec& spec, const api::ModelFacts& model,
                               std::int64_t bytes, std::string_view kv_type,

@@ -93,6 +93,7 @@ api::ModelFacts read_inspection(const Job& job) {
                  .kv_per_token = integer(summary, {"memory", "kvPerToken"}),
                  .kv_windowed_per_token = integer(summary, {"memory", "kvWindowedPerToken"}),
                  .kv_window = integer(summary, {"memory", "kvWindow"}),
+                 .kv_expanded_per_token = integer(summary, {"memory", "kvExpandedPerToken"}),
                  .kv_heads = integer(summary, {"memory", "kvHeads"}),
                  .head_dim = integer(summary, {"memory", "headDim"}),
                  .activations = integer(summary, {"memory", "activations"}),

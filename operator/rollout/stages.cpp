@@ -83,6 +83,7 @@ class Trials {
 
   void add(const api::CandidateSpec& candidate) {
     api::CandidateStatus row = quantize(candidate);
+    if (row.state == state::kEvaluating) leave_out(row, row.size, "");
     if (out_.candidates.size() >= own_) row.ladder = true;
     out_.quantized = out_.quantized && row.state != state::kQuantizing;
     out_.candidates.push_back(row);
@@ -121,6 +122,15 @@ class Trials {
     return row;
   }
 
+  /// What not even one sequence fits beside is never made, measured or served.
+  bool leave_out(api::CandidateStatus& row, std::int64_t bytes, const std::string& how) const {
+    const std::string why = compat::too_large(model_.spec, base_, bytes, observed_.profile);
+    if (why.empty()) return false;
+    row.state = state::kFailed;
+    row.message = why + how;
+    return true;
+  }
+
   /// The dataset changed between two Jobs: the next pass finds the figures stale.
   bool mixed_data() const {
     const std::string& known = out_.evaluation.inputs.dataset_digest;
@@ -153,6 +163,8 @@ class Trials {
     const JobView seen = view(observed_, job, now_);
     row.message = seen.message;
     if (seen.progress == Progress::kMissing) {
+      const auto bytes = compat::predicted_size(candidate, base_);
+      if (bytes && leave_out(row, *bytes, " (predicted)")) return;
       if (const std::string collection = running_collection(observed_); !collection.empty()) {
         row.message = "waits for Job " + collection + ", which removes old artifacts";
         return;

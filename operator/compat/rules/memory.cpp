@@ -1,6 +1,9 @@
+#include <algorithm>
+#include <optional>
+#include <vector>
+
 #include "operator/compat/fallback.h"
 #include "operator/compat/memory_fit.h"
-#include "operator/compat/methods.h"
 #include "operator/compat/rule.h"
 
 // Weights, KV cache and activations against the memory that is given.
@@ -50,7 +53,8 @@ void fits(const Subject& subject, Report& report) {
                    cheapest_mend(subject.spec, *model, model->size, "fp16", profile),
                Severity::kWarning);
   }
-  const auto check = [&](const std::string& name, const std::string& path, std::int64_t bytes) {
+  const auto check = [&](const std::string& name, const std::string& path, std::int64_t bytes,
+                         Severity severity) {
     const Footprint quantized = footprint(subject.spec, *model, bytes, subject.spec.kv_cache.type, profile);
     if (sequences_that_fit(subject.spec, quantized, profile) >= asked) return;
     report.add(path,
@@ -58,22 +62,30 @@ void fits(const Subject& subject, Report& report) {
                    " sequences of " + std::to_string(context_length(subject.spec.serving, *model)) +
                    " tokens (predicted), " + hardware->memory + " are given: " +
                    largest_that_fits(subject.spec, *model, bytes, subject.spec.kv_cache.type, profile),
-               cheapest_mend(subject.spec, *model, bytes, subject.spec.kv_cache.type, profile),
-               Severity::kWarning);
+               cheapest_mend(subject.spec, *model, bytes, subject.spec.kv_cache.type, profile), severity);
+  };
+  const auto fits_nowhere = [&](std::int64_t bytes) {
+    return !too_large(subject.spec, *model, bytes, profile).empty();
   };
   if (subject.inventory.from_revision) {
-    const auto& record = subject.inventory.from_revision->spec;
-    if (record.artifact.size) check("the revision", "spec.quantization.fromRevision", *record.artifact.size);
+    const auto& size = subject.inventory.from_revision->spec.artifact.size;
+    if (size) {
+      check("the revision", "spec.quantization.fromRevision", *size,
+            fits_nowhere(*size) ? Severity::kError : Severity::kWarning);
+    }
     return;
   }
+  // One that is too large is left out, as long as another is not.
   const auto& candidates = subject.spec.quantization.candidates;
+  std::vector<std::optional<std::int64_t>> sizes;
+  for (const api::CandidateSpec& each : candidates) sizes.push_back(predicted_size(each, *model));
+  const bool none =
+      std::ranges::all_of(sizes, [&](const auto& bytes) { return bytes && fits_nowhere(*bytes); });
   for (std::size_t i = 0; i < candidates.size(); ++i) {
-    const Method* method = find_method(candidates[i]);
-    if (method == nullptr) continue;
-    check(candidates[i].name(), element("spec.quantization.candidates", i),
-          api::parse_quantity(candidates[i].budget)
-              .value_or(static_cast<std::int64_t>(static_cast<double>(model->memory.weights) *
-                                                  method->mean_bits / 16)));
+    if (sizes[i]) {
+      check(candidates[i].name(), element("spec.quantization.candidates", i), *sizes[i],
+            none ? Severity::kError : Severity::kWarning);
+    }
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "engine/memory/engines.h"
 #include "engine/memory/memory_model.h"
 
 namespace stepdown::memory {
@@ -70,6 +71,39 @@ TEST(KvCost, FollowsTheArchitecture) {
        4 * 2 * 512 * 2,
        16 * 2 * 512 * 2,
        2},
+      {"a header's own period wins over the habit",
+       {.architecture = "gemma3_text",
+        .layers = 48,
+        .kv_heads = 8,
+        .key_dim = 256,
+        .window = 1024,
+        .period = 4},
+       12 * 8 * 512 * 2,
+       36 * 8 * 512 * 2,
+       8},
+      {"a deepseek file that was converted without its latent keeps all heads",
+       {.architecture = "deepseek2",
+        .layers = 27,
+        .kv_heads = 16,
+        .key_dim = 192,
+        .value_dim = 128,
+        .latent_dim = 512,
+        .rope_dim = 64,
+        .latent_is_expanded = true},
+       27 * 16 * 320 * 2,
+       0,
+       16},
+      {"minicpm 3 has latent weights, and keeps all heads",
+       {.architecture = "minicpm3",
+        .layers = 62,
+        .kv_heads = 40,
+        .key_dim = 96,
+        .value_dim = 96,
+        .latent_dim = 256,
+        .rope_dim = 32},
+       62 * 40 * 192 * 2,
+       0,
+       40},
       {"values narrower than keys",
        {.architecture = "llama", .layers = 2, .kv_heads = 4, .key_dim = 192, .value_dim = 128},
        2 * 4 * 320 * 2,
@@ -119,6 +153,33 @@ TEST(KvCost, OnlyEnginesThatFreeTheWindowSaveByIt) {
   EXPECT_EQ(kv_bytes_per_sequence(*cost, {32768, 1}, {.frees_window = true}),
             std::int64_t{4096 + 256} * 131072);
   EXPECT_EQ(kv_bytes_per_sequence(*cost, {1024, 1}, {.frees_window = true}), std::int64_t{1024} * 131072);
+}
+
+// DeepSeek V3's latent is 576 elements, its 128 heads with padded values 49,152: huggingface/text-generation-
+// inference, flash_deepseek_v3_modeling.py.
+TEST(KvCost, AnEngineThatExpandsTheLatentPaysForAllHeads) {
+  const auto cost = kv_cost({.architecture = "deepseek_v3",
+                             .layers = 61,
+                             .kv_heads = 128,
+                             .key_dim = 192,
+                             .value_dim = 192,
+                             .latent_dim = 512,
+                             .rope_dim = 64});
+  ASSERT_TRUE(cost);
+  const Load load{.context = 64, .sequences = 1, .accelerators = 8};
+  EXPECT_EQ(kv_bytes_per_sequence(*cost, load, engine_traits("vllm")), std::int64_t{64} * 61 * 576 * 2 * 8)
+      << "each accelerator needs the whole latent";
+  EXPECT_EQ(kv_bytes_per_sequence(*cost, load, engine_traits("tgi")), std::int64_t{64} * 61 * 128 * 384 * 2);
+}
+
+// gpt-oss 20B: 24 layers, every other one with a window of 128. llama.cpp keeps 128 + 512 tokens of it, in
+// pages of 256 (llama-kv-cache-iswa.cpp).
+TEST(KvCost, LlamaCppKeepsAStepBesideTheWindow) {
+  const auto cost =
+      kv_cost({.architecture = "gpt-oss", .layers = 24, .kv_heads = 8, .key_dim = 64, .window = 128});
+  ASSERT_TRUE(cost);
+  constexpr std::int64_t kLayer = 8 * 128 * 2;
+  EXPECT_EQ(kv_bytes_per_sequence(*cost, {8192, 1}, engine_traits("llama.cpp")), 12 * kLayer * (8192 + 768));
 }
 
 }  // namespace

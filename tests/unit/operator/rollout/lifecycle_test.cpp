@@ -51,6 +51,40 @@ TEST(Lifecycle, ANoOpWritesNothing) {
   EXPECT_FALSE(cluster.last.look_again);
 }
 
+/// Room for the engine, one sequence and so many bytes of weights; FP16 runs on CPUs, where nothing limits
+/// it.
+void give_room_for(Cluster& cluster, std::int64_t weights) {
+  constexpr std::int64_t kEngine = 16 << 20, kSequence = 2 * 4096, kActivations = 10;
+  cluster.model.spec.rollout.fallback.placement = "cpu";
+  cluster.model.spec.serving.hardware =
+      api::HardwareSpec{.memory = std::to_string(kEngine + kSequence + kActivations + weights)};
+}
+
+TEST(Lifecycle, ACandidateThatIsTooLargeIsNeverMade) {
+  Cluster cluster;
+  give_room_for(cluster, 400);
+  cluster.until("Promoted");
+  const auto& status = cluster.model.status;
+  EXPECT_EQ(status.rollout->stable, digest('4'));
+  EXPECT_EQ(status.candidates[0].state, "Failed");
+  EXPECT_NE(status.candidates[0].message.find("for one sequence of 4096 tokens"), std::string::npos);
+  EXPECT_NE(status.candidates[0].message.find("(predicted)"), std::string::npos);
+  EXPECT_FALSE(cluster.disk.contains(digest('8').substr(7)));
+}
+
+TEST(Lifecycle, ACandidateThatBecameTooLargeIsNeverServed) {
+  Cluster cluster;
+  cluster.artifact["Q4_K_M"] = {digest('4'), 450};
+  give_room_for(cluster, 400);
+  cluster.settle_all();
+  cluster.wait(std::chrono::minutes(5));
+  const auto& status = cluster.model.status;
+  EXPECT_EQ(status.candidates[1].state, "Failed");
+  EXPECT_EQ(status.candidates[1].message.find("(predicted)"), std::string::npos);
+  EXPECT_TRUE(cluster.has("Deployment", "m-fp16"));
+  EXPECT_FALSE(cluster.has("Deployment", kCandidate));
+}
+
 TEST(Lifecycle, HoldsEachStepAndTellsWhenToLookAgain) {
   Cluster cluster;
   cluster.until("Canary");
