@@ -146,6 +146,12 @@ void npu(const Subject& subject, Report& report) {
 void architecture(const Subject& subject, Report& report) {
   if (!subject.engine.known() || subject.architecture().empty()) return;
   const Answer answer = subject.engine.runs({"", "", "", subject.architecture()});
+  if (answer.verdict == Verdict::kDegraded) {
+    report.add("spec.serving.engine",
+               engine_name(subject) + " does not have " + std::string(subject.architecture()) +
+                   " of its own" + because(answer),
+               "measure it there before relying on it, or choose an engine that has it", Severity::kWarning);
+  }
   if (answer.verdict != Verdict::kRefused && answer.verdict != Verdict::kUndocumented) return;
   report.add("spec.serving.engine",
              engine_name(subject) + " does not run " + std::string(subject.architecture()) + because(answer));
@@ -285,9 +291,9 @@ constexpr Rule kRules[] = {
      "spec.serving.hardware.nodes",
      beyond_one_node},
     {"SD049", Severity::kError, "An architecture that the engine does not run",
-     "An engine implements each architecture by hand.",
-     "serving: {engine: my-engine}  # whose profile lists architectures", "use an engine that runs it",
-     architecture},
+     "An engine implements each architecture by hand. What it borrows from another program instead is slower "
+     "and less tried.",
+     "serving: {engine: tensorrt-llm}  # of a StarCoder 2", "use an engine that runs it", architecture},
     {"SD051", Severity::kError, "Heads that do not split",
      "Tensor parallelism gives each accelerator whole heads.",
      "serving: {engine: vllm, hardware: {accelerator: nvidia.com/gpu, count: 3}}",

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "engine/formats/hf_architecture.h"
 #include "engine/memory/engines.h"
 #include "operator/compat/hardware.h"
 #include "operator/compat/version.h"
@@ -49,7 +50,38 @@ TEST(Matrix, AnImageIsOfItsAcceleratorOrOfTheSameMaker) {
   EXPECT_THAT(image_for(vllm, ""), testing::HasSubstr("vllm-cpu"));
   EXPECT_THAT(image_for(builtin_profile("llama.cpp")->spec, "gpu.intel.com/xe"),
               testing::HasSubstr("server-intel"));
+  EXPECT_THAT(image_for(builtin_profile("tgi")->spec, ""), testing::HasSubstr("intel-cpu"));
   EXPECT_EQ(image_for({.image = "own:1"}, "example.com/fpga"), "own:1");
+}
+
+TEST(Matrix, TellsWhichArchitecturesRun) {
+  const EngineSupport stepdown("stepdown", std::nullopt), vllm("vllm", std::nullopt),
+      trt("tensorrt-llm", std::nullopt), llama("llama.cpp", std::nullopt);
+  for (const formats::HfArchitecture& each : formats::hf_architectures()) {
+    for (const std::string_view name : {each.model_type, each.gguf})
+      EXPECT_EQ(stepdown.runs({"", "", "", name}).verdict, Verdict::kWorks) << name;
+    EXPECT_EQ(llama.runs({"", "", "", each.model_type}).verdict, Verdict::kWorks) << each.model_type;
+  }
+  EXPECT_EQ(stepdown.runs({"", "", "", "starcoder2"}).verdict, Verdict::kUndocumented);
+  EXPECT_EQ(vllm.runs({"", "", "", "starcoder2"}).verdict, Verdict::kWorks);
+  EXPECT_EQ(vllm.runs({"", "", "", "brand-new"}).verdict, Verdict::kDegraded)
+      << "by its Transformers backend";
+  EXPECT_EQ(trt.runs({"", "", "", "qwen3_moe"}).verdict, Verdict::kWorks);
+  EXPECT_EQ(trt.runs({"", "", "", "starcoder2"}).verdict, Verdict::kUndocumented);
+  EXPECT_EQ(trt.runs({"", "", "", "smollm3"}).verdict, Verdict::kUndocumented) << "with 1.3 alone";
+}
+
+// docs.vllm.ai/en/v0.12.0/getting_started/installation/cpu: what the published image is built with.
+TEST(Matrix, LevelsOfCpusCount) {
+  const EngineSupport vllm("vllm", std::nullopt);
+  EXPECT_EQ(vllm.loads({"awq", "", "avx2", ""}).verdict, Verdict::kRefused);
+  EXPECT_EQ(vllm.loads({"awq", "", "vnni", ""}).verdict, Verdict::kDegraded);
+  EXPECT_EQ(vllm.loads({"awq", "", "amx", ""}).verdict, Verdict::kWorks);
+  std::optional<api::EngineProfile> later(std::in_place);
+  later->spec.version = "0.17.0";
+  EXPECT_EQ(EngineSupport("vllm", later).loads({"awq", "", "avx2", ""}).verdict, Verdict::kWorks);
+  EXPECT_EQ(EngineSupport("llama.cpp", std::nullopt).loads({"gguf", "", "avx2", ""}).verdict,
+            Verdict::kWorks);
 }
 
 TEST(Matrix, AnEngineOfItsOwnIsYamlOnly) {
@@ -86,6 +118,8 @@ TEST(Hardware, IsReadFromNodeLabels) {
   EXPECT_EQ(hardware_of({{"gpu.intel.com/product", "Max_1550"}}, "gpu.intel.com/xe"), "intel-gpu");
   EXPECT_EQ(hardware_of({{"kubernetes.io/arch", "arm64"}}, ""), "arm");
   EXPECT_EQ(hardware_of({{"feature.node.kubernetes.io/cpu-cpuid.AVX512F", "true"}}, ""), "avx512");
+  EXPECT_EQ(hardware_of({{"feature.node.kubernetes.io/cpu-cpuid.AVX2", "true"}}, ""), "avx2");
+  EXPECT_EQ(hardware_of({{"feature.node.kubernetes.io/cpu-cpuid.AMXINT8", "true"}}, ""), "amx");
   EXPECT_EQ(hardware_of({}, "example.com/fpga"), "");
 }
 
