@@ -5,6 +5,7 @@
 #include <string>
 #include <tuple>
 #include <type_traits>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -44,12 +45,26 @@ struct Codec;
 struct ReadContext {
   std::string path;
   UnknownFields unknown;
+  std::vector<InputError>* faults = nullptr;  ///< takes what is wrong in place of an exception
 
   ReadContext child(const std::string& name) const {
-    return {path.empty() ? name : path + "." + name, unknown};
+    return {path.empty() ? name : path + "." + name, unknown, faults};
   }
-  ReadContext element(std::size_t index) const { return {path + "[" + std::to_string(index) + "]", unknown}; }
-  ReadContext key(const std::string& name) const { return {path + "[" + name + "]", unknown}; }
+  ReadContext element(std::size_t index) const {
+    return {path + "[" + std::to_string(index) + "]", unknown, faults};
+  }
+  ReadContext key(const std::string& name) const { return {path + "[" + name + "]", unknown, faults}; }
+
+  /// Reads one part; what is wrong with it hides nothing that is wrong with the others.
+  template <class Read>
+  void part(Read read) const {
+    if (faults == nullptr) return read();
+    try {
+      read();
+    } catch (const InputError& error) {
+      faults->push_back(error);
+    }
+  }
   [[noreturn]] void wrong_type(const char* wanted, const nlohmann::json& found) const {
     throw InputError(std::string("expected ") + wanted + ", found " + found.type_name(), path,
                      std::string("give ") + wanted);
@@ -143,7 +158,7 @@ struct Codec<std::vector<T>> {
     if (!from.is_array()) at.wrong_type("a list", from);
     to.clear();
     for (std::size_t i = 0; i < from.size(); ++i) {
-      Codec<T>::read(from[i], to.emplace_back(), at.element(i));
+      at.part([&] { Codec<T>::read(from[i], to.emplace_back(), at.element(i)); });
     }
   }
   static nlohmann::json print(const std::vector<T>& value) {
@@ -159,7 +174,9 @@ struct Codec<std::map<std::string, T>> {
   static void read(const nlohmann::json& from, std::map<std::string, T>& to, const ReadContext& at) {
     if (!from.is_object()) at.wrong_type("an object", from);
     to.clear();
-    for (const auto& [key, value] : from.items()) Codec<T>::read(value, to[key], at.key(key));
+    for (const auto& entry : from.items()) {
+      at.part([&] { Codec<T>::read(entry.value(), to[entry.key()], at.key(entry.key())); });
+    }
   }
   static nlohmann::json print(const std::map<std::string, T>& value) {
     nlohmann::json out = nlohmann::json::object();
@@ -174,7 +191,7 @@ struct Codec<T> {
   static void read(const nlohmann::json& from, T& to, const ReadContext& at) {
     if (!from.is_object()) at.wrong_type("an object", from);
     if (at.unknown == UnknownFields::kRefuse) refuse_unknown(from, at);
-    std::apply([&](const auto&... field) { (read_field(field, from, to, at), ...); },
+    std::apply([&](const auto&... field) { (at.part([&] { read_field(field, from, to, at); }), ...); },
                describe(static_cast<T*>(nullptr)));
   }
   static nlohmann::json print(const T& value) {
@@ -206,7 +223,8 @@ struct Codec<T> {
     }
   }
   static void refuse_unknown(const nlohmann::json& from, const ReadContext& at) {
-    for (const auto& [key, value] : from.items()) {
+    for (const auto& entry : from.items()) {
+      const std::string& key = entry.key();
       const bool known = std::apply([&](const auto&... field) { return ((key == field.name) || ...); },
                                     describe(static_cast<T*>(nullptr)));
       if (known) continue;
@@ -216,7 +234,8 @@ struct Codec<T> {
             ((names += (names.empty() ? "" : ", ") + std::string(field.name)), ...);
           },
           describe(static_cast<T*>(nullptr)));
-      throw InputError("unknown field", at.child(key).path, "remove it; known here: " + names);
+      at.part(
+          [&] { throw InputError("unknown field", at.child(key).path, "remove it; known here: " + names); });
     }
   }
 };

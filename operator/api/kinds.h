@@ -2,6 +2,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include "engine/base/error.h"
 #include "operator/api/quantized_model_spec.h"
 #include "operator/api/quantized_model_status.h"
 
@@ -116,6 +117,12 @@ enum class UnknownFields { kRefuse, kIgnore };
 QuantizedModel parse_quantized_model(const nlohmann::json& object, UnknownFields unknown);
 QuantRevision parse_quant_revision(const nlohmann::json& object, UnknownFields unknown);
 EngineProfile parse_engine_profile(const nlohmann::json& object, UnknownFields unknown);
+
+/// The same of a file of people, with all that is wrong below spec in `faults` and what could be read
+/// returned.
+QuantizedModel parse_quantized_model(const nlohmann::json& object, std::vector<InputError>& faults);
+QuantRevision parse_quant_revision(const nlohmann::json& object, std::vector<InputError>& faults);
+EngineProfile parse_engine_profile(const nlohmann::json& object, std::vector<InputError>& faults);
 
 /// Empty texts, lists and objects and unset values are left out.
 nlohmann::json print(const QuantizedModelSpec& spec);

@@ -20,16 +20,28 @@ bool QuantizedModelStatus::is_blocked(const std::string& digest) const {
   return std::ranges::find(blocked, digest, &Blocked::digest) != blocked.end();
 }
 
-QuantizedModel parse_quantized_model(const nlohmann::json& object, UnknownFields unknown) {
+namespace {
+
+QuantizedModel parse(const nlohmann::json& object, UnknownFields unknown, std::vector<InputError>* faults) {
   QuantizedModel model;
   model.metadata = parse_metadata(object);
   const auto spec = object.find("spec");
   if (spec == object.end()) throw InputError("required field is missing", "spec", "add it");
-  Codec<QuantizedModelSpec>::read(*spec, model.spec, {"spec", unknown});
+  Codec<QuantizedModelSpec>::read(*spec, model.spec, {"spec", unknown, faults});
   if (const auto status = object.find("status"); status != object.end() && !status->is_null()) {
-    Codec<QuantizedModelStatus>::read(*status, model.status, {"status", unknown});
+    Codec<QuantizedModelStatus>::read(*status, model.status, {"status", unknown, faults});
   }
   return model;
+}
+
+}  // namespace
+
+QuantizedModel parse_quantized_model(const nlohmann::json& object, UnknownFields unknown) {
+  return parse(object, unknown, nullptr);
+}
+
+QuantizedModel parse_quantized_model(const nlohmann::json& object, std::vector<InputError>& faults) {
+  return parse(object, UnknownFields::kRefuse, &faults);
 }
 
 nlohmann::json print(const QuantizedModelSpec& spec) {

@@ -156,7 +156,12 @@ struct YamlLines::Document {
 
 YamlLines::YamlLines(const std::string& text) {
   for (const Part& part : split(text)) {
-    YAML::Node node = YAML::Load(std::string(part.text));
+    YAML::Node node;
+    try {
+      node.reset(YAML::Load(std::string(part.text)));
+    } catch (const YAML::Exception&) {  // one that counts, as it does for documents_from_yaml()
+      node.reset(YAML::Node(YAML::NodeType::Map));
+    }
     if (node.IsDefined() && !node.IsNull()) documents_.push_back({part.first_line, node});
   }
 }
@@ -185,16 +190,36 @@ bool is_utf8(std::string_view text) {
   return true;
 }
 
+namespace {
+
+void add_part(const Part& part, std::string_view origin, std::vector<nlohmann::json>& documents) {
+  try {
+    const YAML::Node node = YAML::Load(std::string(part.text));
+    if (node.IsDefined() && !node.IsNull()) {
+      documents.push_back(Converter(origin, part.first_line).convert(node));
+    }
+  } catch (const YAML::Exception& error) {
+    throw InputError(error.msg, place(origin, part.first_line, error.mark), "mend the YAML there");
+  }
+}
+
+}  // namespace
+
 std::vector<nlohmann::json> documents_from_yaml(const std::string& text, std::string_view origin) {
+  std::vector<nlohmann::json> documents;
+  for (const Part& part : split(text)) add_part(part, origin, documents);
+  return documents;
+}
+
+std::vector<nlohmann::json> documents_from_yaml(const std::string& text, std::string_view origin,
+                                                std::vector<InputError>& faults) {
   std::vector<nlohmann::json> documents;
   for (const Part& part : split(text)) {
     try {
-      const YAML::Node node = YAML::Load(std::string(part.text));
-      if (node.IsDefined() && !node.IsNull()) {
-        documents.push_back(Converter(origin, part.first_line).convert(node));
-      }
-    } catch (const YAML::Exception& error) {
-      throw InputError(error.msg, place(origin, part.first_line, error.mark), "mend the YAML there");
+      add_part(part, origin, documents);
+    } catch (const InputError& error) {
+      faults.push_back(error);
+      documents.emplace_back(nullptr);
     }
   }
   return documents;

@@ -6,12 +6,18 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include "engine/base/error.h"
+
 namespace stepdown::api {
 
 /// The documents of a YAML (or JSON) stream as JSON, empty ones left out. Plain scalars are typed as kubectl
 /// types them: null, true/false, integers, floats; all else, and everything quoted, is a string. Throws
 /// InputError with `origin`:line of a syntax error, a repeated key or a key that is no scalar.
 std::vector<nlohmann::json> documents_from_yaml(const std::string& text, std::string_view origin);
+
+/// The same, but a document that cannot be read is null, and its error in `faults`.
+std::vector<nlohmann::json> documents_from_yaml(const std::string& text, std::string_view origin,
+                                                std::vector<InputError>& faults);
 
 /// Where things stand in a text that documents_from_yaml() reads.
 class YamlLines {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
+#include <functional>
 #include <iostream>
 #include <iterator>
 
@@ -46,7 +47,24 @@ void check_name(const std::string& name) {
                    "begin with a letter, then a-z, 0-9 and -, at most 40: llama-3-1-8b for llama-3.1-8b");
 }
 
-void add_document(const json& document, const Place& place, Documents& into) {
+/// Of all that is wrong with an object; its place tells which.
+using Complain = std::function<void(const InputError&, const json& object, const Place&)>;
+
+template <class Kind>
+Kind read_kind(Kind (*parse)(const json&, std::vector<InputError>&), const json& document, const Place& place,
+               const Complain& complain, std::vector<std::string>* unread = nullptr) {
+  std::vector<InputError> faults;
+  Kind read = parse(document, faults);
+  for (const InputError& fault : faults) {
+    complain(fault, document, place);
+    if (unread != nullptr) unread->push_back(fault.where());
+  }
+  return read;
+}
+
+void add_document(const json& document, const Place& place, Documents& into, const Complain& complain);
+
+void add_object(const json& document, const Place& place, Documents& into, const Complain& complain) {
   const std::string kind = kube::text_at(document, "/kind");
   const std::string name = kube::text_at(document, "/metadata/name");
   const std::string version = kube::text_at(document, "/apiVersion");
@@ -57,7 +75,7 @@ void add_document(const json& document, const Place& place, Documents& into) {
              kind.ends_with("List") && items.is_array()) {
     for (std::size_t i = 0; i < items.size(); ++i) {
       add_document(items[i], {place.file, place.document, place.prefix + "items[" + std::to_string(i) + "]."},
-                   into);
+                   into, complain);
     }
   } else if (!version.starts_with(std::string(api::kGroup) + "/")) {
     ++into.ignored;
@@ -65,14 +83,28 @@ void add_document(const json& document, const Place& place, Documents& into) {
     throw InputError("unknown version " + version, name,
                      std::string("write ") + api::kGroup + "/" + api::kVersion);
   } else if (kind == "QuantizedModel") {
-    check_name(name);
-    into.models.push_back({place, api::parse_quantized_model(document, api::UnknownFields::kRefuse)});
+    LocatedModel found{place, {}};
+    try {
+      check_name(name);
+    } catch (const InputError& error) {
+      complain(error, document, place);
+    }
+    found.model = read_kind(api::parse_quantized_model, document, place, complain, &found.unread);
+    into.models.push_back(std::move(found));
   } else if (kind == "QuantRevision") {
-    into.revisions.emplace(name, api::parse_quant_revision(document, api::UnknownFields::kRefuse));
+    into.revisions.emplace(name, read_kind(api::parse_quant_revision, document, place, complain));
   } else if (kind == "EngineProfile") {
-    into.profiles.emplace(name, api::parse_engine_profile(document, api::UnknownFields::kRefuse));
+    into.profiles.emplace(name, read_kind(api::parse_engine_profile, document, place, complain));
   } else {
     throw InputError("unknown kind " + kind + " of " + api::kGroup, name);
+  }
+}
+
+void add_document(const json& document, const Place& place, Documents& into, const Complain& complain) {
+  try {
+    add_object(document, place, into, complain);
+  } catch (const InputError& error) {
+    complain(error, document, place);
   }
 }
 
@@ -98,6 +130,18 @@ int line_of(const std::string& where) {
   return read.ec == std::errc() && line > 0 ? line : 1;
 }
 
+/// Standard input is another program's output, which did not come; an empty file may be meant.
+Located nothing_in(const std::string& path) {
+  const bool input = path == "-";
+  return {path,
+          1,
+          "",
+          {std::string(compat::kUnreadable), input ? compat::Severity::kError : compat::Severity::kWarning,
+           "", "nothing is in it, so nothing was checked",
+           input ? "look why the program before it wrote nothing"
+                 : "give YAML or JSON manifests, or leave it out"}};
+}
+
 std::string text_of(const std::string& file) {
   if (file != "-") return read_file(file);
   return {std::istreambuf_iterator<char>(std::cin), {}};
@@ -121,36 +165,36 @@ void add_documents(std::string text, const std::string& file, Documents& into) {
   const std::size_t models = into.models.size();
   std::size_t index = 0;
   for (const json& document : api::documents_from_yaml(text, file)) {
-    try {
-      add_document(document, {file, index++, ""}, into);
-    } catch (const InputError& error) {
-      throw InputError(error.what(), file);
-    }
+    add_document(document, {file, index++, ""}, into,
+                 [&](const InputError& error, const json&, const Place&) {
+                   if (error.where() == file) throw error;  // of a list's item
+                   throw InputError(error.what(), file);
+                 });
   }
   if (into.models.size() > models) into.texts.emplace(file, std::move(text));
 }
 
 void add_documents(std::string text, const std::string& file, Documents& into, std::vector<Located>& unread) {
   const std::size_t models = into.models.size();
-  std::vector<json> documents;
-  try {
-    documents = api::documents_from_yaml(text, file);
-  } catch (const InputError& error) {  // where: file:line
+  std::vector<InputError> broken;
+  const std::vector<json> documents = api::documents_from_yaml(text, file, broken);
+  for (const InputError& error : broken) {  // where: file:line
     compat::Finding finding = unreadable(error, "");
     finding.path.clear();
     unread.push_back({file, line_of(error.where()), "", std::move(finding)});
-    return;
   }
+  if (documents.empty()) unread.push_back(nothing_in(file));
+  std::optional<api::YamlLines> lines;
+  const Complain complain = [&](const InputError& error, const json& object, const Place& place) {
+    compat::Finding finding = unreadable(error, "metadata.name");
+    if (!lines) lines.emplace(text);
+    const int line = lines->of(place.document, place.prefix + finding.path);
+    unread.push_back({file, line,
+                      kube::text_at(object, "/kind") + "/" + kube::text_at(object, "/metadata/name"),
+                      std::move(finding)});
+  };
   for (std::size_t index = 0; index < documents.size(); ++index) {
-    try {
-      add_document(documents[index], {file, index, ""}, into);
-    } catch (const InputError& error) {
-      const std::string object =
-          kube::text_at(documents[index], "/kind") + "/" + kube::text_at(documents[index], "/metadata/name");
-      compat::Finding finding = unreadable(error, "metadata.name");
-      const int line = api::YamlLines(text).of(index, finding.path);
-      unread.push_back({file, line, object, std::move(finding)});
-    }
+    if (!documents[index].is_null()) add_document(documents[index], {file, index, ""}, into, complain);
   }
   if (into.models.size() > models) into.texts.emplace(file, std::move(text));
 }
@@ -166,7 +210,9 @@ Documents read_documents(const std::vector<std::string>& paths) {
 Documents read_documents(const std::vector<std::string>& paths, std::vector<Located>& unread) {
   Documents documents;
   for (const std::string& path : paths) {
-    for (const std::string& file : files_of(path)) add_documents(text_of(file), file, documents, unread);
+    const std::vector<std::string> files = files_of(path);
+    if (files.empty()) unread.push_back(nothing_in(path));
+    for (const std::string& file : files) add_documents(text_of(file), file, documents, unread);
   }
   return documents;
 }

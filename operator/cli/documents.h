@@ -22,6 +22,7 @@ struct Place {
 struct LocatedModel {
   Place place;
   api::QuantizedModel model;
+  std::vector<std::string> unread = {};  ///< paths of it that could not be read
 };
 
 /// What files tell: models to judge, and revisions, profiles and nodes that they may name.
@@ -40,8 +41,8 @@ void add_documents(std::string text, const std::string& file, Documents& into);
 /// YAML or JSON files, folders of them, or "-" for standard input. Throws InputError naming the file.
 Documents read_documents(const std::vector<std::string>& paths);
 
-/// The same, but a document that cannot be read is a finding in `unread`, and the others are read all the
-/// same. Throws InputError for a path that is not there.
+/// The same, but all that cannot be read is a finding each in `unread`, and the rest is read all the same; so
+/// is a file or folder with nothing in it. Throws InputError for a path that is not there.
 Documents read_documents(const std::vector<std::string>& paths, std::vector<Located>& unread);
 
 /// The same of one file's text.

@@ -1,5 +1,6 @@
 #include "operator/cli/judgement.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
 
@@ -19,6 +20,16 @@ template <class T>
 std::optional<T> find(const std::map<std::string, T>& known, const std::string& name) {
   const auto found = known.find(name);
   return found == known.end() ? std::nullopt : std::optional<T>(found->second);
+}
+
+/// Of a finding about something that could not be read, or that holds it.
+bool hidden(const std::vector<std::string>& unread, const std::string& path) {
+  const auto holds = [](const std::string& whole, const std::string& part) {
+    return part.starts_with(whole) &&
+           (part.size() == whole.size() || part[whole.size()] == '.' || part[whole.size()] == '[');
+  };
+  return std::ranges::any_of(unread,
+                             [&](const std::string& each) { return holds(path, each) || holds(each, path); });
 }
 
 /// Headers of sources that lie on this machine, each read once.
@@ -70,7 +81,9 @@ std::vector<Located> judge(const Documents& documents) {
         .profile = find(documents.profiles, each.model.spec.serving.engine),
         .from_revision = find(documents.revisions, each.model.spec.quantization.from_revision),
         .nodes = documents.nodes};
-    for (compat::Finding& finding : compat::judge(each.model.spec, inventory)) add(std::move(finding));
+    for (compat::Finding& finding : compat::judge(each.model.spec, inventory)) {
+      if (!hidden(each.unread, finding.path)) add(std::move(finding));
+    }
   }
   return findings;
 }

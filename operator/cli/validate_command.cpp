@@ -23,7 +23,6 @@ struct Options {
 int validate(const Options& options) {
   std::vector<Located> findings;
   Documents documents = read_documents(options.paths, findings);
-  const std::size_t unread = findings.size();
   Documents cluster = read_documents(options.inventory);
   if (cluster.nodes) documents.nodes = std::move(cluster.nodes);
   documents.profiles.merge(cluster.profiles);
@@ -33,9 +32,10 @@ int validate(const Options& options) {
   const bool bad = std::ranges::any_of(
       findings, [](const Located& each) { return each.finding.severity == compat::Severity::kError; });
   const std::size_t checked =
-      unread + documents.models.size() + documents.revisions.size() + documents.profiles.size();
+      documents.models.size() + documents.revisions.size() + documents.profiles.size();
+  const char* verdict = checked > 0 ? "valid" : "nothing to check";
   std::fprintf(options.output == "text" ? stdout : stderr, "%zu checked, %d of other groups left out: %s\n",
-               checked, documents.ignored, bad ? "errors" : "valid");
+               checked, documents.ignored, bad ? "errors" : verdict);
   return bad ? kBadInput : kDone;
 }
 

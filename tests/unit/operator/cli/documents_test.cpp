@@ -43,6 +43,67 @@ TEST(Documents, OneThatCannotBeReadHidesNoOther) {
   EXPECT_EQ(std::ranges::count_if(found, refused), 2) << "both readable models are judged";
 }
 
+TEST(Documents, EveryFaultOfADocumentIsAFinding) {
+  Documents documents;
+  std::vector<Located> unread;
+  add_documents(
+      "apiVersion: stepdown.dev/v1alpha1\n"
+      "kind: QuantizedModel\n"
+      "metadata: {name: A.b}\n"
+      "spec:\n"
+      "  model: {source: \"http://models/a\"}\n"
+      "  quantization:\n"
+      "    candidates:\n"
+      "    - {preset: Q8_0}\n"
+      "    - {method: gguf, preset: Q4_K_M, bits: four}\n"
+      "  serving:\n"
+      "    contextlength: 8192\n"
+      "    concurrency: \"4\"\n"
+      "  rollout: {fallback: {replicas: 0}}\n",
+      "a.yaml", documents, unread);
+  std::vector<std::pair<std::string, int>> found;
+  for (const Located& each : unread) found.emplace_back(each.finding.path, each.line);
+  EXPECT_THAT(found, testing::UnorderedElementsAre(std::pair("metadata.name", 3),
+                                                   std::pair("spec.quantization.candidates[0].method", 8),
+                                                   std::pair("spec.quantization.candidates[1].bits", 9),
+                                                   std::pair("spec.serving.contextlength", 11),
+                                                   std::pair("spec.serving.concurrency", 12)));
+  std::vector<std::string> judged;
+  for (const Located& each : judge(documents)) {
+    if (each.finding.severity == compat::Severity::kError) judged.push_back(each.finding.id);
+  }
+  EXPECT_THAT(judged, testing::UnorderedElementsAre("SD001", "SD004"))
+      << "what could be read is judged, and nothing is said twice of what could not";
+}
+
+TEST(Documents, ABrokenDocumentHidesNoOther) {
+  Documents documents;
+  std::vector<Located> unread;
+  add_documents("a: [\n---\n" + std::string(kModel) + "---\nb: {\n---\n" + kModel, "a.yaml", documents,
+                unread);
+  ASSERT_EQ(unread.size(), 2U);
+  EXPECT_TRUE(unread[0].object.empty());
+  EXPECT_EQ(documents.models.size(), 2U);
+  std::vector<int> lines;
+  for (const Located& each : judge(documents)) {
+    if (each.finding.id == "SD001") lines.push_back(each.line);
+  }
+  EXPECT_THAT(lines, testing::ElementsAre(7, 15));
+}
+
+TEST(Documents, SaysOfAnEmptyFileThatNothingIsInIt) {
+  for (const char* text : {"", "\n\n", "# later\n", "---\n---\n"}) {
+    Documents documents;
+    std::vector<Located> unread;
+    add_documents(text, "a.yaml", documents, unread);
+    ASSERT_EQ(unread.size(), 1U) << text;
+    EXPECT_EQ(unread[0].finding.severity, compat::Severity::kWarning);
+    EXPECT_THAT(unread[0].finding.message, testing::HasSubstr("nothing is in it"));
+    add_documents(text, "-", documents, unread);
+    EXPECT_EQ(unread.back().finding.severity, compat::Severity::kError) << "what was piped did not come";
+  }
+}
+
 TEST(Documents, ASourceThatIsNoModelIsAFinding) {
   Documents documents;
   std::vector<Located> unread;
