@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/fetch/source.h"
+#include "operator/compat/fallback.h"
 #include "operator/compat/memory_fit.h"
 #include "operator/compat/methods.h"
 #include "operator/compat/rules.h"
@@ -18,8 +19,11 @@ using nlohmann::ordered_json;
 constexpr std::size_t kMostCandidates = 3;  // each costs a quantization and an evaluation
 constexpr std::int64_t kGibi = std::int64_t{1} << 30;
 
-/// Warnings that a recommendation keeps clear of: runs but not as one thinks, undocumented, mixed pools.
-constexpr std::array<std::string_view, 3> kAvoided = {"SD019", "SD040", "SD047"};
+constexpr std::int64_t kMostOnCpus = 8;  // sequences of FP16 that CPUs may carry until a promotion
+
+/// Warnings that a recommendation keeps clear of: runs but not as one thinks, undocumented, mixed pools, an
+/// architecture by another program's code.
+constexpr std::array<std::string_view, 4> kAvoided = {"SD019", "SD040", "SD047", "SD049"};
 
 /// What is tried next.
 struct Plan {
@@ -31,6 +35,7 @@ struct Plan {
   std::int64_t accelerators = 1;
   std::int64_t memory = 0;  ///< of a replica; 0: not stated
   bool merged = false;      ///< the adapters are in the source
+  bool fp16_on_cpus = false;
 };
 
 api::CandidateSpec candidate_of(std::string_view name) {
@@ -122,9 +127,9 @@ ordered_json manifest_of(const Wish& wish, const Purpose& purpose, const Plan& p
   }
   spec["serving"] = serving_json(wish, plan);
   spec["evaluation"] = evaluation_json(wish, purpose);
-  if (ordered_json rollout = ordered_json::parse(purpose.rollout); !rollout.empty()) {
-    spec["rollout"] = std::move(rollout);
-  }
+  ordered_json rollout = ordered_json::parse(purpose.rollout);
+  if (plan.fp16_on_cpus) rollout["fallback"] = {{"placement", "cpu"}};
+  if (!rollout.empty()) spec["rollout"] = std::move(rollout);
   return {{"apiVersion", api::kApiVersion},
           {"kind", "QuantizedModel"},
           {"metadata", {{"name", wish.name}}},
@@ -238,7 +243,14 @@ class Search {
     return false;
   }
 
+  /// FP16 beside the candidates on accelerators; where no number of them holds it, on CPUs.
   bool fit(Plan plan, std::span<const std::string_view> caches) {
+    if (fit_accelerators(plan, caches)) return true;
+    plan.fp16_on_cpus = true;
+    return !wish_.device.resource.empty() && fit_accelerators(plan, caches);
+  }
+
+  bool fit_accelerators(Plan plan, std::span<const std::string_view> caches) {
     const std::vector<std::string_view> all = plan.candidates;
     constexpr std::array<std::int64_t, 4> kCounts = {1, 2, 4, 8};
     const bool accelerated = !wish_.device.resource.empty();
@@ -307,6 +319,7 @@ class Search {
           ": fewer do not hold FP16, which carries the traffic until a candidate is promoted");
     }
     say(both(plan));
+    if (const std::string fewer = fewer_accelerators(plan); !fewer.empty()) say(fewer);
     if (purpose_.pinned && plan.model.digest.empty()) {
       say("pin the base: spec.model.revision is not set, since these files have no digest; take "
           "status.model.digest once it was inspected");
@@ -324,10 +337,11 @@ class Search {
   std::string both(const Plan& plan) const {
     const std::string reason =
         "until a candidate is promoted it runs beside FP16, which carries the traffic: have ";
-    if (!wish_.device.resource.empty()) {
-      return reason + std::to_string(2 * plan.accelerators) + " x " + std::string(wish_.device.name) +
-             " in all";
+    if (plan.fp16_on_cpus) {
+      return reason + accelerators(plan.accelerators) + " for the candidate, and " + on_cpus(plan) +
+             " on CPUs for FP16, which answers slowly there";
     }
+    if (!wish_.device.resource.empty()) return reason + accelerators(2 * plan.accelerators) + " in all";
     std::int64_t largest = 0;
     for (const std::string_view name : plan.candidates) {
       largest = std::max(largest, candidate(plan, name).at(wish_.concurrency));
@@ -335,6 +349,45 @@ class Search {
     const std::int64_t base =
         fp16(plan).at(sequences_that_fit(spec(plan), fp16(plan), inventory(plan).profile));
     return reason + readable_bytes(std::min(base, INT64_MAX - largest) + largest) + " in all";
+  }
+
+  std::string accelerators(std::int64_t count) const {
+    return std::to_string(count) + " x " + std::string(wish_.device.name);
+  }
+
+  /// Memory of FP16 where the bundled engine serves it on CPUs.
+  std::string on_cpus(const Plan& plan) const {
+    const Footprint there = footprint(fp16_spec(spec(plan)), plan.model, plan.model.size, "fp16");
+    return readable_bytes(there.at(wish_.concurrency));
+  }
+
+  /// Whoever has accelerators for the candidate alone keeps FP16 on CPUs; empty where it cannot run there.
+  std::string fewer_accelerators(Plan plan) const {
+    if (plan.fp16_on_cpus || wish_.device.resource.empty() || wish_.concurrency > kMostOnCpus) return "";
+    plan.fp16_on_cpus = true;
+    while (plan.accelerators > 1 && !fitting(plan, plan.accelerators / 2).empty()) plan.accelerators /= 2;
+    plan.candidates = fitting(plan, plan.accelerators);
+    state_memory(plan);
+    const auto found = findings(plan);
+    if (objection(found) != nullptr) return "";
+    std::string names;
+    for (const std::string_view each : plan.candidates)
+      names += (names.empty() ? "" : ", ") + std::string(each);
+    return "with fewer, set rollout.fallback.placement to cpu: " + accelerators(plan.accelerators) +
+           " for the candidate (" + names + "), and FP16 on CPUs in " + on_cpus(plan) +
+           ", where it answers slowly";
+  }
+
+  std::vector<std::string_view> fitting(Plan plan, std::int64_t count) const {
+    plan.accelerators = count;
+    state_memory(plan);
+    const auto with = spec(plan);
+    const auto profile = inventory(plan).profile;
+    std::vector<std::string_view> out;
+    std::ranges::copy_if(plan.candidates, std::back_inserter(out), [&](std::string_view name) {
+      return sequences_that_fit(with, candidate(plan, name), profile) >= wish_.concurrency;
+    });
+    return out;
   }
 
   std::string predicted(const Plan& plan) const {

@@ -87,7 +87,13 @@ TEST(Freshness, VersionsAreReadFromImages) {
 struct ChangeCase {
   const char* part;
   void (*change)(Cluster&);
+  void (*before)(Cluster&) = nullptr;
 };
+
+std::vector<compat::Node> gpus(const char* capability) {
+  return {{"n", {{"nvidia.com/gpu.compute.major", capability}}, {{"nvidia.com/gpu", "8"}}}};
+}
+
 const ChangeCase kChanges[] = {
     {"engine version", [](Cluster& c) { c.settings.engine_image = "engine:2"; }},
     {"KV type", [](Cluster& c) { c.edit([](auto& spec) { spec.kv_cache.type = "int8"; }); }},
@@ -98,13 +104,28 @@ const ChangeCase kChanges[] = {
      }},
     {"dataset",
      [](Cluster& c) { c.edit([](auto& spec) { spec.evaluation.dataset = "file:///data/other.jsonl"; }); }},
-    {"hardware", [](Cluster& c) {
+    {"hardware",
+     [](Cluster& c) {
        c.edit([](auto& spec) { spec.serving.hardware = api::HardwareSpec{.accelerator = "nvidia.com/gpu"}; });
+     }},
+    {"hardware class", [](Cluster& c) { c.nodes = gpus("9"); },
+     [](Cluster& c) {
+       c.nodes = gpus("8");
+       c.model.spec.serving.hardware = api::HardwareSpec{.accelerator = "nvidia.com/gpu"};
+     }},
+    {"adapters",
+     [](Cluster& c) { c.edit([](auto& spec) {
+                        spec.model.adapters = {{"file:///models/lora", 0.5}};
+                      }); },
+     [](Cluster& c) {
+       c.base_format = "safetensors";
+       c.model.spec.model.adapters = {{"file:///models/lora", 1}};
      }}};
 
 TEST(Freshness, AChangeInMidCanaryHoldsThePromotionUntilAllIsMeasuredAgain) {
   for (const ChangeCase& test : kChanges) {
     Cluster cluster;
+    if (test.before != nullptr) test.before(cluster);
     cluster.until("Canary");
     const int before = cluster.evaluations;
     test.change(cluster);

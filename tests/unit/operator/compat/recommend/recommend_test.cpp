@@ -180,9 +180,36 @@ TEST(Recommend, TakesMoreAcceleratorsWhereOneIsTooSmall) {
   const auto got = spec(recommend(wish(kLlama70b, "h100"), *find_purpose("chat")));
   EXPECT_EQ(got.serving.hardware->count, 2);
   EXPECT_EQ(got.serving.hardware->memory, "160Gi");
-  const Recommendation none = recommend(wish(kLlama70b, "rtx-4060"), *find_purpose("chat"));
+  api::ModelFacts huge = kLlama70b;
+  huge.size = huge.memory.weights *= 10;
+  const Recommendation none = recommend(wish(huge, "rtx-4060"), *find_purpose("chat"));
   EXPECT_TRUE(none.manifest.text.empty());
   EXPECT_THAT(none.reasons.back(), HasSubstr("(SD005)"));
+}
+
+TEST(Recommend, NamesCpusForFp16WhereAcceleratorsAreFew) {
+  const Recommendation one = recommend(wish(kLlama8b, "rtx-4090"), *find_purpose("chat"));
+  EXPECT_EQ(spec(one).rollout.fallback.placement, "sameGPU");
+  EXPECT_THAT(one.reasons,
+              Contains(StartsWith("with fewer, set rollout.fallback.placement to cpu: 1 x rtx-4090")));
+  const Recommendation halves = recommend(wish(kLlama8b, "t4"), *find_purpose("chat"));
+  EXPECT_EQ(spec(halves).serving.hardware->count, 2);
+  EXPECT_THAT(halves.reasons,
+              Contains(StartsWith("with fewer, set rollout.fallback.placement to cpu: 1 x t4")));
+  EXPECT_THAT(recommend(wish(kLlama8b, "h100", 64), *find_purpose("chat")).reasons,
+              Not(Contains(StartsWith("with fewer"))))
+      << "CPUs do not carry 64 sequences";
+  api::ModelFacts foreign = kLlama8b;
+  foreign.architecture = "starcoder2";
+  EXPECT_THAT(recommend(wish(foreign, "rtx-4090"), *find_purpose("chat")).reasons,
+              Not(Contains(StartsWith("with fewer"))))
+      << "the bundled engine does not run it";
+}
+
+TEST(Recommend, PutsFp16OnCpusWhereNoAcceleratorsHoldIt) {
+  const Recommendation found = recommend(wish(kLlama70b, "rtx-4060"), *find_purpose("chat"));
+  EXPECT_EQ(spec(found).rollout.fallback.placement, "cpu");
+  EXPECT_THAT(found.reasons, Contains(HasSubstr("on CPUs for FP16, which answers slowly there")));
 }
 
 TEST(Recommend, TakesASmallerCacheBeforeMoreHardware) {
