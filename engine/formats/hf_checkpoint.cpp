@@ -6,6 +6,7 @@
 
 #include "engine/base/error.h"
 #include "engine/formats/json_view.h"
+#include "engine/formats/release_pages.h"
 #include "engine/formats/safetensors.h"
 
 namespace stepdown::formats {
@@ -63,19 +64,19 @@ const TensorView* HfCheckpoint::find(std::string_view name) const {
   return found == tensors_.end() ? nullptr : &found->second.view;
 }
 
-bool HfCheckpoint::is_mapped(const TensorView& tensor) const {
-  return std::ranges::any_of(files_, [&](const MappedFile& file) {
+void HfCheckpoint::release(const TensorView& tensor) const {
+  const bool mapped = std::ranges::any_of(files_, [&](const MappedFile& file) {
     const auto bytes = file.bytes();
     return tensor.data.data() >= bytes.data() && tensor.data.data() < bytes.data() + bytes.size();
   });
+  if (mapped || lazy_.holds(tensor.data)) release_pages(tensor.data);
 }
 
-void HfCheckpoint::replace(const std::string& name, DType type, std::vector<std::byte> bytes) {
+void HfCheckpoint::replace(const std::string& name, DType type, LazyTensors::Fill fill) {
   TensorView& view = tensors_.at(name).view;
-  std::erase_if(owned_, [&](const auto& old) { return old.data() == view.data.data(); });
-  owned_.push_back(std::move(bytes));
+  const auto elements = static_cast<std::size_t>(view.rows() * view.columns());
   view.type = type;
-  view.data = owned_.back();
+  view.data = lazy_.add(row_bytes(type, elements).value(), {std::move(fill)});
 }
 
 }  // namespace stepdown::formats

@@ -7,6 +7,7 @@
 
 #include "engine/base/mapped_file.h"
 #include "engine/base/tensor.h"
+#include "engine/formats/lazy_tensors.h"
 
 namespace stepdown::formats {
 
@@ -27,15 +28,20 @@ class HfCheckpoint {
   /// The named tensor, or nullptr.
   const TensorView* find(std::string_view name) const;
   const std::filesystem::path& folder() const { return folder_; }
-  /// Whether the bytes lie in a mapped file, whose pages come back by themselves.
-  bool is_mapped(const TensorView& tensor) const;
-  /// Puts a tensor that owns its bytes in the place of a stored one of its name.
-  void replace(const std::string& name, DType type, std::vector<std::byte> bytes);
+  /// Whether the tensor took the place of a stored one.
+  bool is_replaced(const TensorView& tensor) const { return lazy_.holds(tensor.data); }
+  /// Makes the bytes of a tensor that replaced a stored one readable, until release().
+  void prepare(const TensorView& tensor) const { lazy_.prepare(tensor.data); }
+  /// Gives back pages that can come again: of the mapped files by themselves, of what replaced their tensors
+  /// by prepare().
+  void release(const TensorView& tensor) const;
+  /// Puts a tensor of the same shape in the place of a stored one; `fill` makes its bytes.
+  void replace(const std::string& name, DType type, LazyTensors::Fill fill);
 
  private:
   std::filesystem::path folder_;
   std::vector<MappedFile> files_;
-  std::vector<std::vector<std::byte>> owned_;  ///< inner buffers do not move when the outer vector grows
+  LazyTensors lazy_;
   Tensors tensors_;
 };
 

@@ -86,9 +86,14 @@ class HfModel final : public ModelFile {
   std::span<const TensorView> tensors() const override { return tensors_; }
   std::string_view format() const override { return "safetensors"; }
   GgufMetadata gguf_metadata() const override { return gguf_from_model(config_, tokenizer_); }
+  void prepare(const TensorView& tensor) const override {
+    checkpoint_.prepare(tensor);
+    lazy_.prepare(tensor.data);
+  }
   void release(const TensorView& tensor) const override {
     // Own memory would read as zeros: discard() alone.
-    if (checkpoint_.is_mapped(tensor)) release_pages(tensor.data);
+    if (lazy_.holds(tensor.data)) release_pages(tensor.data);
+    checkpoint_.release(tensor);
   }
   void discard(const TensorView& tensor) const override {
     // Embeddings are read row by row as long as the model serves.
@@ -142,24 +147,28 @@ class HfModel final : public ModelFile {
 
   /// One tensor of all experts, as GGUF holds them.
   void take_experts(const HfTensor& expected, HfCheckpoint::Tensors& stored, const fs::path& folder) {
-    TensorView whole;
-    std::vector<std::byte> bytes;
+    std::vector<TensorView> experts;
     for (std::int64_t expert = 0; expert < expected.experts; ++expert) {
       HfTensor one = expected;
       one.hf.replace(one.hf.find("{e}"), 3, std::to_string(expert));
       take_tensor(one, stored, folder);
-      const TensorView part = tensors_.back();
+      experts.push_back(std::move(tensors_.back()));
       tensors_.pop_back();
-      if (expert > 0 && part.type != whole.type)
+      if (experts.back().type != experts.front().type)
         throw InputError("experts differ in type", folder.string() + ": tensor '" + one.hf + "'",
                          "convert the checkpoint to one type");
-      whole = part;
-      bytes.reserve(part.data.size() * static_cast<std::size_t>(expected.experts));
-      bytes.insert(bytes.end(), part.data.begin(), part.data.end());
-      release(part);
     }
+    TensorView whole = experts.front();
     whole.shape.insert(whole.shape.begin(), expected.experts);
-    own(std::move(whole), std::move(bytes));
+    std::vector<LazyTensors::Fill> parts;
+    for (const TensorView& part : experts) {
+      parts.emplace_back([this, part](std::span<std::byte> out) {
+        prepare(part);
+        std::ranges::copy(part.data, out.begin());
+        release(part);
+      });
+    }
+    make(std::move(whole), std::move(parts));
   }
 
   void take_plain(const HfTensor& expected, const Stored& stored) {
@@ -171,13 +180,21 @@ class HfModel final : public ModelFile {
     }
     view.name = expected.gguf;
     if (expected.permuted_heads > 0) {
-      own(view, permute_rope_rows(view, expected.permuted_heads));
-      release(stored.view);
-    } else if (view.shape.size() == 1 && (view.type != DType::kF32 || expected.plus_one)) {
+      make(view, {[this, view, heads = expected.permuted_heads](std::span<std::byte> out) {
+             prepare(view);
+             permute_rope_rows(view, heads, out);
+             release(view);
+           }});
+    } else if (view.shape.size() == 1) {
+      prepare(view);
       auto widened = widen_to_f32(view);
       view.type = DType::kF32;
       if (expected.plus_one) add_one(widened);
       own(view, std::move(widened));
+    } else if (checkpoint_.is_replaced(view) && view.name == "token_embd.weight") {
+      prepare(view);  // its rows are read one by one as long as the model serves
+      own(view, {view.data.begin(), view.data.end()});
+      release(view);
     } else {
       tensors_.push_back(std::move(view));
     }
@@ -198,12 +215,23 @@ class HfModel final : public ModelFile {
       }
       at = stored.erase(at);
     }
-    const ModuleReader reader(parts, folder.string() + ": module '" + module + "'");
-    DenseForm dense = read_weight_(reader, expected.shape[0], expected.shape[1], plain_type_);
-    TensorView view{expected.gguf, dense.type, expected.shape, dense.bytes};
-    own(view, expected.permuted_heads > 0 ? permute_rope_rows(view, expected.permuted_heads)
-                                          : std::move(dense.bytes));
-    for (const auto& [name, part] : parts) release(part);
+    auto read = [this, expected, parts = std::move(parts),
+                 where = folder.string() + ": module '" + module + "'"] {
+      DenseForm dense =
+          read_weight_(ModuleReader(parts, where), expected.shape[0], expected.shape[1], plain_type_);
+      if (expected.permuted_heads > 0) {
+        std::vector<std::byte> permuted(dense.bytes.size());
+        permute_rope_rows({{}, dense.type, expected.shape, dense.bytes}, expected.permuted_heads, permuted);
+        dense.bytes = std::move(permuted);
+      }
+      for (const auto& [name, part] : parts) release(part);
+      return dense;
+    };
+    DenseForm dense = read();
+    const TensorView view{expected.gguf, dense.type, expected.shape, {}};
+    if (expected.experts == 0) return own(view, std::move(dense.bytes));
+    // Experts are copied once more, side by side: both copies of all of them would be in memory.
+    make(view, {[read](std::span<std::byte> out) { std::ranges::copy(read().bytes, out.begin()); }});
   }
 
   void own(TensorView view, std::vector<std::byte> bytes) {
@@ -212,7 +240,15 @@ class HfModel final : public ModelFile {
     tensors_.push_back(std::move(view));
   }
 
+  void make(TensorView view, std::vector<LazyTensors::Fill> parts) {
+    const auto elements = static_cast<std::size_t>(view.rows() * view.columns());
+    const std::size_t part_bytes = row_bytes(view.type, elements).value() / parts.size();
+    view.data = lazy_.add(part_bytes, std::move(parts));
+    tensors_.push_back(std::move(view));
+  }
+
   HfCheckpoint checkpoint_;
+  LazyTensors lazy_;
   std::set<std::string> vectors_;  ///< names of those that the architecture has
   ReadWeight read_weight_;         ///< of a quantized checkpoint
   DType plain_type_ = DType::kF16;

@@ -35,17 +35,15 @@ bool hf_tensor_is_redundant(std::string_view hf_name, const ModelConfig& config)
   return hf_name.ends_with("rotary_emb.inv_freq") || (config.tied_embeddings && hf_name == "lm_head.weight");
 }
 
-std::vector<std::byte> permute_rope_rows(const TensorView& tensor, std::int64_t heads) {
-  std::vector<std::byte> result(tensor.data.size());
+void permute_rope_rows(const TensorView& tensor, std::int64_t heads, std::span<std::byte> out) {
   const auto rows = static_cast<std::size_t>(tensor.rows());
   const std::size_t row_size = tensor.data.size() / rows;
   const std::size_t head_rows = rows / static_cast<std::size_t>(heads);
   for (std::size_t row = 0; row < rows; ++row) {
     const std::size_t in_head = row % head_rows;
     const std::size_t source = row - in_head + in_head % 2 * (head_rows / 2) + in_head / 2;
-    std::memcpy(result.data() + row * row_size, tensor.data.data() + source * row_size, row_size);
+    std::memcpy(out.data() + row * row_size, tensor.data.data() + source * row_size, row_size);
   }
-  return result;
 }
 
 }  // namespace stepdown::formats

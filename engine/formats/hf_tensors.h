@@ -28,6 +28,6 @@ bool hf_tensor_is_redundant(std::string_view hf_name, const ModelConfig& config)
 
 /// Rows [heads, 2, head_dim/2] → [heads, head_dim/2, 2]: Hugging Face rotates the halves of a head, GGUF's
 /// llama rotates neighbours (llama.cpp, conversion "permute").
-std::vector<std::byte> permute_rope_rows(const TensorView& tensor, std::int64_t heads);
+void permute_rope_rows(const TensorView& tensor, std::int64_t heads, std::span<std::byte> out);
 
 }  // namespace stepdown::formats

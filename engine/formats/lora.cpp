@@ -3,11 +3,15 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <map>
+#include <memory>
+#include <span>
 #include <string_view>
 #include <vector>
 
 #include "engine/base/error.h"
 #include "engine/base/half.h"
+#include "engine/base/mapped_file.h"
 #include "engine/formats/json_view.h"
 #include "engine/formats/safetensors.h"
 
@@ -20,21 +24,23 @@ constexpr const char* kMend = "merge it with PEFT (merge_and_unload) and give th
 constexpr std::string_view kA = ".lora_A.weight";
 constexpr std::string_view kB = ".lora_B.weight";
 
-std::vector<float> floats_of(const TensorView& tensor, const std::string& file) {
-  const auto count = static_cast<std::size_t>(tensor.rows() * tensor.columns());
-  std::vector<float> values(count);
+void check_mergeable(const TensorView& tensor, const std::string& file) {
+  if (tensor.type == DType::kF32 || tensor.type == DType::kF16 || tensor.type == DType::kBF16) return;
+  throw InputError("tensor '" + tensor.name + "' is " + std::string(dtype_info(tensor.type).name) +
+                       ": adapters merge into F32, F16 or BF16 weights alone",
+                   file, "give the base model that is not quantized");
+}
+
+std::vector<float> floats_of(const TensorView& tensor) {
+  std::vector<float> values(static_cast<std::size_t>(tensor.rows() * tensor.columns()));
   if (tensor.type == DType::kF32) {
-    std::memcpy(values.data(), tensor.data.data(), count * sizeof(float));
-  } else if (tensor.type == DType::kF16 || tensor.type == DType::kBF16) {
-    for (std::size_t i = 0; i < count; ++i) {
-      std::uint16_t bits = 0;
-      std::memcpy(&bits, tensor.data.data() + i * sizeof(bits), sizeof(bits));
-      values[i] = tensor.type == DType::kF16 ? f16_to_f32(bits) : bf16_to_f32(bits);
-    }
-  } else {
-    throw InputError("tensor '" + tensor.name + "' is " + std::string(dtype_info(tensor.type).name) +
-                         ": adapters merge into F32, F16 or BF16 weights alone",
-                     file, "give the base model that is not quantized");
+    std::memcpy(values.data(), tensor.data.data(), values.size() * sizeof(float));
+    return values;
+  }
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    std::uint16_t bits = 0;
+    std::memcpy(&bits, tensor.data.data() + i * sizeof(bits), sizeof(bits));
+    values[i] = tensor.type == DType::kF16 ? f16_to_f32(bits) : bf16_to_f32(bits);
   }
   return values;
 }
@@ -89,93 +95,106 @@ const TensorView* find(const std::vector<TensorView>& tensors, std::string_view 
   return found == tensors.end() ? nullptr : &*found;
 }
 
+/// One adapter's part in a weight: scale · B·A, in an adapter's file that is open as long as this is.
+struct Change {
+  TensorView a, b;
+  double scale;
+  std::shared_ptr<const MappedFile> file;
+};
+
+/// What becomes of a module's weight.
+struct MergedModule {
+  TensorView start;                        ///< the base's, or an adapter's that was trained and saved whole
+  std::shared_ptr<const MappedFile> file;  ///< of that adapter
+  std::vector<Change> changes;
+};
+using MergedModules = std::map<std::string, MergedModule>;
+
 /// values += scale · B·A.
-void add_product(std::vector<float>& values, const TensorView& a, const TensorView& b, double scale,
-                 const std::string& file) {
-  const std::vector<float> left = floats_of(b, file);
-  const std::vector<float> right = floats_of(a, file);
-  const auto rows = static_cast<std::size_t>(b.rows());
-  const auto rank = static_cast<std::size_t>(b.columns());
-  const auto columns = static_cast<std::size_t>(a.columns());
+void add_product(std::vector<float>& values, const Change& change) {
+  const std::vector<float> left = floats_of(change.b);
+  const std::vector<float> right = floats_of(change.a);
+  const auto rows = static_cast<std::size_t>(change.b.rows());
+  const auto rank = static_cast<std::size_t>(change.b.columns());
+  const auto columns = static_cast<std::size_t>(change.a.columns());
   for (std::size_t row = 0; row < rows; ++row) {
     float* out = values.data() + row * columns;
     for (std::size_t k = 0; k < rank; ++k) {
-      const auto factor = static_cast<float>(scale * static_cast<double>(left[row * rank + k]));
+      const auto factor = static_cast<float>(change.scale * static_cast<double>(left[row * rank + k]));
       for (std::size_t i = 0; i < columns; ++i) out[i] += factor * right[k * columns + i];
     }
   }
 }
 
-std::vector<std::byte> rounded(const TensorView& tensor, DType type) {
-  std::vector<std::byte> bytes(tensor.data.size() / sizeof(float) * sizeof(std::uint16_t));
-  for (std::size_t i = 0; i < bytes.size() / sizeof(std::uint16_t); ++i) {
-    float value = 0;
-    std::memcpy(&value, tensor.data.data() + i * sizeof(value), sizeof(value));
-    const std::uint16_t bits = type == DType::kF16 ? f32_to_f16(value) : f32_to_bf16(value);
-    std::memcpy(bytes.data() + i * sizeof(bits), &bits, sizeof(bits));
+void write(const std::vector<float>& values, DType type, std::span<std::byte> out) {
+  if (type == DType::kF32) {
+    std::memcpy(out.data(), values.data(), out.size());
+    return;
   }
-  return bytes;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const std::uint16_t bits = type == DType::kF16 ? f32_to_f16(values[i]) : f32_to_bf16(values[i]);
+    std::memcpy(out.data() + i * sizeof(bits), &bits, sizeof(bits));
+  }
 }
 
-std::vector<std::byte> bytes_of(const std::vector<float>& values) {
-  const auto bytes = std::as_bytes(std::span(values));
-  return {bytes.begin(), bytes.end()};
-}
-
-}  // namespace
-
-void merge_lora(HfCheckpoint& checkpoint, const fs::path& adapter, double weight) {
+void add_adapter(const HfCheckpoint& checkpoint, const fs::path& adapter, double weight,
+                 MergedModules& modules) {
   const auto json = read_json(adapter / "adapter_config.json");
   if (!json)
     throw InputError("adapter_config.json is missing", adapter.string(), "give a PEFT adapter's folder");
   const Settings settings(*json);
   const std::string file = (adapter / "adapter_model.safetensors").string();
-  const MappedFile mapped(file);
-  const std::vector<TensorView> tensors = parse_safetensors(mapped.bytes(), file);
-  const auto base_of = [&](const std::string& module) -> const TensorView& {
+  const auto mapped = std::make_shared<const MappedFile>(file);
+  const std::vector<TensorView> tensors = parse_safetensors(mapped->bytes(), file);
+  const auto module_in_base = [&](const std::string& module) -> MergedModule& {
     const TensorView* base = checkpoint.find(module + ".weight");
     if (base == nullptr) {
       throw InputError("adapts '" + module + "', which the base model has not", file,
                        "give the adapter's own base model");
     }
-    return *base;
+    return modules.try_emplace(module, MergedModule{*base, nullptr, {}}).first->second;
   };
   for (const TensorView& a : tensors) {
     if (a.name.ends_with(kB)) continue;
     if (!a.name.ends_with(kA)) {  // a module trained and saved whole
       if (!a.name.ends_with(".weight"))
         throw InputError("tensor '" + a.name + "' is not supported", file, kMend);
-      const std::string module = module_of(a.name, ".weight");
-      if (base_of(module).shape != a.shape)
+      MergedModule& module = module_in_base(module_of(a.name, ".weight"));
+      if (module.start.shape != a.shape)
         throw InputError("tensor '" + a.name + "' has another shape than the base's", file, kMend);
-      checkpoint.replace(module + ".weight", DType::kF32, bytes_of(floats_of(a, file)));
+      check_mergeable(a, file);
+      module = {a, mapped, {}};
       continue;
     }
-    const std::string module = module_of(a.name, kA);
+    const std::string name = module_of(a.name, kA);
     const TensorView* b = find(tensors, a.name.substr(0, a.name.size() - kA.size()) + std::string(kB));
-    const TensorView& base = base_of(module);
-    const auto rank = static_cast<std::int64_t>(settings.rank(module));
-    if (b == nullptr || a.shape != std::vector<std::int64_t>{rank, base.columns()} ||
-        b->shape != std::vector<std::int64_t>{base.rows(), rank}) {
+    MergedModule& module = module_in_base(name);
+    const auto rank = static_cast<std::int64_t>(settings.rank(name));
+    if (b == nullptr || a.shape != std::vector<std::int64_t>{rank, module.start.columns()} ||
+        b->shape != std::vector<std::int64_t>{module.start.rows(), rank}) {
       throw InputError(
-          "the factors of '" + module + "' do not fit rank " + std::to_string(rank) + " and the base's shape",
+          "the factors of '" + name + "' do not fit rank " + std::to_string(rank) + " and the base's shape",
           file, "give the adapter's own base model");
     }
-    std::vector<float> merged = floats_of(base, file);
-    add_product(merged, a, *b, weight * settings.scale(module), file);
-    checkpoint.replace(module + ".weight", DType::kF32, bytes_of(merged));
+    for (const TensorView& tensor : {module.start, a, *b}) check_mergeable(tensor, file);
+    module.changes.push_back({a, *b, weight * settings.scale(name), mapped});
   }
 }
 
+}  // namespace
+
 void merge_adapters(HfCheckpoint& checkpoint, const std::vector<Adapter>& adapters, Merged merged) {
-  std::map<std::string, DType> before;
-  if (merged == Merged::kAsBase && !adapters.empty()) {
-    for (const auto& [name, stored] : checkpoint.tensors()) before.emplace(name, stored.view.type);
-  }
-  for (const Adapter& adapter : adapters) merge_lora(checkpoint, adapter.path, adapter.weight);
-  for (const auto& [name, type] : before) {
-    const TensorView& view = *checkpoint.find(name);
-    if (view.type != type) checkpoint.replace(name, type, rounded(view, type));
+  MergedModules modules;
+  for (const Adapter& adapter : adapters) add_adapter(checkpoint, adapter.path, adapter.weight, modules);
+  for (auto& [name, module] : modules) {
+    const std::string weight = name + ".weight";
+    const DType type = merged == Merged::kAsBase ? checkpoint.find(weight)->type : DType::kF32;
+    checkpoint.replace(weight, type, [&checkpoint, type, module = std::move(module)](auto out) {
+      std::vector<float> values = floats_of(module.start);
+      if (module.file == nullptr) checkpoint.release(module.start);
+      for (const Change& change : module.changes) add_product(values, change);
+      write(values, type, out);
+    });
   }
 }
 

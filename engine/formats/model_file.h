@@ -98,7 +98,12 @@ class ModelFile {
   virtual std::string_view format() const = 0;
   /// All facts as metadata of a GGUF file: a GGUF's own, verbatim, or made from config and tokenizer.
   virtual GgufMetadata gguf_metadata() const = 0;
-  /// A hint that the tensor's bytes are not needed soon: streaming readers stay small by it.
+  /// To be called before a tensor's bytes, or a slice of them, are read: some are made from stored ones only
+  /// now (q and k's rows in another order, experts side by side, merged adapters) and cannot be read before.
+  /// Threads may prepare and release different tensors or slices at once. Embeddings need none of it.
+  virtual void prepare(const TensorView& /*tensor*/) const {}
+  /// A hint that the tensor's bytes are not needed soon: streaming readers stay small by it. What was made
+  /// has to be prepared again.
   virtual void release(const TensorView& tensor) const = 0;
   /// The tensor's bytes are not read again: memory that holds a converted copy is given back too.
   virtual void discard(const TensorView& tensor) const { release(tensor); }

@@ -35,6 +35,7 @@ std::vector<cuda::Buffer> DeviceWeightLoader::load(const cuda::Device& device, k
   for (const Pending& item : pending_) {
     const std::span<std::byte> packed(staging.as(), item.layout.bytes);
     std::ranges::fill(packed, std::byte{0});
+    for (const TensorView& tensor : item.tensors) file_.prepare(tensor);
     cuda::repack(item.tensors, item.layout, packed, pool);
     for (const TensorView& tensor : item.tensors) file_.release(tensor);
     buffers.emplace_back(device, packed.size());

@@ -47,6 +47,7 @@ void WeightLoader::matrix(const std::string& name, std::int64_t rows, std::int64
 std::vector<float> WeightLoader::vector(const std::string& name, std::int64_t count) const {
   const TensorView& found = tensor(name, 1, count);
   std::vector<float> values(static_cast<std::size_t>(count));
+  file_.prepare(found);
   kernels::dequantize_row(found.type, found.data, values);
   return values;
 }
@@ -67,6 +68,7 @@ kernels::PageBuffer WeightLoader::pack(kernels::ThreadPool& pool, bool last_use_
   pool.each(static_cast<std::int64_t>(pending_.size()), [&](std::int64_t index, int /*worker*/) {
     const auto at = static_cast<std::size_t>(index);
     const Pending& item = pending_[at];
+    file_.prepare(item.tensor);
     *item.target = kernels::PackedMatrix(item.tensor, memory.subspan(offsets[at]));
     last_use_of_file ? file_.discard(item.tensor) : file_.release(item.tensor);
   });

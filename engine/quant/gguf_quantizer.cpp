@@ -92,7 +92,9 @@ std::span<const float> importance_of(const formats::Imatrix& imatrix, const Tens
 }
 
 /// Starts encoding `slab` into `out` on the pool.
-void start(WorkerPool& pool, const formats::Imatrix& imatrix, const Slab& slab, std::vector<std::byte>& out) {
+void start(WorkerPool& pool, const formats::ModelFile& model, const formats::Imatrix& imatrix,
+           const Slab& slab, std::vector<std::byte>& out) {
+  if (slab.first_row == 0) model.prepare(*slab.plan->source);
   const std::size_t row = stored_row_bytes(*slab.plan->source, slab.plan->type);
   out.resize(slab.rows * row);
   const auto columns = static_cast<std::size_t>(slab.plan->source->columns());
@@ -170,10 +172,10 @@ WrittenGguf write_gguf(const formats::ModelFile& model, const GgufPlan& plan,
   std::array<std::vector<std::byte>, 2> buffers;  // before the pool: its threads write into them to the end
   WorkerPool pool(threads);
   const std::vector<Slab> slabs = cut(plan);
-  if (!slabs.empty()) start(pool, imatrix, slabs[0], buffers[0]);
+  if (!slabs.empty()) start(pool, model, imatrix, slabs[0], buffers[0]);
   for (std::size_t i = 0; i < slabs.size(); ++i) {
     pool.wait();
-    if (i + 1 < slabs.size()) start(pool, imatrix, slabs[i + 1], buffers[(i + 1) % 2]);
+    if (i + 1 < slabs.size()) start(pool, model, imatrix, slabs[i + 1], buffers[(i + 1) % 2]);
     writer.write(buffers[i % 2]);
     const bool last_of_tensor = i + 1 == slabs.size() || slabs[i + 1].plan != slabs[i].plan;
     if (!last_of_tensor) continue;

@@ -55,11 +55,16 @@ Matrix load_matrix(const formats::ModelFile& model, const std::string& name, std
   if (tensor == nullptr) throw InputError("a tensor is missing", "tensor " + name, "give the complete model");
   Matrix matrix(tensor->rows() / parts, tensor->columns());
   const std::size_t bytes = tensor->data.size() / static_cast<std::size_t>(tensor->rows());
+  TensorView slice = *tensor;
+  slice.shape = {matrix.rows, matrix.columns};
+  slice.data = tensor->data.subspan(static_cast<std::size_t>(part * matrix.rows) * bytes,
+                                    static_cast<std::size_t>(matrix.rows) * bytes);
+  model.prepare(slice);
   for (std::int64_t row = 0; row < matrix.rows; ++row) {
-    const auto at = static_cast<std::size_t>(part * matrix.rows + row);
-    kernels::dequantize_row(tensor->type, tensor->data.subspan(at * bytes, bytes), matrix.row_span(row));
+    kernels::dequantize_row(slice.type, slice.data.subspan(static_cast<std::size_t>(row) * bytes, bytes),
+                            matrix.row_span(row));
   }
-  if (part + 1 == parts) model.release(*tensor);
+  model.release(slice);
   if (!std::ranges::all_of(matrix.values, [](float x) { return std::isfinite(x); })) {
     throw InputError("holds weights that are not finite", "tensor " + name,
                      "the checkpoint is damaged; give a sound one");

@@ -131,7 +131,9 @@ MethodResult run_mixed(const MethodRun& run, const std::filesystem::path& folder
       const auto importance =
           found == imatrix.columns.end() ? std::span<const float>() : std::span<const float>(found->second);
       chosen.push_back(&tensor);
+      run.model.prepare(*tensor.source);
       options.push_back(options_for(pool, *tensor.source, importance));
+      run.model.release(*tensor.source);
     }
     progress.advance();
   }

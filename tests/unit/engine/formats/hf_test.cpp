@@ -13,7 +13,9 @@ namespace {
 using TokenType = TokenizerData::TokenType;
 
 /// The row numbers that HfFolder wrote into a 16-bit matrix.
-std::vector<int> row_marks(const TensorView& tensor) {
+std::vector<int> row_marks(const ModelFile& model, std::string_view name) {
+  const TensorView& tensor = *model.find(name);
+  model.prepare(tensor);
   std::vector<int> marks;
   const auto columns = static_cast<std::size_t>(tensor.columns());
   for (std::size_t row = 0; row < static_cast<std::size_t>(tensor.rows()); ++row) {
@@ -45,10 +47,12 @@ TEST(HuggingFace, QueryAndKeyRowsAreInterleaved) {
   HfFolder hf;
   hf.write();
   const auto model = open_model(hf.folder.path());
-  EXPECT_EQ(row_marks(*model->find("blk.0.attn_q.weight")),
-            (std::vector<int>{0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15}));
-  EXPECT_EQ(row_marks(*model->find("blk.0.attn_k.weight")), (std::vector<int>{0, 4, 1, 5, 2, 6, 3, 7}));
-  EXPECT_EQ(row_marks(*model->find("blk.0.attn_v.weight")), (std::vector<int>{0, 1, 2, 3, 4, 5, 6, 7}));
+  const std::vector<int> queries = {0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15};
+  EXPECT_EQ(row_marks(*model, "blk.0.attn_q.weight"), queries);
+  EXPECT_EQ(row_marks(*model, "blk.0.attn_k.weight"), (std::vector<int>{0, 4, 1, 5, 2, 6, 3, 7}));
+  EXPECT_EQ(row_marks(*model, "blk.0.attn_v.weight"), (std::vector<int>{0, 1, 2, 3, 4, 5, 6, 7}));
+  model->release(*model->find("blk.0.attn_q.weight"));
+  EXPECT_EQ(row_marks(*model, "blk.0.attn_q.weight"), queries) << "made again";
 }
 
 TEST(HuggingFace, ShardsAreJoinedByTheirIndex) {

@@ -34,7 +34,10 @@ TEST(Inspect, AGgufOfTheModelHasTheSameTokenizerDigest) {
   for (const TensorView& tensor : model->tensors())
     tensors.push_back({tensor.name, tensor.type, tensor.shape});
   GgufWriter writer(out / "model.gguf", model->gguf_metadata(), tensors);
-  for (const TensorView& tensor : model->tensors()) writer.write(tensor.data);
+  for (const TensorView& tensor : model->tensors()) {
+    model->prepare(tensor);
+    writer.write(tensor.data);
+  }
   writer.finish();
   EXPECT_EQ(inspect(out / "model.gguf")["tokenizerDigest"], inspect(hf.folder.path())["tokenizerDigest"]);
   EXPECT_EQ(inspect(out / "model.gguf")["templateDigest"], inspect(hf.folder.path())["templateDigest"]);

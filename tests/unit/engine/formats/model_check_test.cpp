@@ -26,6 +26,7 @@ struct GgufParts {
     metadata = model->gguf_metadata();
     for (const TensorView& tensor : model->tensors()) {
       tensors.push_back({tensor.name, tensor.type, tensor.shape});
+      model->prepare(tensor);
       bytes.emplace_back(tensor.data.begin(), tensor.data.end());
     }
   }

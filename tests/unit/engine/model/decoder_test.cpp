@@ -25,6 +25,7 @@ class OwnedModel final : public formats::ModelFile {
  public:
   explicit OwnedModel(std::unique_ptr<formats::ModelFile> file) : file_(std::move(file)) {
     for (const TensorView& tensor : file_->tensors()) {
+      file_->prepare(tensor);
       memory_.emplace_back(tensor.data.begin(), tensor.data.end());
       tensors_.push_back(tensor);
       tensors_.back().data = memory_.back();
@@ -78,6 +79,7 @@ class CodedModel final : public formats::ModelFile {
   explicit CodedModel(std::unique_ptr<formats::ModelFile> file) : file_(std::move(file)) {
     for (TensorView tensor : file_->tensors()) {
       if (tensor.type == DType::kF16 && tensor.name.starts_with("blk.") && tensor.columns() % 32 == 0) {
+        file_->prepare(tensor);
         memory_.push_back(encode(tensor));
         tensor.type = DType::kQ8_0;
         tensor.data = memory_.back();
@@ -90,6 +92,7 @@ class CodedModel final : public formats::ModelFile {
   std::span<const TensorView> tensors() const override { return tensors_; }
   std::string_view format() const override { return file_->format(); }
   formats::GgufMetadata gguf_metadata() const override { return file_->gguf_metadata(); }
+  void prepare(const TensorView& tensor) const override { file_->prepare(tensor); }
   void release(const TensorView& /*tensor*/) const override {}
 
  private:

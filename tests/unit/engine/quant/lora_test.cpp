@@ -41,6 +41,7 @@ struct Pair {
     const auto model = open_model(base.folder.path(), {{adapter.path(), weight}});
     const TensorView* up = model->find("blk.0.ffn_up.weight");
     EXPECT_EQ(up->type, DType::kF32);
+    model->prepare(*up);
     std::vector<float> values(96);
     kernels::dequantize_row(up->type, up->data, values);
     return values;
@@ -77,6 +78,26 @@ TEST(Lora, PatternsGiveModulesTheirOwnAlpha) {
   Pair pair;
   pair.config["alpha_pattern"] = {{"mlp.up_proj", 2}, {"down_proj", 100}};
   expect_scale(pair.merged(), 1.0f);
+}
+
+TEST(Lora, WeightsAreMadeWhenTheyAreAskedForAndEmbeddingsAtOnce) {
+  Pair pair;
+  pair.tensors["base_model.model.model.embed_tokens.weight"] = {
+      "F32", {6, 8}, std::string(6 * 8 * sizeof(float), '\0')};
+  expect_scale(pair.merged(), 3.0f);
+  const auto model = open_model(pair.base.folder.path(), {{pair.adapter.path()}}, Merged::kAsBase);
+  const TensorView& up = *model->find("blk.0.ffn_up.weight");
+  EXPECT_EQ(up.type, DType::kF16) << "as the base";
+  std::vector<float> first(96), again(96);
+  model->prepare(up);
+  kernels::dequantize_row(up.type, up.data, first);
+  model->release(up);
+  model->prepare(up);
+  kernels::dequantize_row(up.type, up.data, again);
+  EXPECT_EQ(first, again);
+  EXPECT_NEAR(first[95], Pair::expected(11, 7, 3.0f), 0.1f);
+  const TensorView& embeddings = *model->find("token_embd.weight");
+  for (const std::byte byte : embeddings.data) EXPECT_EQ(std::to_integer<int>(byte), 0);
 }
 
 TEST(Lora, RefusesWhatItCannotMerge) {

@@ -29,6 +29,7 @@ class Altered final : public formats::ModelFile {
   std::span<const TensorView> tensors() const override { return tensors_; }
   std::string_view format() const override { return base_->format(); }
   formats::GgufMetadata gguf_metadata() const override { return base_->gguf_metadata(); }
+  void prepare(const TensorView& tensor) const override { base_->prepare(tensor); }
   void release(const TensorView& /*tensor*/) const override {}
 
   TensorView& tensor(std::string_view name) {
@@ -43,6 +44,7 @@ class Altered final : public formats::ModelFile {
   // Gives the tensor bytes of its own, to be changed.
   std::vector<std::byte>& own(std::string_view name) {
     TensorView& view = tensor(name);
+    base_->prepare(view);
     bytes_.assign(view.data.begin(), view.data.end());
     view.data = bytes_;
     return bytes_;
