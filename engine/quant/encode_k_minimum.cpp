@@ -6,7 +6,7 @@
 
 #include "engine/base/half.h"
 #include "engine/quant/encode_blocks.h"
-#include "engine/quant/minimum_lanes.h"
+#include "engine/quant/lanes/searches.h"
 #include "engine/quant/scale_search.h"
 
 namespace stepdown::quant {
@@ -19,45 +19,34 @@ template <std::size_t Groups>
 struct Found {
   std::array<float, Groups> scales;
   std::array<float, Groups> minima;
-  std::array<float, Groups> counts;
+  std::array<float, Groups> counts;  ///< under an importance matrix
 };
 
-/// How much each weight's error counts without an importance matrix: Q2_K by magnitude, the others by
-/// magnitude plus the group's RMS.
-template <std::size_t Size>
-std::array<float, Size> plain_weights(std::span<const float> group) {
-  std::array<float, Size> weights;
-  const float base = Size == 32 ? std::sqrt(sum_of_squares(group) / static_cast<float>(Size)) : 0.0f;
-  for (std::size_t i = 0; i < Size; ++i) weights[i] = base + std::fabs(group[i]);
-  return weights;
+template <std::size_t Groups>
+void fill(GroupLanes& lanes, std::span<const float> weights, const Importance& importance) {
+  constexpr std::size_t kSize = 256 / Groups;
+  lanes.size = kSize;
+  for (std::size_t at = 0; at < weights.size(); at += kSize)
+    lanes.put(at / kSize, weights.subspan(at, kSize));
+  if (!importance.given()) return searches().count_by_magnitude(lanes, kSize == 32);
+  for (std::size_t block = 0; block < weights.size(); block += 256) {
+    const float mean_square = (kSize == 32 ? 2 : 1) * sum_of_squares(weights.subspan(block, 256)) / 256;
+    for (std::size_t at = block; at < block + 256; at += kSize) {
+      lanes.count(at / kSize, error_weights<kSize>(weights.subspan(at, kSize),
+                                                   importance.columns.subspan(at, kSize), mean_square));
+    }
+  }
 }
 
+/// Of the block at `first` among the lanes.
 template <std::size_t Groups>
-Found<Groups> search_groups(std::span<const float, 256> weights, const Importance& importance,
-                            const MinimumSearch& search, Codes& codes) {
-  constexpr std::size_t kSize = 256 / Groups;
-  const float mean_square = (kSize == 32 ? 2 : 1) * sum_of_squares(weights) / 256;
+Found<Groups> found_in(const GroupLanes& lanes, const Grids& grids, std::size_t first) {
   Found<Groups> found;
-  GroupLanes lanes;
-  lanes.size = kSize;
   for (std::size_t g = 0; g < Groups; ++g) {
-    const auto group = weights.subspan(g * kSize, kSize);
-    const auto counts =
-        importance.given()
-            ? error_weights<kSize>(group, importance.columns.subspan(g * kSize, kSize), mean_square)
-            : plain_weights<kSize>(group);
-    for (std::size_t i = 0; i < kSize; ++i) {
-      lanes.values[i][g] = group[i];
-      lanes.weights[i][g] = counts[i];
-    }
-    found.counts[g] = std::accumulate(counts.begin(), counts.end(), 0.0f);
-  }
-  const auto results = search_with_minimum(lanes, search);
-  for (std::size_t g = 0; g < Groups; ++g) {
-    found.scales[g] = results[g].scale;
-    found.minima[g] = results[g].minimum;
-    for (std::size_t i = 0; i < kSize; ++i)
-      codes[g * kSize + i] = static_cast<std::uint8_t>(lanes.codes[i][g]);
+    found.scales[g] = grids.scale[first + g];
+    found.minima[g] = grids.minimum[first + g];
+    found.counts[g] = 0.0f;
+    for (std::size_t i = 0; i < lanes.size; ++i) found.counts[g] += lanes.counts[i][first + g];
   }
   return found;
 }
@@ -86,15 +75,6 @@ Integers<Groups> as_integers(const std::array<float, Groups>& values, const std:
   return result;
 }
 
-/// The codes anew, now that scale and minimum are rounded; a scale of zero keeps those found by the search.
-void requantize(std::span<const float> group, float scale, float minimum, int top,
-                std::span<std::uint8_t> codes) {
-  if (scale == 0) return;
-  for (std::size_t i = 0; i < group.size(); ++i) {
-    codes[i] = static_cast<std::uint8_t>(std::clamp(nearest_int((group[i] + minimum) / scale), 0, top));
-  }
-}
-
 void pack_scale(std::array<std::uint8_t, 12>& packed, std::size_t group, int scale, int minimum) {
   if (group < 4) {
     packed[group] = static_cast<std::uint8_t>(scale);
@@ -106,26 +86,45 @@ void pack_scale(std::array<std::uint8_t, 12>& packed, std::size_t group, int sca
   packed[group] = static_cast<std::uint8_t>(packed[group] | minimum >> 4 << 6);
 }
 
-/// What Q4_K and Q5_K share: all but the packing of the codes.
-template <typename Block>
-Codes encode_scales(std::span<const float, 256> weights, const Importance& importance,
-                    const MinimumSearch& plain, Block& block) {
-  const MinimumSearch search = importance.given() ? weighted_search(plain.max_code) : plain;
-  Codes codes;
-  const auto found = search_groups<8>(weights, importance, search, codes);
-  const auto scales = as_integers(found.scales, found.counts, importance.given(), 63);
-  const auto minima = as_integers(found.minima, found.counts, importance.given(), 63);
-  for (std::size_t g = 0; g < 8; ++g) pack_scale(block.scales, g, scales.codes[g], minima.codes[g]);
-  block.d = f32_to_f16(scales.scale);
-  block.dmin = f32_to_f16(minima.scale);
-  const float d = f16_to_f32(block.d);
-  const float dmin = f16_to_f32(block.dmin);
-  for (std::size_t g = 0; g < 8; ++g) {
-    const auto [scale, minimum] = kernels::unpack_scale(block.scales, static_cast<unsigned>(g));
-    requantize(weights.subspan(g * 32, 32), d * static_cast<float>(scale), dmin * static_cast<float>(minimum),
-               search.max_code, std::span(codes).subspan(g * 32, 32));
+/// Blocks of some k-quant with minima, as many as the lanes take: `store_scales` rounds a block's scales and
+/// minima, stores them and tells which ones the codes are to be found under; `store_codes` packs those.
+template <std::size_t Groups, typename Block>
+void encode(std::span<const float> weights, const Importance& importance, const MinimumSearch& plain,
+            std::span<Block> blocks, auto store_scales, auto store_codes) {
+  const bool weighted = importance.given();
+  GroupLanes lanes;
+  fill<Groups>(lanes, weights, importance);
+  const Grids found = searches().with_minimum(lanes, weighted ? weighted_search(plain.max_code) : plain);
+  Grids stored;
+  for (std::size_t b = 0; b < blocks.size(); ++b) {
+    constexpr int kTop = Groups == 16 ? 15 : 63;
+    const auto block = found_in<Groups>(lanes, found, b * Groups);
+    const auto scales = as_integers(block.scales, block.counts, weighted, kTop);
+    const auto minima = as_integers(block.minima, block.counts, weighted, kTop);
+    blocks[b].d = f32_to_f16(scales.scale);
+    blocks[b].dmin = f32_to_f16(minima.scale);
+    const float d = f16_to_f32(blocks[b].d);
+    const float dmin = f16_to_f32(blocks[b].dmin);
+    store_scales(blocks[b], scales.codes, minima.codes);
+    for (std::size_t g = 0; g < Groups; ++g) {
+      stored.scale[b * Groups + g] = d * static_cast<float>(scales.codes[g]);
+      stored.minimum[b * Groups + g] = dmin * static_cast<float>(minima.codes[g]);
+    }
   }
-  return codes;
+  searches().round_with_minimum(lanes, stored, plain.max_code);
+  for (std::size_t b = 0; b < blocks.size(); ++b) {
+    Codes codes;
+    for (std::size_t g = 0; g < Groups; ++g)
+      lanes.take(b * Groups + g, std::span(codes).subspan(g * lanes.size, lanes.size));
+    store_codes(blocks[b], codes);
+  }
+}
+
+/// The scales of Q4_K and Q5_K.
+template <typename Block>
+void store_packed(Block& block, const std::array<std::uint8_t, 8>& scales,
+                  const std::array<std::uint8_t, 8>& minima) {
+  for (std::size_t g = 0; g < 8; ++g) pack_scale(block.scales, g, scales[g], minima[g]);
 }
 
 /// Elements i and i + 32 of each 64 share byte i.
@@ -138,43 +137,44 @@ void pack_nibbles(const Codes& codes, std::array<std::uint8_t, 128>& packed) {
 
 }  // namespace
 
-void encode_block(std::span<const float, 256> weights, const Importance& importance,
-                  kernels::BlockQ2_K& block) {
+void encode_blocks(std::span<const float> weights, const Importance& importance,
+                   std::span<kernels::BlockQ2_K> blocks) {
   constexpr MinimumSearch kPlain = {3, -0.5f, 15, true};
-  Codes codes;
-  const auto found =
-      search_groups<16>(weights, importance, importance.given() ? weighted_search(3) : kPlain, codes);
-  const auto scales = as_integers(found.scales, found.counts, importance.given(), 15);
-  const auto minima = as_integers(found.minima, found.counts, importance.given(), 15);
-  block.d = f32_to_f16(scales.scale);
-  block.dmin = f32_to_f16(minima.scale);
-  const float d = f16_to_f32(block.d);
-  const float dmin = f16_to_f32(block.dmin);
-  for (std::size_t g = 0; g < 16; ++g) {
-    block.scales[g] = static_cast<std::uint8_t>(scales.codes[g] | minima.codes[g] << 4);
-    requantize(weights.subspan(g * 16, 16), d * static_cast<float>(scales.codes[g]),
-               dmin * static_cast<float>(minima.codes[g]), 3, std::span(codes).subspan(g * 16, 16));
-  }
-  for (std::size_t i = 0; i < block.codes.size(); ++i) {
-    const std::size_t first = i / 32 * 128 + i % 32;
-    block.codes[i] = static_cast<std::uint8_t>(codes[first] | codes[first + 32] << 2 |
-                                               codes[first + 64] << 4 | codes[first + 96] << 6);
-  }
+  using Block = kernels::BlockQ2_K;
+  encode<16>(
+      weights, importance, kPlain, blocks,
+      [](Block& block, const auto& scales, const auto& minima) {
+        for (std::size_t g = 0; g < 16; ++g)
+          block.scales[g] = static_cast<std::uint8_t>(scales[g] | minima[g] << 4);
+      },
+      [](Block& block, const Codes& codes) {
+        for (std::size_t i = 0; i < block.codes.size(); ++i) {
+          const std::size_t first = i / 32 * 128 + i % 32;
+          block.codes[i] = static_cast<std::uint8_t>(codes[first] | codes[first + 32] << 2 |
+                                                     codes[first + 64] << 4 | codes[first + 96] << 6);
+        }
+      });
 }
 
-void encode_block(std::span<const float, 256> weights, const Importance& importance,
-                  kernels::BlockQ4_K& block) {
-  pack_nibbles(encode_scales(weights, importance, {15, -1.0f, 20}, block), block.codes);
+void encode_blocks(std::span<const float> weights, const Importance& importance,
+                   std::span<kernels::BlockQ4_K> blocks) {
+  using Block = kernels::BlockQ4_K;
+  encode<8>(weights, importance, {15, -1.0f, 20}, blocks, store_packed<Block>,
+            [](Block& block, const Codes& codes) { pack_nibbles(codes, block.codes); });
 }
 
-void encode_block(std::span<const float, 256> weights, const Importance& importance,
-                  kernels::BlockQ5_K& block) {
-  const Codes codes = encode_scales(weights, importance, {31, -0.5f, 15}, block);
-  pack_nibbles(codes, block.codes);
-  block.high = {};
-  for (std::size_t i = 0; i < codes.size(); ++i) {
-    block.high[i % 32] = static_cast<std::uint8_t>(block.high[i % 32] | (codes[i] >> 4) << (i / 32));
-  }
+void encode_blocks(std::span<const float> weights, const Importance& importance,
+                   std::span<kernels::BlockQ5_K> blocks) {
+  using Block = kernels::BlockQ5_K;
+  encode<8>(weights, importance, {31, -0.5f, 15}, blocks, store_packed<Block>,
+            [](Block& block, const Codes& codes) {
+              pack_nibbles(codes, block.codes);
+              block.high = {};
+              for (std::size_t i = 0; i < codes.size(); ++i) {
+                block.high[i % 32] =
+                    static_cast<std::uint8_t>(block.high[i % 32] | (codes[i] >> 4) << (i / 32));
+              }
+            });
 }
 
 }  // namespace stepdown::quant

@@ -5,6 +5,7 @@
 
 #include "engine/base/half.h"
 #include "engine/quant/encode_blocks.h"
+#include "engine/quant/lanes/searches.h"
 #include "engine/quant/level_search.h"
 #include "engine/quant/scale_search.h"
 
@@ -22,7 +23,7 @@ std::array<float, kGroup> weights_of(std::span<const float> group, std::span<con
 }
 
 void pack_levels(std::span<const float, kGroup> group, float scale, std::uint8_t* codes) {
-  const auto levels = nearest_levels(group, scale != 0 ? 1 / scale : 0.0f);
+  const auto levels = searches().nearest_levels(group, scale != 0 ? 1 / scale : 0.0f);
   for (std::size_t i = 0; i < 16; ++i) codes[i] = static_cast<std::uint8_t>(levels[i] | levels[i + 16] << 4);
 }
 

@@ -6,7 +6,7 @@
 
 #include "engine/base/half.h"
 #include "engine/quant/encode_blocks.h"
-#include "engine/quant/scale_search.h"
+#include "engine/quant/lanes/searches.h"
 
 namespace stepdown::quant {
 namespace {
@@ -73,59 +73,89 @@ void pack(const Codes& codes, Block& block) {
   }
 }
 
-template <typename Block>
-void encode_symmetric(std::span<const float, 32> weights, const Importance& importance, int half,
-                      Block& block) {
-  Codes codes;
-  if (importance.given()) {
-    const auto counts = error_weights<32>(weights, importance.columns, importance.row_mean_square);
-    block.d = f32_to_f16(search_symmetric(weights, counts, half, codes));
-  } else {
-    const Affine affine = symmetric(weights, half);
-    codes = codes_of(weights, affine, 2 * half - 1);
-    block.d = f32_to_f16(affine.scale);
+/// Blocks under an importance matrix, a lane each.
+GroupLanes lanes_of(std::span<const float> weights, const Importance& importance) {
+  GroupLanes lanes;
+  lanes.size = 32;
+  for (std::size_t at = 0; at < weights.size(); at += 32) {
+    const auto block = weights.subspan(at, 32);
+    lanes.put(at / 32, block);
+    lanes.count(at / 32,
+                error_weights<32>(block, importance.columns.subspan(at, 32), importance.row_mean_square));
   }
+  return lanes;
+}
+
+Codes codes_of(const GroupLanes& lanes, std::size_t block) {
+  Codes codes;
+  lanes.take(block, codes);
+  return codes;
+}
+
+template <typename Block>
+void encode_symmetric(std::span<const float> weights, const Importance& importance, int half,
+                      std::span<Block> blocks) {
+  if (importance.given()) {
+    GroupLanes lanes = lanes_of(weights, importance);
+    const Scales scales = searches().symmetric(lanes, half);
+    for (std::size_t b = 0; b < blocks.size(); ++b) {
+      blocks[b].d = f32_to_f16(scales[b]);
+      pack(codes_of(lanes, b), blocks[b]);
+    }
+    return;
+  }
+  for (std::size_t b = 0; b < blocks.size(); ++b) {
+    const auto block = weights.subspan(b * 32).first<32>();
+    const Affine affine = symmetric(block, half);
+    blocks[b].d = f32_to_f16(affine.scale);
+    pack(codes_of(block, affine, 2 * half - 1), blocks[b]);
+  }
+}
+
+template <typename Block>
+void store(float scale, float minimum, const Codes& codes, Block& block) {
+  block.d = f32_to_f16(scale);
+  block.m = f32_to_f16(minimum);
   pack(codes, block);
 }
 
 template <typename Block>
-void encode_with_minimum(std::span<const float, 32> weights, const Importance& importance, int top,
-                         Block& block) {
-  Codes codes;
+void encode_with_minimum(std::span<const float> weights, const Importance& importance, int top,
+                         std::span<Block> blocks) {
   if (importance.given()) {
-    const auto counts = error_weights<32>(weights, importance.columns, importance.row_mean_square);
-    const auto found = search_with_minimum(weights, counts, weighted_search(top), codes);
-    block.d = f32_to_f16(found.scale);
-    block.m = f32_to_f16(-found.minimum);
-  } else {
-    const Affine affine = with_minimum(weights, top);
-    codes = codes_of(weights, affine, top);
-    block.d = f32_to_f16(affine.scale);
-    block.m = f32_to_f16(affine.minimum);
+    GroupLanes lanes = lanes_of(weights, importance);
+    const Grids found = searches().with_minimum(lanes, weighted_search(top));
+    for (std::size_t b = 0; b < blocks.size(); ++b)
+      store(found.scale[b], -found.minimum[b], codes_of(lanes, b), blocks[b]);
+    return;
   }
-  pack(codes, block);
+  for (std::size_t b = 0; b < blocks.size(); ++b) {
+    const auto block = weights.subspan(b * 32).first<32>();
+    const Affine affine = with_minimum(block, top);
+    store(affine.scale, affine.minimum, codes_of(block, affine, top), blocks[b]);
+  }
 }
 
 }  // namespace
 
-void encode_block(std::span<const float, 32> weights, const Importance& importance,
-                  kernels::BlockQ4_0& block) {
-  encode_symmetric(weights, importance, 8, block);
+void encode_blocks(std::span<const float> weights, const Importance& importance,
+                   std::span<kernels::BlockQ4_0> blocks) {
+  encode_symmetric(weights, importance, 8, blocks);
 }
 
-void encode_block(std::span<const float, 32> weights, const Importance& importance,
-                  kernels::BlockQ4_1& block) {
-  encode_with_minimum(weights, importance, 15, block);
+void encode_blocks(std::span<const float> weights, const Importance& importance,
+                   std::span<kernels::BlockQ4_1> blocks) {
+  encode_with_minimum(weights, importance, 15, blocks);
 }
 
-void encode_block(std::span<const float, 32> weights, const Importance& importance,
-                  kernels::BlockQ5_0& block) {
-  encode_symmetric(weights, importance, 16, block);
+void encode_blocks(std::span<const float> weights, const Importance& importance,
+                   std::span<kernels::BlockQ5_0> blocks) {
+  encode_symmetric(weights, importance, 16, blocks);
 }
 
-void encode_block(std::span<const float, 32> weights, const Importance& importance,
-                  kernels::BlockQ5_1& block) {
-  encode_with_minimum(weights, importance, 31, block);
+void encode_blocks(std::span<const float> weights, const Importance& importance,
+                   std::span<kernels::BlockQ5_1> blocks) {
+  encode_with_minimum(weights, importance, 31, blocks);
 }
 
 void encode_block(std::span<const float, 32> weights, const Importance& /*importance*/,
@@ -135,10 +165,7 @@ void encode_block(std::span<const float, 32> weights, const Importance& /*import
   const float scale = magnitude / 127;
   const float inverse = inverse_of(scale);
   block.d = f32_to_f16(scale);
-  for (std::size_t i = 0; i < 32; ++i) {
-    const float code = std::round(weights[i] * inverse);
-    block.codes[i] = static_cast<std::int8_t>(std::isnan(code) ? 0.0f : std::clamp(code, -127.0f, 127.0f));
-  }
+  block.codes = searches().nearest_bytes(weights, inverse);
 }
 
 }  // namespace stepdown::quant

@@ -30,15 +30,21 @@ void narrow(std::span<const float> weights, std::span<const float> /*importance*
 }
 
 template <typename Block, std::size_t Elements>
-void encode_blocks(std::span<const float> weights, std::span<const float> importance, std::byte* out) {
+void encode(std::span<const float> weights, std::span<const float> importance, std::byte* out) {
   Importance counts;
   if (!importance.empty())
     counts.row_mean_square = sum_of_squares(weights) / static_cast<float>(weights.size());
-  for (std::size_t i = 0; i < weights.size() / Elements; ++i) {
-    if (!importance.empty()) counts.columns = importance.subspan(i * Elements, Elements);
-    Block block;
-    encode_block(weights.subspan(i * Elements).first<Elements>(), counts, block);
-    std::memcpy(out + i * sizeof(Block), &block, sizeof(Block));
+  std::array<Block, kTogether<Block>> blocks;
+  for (std::size_t at = 0; at < weights.size(); at += blocks.size() * Elements) {
+    const auto part = weights.subspan(at, std::min(weights.size() - at, blocks.size() * Elements));
+    const auto done = std::span(blocks).first(part.size() / Elements);
+    if (!importance.empty()) counts.columns = importance.subspan(at, part.size());
+    if constexpr (requires { encode_block(part.template first<Elements>(), counts, done[0]); }) {
+      encode_block(part.template first<Elements>(), counts, done[0]);
+    } else {
+      encode_blocks(part, counts, done);
+    }
+    std::memcpy(out + at / Elements * sizeof(Block), done.data(), done.size_bytes());
   }
 }
 
@@ -51,18 +57,18 @@ constexpr std::array kEncoders = {
     Row{DType::kF32, copy_f32},
     Row{DType::kF16, narrow<f32_to_f16>},
     Row{DType::kBF16, narrow<f32_to_bf16>},
-    Row{DType::kQ4_0, encode_blocks<kernels::BlockQ4_0, 32>},
-    Row{DType::kQ4_1, encode_blocks<kernels::BlockQ4_1, 32>},
-    Row{DType::kQ5_0, encode_blocks<kernels::BlockQ5_0, 32>},
-    Row{DType::kQ5_1, encode_blocks<kernels::BlockQ5_1, 32>},
-    Row{DType::kQ8_0, encode_blocks<kernels::BlockQ8_0, 32>},
-    Row{DType::kQ2_K, encode_blocks<kernels::BlockQ2_K, 256>},
-    Row{DType::kQ3_K, encode_blocks<kernels::BlockQ3_K, 256>},
-    Row{DType::kQ4_K, encode_blocks<kernels::BlockQ4_K, 256>},
-    Row{DType::kQ5_K, encode_blocks<kernels::BlockQ5_K, 256>},
-    Row{DType::kQ6_K, encode_blocks<kernels::BlockQ6_K, 256>},
-    Row{DType::kIQ4_NL, encode_blocks<kernels::BlockIQ4_NL, 32>},
-    Row{DType::kIQ4_XS, encode_blocks<kernels::BlockIQ4_XS, 256>},
+    Row{DType::kQ4_0, encode<kernels::BlockQ4_0, 32>},
+    Row{DType::kQ4_1, encode<kernels::BlockQ4_1, 32>},
+    Row{DType::kQ5_0, encode<kernels::BlockQ5_0, 32>},
+    Row{DType::kQ5_1, encode<kernels::BlockQ5_1, 32>},
+    Row{DType::kQ8_0, encode<kernels::BlockQ8_0, 32>},
+    Row{DType::kQ2_K, encode<kernels::BlockQ2_K, 256>},
+    Row{DType::kQ3_K, encode<kernels::BlockQ3_K, 256>},
+    Row{DType::kQ4_K, encode<kernels::BlockQ4_K, 256>},
+    Row{DType::kQ5_K, encode<kernels::BlockQ5_K, 256>},
+    Row{DType::kQ6_K, encode<kernels::BlockQ6_K, 256>},
+    Row{DType::kIQ4_NL, encode<kernels::BlockIQ4_NL, 32>},
+    Row{DType::kIQ4_XS, encode<kernels::BlockIQ4_XS, 256>},
 };
 
 }  // namespace

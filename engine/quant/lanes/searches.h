@@ -1,0 +1,52 @@
+#pragma once
+
+#include <array>
+#include <span>
+#include <string_view>
+
+#include "engine/quant/lanes/group_lanes.h"
+
+namespace stepdown::quant {
+
+/// Σ w·q·x and Σ w·q² of a group's nearest IQ4 levels q under 16 trial inverses.
+struct LevelFits {
+  GroupLanes::Lanes inverse, xq, qq;
+};
+
+/// The searches for the scales with which groups of weights are best written as small integers: ggml's
+/// reference algorithms (ggml-quants.c) in the same order of float operations, so that files agree byte by
+/// byte with those of llama-quantize. One row an instruction set; all give the same bits.
+struct Searches {
+  std::string_view name;
+  bool (*supported)();
+  /// Without an importance matrix errors count by magnitude, `with_rms` by magnitude plus the group's RMS;
+  /// or by the weights' squares.
+  void (*count_by_magnitude)(GroupLanes&, bool with_rms);
+  void (*count_by_square)(GroupLanes&);
+  /// codes ∈ [0, max_code] with a least-squares scale and minimum of each group.
+  Grids (*with_minimum)(GroupLanes&, const MinimumSearch&);
+  /// codes ∈ [0, 2·half); tries 19 scales for each group.
+  Scales (*symmetric)(GroupLanes&, int half);
+  /// The same by coordinate descent from the first guess: Q3_K's.
+  Scales (*descent)(GroupLanes&, int half);
+  /// The codes anew under other scales; a scale of zero keeps the codes that were there.
+  void (*round_with_minimum)(GroupLanes&, const Grids&, int max_code);
+  void (*round_symmetric)(GroupLanes&, const Scales&, int half);
+  void (*fit_levels)(std::span<const float, 32> group, std::span<const float, 32> counts, LevelFits&);
+  /// Codes of Q8_0: halves go away from zero; what is no number is zero.
+  std::array<std::int8_t, 32> (*nearest_bytes)(std::span<const float, 32> group, float inverse);
+  /// How many of the middles between IQ4 levels each weight, times `inverse`, has below it: its code.
+  std::array<std::uint8_t, 32> (*nearest_levels)(std::span<const float, 32> group, float inverse);
+};
+
+/// That of the widest instruction set of this machine.
+const Searches& searches();
+/// All that were compiled, the widest first.
+std::span<const Searches* const> all_searches();
+
+// Each in a file of its own that is compiled for it; absent on other processors.
+const Searches* avx512_searches();
+const Searches* avx2_searches();
+const Searches* plain_searches();
+
+}  // namespace stepdown::quant

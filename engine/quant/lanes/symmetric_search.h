@@ -1,0 +1,179 @@
+#pragma once
+
+#include <limits>
+
+#include "engine/quant/lanes/vector_of.h"
+
+namespace stepdown::quant {
+
+/// Searches::symmetric and descent for as many groups as one register has lanes, from `first` on.
+template <std::size_t Width>
+class SymmetricSearchOf {
+  using V = VectorOf<Width>;
+  using Floats = typename V::Floats;
+
+ public:
+  SymmetricSearchOf(GroupLanes& groups, int half, std::size_t first)
+      : groups_(groups), half_(half), first_(first) {
+    for (std::size_t i = 0; i < groups.size; ++i) {
+      const Floats x = value(i);
+      const Floats magnitude = V::magnitude(x);
+      extreme_ = magnitude > magnitude_ ? x : extreme_;
+      magnitude_ = magnitude > magnitude_ ? magnitude : magnitude_;
+    }
+  }
+
+  void try_scales(Scales& into) {
+    Floats chosen = static_cast<float>(-half_) / extreme_;
+    Fit fit = round(chosen);
+    Floats scales = fit.ll != 0.0f ? fit.xl / fit.ll : Floats{};
+    Floats best = scales * fit.xl;
+    constexpr int kSteps = 9;  // to either side
+    for (int step = -kSteps; step <= kSteps; ++step) {
+      if (step == 0) continue;
+      const Floats inverse = -(static_cast<float>(half_) + 0.1f * static_cast<float>(step)) / extreme_;
+      fit = round(inverse);
+      const Floats gain = fit.xl * fit.xl;
+      const Floats bound = fit.ll > 0.0f ? best * fit.ll : never();
+      chosen = gain > bound ? inverse : chosen;
+      scales = gain > bound ? fit.xl / fit.ll : scales;
+      best = gain > bound ? scales * fit.xl : best;
+    }
+    round(chosen);
+    finish(scales, into);
+  }
+
+  void descend(Scales& into) {
+    Fit fit = round(static_cast<float>(-half_) / extreme_);
+    for (int pass = 0; pass < 5 && pass_moves(fit); ++pass) {
+    }
+    finish(fit.ll > 0.0f ? fit.xl / fit.ll : Floats{}, into);
+  }
+
+ private:
+  static constexpr float kNothing = 1e-15f;  // groups smaller than this are all zero
+  static Floats never() { return V::all(std::numeric_limits<float>::infinity()); }
+
+  struct Fit {
+    Floats xl = {}, ll = {};  ///< Σ w·x·l, Σ w·l²
+  };
+
+  Floats value(std::size_t i) const { return V::load(groups_.values[i], first_); }
+  Floats count(std::size_t i) const { return V::load(groups_.counts[i], first_); }
+
+  /// Codes around zero.
+  Fit round(const Floats& inverse) {
+    const Floats by = inverse;
+    Floats xl = {}, ll = {};  // of the function's own, so that they stay in registers
+    for (std::size_t i = 0; i < groups_.size; ++i) {
+      const Floats x = value(i);
+      const Floats weight = count(i);
+      const Floats code = V::rounded(by * x, -half_, half_ - 1);
+      V::store(code, groups_.codes[i], first_);
+      xl += weight * x * code;
+      ll += weight * code * code;
+    }
+    return {xl, ll};
+  }
+
+  /// One pass over the codes, each moved to where it alone helps most; whether any moved.
+  bool pass_moves(Fit& fit) {
+    Floats moved = {};
+    for (std::size_t i = 0; i < groups_.size; ++i) {
+      const Floats x = value(i);
+      const Floats weight = count(i);
+      const Floats old_code = V::load(groups_.codes[i], first_);
+      const Floats xl = fit.xl - weight * x * old_code;
+      const Floats ll = fit.ll - weight * old_code * old_code;
+      const Floats code = V::rounded(x * ll / xl, -half_, half_ - 1);
+      const Floats new_xl = xl + weight * x * code;
+      const Floats new_ll = ll + weight * code * code;
+      const Floats gain = new_xl * new_xl * fit.ll;
+      Floats bound = new_ll > 0.0f ? fit.xl * fit.xl * new_ll : never();
+      bound = xl > 0.0f ? bound : never();
+      bound = code == old_code ? never() : bound;
+      V::store(gain > bound ? code : old_code, groups_.codes[i], first_);
+      fit.xl = gain > bound ? new_xl : fit.xl;
+      fit.ll = gain > bound ? new_ll : fit.ll;
+      moved = gain > bound ? never() : moved;
+    }
+    bool any = false;
+    for (std::size_t lane = 0; lane < Width; ++lane) any = any || moved[lane] != 0.0f;
+    return any;
+  }
+
+  /// Codes from zero on; of groups that are nothing all zero.
+  void finish(const Floats& scales, Scales& into) {
+    V::store(magnitude_ < kNothing ? Floats{} : scales, into, first_);
+    for (std::size_t i = 0; i < groups_.size; ++i) {
+      const Floats code = V::load(groups_.codes[i], first_) + static_cast<float>(half_);
+      V::store(magnitude_ < kNothing ? Floats{} : code, groups_.codes[i], first_);
+    }
+  }
+
+  GroupLanes& groups_;
+  int half_;
+  std::size_t first_;
+  Floats extreme_ = {};  ///< each group's weight of largest magnitude, with its sign
+  Floats magnitude_ = {};
+};
+
+template <std::size_t Width>
+std::array<std::int8_t, 32> nearest_bytes(std::span<const float, 32> group, float inverse) {
+  using V = VectorOf<Width>;
+  constexpr float kBelowHalf = 0x1.fffffep-2f;  // adding a half itself would round 0.49999997 up
+  std::array<std::int8_t, 32> codes;
+  for (std::size_t first = 0; first < group.size(); first += Width) {
+    auto value = inverse * V::load(group.data() + first);
+    value = value == value ? value : V::all(0.0f);
+    value = value > 127.0f ? V::all(127.0f) : value;
+    value = value < -127.0f ? V::all(-127.0f) : value;
+    value += value < 0.0f ? V::all(-kBelowHalf) : V::all(kBelowHalf);
+    const auto whole = __builtin_convertvector(value, typename V::Integers);
+    for (std::size_t lane = 0; lane < Width; ++lane)
+      codes[first + lane] = static_cast<std::int8_t>(whole[lane]);
+  }
+  return codes;
+}
+
+template <std::size_t Width>
+void count_by_square(GroupLanes& groups) {
+  using V = VectorOf<Width>;
+  for (std::size_t i = 0; i < groups.size; ++i) {
+    for (std::size_t first = 0; first < GroupLanes::kGroups; first += Width) {
+      const auto x = V::load(groups.values[i], first);
+      V::store(x * x, groups.counts[i], first);
+    }
+  }
+}
+
+template <std::size_t Width>
+Scales search_symmetric(GroupLanes& groups, int half) {
+  Scales scales;
+  for (std::size_t first = 0; first < GroupLanes::kGroups; first += Width)
+    SymmetricSearchOf<Width>(groups, half, first).try_scales(scales);
+  return scales;
+}
+
+template <std::size_t Width>
+Scales search_descent(GroupLanes& groups, int half) {
+  Scales scales;
+  for (std::size_t first = 0; first < GroupLanes::kGroups; first += Width)
+    SymmetricSearchOf<Width>(groups, half, first).descend(scales);
+  return scales;
+}
+
+template <std::size_t Width>
+void round_symmetric(GroupLanes& groups, const Scales& scales, int half) {
+  using V = VectorOf<Width>;
+  for (std::size_t first = 0; first < GroupLanes::kGroups; first += Width) {
+    const auto scale = V::load(scales, first);
+    for (std::size_t i = 0; i < groups.size; ++i) {
+      const auto code = V::rounded(V::load(groups.values[i], first) / scale, -half, half - 1);
+      V::store(scale == 0.0f ? V::load(groups.codes[i], first) : code + static_cast<float>(half),
+               groups.codes[i], first);
+    }
+  }
+}
+
+}  // namespace stepdown::quant

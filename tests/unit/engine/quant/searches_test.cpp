@@ -1,0 +1,127 @@
+#include "engine/quant/lanes/searches.h"
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+
+#include <gtest/gtest.h>
+
+namespace stepdown::quant {
+namespace {
+
+/// Groups as weights are and as they should not be: normal, all alike, of one sign, tiny, one lonely weight.
+GroupLanes random_groups(std::size_t size, std::uint64_t seed) {
+  std::mt19937_64 draw(seed);
+  std::normal_distribution<float> normal(0.0f, 0.02f);
+  GroupLanes groups;
+  groups.size = size;
+  for (std::size_t g = 0; g + 1 < GroupLanes::kGroups; ++g) {  // the last lane has no group
+    for (std::size_t i = 0; i < size; ++i) {
+      float x = normal(draw);
+      if (g == 1) x = 0.25f;
+      if (g == 2) x = -0.25f;
+      if (g == 3) x = std::fabs(x);
+      if (g == 4) x = -std::fabs(x);
+      if (g == 5) x *= 1e-12f;
+      if (g == 6) x *= 1e-40f;
+      if (g == 7) x = i == 3 ? 1.0f : 0.0f;
+      if (g == 8) x *= 1e6f;
+      groups.values[i][g] = x;
+      groups.counts[i][g] = std::fabs(normal(draw)) + (g == 9 ? 0.0f : 1e-3f);
+    }
+  }
+  return groups;
+}
+
+bool same(const GroupLanes::Lanes& left, const GroupLanes::Lanes& right) {
+  return std::memcmp(&left, &right, sizeof left) == 0;
+}
+bool same(const GroupLanes& left, const GroupLanes& right) {
+  return std::memcmp(&left.codes, &right.codes, sizeof left.codes) == 0 &&
+         std::memcmp(&left.counts, &right.counts, sizeof left.counts) == 0;
+}
+
+class EverySearch : public testing::TestWithParam<const Searches*> {
+ protected:
+  void SetUp() override {
+    if (!GetParam()->supported()) GTEST_SKIP() << "this processor has no " << GetParam()->name;
+  }
+};
+
+// Scales differ in no bit, so that files do not depend on the machine they were made on.
+TEST_P(EverySearch, GivesTheBitsOfThePlainOne) {
+  const Searches& wide = *GetParam();
+  const Searches& plain = *plain_searches();
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    const std::size_t size = seed % 2 == 0 ? 16 : 32;
+    const GroupLanes given = random_groups(size, seed);
+    GroupLanes ours = given, expected = given;
+    for (const MinimumSearch& search :
+         {MinimumSearch{3, -0.5f, 15, true}, MinimumSearch{15, -1.0f, 20}, weighted_search(31)}) {
+      const Grids grids = wide.with_minimum(ours, search);
+      const Grids wanted = plain.with_minimum(expected, search);
+      EXPECT_TRUE(same(grids.scale, wanted.scale) && same(grids.minimum, wanted.minimum)) << seed;
+      EXPECT_TRUE(same(ours, expected)) << seed;
+      wide.round_with_minimum(ours, wanted, search.max_code);
+      plain.round_with_minimum(expected, wanted, search.max_code);
+      EXPECT_TRUE(same(ours, expected)) << seed;
+    }
+    for (const int half : {4, 16, 32}) {
+      const Scales scales = wide.symmetric(ours, half);
+      EXPECT_TRUE(same(scales, plain.symmetric(expected, half))) << seed;
+      EXPECT_TRUE(same(ours, expected)) << seed;
+      EXPECT_TRUE(same(wide.descent(ours, half), plain.descent(expected, half))) << seed;
+      EXPECT_TRUE(same(ours, expected)) << seed;
+      wide.round_symmetric(ours, scales, half);
+      plain.round_symmetric(expected, scales, half);
+      EXPECT_TRUE(same(ours, expected)) << seed;
+    }
+    for (const bool with_rms : {false, true}) {
+      wide.count_by_magnitude(ours, with_rms);
+      plain.count_by_magnitude(expected, with_rms);
+      EXPECT_TRUE(same(ours, expected)) << seed;
+    }
+    wide.count_by_square(ours);
+    plain.count_by_square(expected);
+    EXPECT_TRUE(same(ours, expected)) << seed;
+    std::array<float, 32> group, counts;
+    for (std::size_t i = 0; i < 32; ++i) {
+      group[i] = given.values[i % size][i / 16];
+      counts[i] = given.counts[i % size][i / 16];
+    }
+    LevelFits fits, wanted;
+    for (std::size_t lane = 0; lane < GroupLanes::kGroups; ++lane)
+      fits.inverse[lane] = wanted.inverse[lane] = 3000.0f + 100.0f * static_cast<float>(lane);
+    wide.fit_levels(group, counts, fits);
+    plain.fit_levels(group, counts, wanted);
+    EXPECT_TRUE(same(fits.xq, wanted.xq) && same(fits.qq, wanted.qq)) << seed;
+    EXPECT_EQ(wide.nearest_levels(group, 4000.0f), plain.nearest_levels(group, 4000.0f));
+    EXPECT_EQ(wide.nearest_bytes(group, 4000.0f), plain.nearest_bytes(group, 4000.0f));
+  }
+}
+
+TEST_P(EverySearch, BytesRoundHalvesAwayFromZero) {
+  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  std::array<float, 32> group = {0.5f,   -0.5f, 0.49999997f, -0.49999997f, 1.5f,      2.5f,       -2.5f,
+                                 126.5f, 1e9f,  -1e9f,       kNan,         kInfinity, -kInfinity, -0.0f};
+  const auto codes = GetParam()->nearest_bytes(group, 1.0f);
+  const std::array<int, 14> expected = {1, -1, 0, 0, 2, 3, -3, 127, 127, -127, 0, 127, -127, 0};
+  for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_EQ(codes[i], expected[i]) << group[i];
+}
+
+TEST_P(EverySearch, ConstantGroupsHaveNoScale) {
+  GroupLanes groups = random_groups(32, 1);
+  const Grids grids = GetParam()->with_minimum(groups, {15, -1.0f, 20});
+  EXPECT_EQ(grids.scale[2], 0.0f);
+  EXPECT_EQ(grids.minimum[2], 0.25f);
+  EXPECT_NEAR(grids.scale[1] * groups.codes[0][1], 0.25f, 1e-6f);
+}
+
+INSTANTIATE_TEST_SUITE_P(OfThisMachine, EverySearch,
+                         testing::ValuesIn(all_searches().begin(), all_searches().end()),
+                         [](const auto& test) { return std::string(test.param->name); });
+
+}  // namespace
+}  // namespace stepdown::quant
