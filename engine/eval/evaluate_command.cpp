@@ -31,9 +31,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr const char* kLlamaCpp = "llama.cpp";
+constexpr const char* kLmEval = "lm-eval";
+
 struct Options {
   std::string model, reference, url, served_model_name, dataset, suites = "[]", text, baseline, report, html,
-                                                                 kv_type = "f16";
+                                                                 kv_type = "f16", convention = kLlamaCpp;
   std::vector<std::string> adapters;
   std::string termination_log = kTerminationLog;
   std::int64_t context = 0, concurrency = 2, max_tokens = 512;
@@ -74,7 +77,9 @@ model::KvType kv_type(const Options& options) {
 
 runtime::EngineOptions engine_options(const Options& options,
                                       const std::vector<std::int64_t>& f16_kv_layers) {
-  return {.context = options.context,
+  // lm-eval's windows predict as many tokens as they read, the last of them unread.
+  const bool rolling = !options.text.empty() && options.convention == kLmEval && options.context > 0;
+  return {.context = options.context + (rolling ? 1 : 0),
           .max_sequences = options.concurrency,
           .kv_type = kv_type(options),
           .f16_kv_layers = f16_kv_layers,
@@ -82,15 +87,30 @@ runtime::EngineOptions engine_options(const Options& options,
           .device = options.device};
 }
 
-void measure_text(Report& report, runtime::Engine& engine, const Options& options) {
+void measure_text(Report& report, runtime::Engine& engine, const formats::TokenizerData& names,
+                  const Options& options) {
   const std::string text = read_file(options.text);
   const std::int64_t context = options.context > 0 ? options.context : 512;
   PerplexityMeter meter;
   Progress progress("perplexity",
                     std::max<std::uint64_t>(text.size() / 4 / static_cast<std::uint64_t>(context), 1));
-  add_text(
-      meter, [&](auto tokens) { return engine.score(tokens); }, *engine.tokenizer(), text, context,
-      [&] { progress.advance(); });
+  const auto score = [&](auto tokens) { return engine.score(tokens); };
+  const auto advance = [&] { progress.advance(); };
+  if (options.convention == kLmEval) {
+    if (!names.bos && !names.eos) {
+      throw InputError("lm-eval's windows begin behind one of these tokens, and the tokenizer has neither",
+                       "bos_token, eos_token", std::string("use --convention ") + kLlamaCpp);
+    }
+    const tokenizer::TokenId prefix = names.bos ? *names.bos : *names.eos;
+    add_rolling_text(meter, score, *engine.tokenizer(), text, prefix, context, advance);
+    const auto bytes = static_cast<std::int64_t>(text.size());
+    const double byte_perplexity = meter.perplexity_over(bytes);
+    report.metrics["wordPerplexity"] = {.value = meter.perplexity_over(words_of(text)), .n = words_of(text)};
+    report.metrics["bytePerplexity"] = {.value = byte_perplexity, .n = bytes};
+    report.metrics["bitsPerByte"] = {.value = std::log2(byte_perplexity), .n = bytes};
+  } else {
+    add_text(meter, score, *engine.tokenizer(), text, context, advance);
+  }
   if (meter.tokens() == 0) {
     throw InputError("the text is shorter than one context of " + std::to_string(context) + " tokens",
                      options.text, "give a longer text or a smaller --context");
@@ -181,7 +201,7 @@ std::vector<std::int64_t> measure_candidate(Report& report, const Options& optio
   reset_peak_memory();  // the check's decoder is no part of what serving takes
   runtime::Engine engine(std::move(file), engine_options(options, f16_kv_layers));
   report.setting = setting_json(options, engine);
-  if (!options.text.empty()) measure_text(report, engine, options);
+  if (!options.text.empty()) measure_text(report, engine, tokenizer, options);
   if (!samples.empty()) {
     const tokenizer::ChatEncoder encoder(engine.tokenizer(), tokenizer);
     const auto answerer = make_engine_answerer(engine, encoder);
@@ -309,7 +329,11 @@ Command evaluate_command() {
             app.add_option("--dataset", options->dataset, "Held-out prompts, JSONL");
             app.add_option("--suites", options->suites,
                            "spec.evaluation.suites as JSON, or a file that holds it");
-            app.add_option("--text", options->text, "Plain text for perplexity by llama.cpp's convention");
+            app.add_option("--text", options->text, "Plain text to measure perplexity on");
+            app.add_option("--convention", options->convention,
+                           "Whose windows and units --text is measured by")
+                ->check(CLI::IsMember({kLlamaCpp, kLmEval}))
+                ->capture_default_str();
             app.add_option("--baseline", options->baseline, "Report of the FP16 model to compare with");
             app.add_option("--report", options->report, "Write the full report here (JSON)");
             app.add_option("--html", options->html, "Write the report here as a page");

@@ -11,6 +11,9 @@ namespace {
 constexpr std::array kKinds = std::to_array<MetricKind>({
     {"perplexity", "of the prompts' expected answers", Unit::kPlain, false},
     {"longContext", "perplexity at the ends of whole contexts", Unit::kPlain, false},
+    {"wordPerplexity", "of a text, as lm-eval counts its words", Unit::kPlain, false},
+    {"bytePerplexity", "of a text, over its bytes", Unit::kPlain, false},
+    {"bitsPerByte", "of a text", Unit::kPlain, false},
     {"kld", "mean KL divergence from FP16, nats a token", Unit::kPlain, false},
     {"kldP99", "its 99th percentile", Unit::kPlain, false},
     {"topTokenAgreement", "tokens that FP16 would have chosen too", Unit::kShare, true},

@@ -1,6 +1,7 @@
 #include "engine/eval/perplexity.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -33,6 +34,10 @@ double PerplexityMeter::perplexity() const {
   return tokens_ == 0 ? 0 : std::exp(sum_ / static_cast<double>(tokens_));
 }
 
+double PerplexityMeter::perplexity_over(std::int64_t units) const {
+  return units == 0 ? 0 : std::exp(sum_ / static_cast<double>(units));
+}
+
 SampleTokens tokens_of(const tokenizer::ChatEncoder& encoder, const Sample& sample, std::int64_t context) {
   SampleTokens result{encoder.prompt(sample.messages)};
   const Tokens answer = reference_answer(encoder.tokenizer(), sample);
@@ -63,6 +68,47 @@ void add_text(PerplexityMeter& meter, const Scorer& score, const tokenizer::Toke
     meter.add(std::span(logprobs).subspan(size / 2));
     on_chunk();
   }
+}
+
+void add_rolling_text(PerplexityMeter& meter, const Scorer& score, const tokenizer::Tokenizer& tokenizer,
+                      std::string_view text, TokenId prefix, std::int64_t context,
+                      const std::function<void()>& on_window) {
+  Tokens tokens = tokenizer.encode(text, false);
+  tokens.insert(tokens.begin(), prefix);
+  const auto size = static_cast<std::size_t>(context);
+  for (std::size_t done = 1; done < tokens.size();) {
+    const std::size_t end = std::min(done + size, tokens.size());
+    // A window reads `size` tokens, the last of the predicted ones not among them.
+    const std::size_t begin = end > size ? std::min(done - 1, end - size - 1) : 0;
+    const std::vector<float> logprobs = score(std::span(tokens).subspan(begin, end - begin));
+    meter.add(std::span(logprobs).last(end - done));
+    done = end;
+    on_window();
+  }
+}
+
+std::int64_t words_of(std::string_view text) {
+  // Python's \s of what is no ASCII: separators of lines, paragraphs and widths, as UTF-8.
+  static constexpr std::array<std::string_view, 19> kWide = {
+      "\u0085", "\u00a0", "\u1680", "\u2000", "\u2001", "\u2002", "\u2003", "\u2004", "\u2005", "\u2006",
+      "\u2007", "\u2008", "\u2009", "\u200a", "\u2028", "\u2029", "\u202f", "\u205f", "\u3000"};
+  const auto space_at = [&](std::size_t at) -> std::size_t {
+    const char c = text[at];
+    if (c == ' ' || (c >= '\t' && c <= '\r') || (c >= '\x1c' && c <= '\x1f')) return 1;
+    for (const std::string_view wide : kWide) {
+      if (text.substr(at).starts_with(wide)) return wide.size();
+    }
+    return 0;
+  };
+  std::int64_t words = 1;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t space = space_at(at);
+    at += std::max<std::size_t>(space, 1);
+    if (space == 0) continue;
+    while (at < text.size() && space_at(at) > 0) at += space_at(at);
+    ++words;
+  }
+  return words;
 }
 
 void add_long_context(PerplexityMeter& meter, const Scorer& score, const tokenizer::ChatEncoder& encoder,

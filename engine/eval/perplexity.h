@@ -20,6 +20,8 @@ class PerplexityMeter {
   void add(std::span<const float> logprobs);
   std::int64_t tokens() const { return tokens_; }
   double perplexity() const;
+  /// The same over other units than tokens: words or bytes of the text.
+  double perplexity_over(std::int64_t units) const;
 
  private:
   double sum_ = 0;
@@ -43,6 +45,15 @@ void add_sample(PerplexityMeter& meter, const Scorer& score, const tokenizer::Ch
 /// token when the model wants one, the second half of each chunk counted.
 void add_text(PerplexityMeter& meter, const Scorer& score, const tokenizer::Tokenizer& tokenizer,
               std::string_view text, std::int64_t context, const std::function<void()>& on_chunk);
+
+/// lm-eval's convention (loglikelihood_rolling): disjoint windows that predict `context` tokens each, behind
+/// the token before them, or `prefix` before the first; the last window is filled up with what comes before
+/// it. Every token counts once.
+void add_rolling_text(PerplexityMeter& meter, const Scorer& score, const tokenizer::Tokenizer& tokenizer,
+                      std::string_view text, tokenizer::TokenId prefix, std::int64_t context,
+                      const std::function<void()>& on_window);
+/// The words of a text as lm-eval counts them: what Python's re.split(r"\s+", text) gives.
+std::int64_t words_of(std::string_view text);
 
 /// How the model does at the end of a full context: prompts and answers packed one after the other to
 /// `context` tokens; the last quarter counts. At most `windows` windows.

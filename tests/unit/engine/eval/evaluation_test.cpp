@@ -108,6 +108,54 @@ TEST(Perplexity, IsTheExponentialOfTheMeanAndInfinityIsNeverHidden) {
   EXPECT_TRUE(std::isinf(meter.perplexity()));
 }
 
+/// A tokenizer of single characters.
+tokenizer::Tokenizer letters() {
+  formats::TokenizerData data;
+  data.model = formats::TokenizerData::Model::kBpe;
+  data.pre = "default";
+  for (char c = '!'; c <= '~'; ++c) {
+    data.tokens.emplace_back(1, c);
+    data.types.push_back(formats::TokenizerData::TokenType::kNormal);
+  }
+  return tokenizer::Tokenizer(data);
+}
+
+TEST(Perplexity, RollsOverTextInTheWindowsOfLmEval) {
+  const tokenizer::Tokenizer tokenizer = letters();
+  // Each token's logarithm is minus its place among what the window reads: 1, 2, … behind the first.
+  std::vector<std::string> windows;
+  const Scorer score = [&](std::span<const tokenizer::TokenId> tokens) {
+    std::string text;
+    std::vector<float> logprobs;
+    for (std::size_t i = 0; i < tokens.size(); ++i) {
+      text += tokens[i] == 9 ? '^' : static_cast<char>('!' + tokens[i]);
+      if (i > 0) logprobs.push_back(-static_cast<float>(i));
+    }
+    windows.push_back(text);
+    return logprobs;
+  };
+  PerplexityMeter meter;
+  int advanced = 0;
+  add_rolling_text(meter, score, tokenizer, "abcdefghij", 9, 4, [&] { ++advanced; });
+  // lm_eval.utils.get_rolling_token_windows(list("abcdefghij"), "^", 4, 1), made disjoint, input and last
+  // token.
+  EXPECT_EQ(windows, (std::vector<std::string>{"^abcd", "defgh", "fghij"}));
+  EXPECT_EQ(advanced, 3);
+  EXPECT_EQ(meter.tokens(), 10);
+  EXPECT_NEAR(std::log(meter.perplexity_over(1)), 1 + 2 + 3 + 4 + 1 + 2 + 3 + 4 + 3 + 4, 1e-5);
+  windows.clear();
+  PerplexityMeter short_text;
+  add_rolling_text(short_text, score, tokenizer, "ab", 9, 4, [] {});
+  EXPECT_EQ(windows, (std::vector<std::string>{"^ab"}));
+}
+
+TEST(Perplexity, WordsAreWhatPythonSplitsAtWhiteSpace) {
+  EXPECT_EQ(words_of("one two\n\nthree"), 3);
+  EXPECT_EQ(words_of(" one "), 3) << "re.split gives empty words at the ends";
+  EXPECT_EQ(words_of("eins\u00a0zwei\u3000 drei"), 3);
+  EXPECT_EQ(words_of(""), 1);
+}
+
 TEST(Report, InfinityIsWrittenAsNullAndReadBack) {
   Report report;
   report.model = report.setting = json::object();
