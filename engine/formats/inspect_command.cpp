@@ -26,6 +26,7 @@ struct Options {
   std::string engine = "stepdown";
   std::string termination_log = kTerminationLog;
   std::string dataset;
+  std::vector<std::string> adapters;
   bool json = false;
   bool digest_only = false;
 };
@@ -171,6 +172,12 @@ void print_table(const nlohmann::json& found, const Options& options) {
   print_memory(found, options);
 }
 
+nlohmann::json adapter_digests(const std::vector<std::string>& texts) {
+  nlohmann::json out = nlohmann::json::array();
+  for (const Adapter& each : parse_adapters(texts)) out.push_back("sha256:" + artifact_digest(each.path));
+  return out;
+}
+
 int run(const Options& options) {
   nlohmann::json found = options.digest_only
                              ? nlohmann::json{{"digest", "sha256:" + artifact_digest(options.model)}}
@@ -178,6 +185,7 @@ int run(const Options& options) {
   if (!options.digest_only && memory_model(found).kv.known())
     found["serving"] = serving_memory(found, options);
   if (!options.dataset.empty()) found["datasetDigest"] = "sha256:" + artifact_digest(options.dataset);
+  if (!options.adapters.empty()) found["adapters"] = adapter_digests(options.adapters);
   if (options.json || options.digest_only) {
     std::printf("%s\n", found.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
   } else {
@@ -199,6 +207,8 @@ std::function<int()> configure(CLI::App& app) {
       ->type_name("SIZE");
   app.add_option("--dataset", options->dataset, "Also give the digest of this evaluation data")
       ->type_name("PATH");
+  app.add_option("--adapter", options->adapters, "Also give the digest of this LoRA adapter; may be repeated")
+      ->type_name("PATH[=WEIGHT]");
   app.add_flag("--digest-only", options->digest_only, "Give the digest alone, of files of any format");
   app.add_option("--context", options->context,
                  "Tokens a sequence, for the memory table (0: the model's own, at most 8192)")

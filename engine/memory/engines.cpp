@@ -14,7 +14,7 @@ struct Engine {
 
 // tests/integration/memory measures the first, tests/interop/llamacpp_server the second.
 constexpr Engine kEngines[] = {
-    {"stepdown", {.overhead = 16 * kMebi}},
+    {"stepdown", {.overhead = 20 * kMebi}},
     // ggml-cpu keeps a second, interleaved copy of 4-bit weights beside the mapped file. Pages of 256 tokens
     // and steps of 512: llama-kv-cache-iswa.cpp.
     {"llama.cpp",

@@ -59,6 +59,8 @@ constexpr auto describe(ModelFacts*) {
                     optional("checkedFor", &ModelFacts::checked_for),
                     optional("dataset", &ModelFacts::dataset),
                     optional("datasetDigest", &ModelFacts::dataset_digest),
+                    optional("adapters", &ModelFacts::adapters),
+                    optional("adaptersDigest", &ModelFacts::adapters_digest),
                     optional("digest", &ModelFacts::digest),
                     optional("format", &ModelFacts::format),
                     optional("architecture", &ModelFacts::architecture),
@@ -107,6 +109,7 @@ constexpr auto describe(CandidateStatus*) {
 constexpr auto describe(EvaluationInputs*) {
   return std::tuple{optional("base", &EvaluationInputs::base),
                     optional("adapters", &EvaluationInputs::adapters),
+                    optional("adaptersDigest", &EvaluationInputs::adapters_digest),
                     optional("tokenizer", &EvaluationInputs::tokenizer),
                     optional("chatTemplate", &EvaluationInputs::chat_template),
                     optional("dataset", &EvaluationInputs::dataset),

@@ -39,6 +39,8 @@ struct ModelFacts {
   std::string dataset;      ///< whose digest dataset_digest is
   std::string checked_for;  ///< salt of the rollout before whose promotion it was read again
   std::string dataset_digest;
+  std::string adapters;         ///< whose files adapters_digest is of
+  std::string adapters_digest;  ///< over all of them; empty: not read
   std::string digest;
   std::string format;
   std::string architecture;
@@ -118,6 +120,7 @@ struct CandidateStatus {
 struct EvaluationInputs {
   std::string base;
   std::string adapters;
+  std::string adapters_digest;
   std::string tokenizer;
   std::string chat_template;
   std::string dataset;

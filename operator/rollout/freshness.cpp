@@ -17,22 +17,20 @@ struct Part {
 };
 
 /// The dataset is looked at apart: where it lies matters only while its digest is not known.
-constexpr Part kParts[] = {
-    {"base hash", &EvaluationInputs::base},      {"adapters", &EvaluationInputs::adapters},
-    {"tokenizer", &EvaluationInputs::tokenizer}, {"chat template", &EvaluationInputs::chat_template},
-    {"suites", &EvaluationInputs::suites},       {"engine version", &EvaluationInputs::engine},
-    {"KV type", &EvaluationInputs::kv_type},     {"context", &EvaluationInputs::context},
-    {"hardware", &EvaluationInputs::hardware},   {"hardware class", &EvaluationInputs::hardware_class}};
+constexpr Part kParts[] = {{"base hash", &EvaluationInputs::base},
+                           {"adapters", &EvaluationInputs::adapters},
+                           {"adapters", &EvaluationInputs::adapters_digest},
+                           {"tokenizer", &EvaluationInputs::tokenizer},
+                           {"chat template", &EvaluationInputs::chat_template},
+                           {"suites", &EvaluationInputs::suites},
+                           {"engine version", &EvaluationInputs::engine},
+                           {"KV type", &EvaluationInputs::kv_type},
+                           {"context", &EvaluationInputs::context},
+                           {"hardware", &EvaluationInputs::hardware},
+                           {"hardware class", &EvaluationInputs::hardware_class}};
 
 bool differ(const std::string& then, const std::string& now) {
   return !then.empty() && !now.empty() && then != now;
-}
-
-std::string adapters_of(const api::ModelSpec& model) {
-  std::string out;
-  for (const api::Adapter& each : model.adapters)
-    out += (out.empty() ? "" : ", ") + each.source + " x " + std::to_string(each.weight);
-  return out.empty() ? "none" : out;
 }
 
 std::string suites_of(const api::EvaluationSpec& evaluation) {
@@ -70,6 +68,27 @@ std::string class_of(const Observed& observed) {
 
 }  // namespace
 
+std::string adapters_text(const api::ModelSpec& model) {
+  std::string out;
+  for (const api::Adapter& each : model.adapters)
+    out += (out.empty() ? "" : ", ") + each.source + " x " + std::to_string(each.weight);
+  return out.empty() ? "none" : out;
+}
+
+std::string adapters_digest(const std::vector<std::string>& digests) {
+  if (digests.empty()) return "";
+  std::string all;
+  for (const std::string& each : digests) all += each + "\n";
+  return "sha256:" + sha256_hex(all);
+}
+
+bool has_other_adapters(const api::CandidateStatus& artifact, const std::string& digest_now) {
+  if (artifact.adapters.empty() || digest_now.empty()) return false;
+  std::vector<std::string> merged;
+  for (const api::MergedAdapter& each : artifact.adapters) merged.push_back(each.digest);
+  return adapters_digest(merged) != digest_now;
+}
+
 std::string image_version(const std::string& image) {
   const std::size_t at = image.find('@');
   const std::string name = image.substr(0, at);
@@ -89,8 +108,10 @@ EvaluationInputs evaluation_inputs(const Observed& observed, const Settings& set
                                    const api::ModelFacts& base) {
   const api::QuantizedModelSpec& spec = observed.model.spec;
   const bool read = base.dataset == spec.evaluation.dataset;
+  const std::string adapters = adapters_text(spec.model);
   return {.base = base.digest,
-          .adapters = adapters_of(spec.model),
+          .adapters = adapters,
+          .adapters_digest = base.adapters == adapters ? base.adapters_digest : "",
           .tokenizer = base.tokenizer_digest,
           .chat_template = base.template_digest,
           .dataset = spec.evaluation.dataset,
@@ -106,7 +127,8 @@ EvaluationInputs evaluation_inputs(const Observed& observed, const Settings& set
 std::vector<std::string> changed_parts(const EvaluationInputs& then, const EvaluationInputs& now) {
   std::vector<std::string> out;
   for (const Part& part : kParts) {
-    if (differ(then.*part.value, now.*part.value)) out.emplace_back(part.name);
+    const bool told = !out.empty() && out.back() == part.name;
+    if (!told && differ(then.*part.value, now.*part.value)) out.emplace_back(part.name);
   }
   const bool digests = !then.dataset_digest.empty() && !now.dataset_digest.empty();
   if (digests ? then.dataset_digest != now.dataset_digest : differ(then.dataset, now.dataset))
@@ -117,7 +139,11 @@ std::vector<std::string> changed_parts(const EvaluationInputs& then, const Evalu
 std::string identity(const EvaluationInputs& inputs) {
   std::string text;
   const auto add = [&](const std::string& value) { text += std::to_string(value.size()) + ":" + value; };
-  for (const Part& part : kParts) add(inputs.*part.value);
+  for (const Part& part : kParts) {
+    // Records are older than this part.
+    if (part.value == &EvaluationInputs::adapters_digest && inputs.adapters_digest.empty()) continue;
+    add(inputs.*part.value);
+  }
   add(inputs.dataset_digest.empty() ? inputs.dataset : inputs.dataset_digest);
   return "sha256:" + sha256_hex(text);
 }
@@ -135,8 +161,14 @@ api::EvaluationStatus evaluation_now(const std::optional<api::EvaluationStatus>&
   const auto keep = [&](std::string EvaluationInputs::*value) {
     if ((out.inputs.*value).empty()) out.inputs.*value = before->inputs.*value;
   };
-  for (const Part& part : kParts) keep(part.value);
-  if (std::ranges::find(changed, "dataset") == changed.end()) keep(&EvaluationInputs::dataset_digest);
+  const auto has_changed = [&](std::string_view name) {
+    return std::ranges::find(changed, name) != changed.end();
+  };
+  for (const Part& part : kParts) {
+    const bool of_others = part.value == &EvaluationInputs::adapters_digest && has_changed("adapters");
+    if (!of_others) keep(part.value);
+  }
+  if (!has_changed("dataset")) keep(&EvaluationInputs::dataset_digest);
   return out;
 }
 

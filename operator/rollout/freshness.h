@@ -15,6 +15,13 @@ std::string image_version(const std::string& image);
 /// The version of what serves: of the bundled engine's image, or of the profile.
 std::string engine_version(const Observed& observed, const Settings& settings);
 
+/// "pvc://models/lora x 1.000000, …" of a model's adapters, or "none".
+std::string adapters_text(const api::ModelSpec& model);
+/// Over the digests of adapters, in their order; empty for none.
+std::string adapters_digest(const std::vector<std::string>& digests);
+/// Whether an artifact was made from other files than those that lie at its adapters' places now.
+bool has_other_adapters(const api::CandidateStatus& artifact, const std::string& digest_now);
+
 /// What would be measured now.
 api::EvaluationInputs evaluation_inputs(const Observed& observed, const Settings& settings,
                                         const api::ModelFacts& base);

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/base/error.h"
+#include "operator/rollout/freshness.h"
 #include "operator/rollout/sources.h"
 
 namespace stepdown::rollout {
@@ -35,6 +36,16 @@ const json* find(const json& summary, std::initializer_list<const char*> path) {
 std::string text(const json& summary, std::initializer_list<const char*> path) {
   const json* found = find(summary, path);
   return found != nullptr && found->is_string() ? found->get<std::string>() : "";
+}
+
+std::vector<std::string> texts(const json& summary, const char* name) {
+  const json* list = find(summary, {name});
+  std::vector<std::string> out;
+  if (list == nullptr || !list->is_array()) return out;
+  for (const json& each : *list) {
+    if (each.is_string()) out.push_back(each.get<std::string>());
+  }
+  return out;
 }
 
 std::int64_t integer(const json& summary, std::initializer_list<const char*> path) {
@@ -81,6 +92,7 @@ api::ModelFacts read_inspection(const Job& job) {
   api::ModelFacts facts{
       .inspect_job = job.name,
       .dataset_digest = text(summary, {"datasetDigest"}),
+      .adapters_digest = adapters_digest(texts(summary, "adapters")),
       .digest = digest_of(summary, job),
       .format = text(summary, {"format"}),
       .architecture = text(summary, {"architecture"}),

@@ -96,7 +96,7 @@ std::string inspect_job(const api::QuantizedModel& model) {
 std::string recheck_job(const api::QuantizedModel& model, const std::string& occasion) {
   return model.metadata.name + "-inspect-" +
          hash8({model.metadata.uid, model.spec.model.source + sources::base_copy(model),
-                model.spec.evaluation.dataset, occasion});
+                model.spec.evaluation.dataset, occasion + adapters(model)});
 }
 
 std::string verify_job(const api::QuantizedModel& model, const api::Artifact& artifact) {

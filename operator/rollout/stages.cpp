@@ -54,6 +54,7 @@ class Trials {
     const auto& baseline = model_.status.baseline;
     const auto& before = model_.status.evaluation;
     const bool measured = baseline && !baseline->metrics.empty();
+    look_at_adapters();
     if (!measured && (!before || before->stale.empty())) out_.evaluation.stale.clear();
   }
 
@@ -81,6 +82,19 @@ class Trials {
     }
   }
 
+  /// What was merged is told by each artifact; what lies there now, by those who read the files again.
+  void look_at_adapters() {
+    const std::string& now = out_.evaluation.inputs.adapters_digest;
+    const auto& before = model_.status.evaluation;
+    other_adapters_ = !now.empty() && before && before->inputs.adapters_digest != now;
+    const auto outdated = [&](const api::CandidateStatus& row) { return has_other_adapters(row, now); };
+    if (!other_adapters_ || std::ranges::none_of(model_.status.candidates, outdated)) return;
+    std::vector<std::string>& stale = out_.evaluation.stale;
+    if (std::ranges::find(stale, "adapters") != stale.end()) return;
+    stale.emplace_back("adapters");
+    ++out_.evaluation.round;
+  }
+
   void add(const api::CandidateSpec& candidate) {
     api::CandidateStatus row = quantize(candidate);
     if (row.state == state::kEvaluating) leave_out(row, row.size, "");
@@ -105,7 +119,9 @@ class Trials {
 
   api::CandidateStatus quantize(const api::CandidateSpec& candidate) {
     const api::CandidateStatus* before = remembered(model_.status.candidates, candidate.name());
-    const std::int64_t collected = before != nullptr ? before->collected : 0;
+    std::int64_t collected = before != nullptr ? before->collected : 0;
+    const std::string& adapters_now = out_.evaluation.inputs.adapters_digest;
+    if (other_adapters_ && before != nullptr && has_other_adapters(*before, adapters_now)) ++collected;
     api::CandidateStatus row{.name = candidate.name(),
                              .quantize_job = names::quantize_job(model_, base_.digest, candidate, collected),
                              .collected = collected};
@@ -284,7 +300,8 @@ class Trials {
   const api::ModelFacts& base_;
   api::Time now_;
   std::vector<api::CandidateSpec> specs_;
-  std::size_t own_;  ///< of them, that the spec names
+  std::size_t own_;              ///< of them, that the spec names
+  bool other_adapters_ = false;  ///< this pass learned what lies at their places
   Trial out_;
 };
 
@@ -303,6 +320,7 @@ void take_reading(api::ModelFacts& facts, const api::QuantizedModel& model, api:
   facts.source = model.spec.model.source;
   facts.place = sources::base_copy(model);
   facts.dataset = facts.dataset_digest.empty() ? "" : model.spec.evaluation.dataset;
+  facts.adapters = facts.adapters_digest.empty() ? "" : adapters_text(model.spec.model);
   facts.checked_at = api::format_time(now);
 }
 

@@ -239,6 +239,11 @@ std::vector<json> engine(const api::QuantizedModel& model, const Settings& setti
                    {"app.kubernetes.io/instance", model.metadata.name},
                    {"stepdown.dev/engine", engine.name}};
   pod_labels["stepdown.dev/engine"] = engine.name;
+  // FP16 merges its adapters when it starts: other files behind their names are another template.
+  if (const auto& measured = model.status.evaluation;
+      engine.fp16 && measured && measured->round > 0 && !measured->inputs.adapters_digest.empty()) {
+    pod_labels["stepdown.dev/adapters"] = names::digest12(measured->inputs.adapters_digest);
+  }
 
   json pod = container(model, settings, server, base, engine, given);
   pod["args"].insert(pod["args"].end(), adapters.begin(), adapters.end());

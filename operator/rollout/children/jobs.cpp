@@ -119,6 +119,7 @@ json recheck_job(const api::QuantizedModel& model, const Settings& settings, con
   Mounts mounts(model);
   mounts.add_base("base");
   json args = {"inspect", "--model", "/models/base", "--json"};
+  add_adapters(mounts, args, model);
   if (!model.spec.evaluation.dataset.empty()) {
     mounts.add_source("evaluation", model.spec.evaluation.dataset, "/data/evaluation");
     args.push_back("--dataset");

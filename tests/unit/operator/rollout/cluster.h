@@ -195,8 +195,9 @@ class Cluster {
   std::map<std::string, std::string>
       remote;                            ///< digest of what lies at a remote source; the base's unless given
   std::set<std::string> served_missing;  ///< Deployments that ran on an artifact which is not there
-  std::string tokenizer = "sha256:t", chat_template = "sha256:c", dataset = "sha256:d";  ///< as files are now
-  std::string artifact_here;  ///< digest of the promoted revision's files; empty: as its record says
+  std::string tokenizer = "sha256:t", chat_template = "sha256:c", dataset = "sha256:d",
+              adapter = "sha256:l";  ///< as files are now
+  std::string artifact_here;         ///< digest of the promoted revision's files; empty: as its record says
   std::optional<api::EngineProfile> profile;
   std::optional<std::vector<compat::Node>> nodes;
   int evaluations = 0;  ///< Jobs that ended
@@ -258,6 +259,7 @@ class Cluster {
                  {"size", 1000},
                  {"config", {{"contextLength", 4096}}},
                  {"memory", {{"weights", 1000}, {"kvPerToken", 2}, {"activations", 10}}}};
+      if (adapted(args)) summary["adapters"] = {adapter};
     } else if (program == "quantize") {
       const std::string preset = value_of(args, "--preset");
       const auto& [made, size] = artifact.at(preset.empty() ? value_of(args, "--method") : preset);
@@ -267,6 +269,7 @@ class Cluster {
                  {"size", size},
                  {"bits", 4.5},
                  {"toolVersion", "1"}};
+      if (adapted(args)) summary["adapters"] = {{{"digest", adapter}, {"weight", 1}}};
     } else {
       const std::string artifact = mounted_artifact(object);
       const std::string measured = artifact.empty() ? base : "sha256:" + artifact;
@@ -296,6 +299,7 @@ class Cluster {
   static std::string mounted_artifact(const nlohmann::json& object) {
     return mounted_at(object, "/models/artifact").substr(0, 64);
   }
+  static bool adapted(const nlohmann::json& args) { return !value_of(args, "--adapter").empty(); }
   static std::string value_of(const nlohmann::json& args, const std::string& flag) {
     for (std::size_t i = 0; i + 1 < args.size(); ++i) {
       if (args[i] == flag) return args[i + 1];

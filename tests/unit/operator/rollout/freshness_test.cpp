@@ -14,6 +14,7 @@ using testing::digest;
 EvaluationInputs measured() {
   return {.base = "b",
           .adapters = "none",
+          .adapters_digest = "l",
           .tokenizer = "t",
           .chat_template = "c",
           .dataset = "file:///d",
@@ -32,6 +33,7 @@ struct PartCase {
 };
 constexpr PartCase kParts[] = {{"base hash", &EvaluationInputs::base},
                                {"adapters", &EvaluationInputs::adapters},
+                               {"adapters", &EvaluationInputs::adapters_digest},
                                {"tokenizer", &EvaluationInputs::tokenizer},
                                {"chat template", &EvaluationInputs::chat_template},
                                {"dataset", &EvaluationInputs::dataset_digest},
@@ -175,6 +177,55 @@ TEST(Freshness, FilesThatChangedBehindTheirNamesAreFoundBeforeThePromotion) {
     EXPECT_EQ(cluster.model.status.phase, "Promoted") << part;
     EXPECT_EQ(cluster.evaluations, before + 3) << part;
   }
+}
+
+TEST(Freshness, AdaptersThatChangedBehindTheirNamesAreMergedAndMeasuredAnew) {
+  Cluster cluster;
+  cluster.base_format = "safetensors";
+  cluster.model.spec.model.adapters = {{"file:///models/lora", 1}};
+  cluster.model.spec.evaluation.recheck = "1h";
+  cluster.until("Promoted");
+  cluster.settle_all();
+  const int before = cluster.evaluations;
+  cluster.wait(std::chrono::hours(2));
+  const api::QuantizedModelStatus& status = cluster.model.status;
+  EXPECT_EQ(cluster.evaluations, before) << "nothing changed";
+  EXPECT_EQ(status.evaluation->inputs.adapters_digest, adapters_digest({"sha256:l"}));
+  const std::string first = status.candidates[1].quantize_job;
+  cluster.adapter = "sha256:l2";
+  cluster.wait(std::chrono::hours(2));
+  EXPECT_NE(status.candidates[1].quantize_job, first) << "what was merged is another model";
+  EXPECT_EQ(status.candidates[1].adapters.at(0).digest, "sha256:l2");
+  EXPECT_EQ(cluster.evaluations, before + 3) << "FP16 and both candidates";
+  EXPECT_EQ(status.evaluation->round, 1);
+  EXPECT_TRUE(status.evaluation->stale.empty());
+  const auto& fp16 = cluster.objects.at({"Deployment", "m-fp16"});
+  EXPECT_EQ(fp16["spec"]["template"]["metadata"]["labels"]["stepdown.dev/adapters"],
+            status.evaluation->inputs.adapters_digest.substr(7, 12))
+      << "FP16 merges them when it starts";
+  const int settled = cluster.evaluations;
+  cluster.wait(std::chrono::hours(5));
+  EXPECT_EQ(cluster.evaluations, settled) << "once";
+}
+
+TEST(Freshness, AdaptersThatChangedWhileTheyWereMergedAreFoundBeforeThePromotion) {
+  Cluster cluster;
+  cluster.base_format = "safetensors";
+  cluster.model.spec.model.adapters = {{"file:///models/lora", 1}};
+  cluster.until("Starting");
+  const int before = cluster.evaluations;
+  cluster.adapter = "sha256:l2";
+  bool told = false;
+  for (int i = 0; i < 300 && cluster.model.status.phase != "Promoted"; ++i) {
+    cluster.reconcile();
+    cluster.world();
+    cluster.now += std::chrono::seconds(1);
+    for (const Event& event : cluster.last.events) told = told || event.reason == "EvaluationStale";
+  }
+  EXPECT_TRUE(told);
+  EXPECT_EQ(cluster.model.status.phase, "Promoted");
+  EXPECT_EQ(cluster.model.status.candidates[1].adapters.at(0).digest, "sha256:l2");
+  EXPECT_EQ(cluster.evaluations, before + 3);
 }
 
 TEST(Freshness, ABaseThatChangedIsAnotherModel) {

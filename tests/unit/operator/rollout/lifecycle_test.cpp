@@ -54,7 +54,7 @@ TEST(Lifecycle, ANoOpWritesNothing) {
 /// Room for the engine, one sequence and so many bytes of weights; FP16 runs on CPUs, where nothing limits
 /// it.
 void give_room_for(Cluster& cluster, std::int64_t weights) {
-  constexpr std::int64_t kEngine = 16 << 20, kSequence = 2 * 4096, kActivations = 10;
+  constexpr std::int64_t kEngine = 20 << 20, kSequence = 2 * 4096, kActivations = 10;
   cluster.model.spec.rollout.fallback.placement = "cpu";
   cluster.model.spec.serving.hardware =
       api::HardwareSpec{.memory = std::to_string(kEngine + kSequence + kActivations + weights)};
