@@ -2,7 +2,7 @@
 // importance matrix, and never for Q8_0.
 #include <algorithm>
 #include <cmath>
-#include <limits>
+#include <cstring>
 
 #include "engine/base/half.h"
 #include "engine/quant/encode_blocks.h"
@@ -10,12 +10,6 @@
 
 namespace stepdown::quant {
 namespace {
-
-/// Truncates to an integer of [0, top]. Scales of subnormal blocks may have overflowed to infinity.
-int truncated(float value, int top) {
-  if (!(value > 0)) return 0;
-  return value >= static_cast<float>(top) ? top : static_cast<int>(value);
-}
 
 float inverse_of(float scale) {
   return scale != 0 ? 1.0f / scale : 0.0f;
@@ -27,37 +21,24 @@ struct Affine {
 
 /// Symmetric: the weight of largest magnitude becomes code 0, zero the middle code.
 Affine symmetric(std::span<const float, 32> weights, int half) {
-  float magnitude = 0.0f;
-  float extreme = 0.0f;
-  for (const float x : weights) {
-    if (magnitude < std::fabs(x)) {
-      magnitude = std::fabs(x);
-      extreme = x;
-    }
-  }
+  const auto [low, high] = searches().range_of(weights);
+  const float magnitude = std::max(std::fabs(low), std::fabs(high));
+  float extreme = 0.0f;  // the first of that magnitude, as ggml takes
+  if (magnitude > 0)
+    extreme = *std::ranges::find_if(weights, [&](float x) { return std::fabs(x) == magnitude; });
   return {extreme / static_cast<float>(-half), 0.0f, static_cast<float>(half) + 0.5f};
 }
 
 Affine with_minimum(std::span<const float, 32> weights, int top) {
-  float low = weights[0];
-  float high = weights[0];
-  for (const float x : weights) {
-    if (x < low) low = x;
-    if (x > high) high = x;
-  }
+  const auto [low, high] = searches().range_of(weights);
   return {(high - low) / static_cast<float>(top), low, 0.5f};
 }
 
 using Codes = std::array<std::uint8_t, 32>;
 
+// Scales of subnormal blocks may have overflowed to infinity.
 Codes codes_of(std::span<const float, 32> weights, const Affine& affine, int top) {
-  const float inverse = inverse_of(affine.scale);
-  Codes codes;
-  for (std::size_t i = 0; i < codes.size(); ++i) {
-    codes[i] =
-        static_cast<std::uint8_t>(truncated((weights[i] - affine.minimum) * inverse + affine.offset, top));
-  }
-  return codes;
+  return searches().affine_codes(weights, {affine.minimum, inverse_of(affine.scale), affine.offset, top});
 }
 
 template <typename Block>
@@ -66,9 +47,11 @@ void pack(const Codes& codes, Block& block) {
     block.codes[i] = static_cast<std::uint8_t>((codes[i] & 15) | (codes[i + 16] & 15) << 4);
   }
   if constexpr (requires { block.high; }) {
-    block.high = {};
-    for (std::size_t i = 0; i < 32; ++i) {
-      block.high[i / 8] = static_cast<std::uint8_t>(block.high[i / 8] | (codes[i] >> 4) << (i % 8));
+    for (std::size_t i = 0; i < block.high.size(); ++i) {
+      std::uint64_t eight = 0;
+      std::memcpy(&eight, codes.data() + 8 * i, sizeof eight);
+      // The product moves the lowest bit of byte k to bit 56 + k.
+      block.high[i] = static_cast<std::uint8_t>((eight >> 4 & 0x0101010101010101) * 0x0102040810204080 >> 56);
     }
   }
 }
@@ -160,8 +143,8 @@ void encode_blocks(std::span<const float> weights, const Importance& importance,
 
 void encode_block(std::span<const float, 32> weights, const Importance& /*importance*/,
                   kernels::BlockQ8_0& block) {
-  float magnitude = 0.0f;
-  for (const float x : weights) magnitude = std::max(magnitude, std::fabs(x));
+  const auto [low, high] = searches().range_of(weights);
+  const float magnitude = std::max(std::fabs(low), std::fabs(high));
   const float scale = magnitude / 127;
   const float inverse = inverse_of(scale);
   block.d = f32_to_f16(scale);

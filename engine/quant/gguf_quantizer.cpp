@@ -10,6 +10,7 @@
 #include "engine/kernels/dequantize.h"
 #include "engine/model/architecture.h"
 #include "engine/quant/encoder.h"
+#include "engine/quant/lanes/searches.h"
 #include "engine/quant/preset.h"
 #include "engine/quant/worker_pool.h"
 
@@ -67,8 +68,12 @@ void encode_rows(const TensorPlan& plan, std::span<const float> importance, std:
   }
   std::vector<float> weights(static_cast<std::size_t>(tensor.columns()));
   for (std::size_t row = 0; row < count; ++row) {
-    kernels::dequantize_row(tensor.type, tensor.data.subspan((first + row) * from, from), weights);
-    if (plan.type != DType::kF32 && !encodable(weights)) {
+    const auto stored = tensor.data.subspan((first + row) * from, from);
+    const bool halves = tensor.type == DType::kF16 && plan.type != DType::kF32;
+    const bool sound = halves ? searches().widen_f16(stored, weights)
+                              : (kernels::dequantize_row(tensor.type, stored, weights),
+                                 plan.type == DType::kF32 || encodable(weights));
+    if (!sound) {
       throw InputError(
           "row " + std::to_string(first + row) + " holds weights that are not finite or beyond ±65504",
           "tensor '" + tensor.name + "'", "the checkpoint is damaged; give a sound one");

@@ -13,6 +13,16 @@ struct LevelFits {
   GroupLanes::Lanes inverse, xq, qq;
 };
 
+/// The least and the largest of a block's weights.
+struct BlockRange {
+  float low, high;
+};
+/// code = (x − minimum) · inverse + offset, cut off to an integer of [0, top].
+struct AffineCode {
+  float minimum, inverse, offset;
+  int top;
+};
+
 /// The searches for the scales with which groups of weights are best written as small integers: ggml's
 /// reference algorithms (ggml-quants.c) in the same order of float operations, so that files agree byte by
 /// byte with those of llama-quantize. One row an instruction set; all give the same bits.
@@ -33,8 +43,13 @@ struct Searches {
   void (*round_with_minimum)(GroupLanes&, const Grids&, int max_code);
   void (*round_symmetric)(GroupLanes&, const Scales&, int half);
   void (*fit_levels)(std::span<const float, 32> group, std::span<const float, 32> counts, LevelFits&);
+  /// Of a block, and its codes without a search.
+  BlockRange (*range_of)(std::span<const float, 32> block);
+  std::array<std::uint8_t, 32> (*affine_codes)(std::span<const float, 32> block, const AffineCode&);
   /// Codes of Q8_0: halves go away from zero; what is no number is zero.
-  std::array<std::int8_t, 32> (*nearest_bytes)(std::span<const float, 32> group, float inverse);
+  std::array<std::int8_t, 32> (*nearest_bytes)(std::span<const float, 32> block, float inverse);
+  /// Binary16 to floats; whether all are numbers.
+  bool (*widen_f16)(std::span<const std::byte> from, std::span<float> to);
   /// How many of the middles between IQ4 levels each weight, times `inverse`, has below it: its code.
   std::array<std::uint8_t, 32> (*nearest_levels)(std::span<const float, 32> group, float inverse);
 };

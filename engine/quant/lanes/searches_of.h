@@ -2,6 +2,7 @@
 
 #include "engine/quant/lanes/level_fit.h"
 #include "engine/quant/lanes/minimum_search.h"
+#include "engine/quant/lanes/plain_rounding.h"
 #include "engine/quant/lanes/searches.h"
 #include "engine/quant/lanes/symmetric_search.h"
 
@@ -21,7 +22,10 @@ constexpr Searches searches_of(std::string_view name, bool (*supported)()) {
       .round_with_minimum = round_with_minimum<Width>,
       .round_symmetric = round_symmetric<Width>,
       .fit_levels = fit_levels<Width>,
+      .range_of = range_of<Width>,
+      .affine_codes = affine_codes<Width>,
       .nearest_bytes = nearest_bytes<Width>,
+      .widen_f16 = widen_f16<Width>,
       .nearest_levels = nearest_levels<Width>,
   };
 }

@@ -119,24 +119,6 @@ class SymmetricSearchOf {
 };
 
 template <std::size_t Width>
-std::array<std::int8_t, 32> nearest_bytes(std::span<const float, 32> group, float inverse) {
-  using V = VectorOf<Width>;
-  constexpr float kBelowHalf = 0x1.fffffep-2f;  // adding a half itself would round 0.49999997 up
-  std::array<std::int8_t, 32> codes;
-  for (std::size_t first = 0; first < group.size(); first += Width) {
-    auto value = inverse * V::load(group.data() + first);
-    value = value == value ? value : V::all(0.0f);
-    value = value > 127.0f ? V::all(127.0f) : value;
-    value = value < -127.0f ? V::all(-127.0f) : value;
-    value += value < 0.0f ? V::all(-kBelowHalf) : V::all(kBelowHalf);
-    const auto whole = __builtin_convertvector(value, typename V::Integers);
-    for (std::size_t lane = 0; lane < Width; ++lane)
-      codes[first + lane] = static_cast<std::int8_t>(whole[lane]);
-  }
-  return codes;
-}
-
-template <std::size_t Width>
 void count_by_square(GroupLanes& groups) {
   using V = VectorOf<Width>;
   for (std::size_t i = 0; i < groups.size; ++i) {

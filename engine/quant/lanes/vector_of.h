@@ -14,16 +14,22 @@ template <>
 struct VectorTypes<4> {
   using Floats [[gnu::vector_size(16)]] = float;
   using Integers [[gnu::vector_size(16)]] = std::int32_t;
+  using Halves [[gnu::vector_size(8)]] = std::uint16_t;
+  using Bytes [[gnu::vector_size(4)]] = std::uint8_t;
 };
 template <>
 struct VectorTypes<8> {
   using Floats [[gnu::vector_size(32)]] = float;
   using Integers [[gnu::vector_size(32)]] = std::int32_t;
+  using Halves [[gnu::vector_size(16)]] = std::uint16_t;
+  using Bytes [[gnu::vector_size(8)]] = std::uint8_t;
 };
 template <>
 struct VectorTypes<16> {
   using Floats [[gnu::vector_size(64)]] = float;
   using Integers [[gnu::vector_size(64)]] = std::int32_t;
+  using Halves [[gnu::vector_size(32)]] = std::uint16_t;
+  using Bytes [[gnu::vector_size(16)]] = std::uint8_t;
 };
 
 /// What one register holds of lanes. Compilers take masks of compared lanes apart unless the width is the
@@ -32,6 +38,8 @@ template <std::size_t Width>
 struct VectorOf {
   using Floats = typename VectorTypes<Width>::Floats;
   using Integers = typename VectorTypes<Width>::Integers;
+  using Halves = typename VectorTypes<Width>::Halves;
+  using Bytes = typename VectorTypes<Width>::Bytes;
 
   static Floats all(float value) { return Floats{} + value; }
   static Floats load(const float* from) {

@@ -1,11 +1,14 @@
 #include "engine/quant/lanes/searches.h"
 
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
 #include <random>
 
 #include <gtest/gtest.h>
+
+#include "engine/base/half.h"
 
 namespace stepdown::quant {
 namespace {
@@ -109,6 +112,43 @@ TEST_P(EverySearch, BytesRoundHalvesAwayFromZero) {
   const auto codes = GetParam()->nearest_bytes(group, 1.0f);
   const std::array<int, 14> expected = {1, -1, 0, 0, 2, 3, -3, 127, 127, -127, 0, 127, -127, 0};
   for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_EQ(codes[i], expected[i]) << group[i];
+}
+
+TEST_P(EverySearch, HalvesBecomeTheFloatsThatTheyAre) {
+  std::vector<std::uint16_t> halves;
+  for (std::uint32_t bits = 0; bits < 0x10000; ++bits) {
+    if ((bits & 0x7c00) != 0x7c00) halves.push_back(static_cast<std::uint16_t>(bits));
+  }
+  halves.pop_back();  // so that the last ones fill no register
+  std::vector<float> floats(halves.size());
+  EXPECT_TRUE(GetParam()->widen_f16(std::as_bytes(std::span(halves)), floats));
+  for (std::size_t i = 0; i < halves.size(); ++i)
+    ASSERT_EQ(std::bit_cast<std::uint32_t>(floats[i]), std::bit_cast<std::uint32_t>(f16_to_f32(halves[i])))
+        << halves[i];
+  for (const std::uint16_t bits : {0x7c00, 0xfc00, 0x7c01, 0x7e00, 0xffff}) {
+    halves[3] = bits;
+    EXPECT_FALSE(GetParam()->widen_f16(std::as_bytes(std::span(halves)), floats)) << bits;
+  }
+}
+
+TEST_P(EverySearch, RangesTakeTheFirstOfEqualZeros) {
+  std::array<float, 32> block = {};
+  block.fill(2.0f);
+  block[7] = -0.0f;
+  block[20] = 0.0f;
+  block[30] = 5.0f;
+  const BlockRange range = GetParam()->range_of(block);
+  EXPECT_TRUE(range.low == 0.0f && std::signbit(range.low));
+  EXPECT_EQ(range.high, 5.0f);
+}
+
+TEST_P(EverySearch, AffineCodesAreCutOff) {
+  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  std::array<float, 32> block = {0.0f, 0.99f, 1.0f, 14.9f, 15.0f, 99.0f, -3.0f, kNan, kInfinity, -kInfinity};
+  const auto codes = GetParam()->affine_codes(block, {0.0f, 1.0f, 0.0f, 15});
+  const std::array<int, 10> expected = {0, 0, 1, 14, 15, 15, 0, 0, 15, 0};
+  for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_EQ(codes[i], expected[i]) << block[i];
 }
 
 TEST_P(EverySearch, ConstantGroupsHaveNoScale) {
