@@ -40,7 +40,8 @@ class LanguageError : public InputError {
 
 /// What a request's body asks for: by OpenAI's `response_format`; by vLLM's `structured_outputs` {json,
 /// regex, choice, grammar} or its older `guided_json`, `guided_regex`, `guided_choice`, `guided_grammar`; by
-/// llama.cpp's `grammar`, unless `grammar_lazy`. Throws LanguageError that names what it cannot enforce, and when two ask at once.
+/// llama.cpp's `grammar`, unless `grammar_lazy`. Throws LanguageError that names what it cannot enforce, and
+/// when two ask at once.
 AnswerLanguage answer_language(const nlohmann::ordered_json& body);
 
 /// The fields of a request's body that answer_language() reads, by name; none where they ask for any text.
