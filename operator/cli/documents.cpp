@@ -12,6 +12,7 @@
 #include "engine/base/atomic_file.h"
 #include "engine/base/error.h"
 #include "operator/api/yaml.h"
+#include "operator/cli/crd_check.h"
 #include "operator/kube/object.h"
 
 namespace stepdown::cli {
@@ -59,7 +60,14 @@ Kind read_kind(Kind (*parse)(const json&, std::vector<InputError>&), const json&
     complain(fault, document, place);
     if (unread != nullptr) unread->push_back(fault.where());
   }
+  if (unread != nullptr || !faults.empty()) return read;
+  for (const InputError& fault : crd_faults(document)) complain(fault, document, place);
   return read;
+}
+
+/// No other group has kinds of these names: a slip in apiVersion leaves none of them out.
+bool is_ours(const std::string& kind) {
+  return kind == "QuantizedModel" || kind == "QuantRevision" || kind == "EngineProfile";
 }
 
 void add_document(const json& document, const Place& place, Documents& into, const Complain& complain);
@@ -77,10 +85,10 @@ void add_object(const json& document, const Place& place, Documents& into, const
       add_document(items[i], {place.file, place.document, place.prefix + "items[" + std::to_string(i) + "]."},
                    into, complain);
     }
-  } else if (!version.starts_with(std::string(api::kGroup) + "/")) {
+  } else if (!version.starts_with(std::string(api::kGroup) + "/") && !is_ours(kind)) {
     ++into.ignored;
   } else if (version != std::string(api::kGroup) + "/" + api::kVersion) {
-    throw InputError("unknown version " + version, name,
+    throw InputError(version.empty() ? "no apiVersion" : "unknown version " + version, name,
                      std::string("write ") + api::kGroup + "/" + api::kVersion);
   } else if (kind == "QuantizedModel") {
     LocatedModel found{place, {}};
@@ -90,6 +98,7 @@ void add_object(const json& document, const Place& place, Documents& into, const
       complain(error, document, place);
     }
     found.model = read_kind(api::parse_quantized_model, document, place, complain, &found.unread);
+    found.refused = crd_faults(document);
     into.models.push_back(std::move(found));
   } else if (kind == "QuantRevision") {
     into.revisions.emplace(name, read_kind(api::parse_quant_revision, document, place, complain));

@@ -23,6 +23,7 @@ struct LocatedModel {
   Place place;
   api::QuantizedModel model;
   std::vector<std::string> unread = {};  ///< paths of it that could not be read
+  std::vector<InputError> refused = {};  ///< what its CRD refuses beside
 };
 
 /// What files tell: models to judge, and revisions, profiles and nodes that they may name.

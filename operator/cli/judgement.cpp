@@ -81,8 +81,14 @@ std::vector<Located> judge(const Documents& documents) {
         .profile = find(documents.profiles, each.model.spec.serving.engine),
         .from_revision = find(documents.revisions, each.model.spec.quantization.from_revision),
         .nodes = documents.nodes};
+    std::vector<std::string> told = each.unread;
     for (compat::Finding& finding : compat::judge(each.model.spec, inventory)) {
-      if (!hidden(each.unread, finding.path)) add(std::move(finding));
+      if (hidden(each.unread, finding.path)) continue;
+      if (finding.severity == compat::Severity::kError) told.push_back(finding.path);
+      add(std::move(finding));
+    }
+    for (const InputError& refusal : each.refused) {
+      if (!hidden(told, refusal.where())) add(unreadable(refusal, ""));
     }
   }
   return findings;

@@ -1,3 +1,5 @@
+#include "engine/memory/engines.h"
+
 #include <algorithm>
 
 #include "operator/compat/fallback.h"
@@ -194,7 +196,8 @@ void control_and_candidate(const Subject& subject, Report& report) {
   const api::HardwareSpec* hardware = accelerated(subject);
   if (hardware == nullptr || subject.nodes.empty() || fp16_on_cpus(subject.spec)) return;
   std::int64_t room = 0;
-  for (const Node& node : subject.nodes) room += allocatable(node, hardware->accelerator) / hardware->count;
+  for (const Node& node : subject.nodes)
+    room += allocatable(node, hardware->accelerator) / std::max<std::int64_t>(1, hardware->count);
   const std::int64_t replicas = subject.spec.serving.replicas;
   if (room >= 2 * replicas || room == 0) return;
   report.add("spec.rollout.fallback.placement",
@@ -211,6 +214,7 @@ void heads_do_not_split(const Subject& subject, Report& report) {
   if (hardware == nullptr || !subject.inventory.model) return;
   const std::int64_t each = hardware->count / std::max<std::int64_t>(1, hardware->nodes);
   const std::int64_t heads = subject.inventory.model->memory.kv_heads;
+  if (memory::engine_traits(subject.spec.serving.engine).splits_layers) return;
   if (each < 2 || heads <= 0 || heads % each == 0 || each % heads == 0) return;
   report.add("spec.serving.hardware.count", std::to_string(heads) + " key-value heads do not spread over " +
                                                 std::to_string(each) + " accelerators");

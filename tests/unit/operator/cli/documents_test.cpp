@@ -76,6 +76,20 @@ TEST(Documents, EveryFaultOfADocumentIsAFinding) {
       << "what could be read is judged, and nothing is said twice of what could not";
 }
 
+TEST(Documents, ASlipInApiVersionLeavesNoneOfOursOut) {
+  for (const char* version :
+       {"apiVersion: stepdown.io/v1alpha1\n", "apiversion: stepdown.dev/v1alpha1\n", ""}) {
+    Documents documents;
+    std::vector<Located> unread;
+    add_documents(std::string(version) + "kind: QuantizedModel\nmetadata: {name: a}\nspec: {}\n", "a.yaml",
+                  documents, unread);
+    EXPECT_EQ(documents.ignored, 0) << version;
+    ASSERT_EQ(unread.size(), 1U) << version;
+    EXPECT_NE(unread[0].finding.mend.find("stepdown.dev/v1alpha1"), std::string::npos)
+        << unread[0].finding.mend;
+  }
+}
+
 TEST(Documents, ABrokenDocumentHidesNoOther) {
   Documents documents;
   std::vector<Located> unread;

@@ -1,6 +1,8 @@
 #include "operator/cli/judgement.h"
 
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -70,6 +72,33 @@ TEST(JudgeDocuments, ARowIsOverriddenByYamlAlone) {
   EXPECT_THAT(about_engine(own, model("vllm", "awq", "Tesla-V100-SXM2-32GB")), IsEmpty());
   EXPECT_THAT(about_engine(own, model("vllm", "fp8", "Tesla-V100-SXM2-32GB")), ElementsAre("SD017"))
       << "the other rows stand";
+}
+
+TEST(JudgeDocuments, TellsWhatTheApiServerWouldRefuse) {
+  Documents documents;
+  std::vector<Located> unread;
+  add_documents(
+      "apiVersion: stepdown.dev/v1alpha1\nkind: QuantizedModel\nmetadata: {name: a}\nspec:\n"
+      "  model: {source: pvc://models/a}\n"
+      "  serving: {contextLength: -1, hardware: {accelerator: nvidia.com/gpu, count: 0}}\n"
+      "  rollout:\n    control: {percent: 900}\n    fallback: {placement: moon}\n"
+      "    steps: [{weight: 50}, {weight: 5}]\n"
+      "---\napiVersion: stepdown.dev/v1alpha1\nkind: QuantRevision\nmetadata: {name: r}\n"
+      "spec: {base: {digest: abc}, method: gguf, preset: Q8_0, toolVersion: \"1\",\n"
+      "  artifact: {uri: pvc://c/a, digest: abc}}\n",
+      "all.yaml", documents, unread);
+  std::set<std::string> paths;
+  for (const Located& each : unread) paths.insert(each.finding.id + " " + each.finding.path);
+  for (const Located& each : judge(documents)) {
+    if (each.finding.severity == compat::Severity::kError)
+      paths.insert(each.finding.id + " " + each.finding.path);
+  }
+  for (const char* path :
+       {"spec.serving.contextLength", "spec.serving.hardware.count", "spec.rollout.control.percent",
+        "spec.rollout.fallback.placement", "spec.rollout.steps[1].weight", "spec.artifact.digest"}) {
+    EXPECT_TRUE(std::ranges::any_of(paths, [&](const std::string& each) { return each.ends_with(path); }))
+        << path;
+  }
 }
 
 TEST(JudgeDocuments, TellsTheLineOfEachFinding) {
