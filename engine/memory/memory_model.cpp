@@ -71,8 +71,9 @@ std::int64_t kv_bytes_per_sequence(const KvCost& cost, const Load& load, const E
     bytes = sum({bytes, product({more / load.layers, std::min(load.f16_layers, load.layers)})});
   }
   // Who keeps all heads asks for a number of accelerators that divides them.
-  const bool repeats = load.accelerators > 1 && !expanded && bytes != kTooMuch;
-  return repeats ? split(bytes, cost, load.accelerators) : bytes;
+  const std::int64_t parallel = load.accelerators / std::max<std::int64_t>(1, load.nodes);
+  const bool repeats = parallel > 1 && !expanded && !engine.splits_layers && bytes != kTooMuch;
+  return repeats ? split(bytes, cost, parallel) : bytes;
 }
 
 std::int64_t kv_bytes_per_token(const Shape& shape, KvType type) {

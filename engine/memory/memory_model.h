@@ -33,7 +33,8 @@ struct Load {
   std::int64_t context = 0;    ///< tokens of each sequence
   std::int64_t sequences = 0;  ///< at once
   KvType kv_type = KvType::kF16;
-  std::int64_t accelerators = 1;  ///< that tensor parallelism splits the model over
+  std::int64_t accelerators = 1;  ///< that the model is split over
+  std::int64_t nodes = 1;         ///< that they are of: layers are spread over nodes, heads within one
   std::int64_t layers = 0;        ///< of the model; needed where some keep binary16
   std::int64_t f16_layers = 0;    ///< that keep binary16 whatever kv_type says
 };
@@ -47,6 +48,7 @@ struct EngineTraits {
   bool expands_latent = false;   ///< keeps the keys and values of all heads where a latent would do
   std::int64_t page = kPageTokens;     ///< tokens that a cache grows by
   std::int64_t chunk = kPrefillChunk;  ///< tokens of a prompt's step, which a window keeps for a while
+  bool splits_layers = false;          ///< gives accelerators whole layers, whatever their heads
   bool repacks = false;                ///< keeps Model::repackable a second time
 };
 

@@ -47,33 +47,47 @@ constexpr std::string_view kIntel = "gpu.intel.com/i915", kIntelLabel = "gpu.int
 constexpr std::string_view kArch = "kubernetes.io/arch";
 
 // Memory and compute capability: developer.nvidia.com/cuda/gpus; label values: NVIDIA GPU feature discovery.
+// T4 and L4 keep some of theirs for error correction: 15360 and 23034 MiB are left, as nvidia-smi tells.
 constexpr Device kDevices[] = {
     {"rtx-5090", "blackwell-rtx", 32, kNvidia, kNvidiaLabel, "NVIDIA-GeForce-RTX-5090"},
     {"rtx-pro-6000", "blackwell-rtx", 96, kNvidia, kNvidiaLabel,
      "NVIDIA-RTX-PRO-6000-Blackwell-Server-Edition"},
     {"b200", "blackwell", 180, kNvidia, kNvidiaLabel, "NVIDIA-B200"},
+    {"b300", "blackwell", 288, kNvidia, kNvidiaLabel, "NVIDIA-B300"},
+    {"gb200", "blackwell", 186, kNvidia, kNvidiaLabel, "NVIDIA-GB200"},
     {"h200", "hopper", 141, kNvidia, kNvidiaLabel, "NVIDIA-H200"},
     {"gh200", "hopper", 96, kNvidia, kNvidiaLabel, "NVIDIA-GH200-480GB"},
+    {"h20", "hopper", 96, kNvidia, kNvidiaLabel, "NVIDIA-H20"},
+    {"h800", "hopper", 80, kNvidia, kNvidiaLabel, "NVIDIA-H800"},
     {"h100", "hopper", 80, kNvidia, kNvidiaLabel, "NVIDIA-H100-80GB-HBM3"},
     {"l40s", "ada", 48, kNvidia, kNvidiaLabel, "NVIDIA-L40S"},
     {"l40", "ada", 48, kNvidia, kNvidiaLabel, "NVIDIA-L40"},
     {"rtx-6000-ada", "ada", 48, kNvidia, kNvidiaLabel, "NVIDIA-RTX-6000-Ada-Generation"},
-    {"l4", "ada", 24, kNvidia, kNvidiaLabel, "NVIDIA-L4"},
+    {"l20", "ada", 48, kNvidia, kNvidiaLabel, "NVIDIA-L20"},
+    {"l4", "ada", 22, kNvidia, kNvidiaLabel, "NVIDIA-L4"},
     {"rtx-4090", "ada", 24, kNvidia, kNvidiaLabel, "NVIDIA-GeForce-RTX-4090"},
     {"rtx-4080", "ada", 16, kNvidia, kNvidiaLabel, "NVIDIA-GeForce-RTX-4080"},
+    {"rtx-4070", "ada", 12, kNvidia, kNvidiaLabel, "NVIDIA-GeForce-RTX-4070"},
     {"rtx-4060", "ada", 8, kNvidia, kNvidiaLabel, "NVIDIA-GeForce-RTX-4060"},
     {"rtx-3090", "ampere", 24, kNvidia, kNvidiaLabel, "NVIDIA-GeForce-RTX-3090"},
     {"rtx-3060", "ampere", 12, kNvidia, kNvidiaLabel, "NVIDIA-GeForce-RTX-3060"},
     {"a100", "ampere", 80, kNvidia, kNvidiaLabel, "NVIDIA-A100-SXM4-80GB"},
     {"a100-40gb", "ampere", 40, kNvidia, kNvidiaLabel, "NVIDIA-A100-SXM4-40GB"},
+    {"a800", "ampere", 80, kNvidia, kNvidiaLabel, "NVIDIA-A800-SXM4-80GB"},
+    {"a40", "ampere", 48, kNvidia, kNvidiaLabel, "NVIDIA-A40"},
     {"rtx-a6000", "ampere", 48, kNvidia, kNvidiaLabel, "NVIDIA-RTX-A6000"},
     {"a30", "ampere", 24, kNvidia, kNvidiaLabel, "NVIDIA-A30"},
     {"a10", "ampere", 24, kNvidia, kNvidiaLabel, "NVIDIA-A10"},
     {"a10g", "ampere", 24, kNvidia, kNvidiaLabel, "NVIDIA-A10G"},
-    {"t4", "turing", 16, kNvidia, kNvidiaLabel, "Tesla-T4"},
+    {"quadro-rtx-8000", "turing", 48, kNvidia, kNvidiaLabel, "Quadro-RTX-8000"},
+    {"t4", "turing", 15, kNvidia, kNvidiaLabel, "Tesla-T4"},
     {"rtx-2080-ti", "turing", 11, kNvidia, kNvidiaLabel, "NVIDIA-GeForce-RTX-2080-Ti"},
     {"v100", "volta", 32, kNvidia, kNvidiaLabel, "Tesla-V100-SXM2-32GB"},
+    {"titan-v", "volta", 12, kNvidia, kNvidiaLabel, "NVIDIA-TITAN-V"},
     {"p100", "pascal", 16, kNvidia, kNvidiaLabel, "Tesla-P100-PCIE-16GB"},
+    {"p40", "pascal", 24, kNvidia, kNvidiaLabel, "Tesla-P40"},
+    {"p4", "pascal", 8, kNvidia, kNvidiaLabel, "Tesla-P4"},
+    {"gtx-1080-ti", "pascal", 11, kNvidia, kNvidiaLabel, "NVIDIA-GeForce-GTX-1080-Ti"},
     {"mi355x", "cdna4", 288, kAmd, kAmdLabel, "AMD_Instinct_MI355X_OAM"},
     {"mi300x", "cdna3", 192, kAmd, kAmdLabel, "AMD_Instinct_MI300X_OAM"},
     {"mi250", "cdna2", 128, kAmd, kAmdLabel, "AMD_Instinct_MI250"},
@@ -240,7 +254,7 @@ std::string group_of_resource(std::string_view accelerator) {
   if (accelerator.starts_with("gpu.intel.com/")) return "intel-gpu";
   if (accelerator.starts_with("habana.ai/")) return "gaudi";
   const std::string name = plain(accelerator);
-  for (const char* part : {"npu", "hexagon", "neural-engine", "edgetpu", "ethos"}) {
+  for (const char* part : {"phone-npu", "hexagon", "neural-engine", "edgetpu", "ethos"}) {
     if (name.find(part) != std::string::npos) return "npu";
   }
   return "";

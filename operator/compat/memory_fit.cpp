@@ -41,7 +41,8 @@ memory::Load load_of(const api::QuantizedModelSpec& spec, const api::ModelFacts&
   return {.context = context_length(spec.serving, model),
           .sequences = spec.serving.concurrency,
           .kv_type = memory::kv_type_of(kv_type).value_or(memory::KvType::kF16),
-          .accelerators = accelerators(spec.serving)};
+          .accelerators = accelerators(spec.serving),
+          .nodes = spec.serving.hardware ? spec.serving.hardware->nodes : 1};
 }
 
 /// Where each engine differs; figures come from its profile.

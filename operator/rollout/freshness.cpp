@@ -68,20 +68,6 @@ std::string class_of(const Observed& observed) {
 
 }  // namespace
 
-std::string adapters_text(const api::ModelSpec& model) {
-  std::string out;
-  for (const api::Adapter& each : model.adapters)
-    out += (out.empty() ? "" : ", ") + each.source + " x " + std::to_string(each.weight);
-  return out.empty() ? "none" : out;
-}
-
-std::string adapters_digest(const std::vector<std::string>& digests) {
-  if (digests.empty()) return "";
-  std::string all;
-  for (const std::string& each : digests) all += each + "\n";
-  return "sha256:" + sha256_hex(all);
-}
-
 bool has_other_adapters(const api::CandidateStatus& artifact, const std::string& digest_now) {
   if (artifact.adapters.empty() || digest_now.empty()) return false;
   std::vector<std::string> merged;

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "operator/compat/adapters.h"
 #include "operator/compat/memory_fit.h"
 #include "operator/compat/rule.h"
 
@@ -113,10 +114,27 @@ void incomplete_record(const Subject& subject, Report& report) {
 
 void adapters_differ(const Subject& subject, Report& report) {
   const auto* made = record(subject);
-  if (made == nullptr || made->adapters.size() == subject.spec.model.adapters.size()) return;
-  report.add("spec.model.adapters", "the revision holds " + std::to_string(made->adapters.size()) +
-                                        " merged adapters, the spec names " +
-                                        std::to_string(subject.spec.model.adapters.size()));
+  if (made == nullptr) return;
+  const std::vector<api::Adapter>& named = subject.spec.model.adapters;
+  if (made->adapters.size() != named.size()) {
+    report.add("spec.model.adapters", "the revision holds " + std::to_string(made->adapters.size()) +
+                                          " merged adapters, the spec names " + std::to_string(named.size()));
+    return;
+  }
+  std::vector<std::string> merged;
+  for (std::size_t i = 0; i < named.size(); ++i) {
+    merged.push_back(made->adapters[i].digest);
+    if (made->adapters[i].weight == named[i].weight) continue;
+    report.add("spec.model.adapters[" + std::to_string(i) + "].weight",
+               "the revision holds it with weight " + std::to_string(made->adapters[i].weight) +
+                   ", the spec gives " + std::to_string(named[i].weight));
+  }
+  const auto& facts = subject.inventory.model;
+  if (!facts || facts->adapters_digest.empty() || facts->adapters != adapters_text(subject.spec.model))
+    return;
+  if (adapters_digest(merged) != facts->adapters_digest) {
+    report.add("spec.model.adapters", "the revision holds other adapters than those that lie there");
+  }
 }
 
 constexpr Rule kRules[] = {

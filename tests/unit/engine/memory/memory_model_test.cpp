@@ -91,6 +91,9 @@ TEST(MemoryModel, TensorParallelRepeatsWhatItCannotSplit) {
   EXPECT_EQ(estimate(model, {8192, 1, KvType::kF16, 4}, {.overhead = 10}).overhead, 40);
   const Model latent{.weights = 0, .kv = {.per_token = 100, .heads = 1}};
   EXPECT_EQ(estimate(latent, {64, 1, KvType::kF16, 4}).kv, 4 * 6400) << "each needs the whole latent cache";
+  EXPECT_EQ(estimate(model, {8192, 1, KvType::kF16, 16, 2}).kv, kv(1))
+      << "two nodes of 8: a head each, half the layers";
+  EXPECT_EQ(estimate(model, {8192, 1, KvType::kF16, 3}, {.splits_layers = true}).kv, kv(1)) << "whole layers";
 }
 
 TEST(MemoryModel, LargestSequencesIsTheLastThatFits) {

@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/base/atomic_file.h"
+#include "operator/compat/adapters.h"
 #include "operator/compat/field_guide.h"
 #include "operator/compat/memory_fit.h"
 #include "operator/compat/rule.h"
@@ -278,6 +279,40 @@ std::vector<RuleCase> fault_cases() {
          i.from_revision->spec.adapters = {{"sha256:a", 1}};
        },
        {"SD060 error spec.model.adapters"}},
+      {"an adapter merged with another weight",
+       [](auto& s, auto& i) {
+         s.quantization.candidates.clear();
+         s.quantization.from_revision = "r";
+         s.model.adapters = {{"pvc://m/lora", 1}};
+         i.model->format = "safetensors";
+         i.from_revision = recorded();
+         i.from_revision->spec.adapters = {{"sha256:a", 0.5}};
+       },
+       {"SD060 error spec.model.adapters[0].weight"}},
+      {"another adapter of the same place",
+       [](auto& s, auto& i) {
+         s.quantization.candidates.clear();
+         s.quantization.from_revision = "r";
+         s.model.adapters = {{"pvc://m/lora", 1}};
+         i.model->format = "safetensors";
+         i.from_revision = recorded();
+         i.from_revision->spec.adapters = {{"sha256:a", 1}};
+         i.model->adapters = adapters_text(s.model);
+         i.model->adapters_digest = adapters_digest({"sha256:b"});
+       },
+       {"SD060 error spec.model.adapters"}},
+      {"the adapters of the record",
+       [](auto& s, auto& i) {
+         s.quantization.candidates.clear();
+         s.quantization.from_revision = "r";
+         s.model.adapters = {{"pvc://m/lora", 1}};
+         i.model->format = "safetensors";
+         i.from_revision = recorded();
+         i.from_revision->spec.adapters = {{"sha256:a", 1}};
+         i.model->adapters = adapters_text(s.model);
+         i.model->adapters_digest = adapters_digest({"sha256:a"});
+       },
+       {}},
       {"calibrated on Wikipedia",
        [](auto& s, auto&) {
          s.quantization.calibration = api::CalibrationSpec{"pvc://d/WikiText.jsonl", 512};
@@ -471,6 +506,20 @@ std::vector<RuleCase> fault_cases() {
              api::HardwareSpec{.accelerator = "nvidia.com/gpu", .count = 3, .memory = "72Gi"};
        },
        {"SD051 error spec.serving.hardware.count"}},
+      {"layers over three GPUs",
+       [](auto& s, auto&) {
+         s.serving.engine = "llama.cpp";
+         s.serving.hardware =
+             api::HardwareSpec{.accelerator = "nvidia.com/gpu", .count = 3, .memory = "72Gi"};
+       },
+       {}},
+      {"no accelerators at all, which a CRD refuses first",
+       [](auto& s, auto& i) {
+         s.serving.engine = "llama.cpp";
+         s.serving.hardware = api::HardwareSpec{.accelerator = "nvidia.com/gpu", .count = 0};
+         i.nodes = {{.name = "n", .labels = {}, .allocatable = {{"nvidia.com/gpu", "4"}}}};
+       },
+       {}},
       {"loose attention limit",
        [](auto& s, auto&) {
          s.kv_cache.type = "int8";
