@@ -14,7 +14,7 @@ struct Method {
   std::string_view method;
   std::string_view preset;  ///< empty: the method has none
   std::int64_t bits;        ///< as spec.quantization.candidates[].bits names it
-  double mean_bits;         ///< a weight, scales and unquantized layers included; a prediction
+  double mean_bits;         ///< a weight of 8 B, scales and unquantized layers included; a prediction
   std::string_view format;  ///< of compat/matrix.yaml
   bool calibrated = false;  ///< learns from activations on calibration text
   bool available = true;    ///< `stepdown-engine quantize` makes it; others come by fromRevision alone

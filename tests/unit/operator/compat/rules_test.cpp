@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <map>
 #include <set>
 
 #include <gmock/gmock.h>
@@ -11,6 +12,7 @@
 #include "operator/compat/adapters.h"
 #include "operator/compat/field_guide.h"
 #include "operator/compat/memory_fit.h"
+#include "operator/compat/methods.h"
 #include "operator/compat/rule.h"
 
 namespace stepdown::compat {
@@ -651,6 +653,17 @@ TEST(SequencesThatFit, StaysWithinAskedAndMemory) {
   for (const auto& [memory, sequences] : cases) {
     spec.serving.hardware = api::HardwareSpec{.memory = memory};
     EXPECT_EQ(sequences_that_fit(spec, footprint), sequences) << memory;
+  }
+}
+
+TEST(PredictedBytes, EmbeddingsAreASmallerShareOfALargerModel) {
+  const Method* awq = find_method({.method = "awq", .preset = "", .bits = 4, .budget = {}});
+  ASSERT_NE(awq, nullptr);
+  // Weights, and what AWQ in groups of 128 makes of them with embeddings and head at 16 bits, in GB.
+  for (const auto& [weights, size] :
+       std::map<double, double>{{2.61e9, 2.25}, {8.03e9, 5.72}, {32.8e9, 19.3}, {70.6e9, 39.8}}) {
+    const auto predicted = static_cast<double>(predicted_bytes(*awq, static_cast<std::int64_t>(weights * 2)));
+    EXPECT_NEAR(predicted / 1e9, size, size * 0.06) << weights;
   }
 }
 
