@@ -21,11 +21,10 @@ std::span<std::byte> reserve(std::size_t bytes) {
 }
 
 void allow(std::span<std::byte> bytes) {
-  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
-  const auto begin = reinterpret_cast<std::uintptr_t>(bytes.data());
-  const std::uintptr_t first = begin / page * page;
-  const std::uintptr_t end = (begin + bytes.size() + page - 1) / page * page;
-  if (::mprotect(reinterpret_cast<void*>(first), end - first, PROT_READ | PROT_WRITE) != 0)
+  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  const std::size_t before = reinterpret_cast<std::uintptr_t>(bytes.data()) % page;  // in its first page
+  const std::size_t whole = (before + bytes.size() + page - 1) / page * page;
+  if (::mprotect(bytes.data() - before, whole, PROT_READ | PROT_WRITE) != 0)
     throw Error("no memory for a tensor of " + std::to_string(bytes.size()) + " bytes");
 }
 

@@ -12,10 +12,10 @@ struct LevelSteps {
   std::array<float, kCount> middles = {}, apart = {};
   constexpr LevelSteps() {
     for (std::size_t i = 0; i < kCount; ++i) {
-      const int level = kernels::kIq4Levels[i];
-      const int next = kernels::kIq4Levels[i + 1];
-      middles[i] = static_cast<float>(level + next) / 2.0f;
-      apart[i] = static_cast<float>(next - level);
+      const auto level = static_cast<float>(kernels::kIq4Levels[i]);
+      const auto next = static_cast<float>(kernels::kIq4Levels[i + 1]);
+      middles[i] = (level + next) / 2.0f;
+      apart[i] = next - level;
     }
   }
 };
