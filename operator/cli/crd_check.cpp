@@ -1,12 +1,10 @@
 #include "operator/cli/crd_check.h"
 
 #include <map>
-#include <memory>
 #include <string>
 
 #include <nlohmann/json.hpp>
 
-#include "operator/api/yaml.h"
 #include "operator/kube/object.h"
 #include "operator/local/api/schema_walk.h"
 #include "operator/local/supervisor/crds.h"
@@ -20,11 +18,9 @@ using nlohmann::json;
 class CrdSchemas {
  public:
   CrdSchemas() {
-    for (const std::string_view text : local::embedded_crds()) {
-      for (const json& crd : api::documents_from_yaml(std::string(text), "crds")) {
-        by_kind_[kube::text_at(crd, "/spec/names/kind")] =
-            set_.compile(crd.at("spec").at("versions").at(0).at("schema").at("openAPIV3Schema"));
-      }
+    for (const json& crd : local::crd_documents()) {
+      by_kind_[kube::text_at(crd, "/spec/names/kind")] =
+          set_.compile(crd.at("spec").at("versions").at(0).at("schema").at("openAPIV3Schema"));
     }
   }
 

@@ -51,16 +51,26 @@ void check_name(const std::string& name) {
 /// Of all that is wrong with an object; its place tells which.
 using Complain = std::function<void(const InputError&, const json& object, const Place&)>;
 
+/// The paths of what could not be read go to `unread`.
 template <class Kind>
 Kind read_kind(Kind (*parse)(const json&, std::vector<InputError>&), const json& document, const Place& place,
-               const Complain& complain, std::vector<std::string>* unread = nullptr) {
+               const Complain& complain, std::vector<std::string>& unread) {
   std::vector<InputError> faults;
   Kind read = parse(document, faults);
   for (const InputError& fault : faults) {
     complain(fault, document, place);
-    if (unread != nullptr) unread->push_back(fault.where());
+    unread.push_back(fault.where());
   }
-  if (unread != nullptr || !faults.empty()) return read;
+  return read;
+}
+
+/// Of a kind that no rule judges: what its CRD refuses is told at once.
+template <class Kind>
+Kind read_record(Kind (*parse)(const json&, std::vector<InputError>&), const json& document,
+                 const Place& place, const Complain& complain) {
+  std::vector<std::string> unread;
+  Kind read = read_kind(parse, document, place, complain, unread);
+  if (!unread.empty()) return read;
   for (const InputError& fault : crd_faults(document)) complain(fault, document, place);
   return read;
 }
@@ -97,13 +107,13 @@ void add_object(const json& document, const Place& place, Documents& into, const
     } catch (const InputError& error) {
       complain(error, document, place);
     }
-    found.model = read_kind(api::parse_quantized_model, document, place, complain, &found.unread);
+    found.model = read_kind(api::parse_quantized_model, document, place, complain, found.unread);
     found.refused = crd_faults(document);
     into.models.push_back(std::move(found));
   } else if (kind == "QuantRevision") {
-    into.revisions.emplace(name, read_kind(api::parse_quant_revision, document, place, complain));
+    into.revisions.emplace(name, read_record(api::parse_quant_revision, document, place, complain));
   } else if (kind == "EngineProfile") {
-    into.profiles.emplace(name, read_kind(api::parse_engine_profile, document, place, complain));
+    into.profiles.emplace(name, read_record(api::parse_engine_profile, document, place, complain));
   } else {
     throw InputError("unknown kind " + kind + " of " + api::kGroup, name);
   }

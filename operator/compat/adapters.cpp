@@ -18,4 +18,10 @@ std::string adapters_digest(const std::vector<std::string>& digests) {
   return "sha256:" + sha256_hex(all);
 }
 
+std::string merged_adapters_digest(const std::vector<api::MergedAdapter>& merged) {
+  std::vector<std::string> digests;
+  for (const api::MergedAdapter& each : merged) digests.push_back(each.digest);
+  return adapters_digest(digests);
+}
+
 }  // namespace stepdown::compat

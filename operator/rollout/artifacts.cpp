@@ -74,15 +74,13 @@ bool in_use(const Observed& observed, const std::string& uri) {
          observed.elsewhere.digests.contains(digest);
 }
 
-/// Another model's Job may be about to find there what it would make.
-bool others_write(const Observed& observed, const Uris& uris) {
-  return std::ranges::any_of(
-      uris, [&](const std::string& uri) { return observed.elsewhere.quantizes_on.contains(claim_of(uri)); });
+bool lies_on(const std::set<std::string>& claims, const Uris& uris) {
+  return std::ranges::any_of(uris, [&](const std::string& uri) { return claims.contains(claim_of(uri)); });
 }
 
-bool others_leave(const Observed& observed, const Uris& uris) {
-  return std::ranges::any_of(
-      uris, [&](const std::string& uri) { return observed.elsewhere.leaving.contains(claim_of(uri)); });
+/// Another model's Job may be about to find there what it would make.
+bool others_write(const Observed& observed, const Uris& uris) {
+  return lies_on(observed.elsewhere.quantizes_on, uris);
 }
 
 /// The first claim's share of `uris` that nothing uses.
@@ -176,7 +174,7 @@ LastCollection last_collection(const Observed& observed) {
                 [&](const std::string& uri) { return claim_goes && claim_of(uri) == names::claim(model); });
   if (observed.namespace_ends) return {};
   LastCollection out{.job = "", .uris = due(observed, made)};
-  out.waits = others_write(observed, out.uris) || others_leave(observed, made);
+  out.waits = others_write(observed, out.uris) || lies_on(observed.elsewhere.leaving, made);
   if (!out.uris.empty()) out.job = names::collect_job(model, out.uris);
   return out;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/base/hash.h"
+#include "operator/compat/adapters.h"
 #include "operator/compat/memory_fit.h"
 #include "operator/compat/subject.h"
 
@@ -70,9 +71,7 @@ std::string class_of(const Observed& observed) {
 
 bool has_other_adapters(const api::CandidateStatus& artifact, const std::string& digest_now) {
   if (artifact.adapters.empty() || digest_now.empty()) return false;
-  std::vector<std::string> merged;
-  for (const api::MergedAdapter& each : artifact.adapters) merged.push_back(each.digest);
-  return adapters_digest(merged) != digest_now;
+  return compat::merged_adapters_digest(artifact.adapters) != digest_now;
 }
 
 std::string image_version(const std::string& image) {
@@ -94,7 +93,7 @@ EvaluationInputs evaluation_inputs(const Observed& observed, const Settings& set
                                    const api::ModelFacts& base) {
   const api::QuantizedModelSpec& spec = observed.model.spec;
   const bool read = base.dataset == spec.evaluation.dataset;
-  const std::string adapters = adapters_text(spec.model);
+  const std::string adapters = compat::adapters_text(spec.model);
   return {.base = base.digest,
           .adapters = adapters,
           .adapters_digest = base.adapters == adapters ? base.adapters_digest : "",

@@ -4,7 +4,6 @@
 #include <string>
 #include <vector>
 
-#include "operator/compat/adapters.h"
 #include "operator/rollout/observed.h"
 
 /// Whether figures that were measured still hold. Pure.
@@ -16,8 +15,6 @@ std::string image_version(const std::string& image);
 /// The version of what serves: of the bundled engine's image, or of the profile.
 std::string engine_version(const Observed& observed, const Settings& settings);
 
-using compat::adapters_digest;
-using compat::adapters_text;
 /// Whether an artifact was made from other files than those that lie at its adapters' places now.
 bool has_other_adapters(const api::CandidateStatus& artifact, const std::string& digest_now);
 

@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/base/error.h"
-#include "operator/rollout/freshness.h"
+#include "operator/compat/adapters.h"
 #include "operator/rollout/sources.h"
 
 namespace stepdown::rollout {
@@ -92,7 +92,7 @@ api::ModelFacts read_inspection(const Job& job) {
   api::ModelFacts facts{
       .inspect_job = job.name,
       .dataset_digest = text(summary, {"datasetDigest"}),
-      .adapters_digest = adapters_digest(texts(summary, "adapters")),
+      .adapters_digest = compat::adapters_digest(texts(summary, "adapters")),
       .digest = digest_of(summary, job),
       .format = text(summary, {"format"}),
       .architecture = text(summary, {"architecture"}),

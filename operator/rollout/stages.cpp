@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/base/error.h"
+#include "operator/compat/adapters.h"
 #include "operator/compat/memory_fit.h"
 #include "operator/rollout/artifacts.h"
 #include "operator/rollout/children/jobs.h"
@@ -320,7 +321,7 @@ void take_reading(api::ModelFacts& facts, const api::QuantizedModel& model, api:
   facts.source = model.spec.model.source;
   facts.place = sources::base_copy(model);
   facts.dataset = facts.dataset_digest.empty() ? "" : model.spec.evaluation.dataset;
-  facts.adapters = facts.adapters_digest.empty() ? "" : adapters_text(model.spec.model);
+  facts.adapters = facts.adapters_digest.empty() ? "" : compat::adapters_text(model.spec.model);
   facts.checked_at = api::format_time(now);
 }
 

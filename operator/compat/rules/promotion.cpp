@@ -121,9 +121,7 @@ void adapters_differ(const Subject& subject, Report& report) {
                                           " merged adapters, the spec names " + std::to_string(named.size()));
     return;
   }
-  std::vector<std::string> merged;
   for (std::size_t i = 0; i < named.size(); ++i) {
-    merged.push_back(made->adapters[i].digest);
     if (made->adapters[i].weight == named[i].weight) continue;
     report.add("spec.model.adapters[" + std::to_string(i) + "].weight",
                "the revision holds it with weight " + std::to_string(made->adapters[i].weight) +
@@ -132,7 +130,7 @@ void adapters_differ(const Subject& subject, Report& report) {
   const auto& facts = subject.inventory.model;
   if (!facts || facts->adapters_digest.empty() || facts->adapters != adapters_text(subject.spec.model))
     return;
-  if (adapters_digest(merged) != facts->adapters_digest) {
+  if (merged_adapters_digest(made->adapters) != facts->adapters_digest) {
     report.add("spec.model.adapters", "the revision holds other adapters than those that lie there");
   }
 }

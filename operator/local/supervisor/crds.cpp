@@ -34,15 +34,21 @@ void wait_established(const kube::Client& client, const kube::ObjectKey& key) {
 
 }  // namespace
 
+std::vector<json> crd_documents() {
+  std::vector<json> crds;
+  for (const std::string_view text : embedded_crds()) {
+    for (json& crd : api::documents_from_yaml(std::string(text), "crds")) crds.push_back(std::move(crd));
+  }
+  return crds;
+}
+
 void install_crds(const kube::Client& client) {
   std::vector<kube::ObjectKey> keys;
-  for (const std::string_view text : embedded_crds()) {
-    for (const json& crd : api::documents_from_yaml(std::string(text), "crds")) {
-      const auto applied =
-          client.apply(kube::resources::kCustomResourceDefinitions, crd, {"stepdown-local", true});
-      if (!applied) throw Error("cannot install a CRD: " + applied.error().text(), kube::key_of(crd).name);
-      keys.push_back(kube::key_of(crd));
-    }
+  for (const json& crd : crd_documents()) {
+    const auto applied =
+        client.apply(kube::resources::kCustomResourceDefinitions, crd, {"stepdown-local", true});
+    if (!applied) throw Error("cannot install a CRD: " + applied.error().text(), kube::key_of(crd).name);
+    keys.push_back(kube::key_of(crd));
   }
   for (const kube::ObjectKey& key : keys) wait_established(client, key);
 }

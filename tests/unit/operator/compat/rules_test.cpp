@@ -56,6 +56,19 @@ api::QuantRevision recorded() {
   return revision;
 }
 
+/// A revision that holds `merged`, for a spec that names one adapter at whose place `lies_there` is.
+void promote_merged(api::QuantizedModelSpec& spec, Inventory& inventory, const api::MergedAdapter& merged,
+                    const std::string& lies_there) {
+  spec.quantization.candidates.clear();
+  spec.quantization.from_revision = "r";
+  spec.model.adapters = {{"pvc://m/lora", 1}};
+  inventory.model->format = "safetensors";
+  inventory.from_revision = recorded();
+  inventory.from_revision->spec.adapters = {merged};
+  inventory.model->adapters = adapters_text(spec.model);
+  inventory.model->adapters_digest = adapters_digest({lies_there});
+}
+
 struct RuleCase {
   const char* name;
   std::function<void(api::QuantizedModelSpec&, Inventory&)> change;
@@ -283,36 +296,17 @@ std::vector<RuleCase> fault_cases() {
        {"SD060 error spec.model.adapters"}},
       {"an adapter merged with another weight",
        [](auto& s, auto& i) {
-         s.quantization.candidates.clear();
-         s.quantization.from_revision = "r";
-         s.model.adapters = {{"pvc://m/lora", 1}};
-         i.model->format = "safetensors";
-         i.from_revision = recorded();
-         i.from_revision->spec.adapters = {{"sha256:a", 0.5}};
+         promote_merged(s, i, {"sha256:a", 0.5}, "sha256:a");
        },
        {"SD060 error spec.model.adapters[0].weight"}},
       {"another adapter of the same place",
        [](auto& s, auto& i) {
-         s.quantization.candidates.clear();
-         s.quantization.from_revision = "r";
-         s.model.adapters = {{"pvc://m/lora", 1}};
-         i.model->format = "safetensors";
-         i.from_revision = recorded();
-         i.from_revision->spec.adapters = {{"sha256:a", 1}};
-         i.model->adapters = adapters_text(s.model);
-         i.model->adapters_digest = adapters_digest({"sha256:b"});
+         promote_merged(s, i, {"sha256:a", 1}, "sha256:b");
        },
        {"SD060 error spec.model.adapters"}},
       {"the adapters of the record",
        [](auto& s, auto& i) {
-         s.quantization.candidates.clear();
-         s.quantization.from_revision = "r";
-         s.model.adapters = {{"pvc://m/lora", 1}};
-         i.model->format = "safetensors";
-         i.from_revision = recorded();
-         i.from_revision->spec.adapters = {{"sha256:a", 1}};
-         i.model->adapters = adapters_text(s.model);
-         i.model->adapters_digest = adapters_digest({"sha256:a"});
+         promote_merged(s, i, {"sha256:a", 1}, "sha256:a");
        },
        {}},
       {"calibrated on Wikipedia",

@@ -4,6 +4,8 @@
 #include "tests/unit/operator/rollout/cluster.h"
 #include <gtest/gtest.h>
 
+#include "operator/compat/adapters.h"
+
 namespace stepdown::rollout {
 namespace {
 
@@ -190,7 +192,7 @@ TEST(Freshness, AdaptersThatChangedBehindTheirNamesAreMergedAndMeasuredAnew) {
   cluster.wait(std::chrono::hours(2));
   const api::QuantizedModelStatus& status = cluster.model.status;
   EXPECT_EQ(cluster.evaluations, before) << "nothing changed";
-  EXPECT_EQ(status.evaluation->inputs.adapters_digest, adapters_digest({"sha256:l"}));
+  EXPECT_EQ(status.evaluation->inputs.adapters_digest, compat::adapters_digest({"sha256:l"}));
   const std::string first = status.candidates[1].quantize_job;
   cluster.adapter = "sha256:l2";
   cluster.wait(std::chrono::hours(2));

@@ -22,35 +22,31 @@ Cluster about_to_follow() {
   return cluster;
 }
 
-void expect_waiting(Cluster& cluster, const char* says) {
-  cluster.settle_all();
-  EXPECT_FALSE(cluster.has("Deployment", kCandidate));
-  EXPECT_NE(cluster.model.status.summary.message.find(says), std::string::npos)
-      << cluster.model.status.summary.message;
-  EXPECT_EQ(cluster.model.status.rollout->stable, digest('4'));
-}
-
 void expect_promotion(Cluster& cluster) {
   cluster.settle_all();
   cluster.until("Promoted");
   EXPECT_EQ(cluster.model.status.rollout->stable, digest('8'));
 }
 
-TEST(Room, Fp16GrowsToTheFullLoadFirst) {
+void expect_to_wait_for_room_of(const char* deployment, const char* says) {
   Cluster cluster = about_to_follow();
-  cluster.room["m-fp16"] = 1;
-  expect_waiting(cluster, "waits for the FP16 engine");
+  cluster.room[deployment] = 1;
+  cluster.world();
+  cluster.settle_all();
+  EXPECT_FALSE(cluster.has("Deployment", kCandidate));
+  EXPECT_NE(cluster.model.status.summary.message.find(says), std::string::npos)
+      << cluster.model.status.summary.message;
+  EXPECT_EQ(cluster.model.status.rollout->stable, digest('4'));
   cluster.room.clear();
   expect_promotion(cluster);
 }
 
+TEST(Room, Fp16GrowsToTheFullLoadFirst) {
+  expect_to_wait_for_room_of("m-fp16", "waits for the FP16 engine");
+}
+
 TEST(Room, AllPodsOfTheStableRevisionComeFirst) {
-  Cluster cluster = about_to_follow();
-  cluster.room[kStable] = 1;
-  cluster.world();
-  expect_waiting(cluster, "all pods of the stable revision");
-  cluster.room.clear();
-  expect_promotion(cluster);
+  expect_to_wait_for_room_of(kStable, "all pods of the stable revision");
 }
 
 TEST(Room, AStableRevisionThatServesNothingIsSucceeded) {
