@@ -4,6 +4,7 @@
 #include <cctype>
 #include <charconv>
 #include <cmath>
+#include <optional>
 #include <regex>
 
 #include <nlohmann/json.hpp>
@@ -154,18 +155,7 @@ struct YamlLines::Document {
   YAML::Node root;
 };
 
-YamlLines::YamlLines(const std::string& text) {
-  for (const Part& part : split(text)) {
-    YAML::Node node;
-    try {
-      node.reset(YAML::Load(std::string(part.text)));
-    } catch (const YAML::Exception&) {  // one that counts, as it does for documents_from_yaml()
-      node.reset(YAML::Node(YAML::NodeType::Map));
-    }
-    if (node.IsDefined() && !node.IsNull()) documents_.push_back({part.first_line, node});
-  }
-}
-
+YamlLines::YamlLines() = default;
 YamlLines::~YamlLines() = default;
 YamlLines::YamlLines(YamlLines&&) noexcept = default;
 YamlLines& YamlLines::operator=(YamlLines&&) noexcept = default;
@@ -192,12 +182,12 @@ bool is_utf8(std::string_view text) {
 
 namespace {
 
-void add_part(const Part& part, std::string_view origin, std::vector<nlohmann::json>& documents) {
+/// Nothing of an empty document. `root` is what was parsed, where that much could be read.
+std::optional<nlohmann::json> read_part(const Part& part, std::string_view origin, YAML::Node& root) {
   try {
-    const YAML::Node node = YAML::Load(std::string(part.text));
-    if (node.IsDefined() && !node.IsNull()) {
-      documents.push_back(Converter(origin, part.first_line).convert(node));
-    }
+    root.reset(YAML::Load(std::string(part.text)));
+    if (!root.IsDefined() || root.IsNull()) return std::nullopt;
+    return Converter(origin, part.first_line).convert(root);
   } catch (const YAML::Exception& error) {
     throw InputError(error.msg, place(origin, part.first_line, error.mark), "mend the YAML there");
   }
@@ -207,20 +197,28 @@ void add_part(const Part& part, std::string_view origin, std::vector<nlohmann::j
 
 std::vector<nlohmann::json> documents_from_yaml(const std::string& text, std::string_view origin) {
   std::vector<nlohmann::json> documents;
-  for (const Part& part : split(text)) add_part(part, origin, documents);
+  for (const Part& part : split(text)) {
+    YAML::Node root;
+    if (auto document = read_part(part, origin, root)) documents.push_back(std::move(*document));
+  }
   return documents;
 }
 
 std::vector<nlohmann::json> documents_from_yaml(const std::string& text, std::string_view origin,
-                                                std::vector<InputError>& faults) {
+                                                std::vector<InputError>& faults, YamlLines& lines) {
   std::vector<nlohmann::json> documents;
+  lines = {};
   for (const Part& part : split(text)) {
+    YAML::Node root(YAML::NodeType::Map);
     try {
-      add_part(part, origin, documents);
+      auto document = read_part(part, origin, root);
+      if (!document) continue;
+      documents.push_back(std::move(*document));
     } catch (const InputError& error) {
       faults.push_back(error);
       documents.emplace_back(nullptr);
     }
+    lines.documents_.push_back({part.first_line, root});
   }
   return documents;
 }

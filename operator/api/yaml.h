@@ -15,14 +15,10 @@ namespace stepdown::api {
 /// InputError with `origin`:line of a syntax error, a repeated key or a key that is no scalar.
 std::vector<nlohmann::json> documents_from_yaml(const std::string& text, std::string_view origin);
 
-/// The same, but a document that cannot be read is null, and its error in `faults`.
-std::vector<nlohmann::json> documents_from_yaml(const std::string& text, std::string_view origin,
-                                                std::vector<InputError>& faults);
-
-/// Where things stand in a text that documents_from_yaml() reads.
+/// Where things stand in the text of a YAML stream.
 class YamlLines {
  public:
-  explicit YamlLines(const std::string& text);
+  YamlLines();
   ~YamlLines();
   YamlLines(YamlLines&&) noexcept;
   YamlLines& operator=(YamlLines&&) noexcept;
@@ -33,9 +29,16 @@ class YamlLines {
   int of(std::size_t document, std::string_view path) const;
 
  private:
+  friend std::vector<nlohmann::json> documents_from_yaml(const std::string& text, std::string_view origin,
+                                                         std::vector<InputError>& faults, YamlLines& lines);
   struct Document;
   std::vector<Document> documents_;
 };
+
+/// The same as documents_from_yaml(), but a document that cannot be read is null, and its error in `faults`;
+/// `lines` becomes that of the text, which is parsed once for both.
+std::vector<nlohmann::json> documents_from_yaml(const std::string& text, std::string_view origin,
+                                                std::vector<InputError>& faults, YamlLines& lines);
 
 /// One document: maps and lists of scalars in one line where they fit, keys in the order given, strings
 /// quoted where documents_from_yaml() would read them as something else. Ends in a newline.

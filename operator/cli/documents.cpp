@@ -180,33 +180,37 @@ compat::Finding unreadable(const InputError& error, const std::string& path) {
           error.mend().empty() ? "mend it as the message says" : error.mend()};
 }
 
-void add_documents(std::string text, const std::string& file, Documents& into) {
+void add_documents(const std::string& text, const std::string& file, Documents& into) {
   const std::size_t models = into.models.size();
+  auto lines = std::make_shared<api::YamlLines>();
+  std::vector<InputError> broken;
+  const std::vector<json> documents = api::documents_from_yaml(text, file, broken, *lines);
+  if (!broken.empty()) throw broken.front();
   std::size_t index = 0;
-  for (const json& document : api::documents_from_yaml(text, file)) {
+  for (const json& document : documents) {
     add_document(document, {file, index++, ""}, into,
                  [&](const InputError& error, const json&, const Place&) {
                    if (error.where() == file) throw error;  // of a list's item
                    throw InputError(error.what(), file);
                  });
   }
-  if (into.models.size() > models) into.texts.emplace(file, std::move(text));
+  if (into.models.size() > models) into.lines.emplace(file, std::move(lines));
 }
 
-void add_documents(std::string text, const std::string& file, Documents& into, std::vector<Located>& unread) {
+void add_documents(const std::string& text, const std::string& file, Documents& into,
+                   std::vector<Located>& unread) {
   const std::size_t models = into.models.size();
+  auto lines = std::make_shared<api::YamlLines>();
   std::vector<InputError> broken;
-  const std::vector<json> documents = api::documents_from_yaml(text, file, broken);
+  const std::vector<json> documents = api::documents_from_yaml(text, file, broken, *lines);
   for (const InputError& error : broken) {  // where: file:line
     compat::Finding finding = unreadable(error, "");
     finding.path.clear();
     unread.push_back({file, line_of(error.where()), "", std::move(finding)});
   }
   if (documents.empty()) unread.push_back(nothing_in(file));
-  std::optional<api::YamlLines> lines;
   const Complain complain = [&](const InputError& error, const json& object, const Place& place) {
     compat::Finding finding = unreadable(error, "metadata.name");
-    if (!lines) lines.emplace(text);
     const int line = lines->of(place.document, place.prefix + finding.path);
     unread.push_back({file, line,
                       kube::text_at(object, "/kind") + "/" + kube::text_at(object, "/metadata/name"),
@@ -215,7 +219,7 @@ void add_documents(std::string text, const std::string& file, Documents& into, s
   for (std::size_t index = 0; index < documents.size(); ++index) {
     if (!documents[index].is_null()) add_document(documents[index], {file, index, ""}, into, complain);
   }
-  if (into.models.size() > models) into.texts.emplace(file, std::move(text));
+  if (into.models.size() > models) into.lines.emplace(file, std::move(lines));
 }
 
 Documents read_documents(const std::vector<std::string>& paths) {

@@ -1,12 +1,14 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "engine/base/error.h"
 #include "operator/api/kinds.h"
+#include "operator/api/yaml.h"
 #include "operator/cli/located.h"
 #include "operator/compat/hardware.h"
 
@@ -32,12 +34,12 @@ struct Documents {
   std::map<std::string, api::QuantRevision> revisions;
   std::map<std::string, api::EngineProfile> profiles;
   std::optional<std::vector<compat::Node>> nodes;
-  std::map<std::string, std::string> texts;  ///< of files that hold models
-  int ignored = 0;                           ///< of other groups
+  std::map<std::string, std::shared_ptr<const api::YamlLines>> lines;  ///< of files that hold models
+  int ignored = 0;                                                     ///< of other groups
 };
 
 /// Takes the documents of one file's text. Throws InputError naming `file`.
-void add_documents(std::string text, const std::string& file, Documents& into);
+void add_documents(const std::string& text, const std::string& file, Documents& into);
 
 /// YAML or JSON files, folders of them, or "-" for standard input. Throws InputError naming the file.
 Documents read_documents(const std::vector<std::string>& paths);
@@ -47,7 +49,8 @@ Documents read_documents(const std::vector<std::string>& paths);
 Documents read_documents(const std::vector<std::string>& paths, std::vector<Located>& unread);
 
 /// The same of one file's text.
-void add_documents(std::string text, const std::string& file, Documents& into, std::vector<Located>& unread);
+void add_documents(const std::string& text, const std::string& file, Documents& into,
+                   std::vector<Located>& unread);
 
 /// A finding SD066 of what cannot be read: at `path` where the error names none.
 compat::Finding unreadable(const InputError& error, const std::string& path);

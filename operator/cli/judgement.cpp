@@ -56,15 +56,11 @@ class Headers {
 std::vector<Located> judge(const Documents& documents) {
   std::vector<Located> findings;
   Headers headers;
-  std::optional<api::YamlLines> lines;
-  const std::string* file = nullptr;  // that they are of
   for (const LocatedModel& each : documents.models) {
-    const auto text = documents.texts.find(each.place.file);
-    if (file != &text->first) lines.emplace(text->second);
-    file = &text->first;
+    const api::YamlLines& lines = *documents.lines.at(each.place.file);
     const std::string object = "QuantizedModel/" + each.model.metadata.name;
     const auto add = [&](compat::Finding finding) {
-      const int line = lines->of(each.place.document, each.place.prefix + finding.path);
+      const int line = lines.of(each.place.document, each.place.prefix + finding.path);
       findings.push_back({each.place.file, line, object, std::move(finding)});
     };
     std::optional<api::ModelFacts> facts;
