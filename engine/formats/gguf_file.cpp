@@ -1,5 +1,9 @@
 #include "engine/formats/gguf_file.h"
 
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
 #include "engine/base/mapped_file.h"
 #include "engine/formats/gguf_header.h"
 #include "engine/formats/gguf_model.h"
@@ -10,11 +14,10 @@ namespace {
 
 class GgufFile final : public ModelFile {
  public:
-  explicit GgufFile(const std::filesystem::path& path)
-      : file_(path),
-        header_(parse_gguf(file_.bytes(), path.string())),
-        config_(config_from_gguf(header_.metadata, header_.tensors, path.string())),
-        tokenizer_(tokenizer_from_gguf(header_.metadata, path.string())) {}
+  explicit GgufFile(const std::vector<std::filesystem::path>& shards)
+      : header_(read(shards, files_)),
+        config_(config_from_gguf(header_.metadata, header_.tensors, shards.front().string())),
+        tokenizer_(tokenizer_from_gguf(header_.metadata, shards.front().string())) {}
 
   const ModelConfig& config() const override { return config_; }
   const TokenizerData& tokenizer() const override { return tokenizer_; }
@@ -24,7 +27,19 @@ class GgufFile final : public ModelFile {
   void release(const TensorView& tensor) const override { release_pages(tensor.data); }
 
  private:
-  MappedFile file_;
+  /// The first file's metadata count; the others have tensors alone.
+  static GgufHeader read(const std::vector<std::filesystem::path>& shards, std::vector<MappedFile>& files) {
+    GgufHeader whole;
+    for (const std::filesystem::path& path : shards) {
+      files.emplace_back(path);
+      GgufHeader header = parse_gguf(files.back().bytes(), path.string());
+      if (files.size() == 1) whole.metadata = std::move(header.metadata);
+      std::ranges::move(header.tensors, std::back_inserter(whole.tensors));
+    }
+    return whole;
+  }
+
+  std::vector<MappedFile> files_;
   GgufHeader header_;
   ModelConfig config_;
   TokenizerData tokenizer_;
@@ -32,8 +47,8 @@ class GgufFile final : public ModelFile {
 
 }  // namespace
 
-std::unique_ptr<ModelFile> open_gguf(const std::filesystem::path& path) {
-  return std::make_unique<GgufFile>(path);
+std::unique_ptr<ModelFile> open_gguf(const std::vector<std::filesystem::path>& shards) {
+  return std::make_unique<GgufFile>(shards);
 }
 
 }  // namespace stepdown::formats

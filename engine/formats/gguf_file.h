@@ -2,12 +2,13 @@
 
 #include <filesystem>
 #include <memory>
+#include <vector>
 
 #include "engine/formats/model_file.h"
 
 namespace stepdown::formats {
 
-/// Opens one GGUF file by memory map. Throws InputError.
-std::unique_ptr<ModelFile> open_gguf(const std::filesystem::path& path);
+/// Opens the files of one model, as gguf_shards() lists them, by memory map. Throws InputError.
+std::unique_ptr<ModelFile> open_gguf(const std::vector<std::filesystem::path>& shards);
 
 }  // namespace stepdown::formats

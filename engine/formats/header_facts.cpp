@@ -7,6 +7,10 @@
 #include "engine/base/error.h"
 #include "engine/base/mapped_file.h"
 #include "engine/formats/gguf_header.h"
+#include "engine/formats/gguf_shards.h"
+#include "engine/formats/hf_architecture.h"
+#include "engine/formats/quantized/layout.h"
+#include "engine/memory/saturating.h"
 
 namespace stepdown::formats {
 namespace {
@@ -62,31 +66,58 @@ void read_layer_types(const JsonView& config, memory::AttentionHeader& attention
   }
 }
 
-std::int64_t data_bytes(const fs::path& file) {
+struct Tensors {
+  std::int64_t bytes = 0;
+  std::int64_t elements = 0;
+};
+
+Tensors safetensors_of(const fs::path& file) {
   std::ifstream in(file, std::ios::binary);
-  std::uint64_t header = 0;
-  in.read(reinterpret_cast<char*>(&header), sizeof header);
+  std::uint64_t length = 0;
+  in.read(reinterpret_cast<char*>(&length), sizeof length);
   const std::uint64_t size = fs::file_size(file);
-  if (!in || header > size || size - header < sizeof header) {
+  if (!in || length > size || size - length < sizeof length) {
     throw InputError("is no safetensors file", file.string(), "fetch the model anew");
   }
-  return static_cast<std::int64_t>(size - header - sizeof header);
+  Tensors out{.bytes = static_cast<std::int64_t>(size - length - sizeof length)};
+  std::string header(length, '\0');
+  in.read(header.data(), static_cast<std::streamsize>(length));
+  const JsonView tensors = JsonView::parse(header, file.string());
+  for (const auto& [name, value] : tensors.json().items()) {
+    if (name == "__metadata__") continue;
+    const auto shape = tensors.required(name).required("shape").items();
+    std::int64_t elements = 1;
+    for (const JsonView& each : shape) elements = memory::product({elements, each.length()});
+    out.elements = memory::sum({out.elements, elements});
+  }
+  return out;
 }
 
-std::int64_t safetensors_bytes(const fs::path& folder) {
-  if (const auto index = read_json(folder / "model.safetensors.index.json")) {
-    // An index without its shards is enough to plan with.
-    if (const auto metadata = index->member("metadata")) {
-      const double total = metadata->number("total_size", 0);
-      if (total > 0 && total < 9e15) return static_cast<std::int64_t>(total);
-    }
-  }
-  std::int64_t bytes = 0;
+/// What an index says of its files, whether they are there or not: enough to plan with.
+std::optional<Tensors> indexed(const fs::path& folder, std::int64_t element_size) {
+  const auto index = read_json(folder / "model.safetensors.index.json");
+  const auto metadata = index ? index->member("metadata") : std::nullopt;
+  const double total = metadata ? metadata->number("total_size", 0) : 0;
+  if (!(total > 0 && total < 9e15)) return std::nullopt;
+  const auto bytes = static_cast<std::int64_t>(total);
+  return Tensors{bytes, bytes / element_size};
+}
+
+Tensors safetensors_in(const fs::path& folder, std::int64_t element_size) {
+  if (const auto found = indexed(folder, element_size)) return *found;
+  if (const fs::path whole = folder / "model.safetensors"; fs::exists(whole)) return safetensors_of(whole);
+  Tensors out;
   for (const auto& entry : fs::directory_iterator(folder)) {
-    if (entry.path().extension() == ".safetensors") bytes += data_bytes(entry.path());
+    if (entry.path().extension() != ".safetensors") continue;
+    const Tensors one = safetensors_of(entry.path());
+    out = {memory::sum({out.bytes, one.bytes}), memory::sum({out.elements, one.elements})};
   }
-  if (bytes == 0) throw InputError("holds no safetensors", folder.string(), "fetch the whole model");
-  return bytes;
+  if (out.bytes == 0) throw InputError("holds no safetensors", folder.string(), "fetch the whole model");
+  return out;
+}
+
+std::int64_t element_size(const JsonView& config) {
+  return config.text("dtype", config.text("torch_dtype", "")) == "float32" ? 4 : 2;
 }
 
 class GgufKeys {
@@ -129,15 +160,35 @@ void read_layer_pattern(const GgufKeys& keys, memory::AttentionHeader& attention
   }
 }
 
-HeaderFacts gguf_file_facts(const fs::path& file) {
-  const MappedFile mapped(file);
-  const GgufHeader header = parse_gguf(mapped.bytes(), file.string());
-  HeaderFacts facts = header_facts(header.metadata);
-  for (const TensorView& tensor : header.tensors) {
-    facts.weights += static_cast<std::int64_t>(tensor.data.size());
-    if (tensor.name == "token_embd.weight") facts.shape.vocab = tensor.rows();
+HeaderFacts gguf_facts(const std::vector<fs::path>& shards) {
+  HeaderFacts facts;
+  for (const fs::path& file : shards) {
+    const MappedFile mapped(file);
+    const GgufHeader header = parse_gguf(mapped.bytes(), file.string());
+    if (file == shards.front()) facts = header_facts(header.metadata);
+    for (const TensorView& tensor : header.tensors) {
+      facts.weights += static_cast<std::int64_t>(tensor.data.size());
+      facts.parameters += memory::product({tensor.rows(), tensor.columns()});
+      if (tensor.name == "token_embd.weight") facts.shape.vocab = tensor.rows();
+    }
   }
   return facts;
+}
+
+/// Those of the model at `path`; empty for a Hugging Face folder.
+std::vector<fs::path> gguf_files(const fs::path& path) {
+  if (!fs::exists(path))
+    throw InputError("no such model", path.string(), "give a .gguf file or a model folder");
+  if (fs::is_directory(path)) return gguf_shards(path);
+  refuse_shard(path);
+  return {path};
+}
+
+JsonView config_of(const fs::path& folder) {
+  auto config = read_json(folder / "config.json");
+  if (!config)
+    throw InputError("no model here", folder.string(), "give a folder with a .gguf file or config.json");
+  return *config;
 }
 
 }  // namespace
@@ -170,6 +221,7 @@ HeaderFacts header_facts(const JsonView& whole) {
                      .latent_dim = length(config, "kv_lora_rank"),
                      .rope_dim = length(config, "qk_rope_head_dim"),
                      .shared_layers = length(config, "num_kv_shared_layers")};
+  facts.intermediate = length(config, "moe_intermediate_size", shape.feed_forward);
   read_layer_types(config, facts.attention);
   return facts;
 }
@@ -201,23 +253,32 @@ HeaderFacts header_facts(const GgufMetadata& metadata) {
                      // Converted before llama.cpp could attend over the latent (pull request 12801).
                      .latent_is_expanded = keys.find("attention.key_length_mla") == nullptr,
                      .shared_layers = keys.length("attention.shared_kv_layers")};
+  facts.intermediate = keys.length("expert_feed_forward_length", shape.feed_forward);
   read_layer_pattern(keys, facts.attention);
   return facts;
 }
 
 HeaderFacts read_header_facts(const fs::path& path) {
-  if (!fs::exists(path))
-    throw InputError("no such model", path.string(), "give a .gguf file or a model folder");
-  if (!fs::is_directory(path)) return gguf_file_facts(path);
-  for (const auto& entry : fs::directory_iterator(path)) {
-    if (entry.path().extension() == ".gguf") return gguf_file_facts(entry.path());
-  }
-  const auto config = read_json(path / "config.json");
-  if (!config)
-    throw InputError("no model here", path.string(), "give a folder with a .gguf file or config.json");
-  HeaderFacts facts = header_facts(*config);
-  facts.weights = safetensors_bytes(path);
+  if (const auto shards = gguf_files(path); !shards.empty()) return gguf_facts(shards);
+  const JsonView config = config_of(path);
+  HeaderFacts facts = header_facts(config);
+  const Tensors tensors = safetensors_in(path, element_size(config));
+  facts.weights = tensors.bytes;
+  if (facts.format == "safetensors") facts.parameters = tensors.elements;
   return facts;
+}
+
+bool has_reader(const fs::path& path) {
+  const auto shards = gguf_files(path);
+  if (shards.empty()) {
+    const JsonView config = config_of(path);
+    const auto quantized = config.member("quantization_config");
+    return reads_model_type(config.text("model_type", "")) &&
+           (!quantized || reads_layout(quantized->text("quant_method", "")));
+  }
+  const MappedFile mapped(shards.front());
+  const GgufHeader header = parse_gguf(mapped.bytes(), shards.front().string());
+  return reads_gguf_architecture(header_facts(header.metadata).architecture);
 }
 
 }  // namespace stepdown::formats

@@ -230,6 +230,14 @@ std::span<const HfArchitecture> hf_architectures() {
   return kArchitectures;
 }
 
+bool reads_model_type(std::string_view model_type) {
+  return std::ranges::find(kArchitectures, model_type, &HfArchitecture::model_type) != kArchitectures.end();
+}
+
+bool reads_gguf_architecture(std::string_view name) {
+  return std::ranges::find(kArchitectures, name, &HfArchitecture::gguf) != kArchitectures.end();
+}
+
 const HfArchitecture& hf_architecture(const JsonView& config) {
   const JsonView type = config.required("model_type");
   const std::string name = type.text();

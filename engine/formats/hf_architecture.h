@@ -31,6 +31,10 @@ struct HfArchitecture {
 
 /// All that are supported.
 std::span<const HfArchitecture> hf_architectures();
+/// Whether a row has this name in config.json.
+bool reads_model_type(std::string_view model_type);
+/// Whether one has it in GGUF files.
+bool reads_gguf_architecture(std::string_view name);
 /// Throws InputError that lists the supported ones.
 const HfArchitecture& hf_architecture(const JsonView& config);
 /// Whether a row has the name that GGUF knows the configuration's architecture by.

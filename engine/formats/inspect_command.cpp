@@ -44,6 +44,12 @@ std::string human_bytes(std::int64_t bytes) {
   return text.data();
 }
 
+std::string millions(std::int64_t count) {
+  std::array<char, 32> text;
+  std::snprintf(text.data(), text.size(), "%.1f M", static_cast<double>(count) / 1e6);
+  return text.data();
+}
+
 void print_row(const char* name, const std::string& value) {
   std::printf("%-14s %s\n", name, value.c_str());
 }
@@ -158,15 +164,20 @@ void print_table(const nlohmann::json& found, const Options& options) {
   print_row("heads",
             number("heads") + " of " + number("headDim") + ", " + number("kvHeads") + " for keys and values");
   print_row("vocabulary",
-            number("vocab") + (config["tiedEmbeddings"].get<bool>() ? ", head tied to it" : ""));
+            number("vocab") + (config.value("tiedEmbeddings", false) ? ", head tied to it" : ""));
   print_row("context", number("contextLength") + " tokens");
+  if (const std::int64_t parameters = found["parameters"]; parameters > 0)
+    print_row("parameters", millions(parameters));
   std::string tensors;
-  for (const auto& [type, count] : found["tensors"].items()) {
+  const nlohmann::json types = found.value("tensors", nlohmann::json::object());
+  for (const auto& [type, count] : types.items()) {
     tensors += (tensors.empty() ? "" : ", ") + std::to_string(count.get<int>()) + " " + type;
   }
-  print_row("tensors", tensors);
-  print_row("tokenizer", found["tokenizerDigest"]);
-  print_row("chat template", found["templateDigest"]);
+  if (!tensors.empty()) print_row("tensors", tensors);
+  print_row("tokenizer", found.value("tokenizerDigest", "not read"));
+  print_row("chat template", found.value("templateDigest", "not read"));
+  if (!found["served"].get<bool>())
+    print_row("served by", "other engines: the bundled one has no reader for this architecture and format");
   print_row("KV a token", human_bytes(found["memory"]["kvPerToken"]) + " (int8 " +
                               human_bytes(found["memory"]["kvPerTokenInt8"]) + ")");
   print_memory(found, options);

@@ -1,10 +1,10 @@
 #include "engine/formats/inspection.h"
 
-#include <map>
 #include <span>
 
 #include <nlohmann/json.hpp>
 
+#include "engine/base/atomic_file.h"
 #include "engine/base/hash.h"
 #include "engine/formats/header_facts.h"
 
@@ -52,19 +52,74 @@ std::uint64_t size_on_disk(const fs::path& path) {
   return size;
 }
 
-nlohmann::json config_json(const ModelConfig& config) {
-  return {{"name", config.name},
-          {"vocab", config.vocab},
-          {"layers", config.layers},
-          {"hidden", config.hidden},
-          {"feedForward", config.feed_forward},
-          {"heads", config.heads},
-          {"kvHeads", config.kv_heads},
-          {"headDim", config.head_dim},
-          {"contextLength", config.context_length},
-          {"ropeTheta", config.rope_theta},
-          {"rmsEps", config.rms_eps},
-          {"tiedEmbeddings", config.tied_embeddings}};
+/// Of a tokenizer that only other engines read: over its files.
+std::string tokenizer_files_digest(const fs::path& folder) {
+  FieldHash hash;
+  for (const char* name :
+       {"tokenizer.json", "tokenizer.model", "tiktoken.model", "vocab.json", "merges.txt"}) {
+    if (!fs::exists(folder / name)) continue;
+    hash.add(std::string_view(name));
+    hash.add(std::string_view(sha256_file(folder / name)));
+  }
+  return hash.text();
+}
+
+std::string chat_template_of(const fs::path& folder) {
+  if (fs::exists(folder / "chat_template.jinja")) return read_file(folder / "chat_template.jinja");
+  const auto config = read_json(folder / "tokenizer_config.json");
+  const auto found = config ? config->member("chat_template") : std::nullopt;
+  return found ? found->json().dump() : "";
+}
+
+/// What headers tell of any model.
+nlohmann::json header_json(const fs::path& path, const HeaderFacts& facts) {
+  const memory::Shape& shape = facts.shape;
+  // All 0 where the cache of the architecture is unknown: the operator refuses what it cannot predict.
+  const memory::KvCost kv = memory::kv_cost(facts.attention).value_or(memory::KvCost{});
+  return {{"digest", "sha256:" + artifact_digest(path)},
+          {"format", facts.format},
+          {"architecture", facts.architecture},
+          {"parameters", facts.parameters},
+          {"size", size_on_disk(path)},
+          {"config",
+           {{"vocab", shape.vocab},
+            {"layers", shape.layers},
+            {"hidden", shape.hidden},
+            {"feedForward", facts.intermediate},
+            {"heads", shape.heads},
+            {"kvHeads", shape.kv_heads},
+            {"headDim", shape.head_dim},
+            {"contextLength", facts.context_length}}},
+          {"memory",
+           {{"weights", facts.weights},
+            {"kvPerToken", kv.per_token},
+            {"kvWindowedPerToken", kv.windowed_per_token},
+            {"kvWindow", kv.window},
+            {"kvExpandedPerToken", kv.expanded_per_token},
+            {"kvHeads", kv.heads},
+            {"headDim", kv.head_dim},
+            {"kvPerTokenInt8", memory::kv_bytes_per_token(shape, memory::KvType::kInt8)},
+            {"repackable", 0},
+            {"activations", memory::activation_bytes(shape, kSequences)}}}};
+}
+
+/// What the engine itself takes of it, and how.
+void add_opened(nlohmann::json& found, const ModelFile& model) {
+  const ModelConfig& config = model.config();
+  found["architecture"] = config.architecture;
+  found["config"].update({{"name", config.name},
+                          {"ropeTheta", config.rope_theta},
+                          {"rmsEps", config.rms_eps},
+                          {"tiedEmbeddings", config.tied_embeddings}});
+  for (const TensorView& tensor : model.tensors()) {
+    nlohmann::json& count = found["tensors"][std::string(dtype_info(tensor.type).name)];
+    count = count.is_null() ? 1 : count.get<int>() + 1;
+  }
+  found["tokenizerDigest"] = tokenizer_digest(model.tokenizer());
+  found["templateDigest"] = "sha256:" + sha256_hex(model.tokenizer().chat_template);
+  found["memory"]["weights"] = weight_bytes(model);
+  found["memory"]["repackable"] = repackable_bytes(model);
+  found["memory"]["activations"] = memory::activation_bytes(memory_shape(config), kSequences);
 }
 
 }  // namespace
@@ -107,32 +162,15 @@ std::string tokenizer_digest(const TokenizerData& tokenizer) {
 }
 
 nlohmann::json inspect(const fs::path& path) {
-  const auto model = open_model(path);
-  const memory::Shape shape = memory_shape(model->config());
-  // All 0 where the cache of the architecture is unknown: the operator refuses what it cannot predict.
-  const memory::KvCost kv =
-      memory::kv_cost(header_facts(model->gguf_metadata()).attention).value_or(memory::KvCost{});
-  std::map<std::string, int> tensors;
-  for (const TensorView& tensor : model->tensors()) ++tensors[std::string(dtype_info(tensor.type).name)];
-  return {{"digest", "sha256:" + artifact_digest(path)},
-          {"format", model->format()},
-          {"architecture", model->config().architecture},
-          {"config", config_json(model->config())},
-          {"size", size_on_disk(path)},
-          {"tokenizerDigest", tokenizer_digest(model->tokenizer())},
-          {"templateDigest", "sha256:" + sha256_hex(model->tokenizer().chat_template)},
-          {"tensors", tensors},
-          {"memory",
-           {{"weights", weight_bytes(*model)},
-            {"kvPerToken", kv.per_token},
-            {"kvWindowedPerToken", kv.windowed_per_token},
-            {"kvWindow", kv.window},
-            {"kvExpandedPerToken", kv.expanded_per_token},
-            {"kvHeads", kv.heads},
-            {"headDim", kv.head_dim},
-            {"kvPerTokenInt8", memory::kv_bytes_per_token(shape, memory::KvType::kInt8)},
-            {"repackable", repackable_bytes(*model)},
-            {"activations", memory::activation_bytes(shape, kSequences)}}}};
+  nlohmann::json found = header_json(path, read_header_facts(path));
+  found["served"] = has_reader(path);
+  if (found["served"]) {
+    add_opened(found, *open_model(path));
+  } else if (fs::is_directory(path)) {
+    found["tokenizerDigest"] = tokenizer_files_digest(path);
+    found["templateDigest"] = "sha256:" + sha256_hex(chat_template_of(path));
+  }
+  return found;
 }
 
 }  // namespace stepdown::formats

@@ -5,6 +5,7 @@
 
 #include "engine/base/error.h"
 #include "engine/formats/gguf_file.h"
+#include "engine/formats/gguf_shards.h"
 #include "engine/formats/hf_model.h"
 #include "engine/formats/model_check.h"
 #include "engine/formats/model_file.h"
@@ -13,15 +14,6 @@ namespace stepdown::formats {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::vector<fs::path> gguf_files(const fs::path& directory) {
-  std::vector<fs::path> files;
-  for (const auto& entry : fs::directory_iterator(directory)) {
-    if (entry.path().extension() == ".gguf") files.push_back(entry.path());
-  }
-  std::ranges::sort(files);
-  return files;
-}
 
 }  // namespace
 
@@ -58,13 +50,11 @@ std::unique_ptr<ModelFile> open_any(const fs::path& path, const std::vector<Adap
     throw InputError("adapters merge into a Hugging Face folder alone", path.string(),
                      "give the base model's folder with config.json and safetensors");
   }
-  if (!fs::is_directory(path)) return open_gguf(path);
-  const auto files = gguf_files(path);
-  if (files.size() == 1) return open_gguf(files.front());
-  if (files.size() > 1) {
-    throw InputError("holds " + std::to_string(files.size()) + " .gguf files", path.string(),
-                     "name one of them, such as " + files.front().string());
+  if (!fs::is_directory(path)) {
+    refuse_shard(path);
+    return open_gguf({path});
   }
+  if (const auto files = gguf_shards(path); !files.empty()) return open_gguf(files);
   if (fs::exists(path / "config.json")) return open_hf(path, adapters, merged);
   if (fs::exists(path / "adapter_config.json")) {
     throw InputError("an adapter alone is no model", path.string(),
@@ -84,7 +74,7 @@ std::unique_ptr<ModelFile> open_model(const fs::path& path, const std::vector<Ad
   const bool gguf = model->format() == "gguf";
   const bool inside = gguf && fs::is_directory(path);
   check_model(model->config(), model->tokenizer(), model->tensors(),
-              {inside ? gguf_files(path).front() : path, gguf});
+              {inside ? gguf_shards(path).front() : path, gguf});
   return model;
 }
 

@@ -51,9 +51,9 @@ constexpr auto describe(Support*) {
   return std::tuple{
       optional("formats", &Support::formats),   optional("kvTypes", &Support::kv_types),
       optional("hardware", &Support::hardware), optional("architectures", &Support::architectures),
-      optional("versions", &Support::versions), optional("verdict", &Support::verdict),
-      optional("note", &Support::note),         optional("args", &Support::args),
-      optional("source", &Support::source)};
+      optional("bits", &Support::bits),         optional("versions", &Support::versions),
+      optional("verdict", &Support::verdict),   optional("note", &Support::note),
+      optional("args", &Support::args),         optional("source", &Support::source)};
 }
 
 constexpr auto describe(EngineMemory*) {

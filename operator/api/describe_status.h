@@ -66,6 +66,9 @@ constexpr auto describe(ModelFacts*) {
                     optional("architecture", &ModelFacts::architecture),
                     optional("contextLength", &ModelFacts::context_length),
                     optional("size", &ModelFacts::size),
+                    optional("parameters", &ModelFacts::parameters),
+                    optional("attentionHeads", &ModelFacts::attention_heads),
+                    optional("intermediateSize", &ModelFacts::intermediate_size),
                     optional("tokenizerDigest", &ModelFacts::tokenizer_digest),
                     optional("templateDigest", &ModelFacts::template_digest),
                     optional("memory", &ModelFacts::memory)};

@@ -71,6 +71,7 @@ struct Support {
   std::vector<std::string> kv_types;       ///< a row with these is about the KV cache
   std::vector<std::string> hardware;       ///< classes of compat/hardware.h, or groups of them
   std::vector<std::string> architectures;  ///< alone: what the engine can run at all; "*" is any
+  std::vector<std::int64_t> bits;          ///< of the format's weights; none: any
   std::string versions;                    ///< of the engine: ">=0.6 <0.9"
   std::string verdict = "works";           ///< works, degraded or refused
   std::string note;                        ///< what degrades, or why not

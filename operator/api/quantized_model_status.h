@@ -46,6 +46,9 @@ struct ModelFacts {
   std::string architecture;
   std::int64_t context_length = 0;
   std::int64_t size = 0;
+  std::int64_t parameters = 0;       ///< 0: not told by headers
+  std::int64_t attention_heads = 0;  ///< of queries
+  std::int64_t intermediate_size = 0;
   std::string tokenizer_digest;
   std::string template_digest;
   MemoryFigures memory;

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <optional>
 #include <regex>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 #include <yaml-cpp/yaml.h>
@@ -66,14 +67,20 @@ class Converter {
       }
       case YAML::NodeType::Map: {
         auto out = nlohmann::json::object();
+        auto merged = nlohmann::json::object();
         for (const auto& entry : node) {
           const YAML::Node& key = entry.first;
           if (!key.IsScalar()) fail("a key must be a string", key, "quote it");
           require_utf8(key);
+          if (key.Scalar() == "<<" && key.Tag() != "!") {
+            merge(merged, entry.second, depth + 1);
+            continue;
+          }
           if (out.contains(key.Scalar())) fail("key " + key.Scalar() + " is repeated", key, "keep one");
           out[key.Scalar()] = convert(entry.second, depth + 1);
         }
-        return out;
+        merged.update(out);
+        return merged;
       }
       case YAML::NodeType::Scalar:
         require_utf8(node);
@@ -88,25 +95,63 @@ class Converter {
     throw InputError(what, place(origin_, first_line_, node.Mark()), mend);
   }
 
+  /// A merge key's mapping, or list of mappings, the first of which counts (yaml.org/type/merge.html).
+  void merge(nlohmann::json& into, const YAML::Node& node, int depth) {
+    const nlohmann::json found = convert(node, depth);
+    for (const nlohmann::json& each : found.is_array() ? found : nlohmann::json::array({found})) {
+      if (!each.is_object()) fail("<< merges mappings alone", node, "refer to one by its anchor");
+      for (const auto& [key, value] : each.items()) {
+        if (!into.contains(key)) into[key] = value;
+      }
+    }
+  }
+
   void require_utf8(const YAML::Node& node) const {
     if (!is_utf8(node.Scalar())) fail("text is not UTF-8", node, "save the file as UTF-8");
+  }
+
+  /// YAML 1.1's, as kubectl reads them.
+  static std::optional<bool> boolean(const std::string& text) {
+    for (const char* each : {"true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON", "y", "Y"}) {
+      if (text == each) return true;
+    }
+    for (const char* each : {"false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF", "n", "N"}) {
+      if (text == each) return false;
+    }
+    return std::nullopt;
+  }
+
+  /// 12, 1_000, 0x1f, 0b11, and 017 or 0o17 in octal: YAML 1.1's and Go's.
+  static std::optional<std::int64_t> integer(std::string text) {
+    if (text.starts_with('_')) return std::nullopt;
+    std::erase(text, '_');
+    const bool negative = text.starts_with('-');
+    if (negative || text.starts_with('+')) text.erase(0, 1);
+    constexpr std::pair<std::string_view, int> kBases[] = {{"0x", 16}, {"0b", 2}, {"0o", 8}, {"0", 8}};
+    int base = 10;
+    for (const auto& [prefix, radix] : kBases) {
+      if (base != 10 || text.size() <= prefix.size() || !text.starts_with(prefix)) continue;
+      text.erase(0, prefix.size());
+      base = radix;
+    }
+    if (negative) text.insert(0, "-");
+    std::int64_t out = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out, base);
+    const bool whole = error == std::errc{} && end == text.data() + text.size();
+    return whole ? std::optional(out) : std::nullopt;
   }
 
   static nlohmann::json scalar(const YAML::Node& node) {
     const std::string& text = node.Scalar();
     if (node.Tag() == "!") return text;  // quoted
     if (text.empty() || text == "~" || text == "null" || text == "Null" || text == "NULL") return nullptr;
-    if (text == "true" || text == "True" || text == "TRUE") return true;
-    if (text == "false" || text == "False" || text == "FALSE") return false;
-    static const std::regex kInteger("[-+]?[0-9]+");
+    if (const auto truth = boolean(text)) return *truth;
     static const std::regex kFloat(R"([-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?)");
-    if (text.size() > 64 || !std::regex_match(text, kFloat)) return text;
+    if (text.size() > 64) return text;
+    if (const auto found = integer(text)) return *found;
+    if (!std::regex_match(text, kFloat)) return text;
     const char* const begin = text.data() + (text[0] == '+' ? 1 : 0);
     const char* const end = text.data() + text.size();
-    if (std::regex_match(text, kInteger)) {
-      std::int64_t integer = 0;
-      if (std::from_chars(begin, end, integer).ec == std::errc{}) return integer;
-    }
     double number = 0;
     if (std::from_chars(begin, end, number).ec == std::errc{} && std::isfinite(number)) return number;
     return text;

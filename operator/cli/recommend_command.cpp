@@ -86,9 +86,16 @@ std::string schema_of(const Options& options) {
   throw InputError("is no JSON Schema", options.schema, "give a file with one JSON object");
 }
 
+std::string name_of(const Options& options, const fs::path& model) {
+  if (options.name.empty()) return name_of(model);
+  if (const std::string good = name_of(options.name); good != options.name)
+    throw InputError("\"" + options.name + "\" is no name of a QuantizedModel", "--name", "use " + good);
+  return options.name;
+}
+
 compat::Wish wish_of(const Options& options, const compat::Purpose& purpose) {
   const fs::path path = fs::absolute(options.model).lexically_normal();
-  compat::Wish wish{.name = options.name.empty() ? name_of(path) : options.name,
+  compat::Wish wish{.name = name_of(options, path),
                     .source = options.source.empty() ? "file://" + path.string() : options.source,
                     .model = compat::facts_of(formats::read_header_facts(path)),
                     .device = device_of(options.hardware),

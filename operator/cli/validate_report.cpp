@@ -46,6 +46,7 @@ std::string as_json(const std::vector<Located>& findings) {
 std::string uri(const std::string& file) {
   constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/";
   constexpr std::string_view kHex = "0123456789ABCDEF";
+  if (file == "-") return "stdin";
   std::string out = file.starts_with('/') ? "file://" : "";
   for (const char each : file) {
     const auto byte = static_cast<unsigned char>(each);

@@ -180,6 +180,18 @@ constexpr Mark kAmdDevices[] = {
     {"744c", "rdna3"}, {"7448", "rdna3"}, {"7550", "rdna4"}, {"7551", "rdna4"},
 };
 
+constexpr const char* kNvidiaProducts[] = {"nvidia.com/gpu.product", "cloud.google.com/gke-accelerator",
+                                           "karpenter.k8s.aws/instance-gpu-name",
+                                           "node.kubernetes.io/gpu-product"};
+constexpr const char* kAmdProducts[] = {"amd.com/gpu.product-name", "beta.amd.com/gpu.product-name"};
+
+std::string first_label(const std::map<std::string, std::string>& labels, std::span<const char* const> keys) {
+  for (const char* key : keys) {
+    if (std::string found = label(labels, key); !found.empty()) return found;
+  }
+  return "";
+}
+
 std::string nvidia_of(const std::map<std::string, std::string>& labels) {
   // "blackwell" is both families to feature discovery; the capability tells them apart.
   std::string exact = nvidia_by_capability(label(labels, "nvidia.com/gpu.compute.major"),
@@ -188,8 +200,7 @@ std::string nvidia_of(const std::map<std::string, std::string>& labels) {
   std::string family = plain(label(labels, "nvidia.com/gpu.family"));
   if (family == "ada-lovelace") return "ada";
   if (family != "blackwell" && is_within(family, "nvidia")) return family;
-  for (const char* key : {"nvidia.com/gpu.product", "cloud.google.com/gke-accelerator",
-                          "karpenter.k8s.aws/instance-gpu-name", "node.kubernetes.io/gpu-product"}) {
+  for (const char* key : kNvidiaProducts) {
     std::string found = by_product(label(labels, key), "nvidia");
     if (!found.empty()) return found;
   }
@@ -201,8 +212,7 @@ std::string amd_of(const std::map<std::string, std::string>& labels) {
     const auto* found = std::ranges::find(kAmdDevices, label(labels, key), &Mark::name);
     if (found != std::end(kAmdDevices)) return std::string(found->hardware);
   }
-  const std::string product = label(labels, "amd.com/gpu.product-name");
-  return by_product(product.empty() ? label(labels, "beta.amd.com/gpu.product-name") : product, "amd");
+  return by_product(first_label(labels, kAmdProducts), "amd");
 }
 
 std::string cpu_of(const std::map<std::string, std::string>& labels) {
@@ -212,7 +222,7 @@ std::string cpu_of(const std::map<std::string, std::string>& labels) {
     return label(labels, ("feature.node.kubernetes.io/cpu-cpuid." + std::string(flag)).c_str()) == "true";
   };
   if (has("AMXINT8") || has("AMXTILE")) return "amx";
-  if (has("AVX512VNNI") || has("AVXVNNI")) return "vnni";
+  if (has("AVX512VNNI")) return "vnni";
   if (has("AVX512F")) return "avx512";
   if (has("AVX2")) return "avx2";
   return arch == "amd64" ? "x86" : "";
@@ -237,6 +247,25 @@ bool is_within(std::string_view name, std::string_view group) {
   return false;
 }
 
+constexpr std::string_view kBetween = ", ";
+
+std::string class_list(std::vector<std::string> classes) {
+  std::ranges::sort(classes);
+  std::string out;
+  for (const std::string& each : classes) out.append(out.empty() ? "" : kBetween).append(each);
+  return out;
+}
+
+bool lists_all(std::string_view list, std::string_view classes) {
+  const std::string known = std::string(kBetween).append(list).append(kBetween);
+  while (!classes.empty()) {
+    const std::string_view each = classes.substr(0, classes.find(kBetween));
+    if (known.find(std::string(kBetween).append(each).append(kBetween)) == std::string::npos) return false;
+    classes.remove_prefix(std::min(each.size() + kBetween.size(), classes.size()));
+  }
+  return true;
+}
+
 std::span<const Device> devices() {
   return kDevices;
 }
@@ -245,6 +274,11 @@ const Device* find_device(std::string_view name) {
   const auto* found = std::ranges::find_if(
       kDevices, [wanted = plain(name)](const Device& each) { return each.name == wanted; });
   return found == std::end(kDevices) ? nullptr : found;
+}
+
+std::string product_of(const std::map<std::string, std::string>& labels) {
+  const std::string nvidia = first_label(labels, kNvidiaProducts);
+  return nvidia.empty() ? first_label(labels, kAmdProducts) : nvidia;
 }
 
 std::string group_of_resource(std::string_view accelerator) {

@@ -17,6 +17,11 @@ bool is_hardware(std::string_view name);
 /// A class, not a group of others.
 bool is_leaf(std::string_view name);
 
+/// "ada, ampere" of a pool's classes, whatever their order.
+std::string class_list(std::vector<std::string> classes);
+/// All classes of one list are in another.
+bool lists_all(std::string_view list, std::string_view classes);
+
 /// A product that people name when they ask what fits.
 struct Device {
   std::string_view name;      ///< "rtx-4090"
@@ -43,6 +48,9 @@ struct Node {
 /// the clouds' accelerator labels; a group where they tell no more; empty when nothing. `accelerator`: the
 /// extended resource that is asked for; empty: the node's CPU.
 std::string hardware_of(const std::map<std::string, std::string>& labels, std::string_view accelerator);
+
+/// What labels call the GPU, in the words of whoever set them; empty when none does.
+std::string product_of(const std::map<std::string, std::string>& labels);
 
 /// The group an extended resource belongs to: "nvidia" for nvidia.com/gpu and its MIG slices; "cpu" for none;
 /// empty when unknown.

@@ -12,7 +12,11 @@ api::ModelFacts facts_of(const formats::HeaderFacts& header) {
   facts.architecture = header.architecture;
   facts.context_length = header.context_length;
   facts.size = header.weights;
-  facts.memory = {.weights = header.weights,
+  facts.parameters = header.parameters;
+  facts.attention_heads = header.shape.heads;
+  facts.intermediate_size = header.intermediate;
+  facts.memory = {.layers = header.shape.layers,
+                  .weights = header.weights,
                   .kv_per_token = kv.per_token,
                   .kv_windowed_per_token = kv.windowed_per_token,
                   .kv_window = kv.window,

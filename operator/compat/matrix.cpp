@@ -51,6 +51,12 @@ bool of_version(const Support& row, std::string_view version) {
   return version.empty() ? row.verdict != "refused" : version_within(version, row.versions);
 }
 
+/// What some widths refuse is not held against a format whose width is not known.
+bool of_bits(const Support& row, std::int64_t bits) {
+  if (row.bits.empty()) return true;
+  return bits == 0 ? row.verdict != "refused" : std::ranges::find(row.bits, bits) != row.bits.end();
+}
+
 bool of_architecture(const Support& row, std::string_view architecture) {
   if (row.architectures.empty() || holds(row.architectures, "*")) return true;
   return !architecture.empty() && holds(row.architectures, architecture);
@@ -164,18 +170,19 @@ void EngineSupport::each_row(Visit visit) const {
   }
 }
 
-/// The first row that fits decides about a class. Of a group, whose class is not known, the best row counts:
-/// what might work is no fault.
+/// The first row that fits decides about a class. Of a group, whose class is not known, the best row counts,
+/// as what might work is no fault; those behind a row that is about all of it decide nothing.
 template <class Fits>
 Answer EngineSupport::answer(const Question& question, Fits fits) const {
   const bool exact = is_leaf(question.hardware);
+  bool decided = false;
   Answer out;
   each_row([&](const Support& row) {
-    if (!fits(row)) return;
+    if (decided || !fits(row)) return;
     if (out.verdict == Verdict::kUnlisted) out.verdict = Verdict::kUndocumented;
     if (!of_architecture(row, question.architecture)) return;
-    if (exact ? out.row != nullptr || !covers(row, question.hardware) : !touches(row, question.hardware))
-      return;
+    decided = covers(row, question.hardware);
+    if (!decided && (exact || !touches(row, question.hardware))) return;
     if (out.row == nullptr || verdict_of(row) < out.verdict) out = {verdict_of(row), &row};
   });
   return out;
@@ -183,7 +190,7 @@ Answer EngineSupport::answer(const Question& question, Fits fits) const {
 
 Answer EngineSupport::loads(const Question& question) const {
   return answer(question, [&](const Support& row) {
-    return row.kv_types.empty() && holds(row.formats, question.format);
+    return row.kv_types.empty() && holds(row.formats, question.format) && of_bits(row, question.bits);
   });
 }
 

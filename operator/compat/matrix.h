@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -48,6 +49,7 @@ struct Question {
   std::string_view kv_type;
   std::string_view hardware;  ///< a class or a group; empty: not known
   std::string_view architecture;
+  std::int64_t bits = 0;  ///< of the format's weights; 0: not known
 };
 
 /// Answers about one engine. Keeps references to both profiles.

@@ -120,7 +120,10 @@ std::optional<std::int64_t> predicted_size(const api::CandidateSpec& candidate,
                                            const api::ModelFacts& model) {
   const Method* method = find_method(candidate);
   if (method == nullptr) return std::nullopt;
-  return api::parse_quantity(candidate.budget).value_or(predicted_bytes(*method, model.memory.weights));
+  // Of a base in 32 bits, or in blocks, the parameters tell what 16 bits would take.
+  const std::int64_t fp16 =
+      model.parameters > 0 ? memory::product({model.parameters, 2}) : model.memory.weights;
+  return api::parse_quantity(candidate.budget).value_or(predicted_bytes(*method, fp16));
 }
 
 std::string too_large(const api::QuantizedModelSpec& spec, const api::ModelFacts& model, std::int64_t bytes,

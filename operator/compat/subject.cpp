@@ -43,21 +43,31 @@ std::vector<std::string> hardware_classes(const api::ServingSpec& serving, const
   return out;
 }
 
+/// Formats whose kernels take whole groups of a row.
+std::int64_t group_size(const api::CandidateSpec& candidate, const Method& method) {
+  constexpr std::string_view kGrouped[] = {"awq", "gptq", "gptq-v2", "w4a16"};
+  constexpr std::int64_t kDefault = 128;
+  if (std::ranges::find(kGrouped, method.format) == std::end(kGrouped)) return 0;
+  return std::max<std::int64_t>(0, candidate.group_size.value_or(kDefault));
+}
+
 std::vector<AskedFormat> asked_formats(const api::QuantizedModelSpec& spec, const Inventory& inventory) {
   std::vector<AskedFormat> out;
   if (inventory.from_revision) {
     const auto& record = inventory.from_revision->spec;
     const api::CandidateSpec made{record.method, record.preset, {}, record.group_size};
     if (const Method* method = find_method(made)) {
-      out.push_back({std::string(method->format), "spec.quantization.fromRevision", made.name()});
+      out.push_back({std::string(method->format), "spec.quantization.fromRevision", made.name(), 0,
+                     group_size(made, *method)});
     }
   } else if (spec.quantization.from_revision.empty()) {
     const auto& candidates = spec.quantization.candidates;
     for (std::size_t i = 0; i < candidates.size(); ++i) {
       const Method* method = find_method(candidates[i]);
       if (method == nullptr || method->format == "ternary") continue;  // SD002, SD039
-      out.push_back(
-          {std::string(method->format), element("spec.quantization.candidates", i), candidates[i].name()});
+      out.push_back({std::string(method->format), element("spec.quantization.candidates", i),
+                     candidates[i].name(), candidates[i].bits.value_or(method->bits),
+                     group_size(candidates[i], *method)});
     }
   }
   if (inventory.model && !inventory.model->format.empty()) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -25,7 +26,9 @@ struct Inventory {
 struct AskedFormat {
   std::string format;
   std::string path;
-  std::string name;  ///< as messages call it: "awq/4", "the base"
+  std::string name;             ///< as messages call it: "awq/4", "the base"
+  std::int64_t bits = 0;        ///< a weight; 0: not known
+  std::int64_t group_size = 0;  ///< weights that share a scale; 0: not of such a format, or a whole channel
 };
 
 /// All that a rule may look at.
@@ -40,6 +43,10 @@ struct Subject {
 
   Subject(const api::QuantizedModelSpec& spec, const Inventory& inventory);
 
+  /// The classes, or one that is not known.
+  std::vector<std::string> classes() const {
+    return hardware.empty() ? std::vector<std::string>{""} : hardware;
+  }
   bool bundled_engine() const { return spec.serving.engine == "stepdown"; }
   std::string_view architecture() const {
     return inventory.model ? std::string_view(inventory.model->architecture) : std::string_view{};

@@ -12,10 +12,22 @@ namespace {
 
 using api::EvaluationInputs;
 
+bool differ(const std::string& then, std::string_view now) {
+  return !then.empty() && !now.empty() && then != now;
+}
+
+/// Of lists of classes: a pool that lost one was measured; one that got another was not.
+bool has_others(const std::string& then, std::string_view now) {
+  return !then.empty() && !compat::lists_all(then, now);
+}
+
 struct Part {
   const char* name;
   std::string EvaluationInputs::*value;
+  bool (*changed)(const std::string& then, std::string_view now) = differ;
 };
+
+constexpr const char* kHardwareClass = "hardware class";
 
 /// The dataset is looked at apart: where it lies matters only while its digest is not known.
 constexpr Part kParts[] = {{"base hash", &EvaluationInputs::base},
@@ -28,11 +40,7 @@ constexpr Part kParts[] = {{"base hash", &EvaluationInputs::base},
                            {"KV type", &EvaluationInputs::kv_type},
                            {"context", &EvaluationInputs::context},
                            {"hardware", &EvaluationInputs::hardware},
-                           {"hardware class", &EvaluationInputs::hardware_class}};
-
-bool differ(const std::string& then, const std::string& now) {
-  return !then.empty() && !now.empty() && then != now;
-}
+                           {kHardwareClass, &EvaluationInputs::hardware_class, has_others}};
 
 std::string suites_of(const api::EvaluationSpec& evaluation) {
   std::string all;
@@ -52,14 +60,14 @@ std::string hardware_of(const api::ServingSpec& serving) {
   return serving.hardware->accelerator + " x " + std::to_string(serving.hardware->count);
 }
 
-/// The one class that pods may land on. Where nodes may not be read, the labels that select them stand for
+/// "ada, ampere": what pods may land on. Where nodes may not be read, the labels that select them stand for
 /// it.
-std::string class_of(const Observed& observed) {
+std::string classes_of(const Observed& observed) {
   const api::ServingSpec& serving = observed.model.spec.serving;
   const compat::Inventory inventory{.nodes = observed.nodes};
   const compat::Subject subject(observed.model.spec, inventory);
-  if (subject.hardware.size() == 1 && compat::is_leaf(subject.hardware.front()))
-    return subject.hardware.front();
+  if (!subject.hardware.empty() && std::ranges::all_of(subject.hardware, compat::is_leaf))
+    return compat::class_list(subject.hardware);
   if (observed.nodes || !serving.hardware) return "";
   std::string labels;
   for (const auto& [label, value] : serving.hardware->node_selector)
@@ -106,14 +114,14 @@ EvaluationInputs evaluation_inputs(const Observed& observed, const Settings& set
           .kv_type = spec.kv_cache.type,
           .context = std::to_string(compat::context_length(spec.serving, base)),
           .hardware = hardware_of(spec.serving),
-          .hardware_class = class_of(observed)};
+          .hardware_class = classes_of(observed)};
 }
 
 std::vector<std::string> changed_parts(const EvaluationInputs& then, const EvaluationInputs& now) {
   std::vector<std::string> out;
   for (const Part& part : kParts) {
     const bool told = !out.empty() && out.back() == part.name;
-    if (!told && differ(then.*part.value, now.*part.value)) out.emplace_back(part.name);
+    if (!told && part.changed(then.*part.value, now.*part.value)) out.emplace_back(part.name);
   }
   const bool digests = !then.dataset_digest.empty() && !now.dataset_digest.empty();
   if (digests ? then.dataset_digest != now.dataset_digest : differ(then.dataset, now.dataset))
@@ -154,6 +162,9 @@ api::EvaluationStatus evaluation_now(const std::optional<api::EvaluationStatus>&
     if (!of_others) keep(part.value);
   }
   if (!has_changed("dataset")) keep(&EvaluationInputs::dataset_digest);
+  // What was measured, though the pool has less of it now.
+  if (!has_changed(kHardwareClass) && !before->inputs.hardware_class.empty())
+    out.inputs.hardware_class = before->inputs.hardware_class;
   return out;
 }
 

@@ -1,5 +1,6 @@
 #include "engine/formats/quantized/layout.h"
 
+#include <algorithm>
 #include <array>
 #include <string_view>
 
@@ -27,6 +28,10 @@ constexpr std::array kLayouts = {
 };
 
 }  // namespace
+
+bool reads_layout(std::string_view quant_method) {
+  return std::ranges::find(kLayouts, quant_method, &Layout::quant_method) != kLayouts.end();
+}
 
 ReadWeight quantized_layout(const JsonView& config) {
   const JsonView method = config.required("quant_method");

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string_view>
 
 #include "engine/formats/json_view.h"
 #include "engine/formats/quantized/dense_form.h"
@@ -16,5 +17,8 @@ using ReadWeight = std::function<DenseForm(const ModuleReader& module, std::int6
 
 /// The reader that a config.json's quantization_config asks for. Throws InputError naming what is supported.
 ReadWeight quantized_layout(const JsonView& quantization_config);
+
+/// Whether there is one, by quant_method.
+bool reads_layout(std::string_view quant_method);
 
 }  // namespace stepdown::formats

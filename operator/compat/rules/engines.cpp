@@ -20,19 +20,18 @@ std::string engine_name(const Subject& subject) {
   return "engine " + subject.spec.serving.engine + (version.empty() ? "" : " " + version);
 }
 
-Answer loads(const Subject& subject, const std::string& format, const std::string& hardware) {
-  return subject.engine.loads({format, "", hardware, subject.architecture()});
+Answer loads(const Subject& subject, const AskedFormat& asked, const std::string& hardware) {
+  return subject.engine.loads({asked.format, "", hardware, subject.architecture(), asked.bits});
 }
 
 /// How the formats fare on each class of hardware that pods may land on.
 template <class Look>
 void each_answer(const Subject& subject, Look look) {
   if (!subject.engine.known()) return;
-  std::vector<std::string> classes = subject.hardware;
-  if (classes.empty()) classes.emplace_back();
+  const std::vector<std::string> classes = subject.classes();
   for (const AskedFormat& asked : subject.formats) {
     std::vector<Answer> answers;
-    for (const std::string& each : classes) answers.push_back(loads(subject, asked.format, each));
+    for (const std::string& each : classes) answers.push_back(loads(subject, asked, each));
     look(asked, classes, answers);
   }
 }
@@ -209,15 +208,57 @@ void control_and_candidate(const Subject& subject, Report& report) {
                  " for the time of the rollout, or set spec.rollout.fallback.placement to cpu");
 }
 
-void heads_do_not_split(const Subject& subject, Report& report) {
+/// Accelerators that tensor parallelism splits each layer over; 1: none.
+std::int64_t tensor_parallel(const Subject& subject) {
   const api::HardwareSpec* hardware = accelerated(subject);
-  if (hardware == nullptr || !subject.inventory.model) return;
-  const std::int64_t each = hardware->count / std::max<std::int64_t>(1, hardware->nodes);
-  const std::int64_t heads = subject.inventory.model->memory.kv_heads;
-  if (memory::engine_traits(subject.spec.serving.engine).splits_layers) return;
-  if (each < 2 || heads <= 0 || heads % each == 0 || each % heads == 0) return;
-  report.add("spec.serving.hardware.count", std::to_string(heads) + " key-value heads do not spread over " +
-                                                std::to_string(each) + " accelerators");
+  if (hardware == nullptr || memory::engine_traits(subject.spec.serving.engine).splits_layers) return 1;
+  return std::max<std::int64_t>(1, hardware->count / std::max<std::int64_t>(1, hardware->nodes));
+}
+
+void heads_do_not_split(const Subject& subject, Report& report) {
+  const std::int64_t parts = tensor_parallel(subject);
+  if (parts < 2 || !subject.inventory.model) return;
+  const std::int64_t heads = subject.inventory.model->attention_heads;
+  const std::int64_t kv_heads = subject.inventory.model->memory.kv_heads;
+  const std::string over = " do not spread over " + std::to_string(parts) + " accelerators";
+  if (heads > 0 && heads % parts != 0) {
+    report.add("spec.serving.hardware.count", std::to_string(heads) + " attention heads" + over);
+  } else if (kv_heads > 0 && kv_heads % parts != 0 && parts % kv_heads != 0) {
+    report.add("spec.serving.hardware.count", std::to_string(kv_heads) + " key-value heads" + over);
+  }
+}
+
+void groups_are_cut(const Subject& subject, Report& report) {
+  const std::int64_t parts = tensor_parallel(subject);
+  if (parts < 2 || !subject.inventory.model) return;
+  const std::int64_t width = subject.inventory.model->intermediate_size;
+  for (const AskedFormat& asked : subject.formats) {
+    if (asked.group_size <= 0 || width <= 0 || width % (parts * asked.group_size) == 0) continue;
+    report.add(asked.path, asked.name + " shares scales among " + std::to_string(asked.group_size) +
+                               " weights, and " + std::to_string(parts) + " accelerators get rows of " +
+                               std::to_string(width) + " / " + std::to_string(parts));
+  }
+}
+
+/// Of the selector, or of a node that is left; empty where every one is known.
+std::string unknown_product(const Subject& subject, const std::string& accelerator) {
+  const auto look = [&](const std::map<std::string, std::string>& labels) {
+    return is_leaf(hardware_of(labels, accelerator)) ? "" : product_of(labels);
+  };
+  std::string found = look(subject.spec.serving.hardware->node_selector);
+  for (const Node& node : subject.nodes) {
+    if (found.empty()) found = look(node.labels);
+  }
+  return found;
+}
+
+void unknown_gpu(const Subject& subject, Report& report) {
+  const api::HardwareSpec* hardware = accelerated(subject);
+  if (hardware == nullptr) return;
+  const std::string product = unknown_product(subject, hardware->accelerator);
+  if (product.empty()) return;
+  report.add("spec.serving.hardware",
+             product + " is not known: formats are judged as for any GPU of its maker");
 }
 
 void group_of_nodes(const Subject& subject, Report& report) {
@@ -302,6 +343,19 @@ constexpr Rule kRules[] = {
      "Tensor parallelism gives each accelerator whole heads.",
      "serving: {engine: vllm, hardware: {accelerator: nvidia.com/gpu, count: 3}}",
      "use a number of accelerators that divides the heads: 2, 4 or 8", heads_do_not_split},
+    {"SD067", Severity::kError, "Groups that tensor parallelism would cut",
+     "Each accelerator gets a part of every row of the down projection, and kernels take whole groups of it: "
+     "the "
+     "server ends with \"input size is not aligned with the quantized weight shape\".",
+     "quantization: {candidates: [{method: awq, bits: 4}]}\nserving: {engine: vllm, hardware: {accelerator: "
+     "nvidia.com/gpu, count: 2}}  # of Qwen2.5 72B, whose rows of 29,568 are no multiple of 2 x 128",
+     "use fewer accelerators, groups of 32 or 64, or a base that is padded to a multiple", groups_are_cut},
+    {"SD068", Severity::kWarning, "A GPU that is not known",
+     "What has kernels depends on the generation, and the product's name does not tell it here.",
+     "serving: {hardware: {accelerator: nvidia.com/gpu, nodeSelector: {nvidia.com/gpu.product: NVIDIA-X1}}}",
+     "let NVIDIA's GPU feature discovery label nodes with nvidia.com/gpu.compute.major and .minor, or check "
+     "the engine's own table of hardware",
+     unknown_gpu},
     {"SD064", Severity::kError, "A replica that cannot span nodes",
      "Across nodes a model is split by pipeline, which takes an engine that can (vLLM under LeaderWorkerSet) "
      "and as many accelerators on each node.",

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "operator/compat/rule.h"
+#include "operator/compat/suites.h"
 
 // What candidates are measured by.
 namespace stepdown::compat {
@@ -51,11 +52,10 @@ bool multiple_choice(std::string text) {
 
 void multiple_choice_only(const Subject& subject, Report& report) {
   if (!evaluates(subject)) return;
-  const auto& suites = subject.spec.evaluation.suites;
-  const bool generating = std::ranges::any_of(suites, [](const api::RawJson& suite) {
-    return suite.text.find("\"multipleChoice\"") == std::string::npos;
+  const std::vector<std::string> suites = suite_types(subject.spec.evaluation);
+  const bool all_choice = !suites.empty() && std::ranges::all_of(suites, [](const auto& each) {
+    return each == "multipleChoice";
   });
-  const bool all_choice = !suites.empty() && !generating;
   const bool named = multiple_choice(subject.spec.evaluation.dataset) && suites.empty();
   if (all_choice || named) report.add("spec.evaluation.suites", "only multiple choice is measured");
 }
@@ -95,12 +95,10 @@ constexpr MetricNeeds kNeeds[] = {{"jsonPass", "jsonSchema"},      {"jsonPassCon
                                   {"toolCall", "toolCall"},        {"multipleChoice", "multipleChoice"}};
 
 void unmeasured_limit(const Subject& subject, Report& report) {
+  const std::vector<std::string> suites = suite_types(subject.spec.evaluation);
   for (const MetricNeeds& row : kNeeds) {
     if (!subject.spec.evaluation.slo.contains(std::string(row.metric))) continue;
-    const bool present = std::ranges::any_of(subject.spec.evaluation.suites, [&](const api::RawJson& suite) {
-      return suite.text.find("\"" + std::string(row.suite) + "\"") != std::string::npos;
-    });
-    if (present) continue;
+    if (std::ranges::find(suites, row.suite) != suites.end()) continue;
     report.add("spec.evaluation.slo[" + std::string(row.metric) + "]",
                std::string(row.metric) + " is measured by a suite of type " + std::string(row.suite) +
                    ", which is missing",

@@ -10,9 +10,7 @@ template <class Look>
 void each_answer(const Subject& subject, Look look) {
   const std::string& type = subject.spec.kv_cache.type;
   if (type == "fp16" || !subject.engine.known()) return;
-  std::vector<std::string> classes = subject.hardware;
-  if (classes.empty()) classes.emplace_back();
-  for (const std::string& each : classes) {
+  for (const std::string& each : subject.classes()) {
     const Answer answer = subject.engine.keeps_cache({"", type, each, subject.architecture()});
     if (look(each, answer)) return;
   }

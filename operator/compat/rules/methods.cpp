@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <string>
+#include <vector>
 
 #include "operator/compat/rule.h"
+#include "operator/compat/suites.h"
 
 // What may be tried to make the model smaller.
 namespace stepdown::compat {
@@ -46,9 +49,7 @@ void unknown_method(const Subject& subject, Report& report) {
 }
 
 bool structured(const Subject& subject) {
-  return std::ranges::any_of(subject.spec.evaluation.suites, [](const api::RawJson& suite) {
-    return suite.text.find("\"jsonSchema\"") != std::string::npos;
-  });
+  return has_suite(subject.spec.evaluation, "jsonSchema");
 }
 
 void low_bits_with_structure(const Subject& subject, Report& report) {
@@ -144,15 +145,25 @@ void one_preset(const Subject& subject, Report& report) {
   }
 }
 
-/// One of the words begins somewhere in the text: "wiki" in "data/WikiText.jsonl", "c4" not in "disc4".
-bool names_any(std::string text, std::initializer_list<std::string_view> words) {
-  std::ranges::transform(text, text.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return std::ranges::any_of(words, [&](std::string_view word) {
-    for (auto at = text.find(word); at != std::string::npos; at = text.find(word, at + 1)) {
-      if (at == 0 || std::isalnum(static_cast<unsigned char>(text[at - 1])) == 0) return true;
-    }
-    return false;
+/// The words of a place, in lower case: "pvc://logs/Prod-2026.jsonl" is pvc, logs, prod, 2026, jsonl.
+std::vector<std::string> words_of(const std::string& place) {
+  std::vector<std::string> words(1);
+  for (const char each : place) {
+    const auto letter = static_cast<unsigned char>(each);
+    if (std::isalnum(letter) != 0)
+      words.back() += static_cast<char>(std::tolower(letter));
+    else if (!words.back().empty())
+      words.emplace_back();
+  }
+  return words;
+}
+
+/// A word of the place is one of these, or begins with it where that ends in "*".
+bool names_any(const std::string& place, std::initializer_list<std::string_view> names) {
+  return std::ranges::any_of(words_of(place), [&](const std::string& word) {
+    return std::ranges::any_of(names, [&](std::string_view name) {
+      return name.ends_with('*') ? word.starts_with(name.substr(0, name.size() - 1)) : word == name;
+    });
   });
 }
 
@@ -160,7 +171,7 @@ void unlike_production(const Subject& subject, Report& report) {
   const auto& calibration = subject.spec.quantization.calibration;
   if (!calibration || subject.spec.evaluation.dataset == calibration->source) return;
   if (!names_any(calibration->source,
-                 {"wikitext", "wiki", "c4", "pile", "ultrachat", "ptb", "redpajama", "openwebtext"}))
+                 {"wiki*", "c4", "pile", "ultrachat*", "ptb", "redpajama*", "openwebtext*"}))
     return;
   report.add(
       "spec.quantization.calibration.source",
@@ -177,10 +188,11 @@ void calibrated_on_the_exam(const Subject& subject, Report& report) {
 
 void unredacted(const Subject& subject, Report& report) {
   const auto& calibration = subject.spec.quantization.calibration;
-  if (!calibration ||
-      !names_any(calibration->source, {"prod", "log", "chat", "customer", "ticket", "traffic"}))
+  if (!calibration || !calibration->redact.empty()) return;
+  if (!names_any(calibration->source, {"prod", "production", "log", "logs", "chat", "chats", "customer",
+                                       "customers", "ticket", "tickets", "traffic"}))
     return;
-  if (names_any(calibration->source, {"redact", "anonym", "scrub", "clean"})) return;
+  if (names_any(calibration->source, {"redact*", "anonym*", "scrub*", "clean*"})) return;
   report.add("spec.quantization.calibration.source",
              "by its name this comes from real users, and nothing says that it is redacted");
 }
@@ -221,7 +233,10 @@ constexpr Rule kRules[] = {
     {"SD032", Severity::kWarning, "Calibration text that is not redacted",
      "Calibration text is stored beside artifacts and read by Jobs; what users wrote does not belong there.",
      "quantization: {calibration: {source: \"pvc://logs/production.jsonl\"}}",
-     "redact emails, phones and account numbers, and say so in the file's name", unredacted},
+     "set spec.quantization.calibration.redact, such as [email, phone, iban, card], or redact them before "
+     "and say "
+     "so in the file's name",
+     unredacted},
     {"SD033", Severity::kNote, "One preset only",
      "Which preset is the smallest good one is known only after comparing several.",
      "quantization: {candidates: [{method: gguf, preset: Q4_K_M}]}",

@@ -58,9 +58,11 @@ void stale(const Subject& subject, Report& report) {
                                                         name(hardware_class(spec.serving)));
   }
   const auto other_class = [&](const std::string& each) {
-    return is_leaf(each) && each != measured.hardware_class;
+    return is_leaf(each) && !lists_all(measured.hardware_class, each);
   };
-  if (is_leaf(measured.hardware_class) && std::ranges::any_of(subject.hardware, other_class)) {
+  // Where the evaluation's nodes could not be read, the record holds the labels that selected them.
+  const bool told = is_leaf(measured.hardware_class.substr(0, measured.hardware_class.find(',')));
+  if (told && std::ranges::any_of(subject.hardware, other_class)) {
     report.add("spec.serving.hardware.nodeSelector",
                "the revision was evaluated on " + measured.hardware_class + ", pods may land on " +
                    *std::ranges::find_if(subject.hardware, other_class));

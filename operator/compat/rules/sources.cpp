@@ -101,12 +101,14 @@ void base_digest(const Subject& subject, Report& report) {
 /// Marks that publishers put into the names of quantized repositories.
 std::string quantized_by_name(const std::string& source) {
   const std::string text = lower(source);
-  for (const char* mark : {"-awq", "-gptq", "-gguf", "-int4", "-int8", "-fp8", "-nvfp4", "-bnb-4bit", "-exl2",
-                           "-w4a16", "-w8a8"}) {
-    const auto at = text.find(mark);
-    if (at == std::string::npos) continue;
-    const auto end = at + std::string_view(mark).size();
-    if (end == text.size() || std::isalnum(static_cast<unsigned char>(text[end])) == 0) return mark + 1;
+  const auto in_word = [&](std::size_t at) {
+    return at < text.size() && std::isalnum(static_cast<unsigned char>(text[at])) != 0;
+  };
+  for (const std::string mark : {"awq", "gptq", "gguf", "int4", "int8", "fp8", "nvfp4", "bnb-4bit", "exl2",
+                                 "w4a16", "w8a8", "w8a16"}) {
+    for (auto at = text.find(mark, 1); at != std::string::npos; at = text.find(mark, at + 1)) {
+      if (text[at - 1] != '/' && !in_word(at - 1) && !in_word(at + mark.size())) return mark;
+    }
   }
   return "";
 }

@@ -61,14 +61,35 @@ TEST(ParseQuantizedModel, ReadsMetadata) {
   EXPECT_EQ(metadata.finalizers, std::vector<std::string>{"f"});
 }
 
+// As kubectl 1.32 prints them (kubectl label --local -f t.yaml x=y -o json).
 TEST(Yaml, TypesScalarsAsKubectlDoes) {
   const auto documents = documents_from_yaml(
-      "a: 1\nb: '1'\nc: 1.5\nd: true\ne: no\nf: null\ng: 10m\nh: 1e3\ni: \"true\"\nj: 0x1f\n---\n---\n- x\n",
+      "a: 1\nb: '1'\nc: 1.5\nd: true\ne: no\nf: null\ng: 10m\nh: 1e3\ni: \"true\"\nj: 0x1f\nk: 010\nl: "
+      "1_000\n"
+      "m: 0o17\no: 2026-01-01\np: +5\nq: .5\nr: -0x10\ns: 09\nt: 0x\n---\n---\n- x\n",
       "t.yaml");
   ASSERT_EQ(documents.size(), 2u);
   EXPECT_EQ(documents[0],
-            json::parse(R"({"a":1,"b":"1","c":1.5,"d":true,"e":"no","f":null,"g":"10m","h":1000.0,
-                                          "i":"true","j":"0x1f"})"));
+            json::parse(R"({"a":1,"b":"1","c":1.5,"d":true,"e":false,"f":null,"g":"10m","h":1000.0,
+                                          "i":"true","j":31,"k":8,"l":1000,"m":15,"o":"2026-01-01","p":5,
+                                          "q":0.5,"r":-16,"s":9.0,"t":"0x"})"));
+}
+
+// As kubectl reads it: YAML 1.1, with merge keys.
+TEST(Yaml, TruthAndMergeKeysAreYaml11s) {
+  const auto document = documents_from_yaml(
+                            "base: &base {a: 1, b: 2}\n"
+                            "one: {<<: *base, b: 3}\n"
+                            "two: {<<: [{a: 4}, *base]}\n"
+                            "paused: yes\nenabled: Off\ntext: \"no\"\n",
+                            "t.yaml")
+                            .at(0);
+  EXPECT_EQ(document["one"], (nlohmann::json{{"a", 1}, {"b", 3}}));
+  EXPECT_EQ(document["two"], (nlohmann::json{{"a", 4}, {"b", 2}}));
+  EXPECT_EQ(document["paused"], true);
+  EXPECT_EQ(document["enabled"], false);
+  EXPECT_EQ(document["text"], "no");
+  EXPECT_THROW(documents_from_yaml("a: {<<: 1}\n", "t.yaml"), InputError);
 }
 
 TEST(Yaml, SplitsStreamsAtTheirMarkers) {

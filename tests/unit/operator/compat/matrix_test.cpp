@@ -1,10 +1,15 @@
 #include "operator/compat/matrix.h"
 
+#include <set>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
+#include "engine/base/atomic_file.h"
 #include "engine/formats/hf_architecture.h"
 #include "engine/memory/engines.h"
+#include "operator/api/yaml.h"
 #include "operator/compat/hardware.h"
 #include "operator/compat/version.h"
 
@@ -120,7 +125,40 @@ TEST(Hardware, IsReadFromNodeLabels) {
   EXPECT_EQ(hardware_of({{"feature.node.kubernetes.io/cpu-cpuid.AVX512F", "true"}}, ""), "avx512");
   EXPECT_EQ(hardware_of({{"feature.node.kubernetes.io/cpu-cpuid.AVX2", "true"}}, ""), "avx2");
   EXPECT_EQ(hardware_of({{"feature.node.kubernetes.io/cpu-cpuid.AMXINT8", "true"}}, ""), "amx");
+  EXPECT_EQ(hardware_of({{"feature.node.kubernetes.io/cpu-cpuid.AVX2", "true"},
+                         {"feature.node.kubernetes.io/cpu-cpuid.AVXVNNI", "true"}},
+                        ""),
+            "avx2")
+      << "a client's processor, without AVX-512";
   EXPECT_EQ(hardware_of({}, "example.com/fpga"), "");
+  EXPECT_EQ(product_of({{"nvidia.com/gpu.product", "NVIDIA-X1"}}), "NVIDIA-X1");
+  EXPECT_EQ(product_of({{"kubernetes.io/arch", "amd64"}}), "");
+}
+
+TEST(Hardware, ListsOfClassesAreCompared) {
+  EXPECT_EQ(class_list({"ampere", "ada"}), "ada, ampere");
+  EXPECT_TRUE(lists_all("ada, ampere", "ampere"));
+  EXPECT_TRUE(lists_all("ada, ampere", "ada, ampere"));
+  EXPECT_FALSE(lists_all("ada", "ada, ampere"));
+  EXPECT_FALSE(lists_all("blackwell-rtx", "blackwell"));
+}
+
+// What the schema lists is what the rules know: a typing error in a profile is refused, and no class is.
+TEST(Matrix, TheSchemaOfProfilesKnowsAllHardware) {
+  const auto crd = api::documents_from_yaml(
+      read_file(std::string(STEPDOWN_SOURCE_DIR) + "/crds/engineprofiles.yaml"), "engineprofiles.yaml");
+  const auto listed =
+      crd.at(0)
+          .at("/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/support/items/properties/"
+              "hardware/items/enum"_json_pointer)
+          .get<std::set<std::string>>();
+  for (const std::string& each : listed) EXPECT_TRUE(is_hardware(each)) << each;
+  for (const Device& each : devices()) EXPECT_TRUE(listed.contains(std::string(each.hardware))) << each.name;
+  for (const api::EngineProfile& profile : builtin_profiles()) {
+    for (const api::Support& row : profile.spec.support) {
+      for (const std::string& each : row.hardware) EXPECT_TRUE(listed.contains(each)) << each;
+    }
+  }
 }
 
 TEST(Version, ComparesNumberByNumber) {

@@ -502,6 +502,73 @@ std::vector<RuleCase> fault_cases() {
              api::HardwareSpec{.accelerator = "nvidia.com/gpu", .count = 3, .memory = "72Gi"};
        },
        {"SD051 error spec.serving.hardware.count"}},
+      {"attention heads over three GPUs",
+       [](auto& s, auto& i) {
+         i.model->format = "safetensors";
+         i.model->attention_heads = 32;
+         i.model->memory.kv_heads = 3;
+         s.serving.engine = "vllm";
+         s.quantization.candidates = {{"fp8", "", {}, {}}};
+         s.serving.hardware =
+             api::HardwareSpec{.accelerator = "nvidia.com/gpu", .count = 3, .memory = "72Gi"};
+       },
+       {"SD051 error spec.serving.hardware.count"}},
+      {"groups that two GPUs would cut",
+       [](auto& s, auto& i) {
+         i.model->format = "safetensors";
+         i.model->intermediate_size = 29568;  // Qwen2.5 72B: vllm-project/vllm issue 21695
+         s.serving.engine = "vllm";
+         s.quantization.candidates = {{"awq", "", 4, {}}};
+         s.quantization.calibration = api::CalibrationSpec{"file:///data/prompts.jsonl", 512};
+         s.serving.hardware =
+             api::HardwareSpec{.accelerator = "nvidia.com/gpu", .count = 2, .memory = "72Gi"};
+       },
+       {"SD067 error spec.quantization.candidates[0]"}},
+      {"groups of the padded model over eight GPUs",
+       [](auto& s, auto& i) {
+         i.model->format = "safetensors";
+         i.model->intermediate_size = 29696;
+         s.serving.engine = "vllm";
+         s.quantization.candidates = {{"awq", "", 4, {}}};
+         s.quantization.calibration = api::CalibrationSpec{"file:///data/prompts.jsonl", 512};
+         s.serving.hardware =
+             api::HardwareSpec{.accelerator = "nvidia.com/gpu", .count = 8, .memory = "72Gi"};
+       },
+       {}},
+      {"a GPU that nobody here knows",
+       [](auto& s, auto& i) {
+         i.model->format = "safetensors";
+         s.serving.engine = "vllm";
+         s.quantization.candidates = {{"awq", "", 4, {}}};
+         s.quantization.calibration = api::CalibrationSpec{"file:///data/prompts.jsonl", 512};
+         s.serving.hardware = api::HardwareSpec{.accelerator = "nvidia.com/gpu",
+                                                .memory = "72Gi",
+                                                .node_selector = {{"nvidia.com/gpu.product", "NVIDIA-X1"}}};
+       },
+       {"SD068 warning spec.serving.hardware"}},
+      {"redacted by the Job",
+       [](auto& s, auto&) {
+         s.quantization.calibration = api::CalibrationSpec{"pvc://logs/prod.jsonl", 512};
+         s.quantization.calibration->redact = {"email"};
+       },
+       {}},
+      {"a name that only begins like logs",
+       [](auto& s, auto&) {
+         s.quantization.calibration = api::CalibrationSpec{"pvc://logistics/product-manuals.jsonl", 512};
+       },
+       {}},
+      {"a suite that quotes another's name",
+       [](auto& s, auto&) {
+         s.evaluation.suites = {{R"({"type":"exactMatch","field":"jsonSchema"})"}};
+         s.evaluation.slo["jsonPass"].min = 0.9;
+       },
+       {"SD054 error spec.evaluation.slo[jsonPass]"}},
+      {"a quantized base by its publisher's name",
+       [](auto& s, auto& i) {
+         i.model.reset();
+         s.model.source = "file:///models/Llama-3.1-8B-quantized.w4a16";
+       },
+       {"SD044 warning spec.model.source"}},
       {"layers over three GPUs",
        [](auto& s, auto&) {
          s.serving.engine = "llama.cpp";

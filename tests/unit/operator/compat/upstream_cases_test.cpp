@@ -38,7 +38,11 @@ std::vector<Finding> judged(const UpstreamCase& test) {
   spec.model.source = "pvc://models/base";
   const auto slash = test.method.find('/');
   api::CandidateSpec candidate{.method = test.method.substr(0, slash)};
-  if (slash != std::string::npos) candidate.preset = test.method.substr(slash + 1);
+  const std::string rest = slash == std::string::npos ? "" : test.method.substr(slash + 1);
+  if (!rest.empty() && rest.find_first_not_of("0123456789") == std::string::npos)
+    candidate.bits = std::stoll(rest);
+  else
+    candidate.preset = rest;
   spec.quantization.candidates = {candidate};
   spec.kv_cache.type = test.kv_type;
   spec.serving.engine = test.engine;

@@ -69,6 +69,16 @@ TEST(Freshness, WhatIsNotKnownNowDidNotChange) {
   EXPECT_EQ(evaluation_now(std::nullopt, measured()).round, 0);
 }
 
+TEST(Freshness, APoolThatGetsAnotherGenerationWasNotMeasuredAndOneThatLosesItWas) {
+  EvaluationInputs then = measured(), now = measured();
+  now.hardware_class = "ada, ampere";
+  EXPECT_EQ(changed_parts(then, now), std::vector<std::string>{"hardware class"});
+  std::swap(then, now);
+  EXPECT_TRUE(changed_parts(then, now).empty());
+  const api::EvaluationStatus before{then, 1, {}};
+  EXPECT_EQ(evaluation_now(before, now), before) << "it may grow again to what was measured";
+}
+
 TEST(Freshness, ADatasetIsItsDigestWhereverItLies) {
   EvaluationInputs now = measured();
   now.dataset = "pvc://data/d";

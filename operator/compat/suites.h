@@ -1,0 +1,15 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "operator/api/kinds.h"
+
+namespace stepdown::compat {
+
+/// The types of spec.evaluation.suites, in their order; "" of one that names none.
+std::vector<std::string> suite_types(const api::EvaluationSpec& evaluation);
+bool has_suite(const api::EvaluationSpec& evaluation, std::string_view type);
+
+}  // namespace stepdown::compat
