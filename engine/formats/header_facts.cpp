@@ -269,8 +269,10 @@ HeaderFacts read_header_facts(const fs::path& path) {
 }
 
 bool has_reader(const fs::path& path) {
+  if (!fs::exists(path)) return true;
   const auto shards = gguf_files(path);
   if (shards.empty()) {
+    if (!fs::exists(path / "config.json")) return true;
     const JsonView config = config_of(path);
     const auto quantized = config.member("quantization_config");
     return reads_model_type(config.text("model_type", "")) &&

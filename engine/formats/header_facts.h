@@ -29,6 +29,7 @@ HeaderFacts header_facts(const JsonView& config);
 HeaderFacts header_facts(const GgufMetadata& metadata);
 
 /// Whether the engine has a reader for such a model: for its architecture, and for how its weights are coded.
+/// Of what is no model too: its readers say best what is wrong.
 bool has_reader(const std::filesystem::path& path);
 
 }  // namespace stepdown::formats

@@ -162,10 +162,11 @@ std::string tokenizer_digest(const TokenizerData& tokenizer) {
 }
 
 nlohmann::json inspect(const fs::path& path) {
+  const auto model = has_reader(path) ? open_model(path) : nullptr;
   nlohmann::json found = header_json(path, read_header_facts(path));
-  found["served"] = has_reader(path);
-  if (found["served"]) {
-    add_opened(found, *open_model(path));
+  found["served"] = model != nullptr;
+  if (model) {
+    add_opened(found, *model);
   } else if (fs::is_directory(path)) {
     found["tokenizerDigest"] = tokenizer_files_digest(path);
     found["templateDigest"] = "sha256:" + sha256_hex(chat_template_of(path));

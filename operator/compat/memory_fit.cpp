@@ -29,8 +29,16 @@ memory::KvCost kv_cost(const api::MemoryFigures& figures) {
           .head_dim = figures.head_dim};
 }
 
-memory::Model memory_model(const api::ModelFacts& model, std::int64_t bytes) {
-  return {.weights = bytes == model.size ? model.memory.weights : bytes,
+/// The base's weights as an engine holds them: others than the bundled one take 32 bits for 16 (vLLM,
+/// "--dtype": auto is FP16 of FP32 models).
+std::int64_t base_weights(const api::QuantizedModelSpec& spec, const api::ModelFacts& model) {
+  if (spec.serving.engine == "stepdown" || model.parameters <= 0) return model.memory.weights;
+  return std::min(model.memory.weights, memory::product({model.parameters, 2}));
+}
+
+memory::Model memory_model(const api::QuantizedModelSpec& spec, const api::ModelFacts& model,
+                           std::int64_t bytes) {
+  return {.weights = bytes == model.size ? base_weights(spec, model) : bytes,
           .kv = kv_cost(model.memory),
           .activations = model.memory.activations,
           .repackable = bytes == model.size ? model.memory.repackable : 0};
@@ -92,7 +100,7 @@ Footprint footprint(const api::QuantizedModelSpec& spec, const api::ModelFacts& 
                     std::string_view kv_type, const std::optional<api::EngineProfile>& profile,
                     std::size_t fp16_kv_layers) {
   const memory::EngineTraits engine = traits_of(spec.serving, profile);
-  const memory::Model what = memory_model(model, bytes);
+  const memory::Model what = memory_model(spec, model, bytes);
   memory::Load load = load_of(spec, model, kv_type);
   load.layers = model.memory.layers;
   load.f16_layers = static_cast<std::int64_t>(fp16_kv_layers);
@@ -140,7 +148,7 @@ std::string largest_that_fits(const api::QuantizedModelSpec& spec, const api::Mo
                               const std::optional<api::EngineProfile>& profile) {
   const auto limit = usable_memory(spec.serving, profile);
   if (!limit) return "";
-  const memory::Model what = memory_model(model, bytes);
+  const memory::Model what = memory_model(spec, model, bytes);
   const memory::EngineTraits engine = traits_of(spec.serving, profile);
   const memory::Load load = load_of(spec, model, kv_type);
   const std::int64_t sequences = memory::largest_sequences(what, load, engine, *limit);
@@ -158,7 +166,7 @@ std::string cheapest_mend(const api::QuantizedModelSpec& spec, const api::ModelF
   // FP16 keeps its FP16 cache: only quantized revisions may take a smaller one.
   const bool base = bytes == model.size;
   const auto change = memory::cheapest_change(
-      memory_model(model, bytes), load_of(spec, model, kv_type), traits_of(spec.serving, profile),
+      memory_model(spec, model, bytes), load_of(spec, model, kv_type), traits_of(spec.serving, profile),
       limit.value_or(0), base ? std::nullopt : smaller_cache(spec.serving, profile), most);
   if (!change) return "it fits as it is";
   const std::string value = std::to_string(change->value);

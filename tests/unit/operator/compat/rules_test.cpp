@@ -728,5 +728,18 @@ TEST(PredictedBytes, EmbeddingsAreASmallerShareOfALargerModel) {
   }
 }
 
+// A base in 32 bits: its candidates are of its weights, not of its bytes, and vLLM serves it in 16.
+TEST(MemoryFit, AnF32BaseCountsByItsParameters) {
+  api::QuantizedModelSpec spec = good_spec();
+  api::ModelFacts model = *good_inventory().model;
+  model.format = "safetensors";
+  const auto half = predicted_size(spec.quantization.candidates[0], model);
+  model.parameters = model.memory.weights / 4;
+  EXPECT_EQ(*predicted_size(spec.quantization.candidates[0], model), *half / 2);
+  EXPECT_EQ(footprint(spec, model, model.size, "fp16").weights, model.memory.weights);
+  spec.serving.engine = "vllm";
+  EXPECT_EQ(footprint(spec, model, model.size, "fp16").weights, model.memory.weights / 2);
+}
+
 }  // namespace
 }  // namespace stepdown::compat
