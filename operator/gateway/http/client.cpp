@@ -8,6 +8,9 @@
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http.hpp>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
 
 namespace stepdown::gateway {
 namespace {
@@ -31,6 +34,21 @@ struct Connection {
   beast::flat_buffer buffer;
   SteadyTime idle_since;
 };
+
+// An engine whose node is gone says nothing and closes nothing: that is noticed within ten seconds, however
+// long an answer may take. One that is only busy is not mistaken for it, as its kernel answers.
+void notice_lost_peer(asio::ip::tcp::socket& socket) {
+  constexpr int kSilence = 5, kBetween = 1, kProbes = 5;
+  constexpr int kUnacknowledged = (kSilence + kBetween * kProbes) * 1000;
+  const auto set = [&](int level, int option, int value) {
+    ::setsockopt(socket.native_handle(), level, option, &value, sizeof value);
+  };
+  set(SOL_SOCKET, SO_KEEPALIVE, 1);
+  set(IPPROTO_TCP, TCP_KEEPIDLE, kSilence);
+  set(IPPROTO_TCP, TCP_KEEPINTVL, kBetween);
+  set(IPPROTO_TCP, TCP_KEEPCNT, kProbes);
+  set(IPPROTO_TCP, TCP_USER_TIMEOUT, kUnacknowledged);
+}
 
 // Closes the connection when asked to; to be dropped before it.
 using GiveUp = std::unique_ptr<std::stop_callback<std::function<void()>>>;
@@ -186,6 +204,7 @@ Task<Outcome<HttpClient::Answer>> HttpClient::send(Address to, const Request& re
       if (code && gone.stop_requested()) co_return net_error(code, NetError::Kind::kConnect, gone);
       if (code) co_return NetError{NetError::Kind::kConnect, to.text() + ": " + code.message()};
       connection->stream.socket().set_option(asio::ip::tcp::no_delay(true), code);
+      notice_lost_peer(connection->stream.socket());
     }
     connection->stream.expires_at(deadline);
     co_await http::async_write(connection->stream, out, redirect_error(use_awaitable, code));
