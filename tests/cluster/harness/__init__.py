@@ -7,5 +7,6 @@
   control_plane.py  etcd, API server, controller manager, scheduler
   node.py           containerd, CNI, kubelet, kube-proxy
   cluster.py        all of it as one context manager, with kubectl and helm
-  installation.py   Stepdown in it; rollout.py: a model from apply to Promoted, disturbed; grants.py: RBAC by the audit log
+  installation.py   Stepdown in it; rollout.py: a model from apply to Promoted, disturbed; grants.py: RBAC by the audit log;
+                    policies.py: what NetworkPolicies let in
 """
