@@ -133,6 +133,10 @@ kube::ObjectPtr Cache::get(std::string_view kind, const kube::ObjectKey& key) co
   return informer(kind).get(key);
 }
 
+void Cache::learn(std::string_view kind, nlohmann::json object) {
+  informers_.find(kind)->second->learn(std::move(object));
+}
+
 ObjectsByKind Cache::around(const api::QuantizedModel& model) const {
   const kube::ObjectKey key{model.metadata.ns, model.metadata.name};
   ObjectsByKind out;

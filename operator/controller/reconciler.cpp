@@ -100,13 +100,14 @@ void Reconciler::Refused::name_taken(const WatchedKind& kind, const json& by) {
 struct Reconciler::Subject {
   kube::ObjectKey key;
   kube::ObjectPtr object;
+  std::string version;  ///< the object's, or that of this pass's own write to it, which stood on no other
 
   bool owns(std::string_view kind, const json& child) const {
     return belongs_to(kind, child, key, kube::uid_of(*object));
   }
 };
 
-Reconciler::Reconciler(kube::Client client, const Cache& cache, kube::EventRecorder& events,
+Reconciler::Reconciler(kube::Client client, Cache& cache, kube::EventRecorder& events,
                        rollout::Settings settings, std::function<api::Time()> now)
     : client_(std::move(client)),
       cache_(cache),
@@ -115,8 +116,9 @@ Reconciler::Reconciler(kube::Client client, const Cache& cache, kube::EventRecor
       now_(std::move(now)) {}
 
 Reconciler::Outcome Reconciler::reconcile(const kube::ObjectKey& key) const {
-  const Subject subject{key, cache_.model(key)};
+  Subject subject{key, cache_.model(key), ""};
   if (!subject.object) return {};
+  subject.version = kube::resource_version_of(*subject.object);
   api::QuantizedModel model = api::parse_quantized_model(*subject.object, api::UnknownFields::kIgnore);
   std::optional<api::EngineProfile> profile;
   if (const kube::ObjectPtr found = cache_.profile(model.spec.serving.engine)) {
@@ -158,14 +160,13 @@ Reconciler::Outcome Reconciler::reconcile(const kube::ObjectKey& key) const {
   return outcome;
 }
 
-int Reconciler::write_finalizers(const Subject& subject, const rollout::Plan& plan) const {
+int Reconciler::write_finalizers(Subject& subject, const rollout::Plan& plan) const {
   if (!plan.finalizers) return 0;
   // With the resourceVersion, so that a finalizer which another controller adds at this moment is not lost.
-  const json patch = {
-      {"metadata",
-       {{"finalizers", *plan.finalizers}, {"resourceVersion", kube::resource_version_of(*subject.object)}}}};
-  const auto done = client_.patch_merge(kQuantizedModels, subject.key, patch);
+  const json patch = {{"metadata", {{"finalizers", *plan.finalizers}, {"resourceVersion", subject.version}}}};
+  auto done = client_.patch_merge(kQuantizedModels, subject.key, patch);
   if (!done && !done.error().not_found()) throw kube::ApiException(done.error());
+  if (done) wrote(subject, std::move(done).value());
   return 1;
 }
 
@@ -178,9 +179,10 @@ int Reconciler::apply(const Subject& subject, const rollout::Plan& plan, Refused
     if (found && !must_apply(object, *found)) continue;
     std::optional<kube::ApiError> refusal;
     if (!found) {
-      const auto made = client_.apply(kind.gvr, when_absent(object), kForced);
+      auto made = client_.apply(kind.gvr, when_absent(object), kForced);
       if (!made) refusal = made.error();
       if (!made && made.error().conflict()) found = live(kind, key);
+      if (made) cache_.learn(kind.kind, std::move(made).value());
     }
     if (found && !subject.owns(kind.kind, *found)) {
       refused.name_taken(kind, *found);
@@ -206,8 +208,9 @@ std::optional<kube::ApiError> Reconciler::apply_again(const WatchedKind& kind, c
   if (!applied && applied.error().conflict() && !applied_by_another(applied.error())) {
     applied = client_.apply(kind.gvr, object, kForced);
   }
-  if (applied) return std::nullopt;
-  return applied.error();
+  if (!applied) return applied.error();
+  cache_.learn(kind.kind, std::move(applied).value());
+  return std::nullopt;
 }
 
 kube::ObjectPtr Reconciler::live(const WatchedKind& kind, const kube::ObjectKey& key) const {
@@ -225,7 +228,7 @@ int Reconciler::create(const Subject& subject, const rollout::Plan& plan, Refuse
   int writes = 0;
   for (const json& object : plan.create) {
     const WatchedKind& kind = watched_kind(kind_of(object));
-    const auto made = client_.create(kind.gvr, object);
+    auto made = client_.create(kind.gvr, object);
     if (!made && made.error().already_exists()) {  // or the cache does not know it yet
       const kube::ObjectPtr found = live(kind, kube::key_of(object));
       if (!found || subject.owns(kind.kind, *found) || same_revision(object, *found)) continue;
@@ -238,6 +241,7 @@ int Reconciler::create(const Subject& subject, const rollout::Plan& plan, Refuse
       if (kind.kind == kClaim) return writes;
       continue;
     }
+    cache_.learn(kind.kind, std::move(made).value());
     log::info("created",
               {{"model", subject.key.text()}, {"kind", kind.kind}, {"name", kube::key_of(object).name}});
     ++writes;
@@ -245,23 +249,27 @@ int Reconciler::create(const Subject& subject, const rollout::Plan& plan, Refuse
   return writes;
 }
 
-int Reconciler::write_status(const Subject& subject, const rollout::Plan& plan) const {
+int Reconciler::write_status(Subject& subject, const rollout::Plan& plan) const {
   const json& observed = kube::value_at(*subject.object, "/status");
   json status = own_status(api::print(plan.status));
   if (observed.is_object() && status == own_status(observed)) return 0;
   // With the resourceVersion: a decision made on a stale view, by a second leader too, is refused as a
-  // conflict. After this operator's own finalizer patch the view is stale as well, and the next pass writes
-  // the status.
-  const json object = {{"apiVersion", api::kApiVersion},
-                       {"kind", "QuantizedModel"},
-                       {"metadata",
-                        {{"name", subject.key.name},
-                         {"namespace", subject.key.ns},
-                         {"resourceVersion", kube::resource_version_of(*subject.object)}}},
-                       {"status", std::move(status)}};
-  client_.apply_status(kQuantizedModels, object, kForced).value();
+  // conflict.
+  const json object = {
+      {"apiVersion", api::kApiVersion},
+      {"kind", "QuantizedModel"},
+      {"metadata",
+       {{"name", subject.key.name}, {"namespace", subject.key.ns}, {"resourceVersion", subject.version}}},
+      {"status", std::move(status)}};
+  wrote(subject, client_.apply_status(kQuantizedModels, object, kForced).value());
   tell(subject, plan);
   return 1;
+}
+
+/// The write stood on the version before it: nobody else's came between.
+void Reconciler::wrote(Subject& subject, json model) const {
+  subject.version = kube::resource_version_of(model);
+  if (!kube::is_being_deleted(model)) cache_.learn("QuantizedModel", std::move(model));
 }
 
 void Reconciler::tell(const Subject& subject, const rollout::Plan& plan) const {

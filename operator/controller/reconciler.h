@@ -19,7 +19,7 @@ inline constexpr const char* kFieldManager = "stepdown-operator";
 class Reconciler {
  public:
   Reconciler(
-      kube::Client client, const Cache& cache, kube::EventRecorder& events, rollout::Settings settings,
+      kube::Client client, Cache& cache, kube::EventRecorder& events, rollout::Settings settings,
       std::function<api::Time()> now = [] {
         return std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
       });
@@ -45,19 +45,20 @@ class Reconciler {
     void name_taken(const WatchedKind& kind, const nlohmann::json& by);
   };
 
-  int write_finalizers(const Subject& subject, const rollout::Plan& plan) const;
+  int write_finalizers(Subject& subject, const rollout::Plan& plan) const;
   int apply(const Subject& subject, const rollout::Plan& plan, Refused& refused) const;
   std::optional<kube::ApiError> apply_again(const WatchedKind& kind, const nlohmann::json& object) const;
   int create(const Subject& subject, const rollout::Plan& plan, Refused& refused) const;
   /// As the API server has it; null when there is none.
   kube::ObjectPtr live(const WatchedKind& kind, const kube::ObjectKey& key) const;
-  int write_status(const Subject& subject, const rollout::Plan& plan) const;
+  int write_status(Subject& subject, const rollout::Plan& plan) const;
+  void wrote(Subject& subject, nlohmann::json model) const;
   int remove(const Subject& subject, const rollout::Plan& plan) const;
   bool view_is_current(const Subject& subject, const rollout::Plan& plan) const;
   void tell(const Subject& subject, const rollout::Plan& plan) const;
 
   kube::Client client_;
-  const Cache& cache_;
+  Cache& cache_;
   kube::EventRecorder& events_;
   rollout::Settings settings_;
   std::function<api::Time()> now_;

@@ -1,9 +1,11 @@
 #include "operator/kube/events.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <map>
 #include <mutex>
+#include <optional>
 
 #include <nlohmann/json.hpp>
 
@@ -17,6 +19,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::chrono::minutes kSeriesGap{6};
+constexpr std::chrono::minutes kForgetPeriod{1};
 constexpr std::chrono::seconds kWritePeriod{10};
 constexpr std::size_t kLongestNote = 1024;
 constexpr std::size_t kLongestName = 63;
@@ -59,18 +62,58 @@ json reference_to(const json& object) {
 }  // namespace
 
 struct EventRecorder::State {
+  /// Empty: that is a new Event. Else what is there of its series, and whether this one is to be written.
+  struct Known {
+    Series series;
+    bool due = false;
+  };
+
+  std::optional<Known> count(const Identity& identity, const Series& fresh) {
+    const Clock::time_point at = fresh.last_seen;
+    const std::lock_guard lock(mutex);
+    if (at - forgotten > kForgetPeriod) {
+      std::erase_if(series, [&](const auto& entry) { return at - entry.second.last_seen > kSeriesGap; });
+      forgotten = at;
+    }
+    const auto [entry, is_new] = series.try_emplace(identity, fresh);
+    Series& known = entry->second;
+    if (is_new) return std::nullopt;
+    if (at - known.last_seen > kSeriesGap) {
+      known = fresh;
+      return std::nullopt;
+    }
+    ++known.count;
+    known.last_seen = at;
+    return Known{known, known.written == 1 || at - known.last_written >= kWritePeriod};
+  }
+
+  void wrote(const Identity& identity, const Series& what) {
+    const std::lock_guard lock(mutex);
+    Series& known = series[identity];
+    if (known.event != what.event) known = what;
+    known.written = std::max(known.written, what.count);
+    known.last_written = what.last_seen;
+  }
+
+  void failed(const Identity& identity, const ObjectKey& event) {
+    const std::lock_guard lock(mutex);
+    const auto found = series.find(identity);
+    if (found != series.end() && found->second.event == event) series.erase(found);
+  }
+
   Client client;
   std::string controller;
   std::string instance;
   std::function<Clock::time_point()> now;
   std::mutex mutex;
   std::map<Identity, Series> series;
+  Clock::time_point forgotten;
 };
 
 EventRecorder::EventRecorder(Client client, std::string controller, std::string instance,
                              std::function<Clock::time_point()> now)
-    : state_(
-          new State{std::move(client), std::move(controller), std::move(instance), std::move(now), {}, {}}) {}
+    : state_(new State{
+          std::move(client), std::move(controller), std::move(instance), std::move(now), {}, {}, {}}) {}
 EventRecorder::~EventRecorder() = default;
 
 void EventRecorder::normal(const json& regarding, std::string_view action, std::string_view reason,
@@ -90,42 +133,35 @@ void EventRecorder::record(const json& regarding, std::string_view type, std::st
   const Identity identity = {uid_of(regarding), std::string(type), std::string(action), std::string(reason),
                              text};
   const std::string ns = key_of(regarding).ns.empty() ? "default" : key_of(regarding).ns;
-  const std::lock_guard lock(state_->mutex);
-  std::erase_if(state_->series, [&](const auto& entry) { return now - entry.second.last_seen > kSeriesGap; });
+  const Series fresh{{ns, event_name(regarding, now)}, 1, 1, now, now};
+  // Requests are made without the lock: those who tell of other things do not wait for them.
+  const std::optional<State::Known> known = state_->count(identity, fresh);
+  if (known && !known->due) return;
   try {
-    const auto known = state_->series.find(identity);
-    if (known != state_->series.end()) {
-      Series& series = known->second;
-      ++series.count;
-      series.last_seen = now;
-      if (series.written > 1 && now - series.last_written < kWritePeriod) return;
+    if (known) {
       const json patch = {
-          {"series", {{"count", series.count}, {"lastObservedTime", format_micro_time(now)}}}};
-      const auto patched = state_->client.patch_merge(resources::kEvents, series.event, patch);
-      if (patched) {
-        series.written = series.count;
-        series.last_written = now;
-        return;
-      }
+          {"series", {{"count", known->series.count}, {"lastObservedTime", format_micro_time(now)}}}};
+      const auto patched = state_->client.patch_merge(resources::kEvents, known->series.event, patch);
+      if (patched) return state_->wrote(identity, known->series);
       if (!patched.error().not_found()) throw ApiException(patched.error());
       // It was deleted or expired: begin anew.
     }
-    Series series{{ns, event_name(regarding, now)}, 1, 1, now, now};
-    const auto created = state_->client.create(
-        resources::kEvents, {{"apiVersion", "events.k8s.io/v1"},
-                             {"kind", "Event"},
-                             {"metadata", {{"namespace", ns}, {"name", series.event.name}}},
-                             {"eventTime", format_micro_time(now)},
-                             {"reportingController", state_->controller},
-                             {"reportingInstance", state_->instance},
-                             {"action", action},
-                             {"reason", reason},
-                             {"regarding", reference_to(regarding)},
-                             {"note", text},
-                             {"type", type}});
+    const auto created = state_->client.create(resources::kEvents,
+                                               {{"apiVersion", "events.k8s.io/v1"},
+                                                {"kind", "Event"},
+                                                {"metadata", {{"namespace", ns}, {"name", fresh.event.name}}},
+                                                {"eventTime", format_micro_time(now)},
+                                                {"reportingController", state_->controller},
+                                                {"reportingInstance", state_->instance},
+                                                {"action", action},
+                                                {"reason", reason},
+                                                {"regarding", reference_to(regarding)},
+                                                {"note", text},
+                                                {"type", type}});
     if (!created) throw ApiException(created.error());
-    state_->series[identity] = series;
+    state_->wrote(identity, fresh);
   } catch (const Error& error) {
+    if (!known) state_->failed(identity, fresh.event);
     log::warn("cannot record an event", {{"reason", reason}, {"note", text}, {"error", error.what()}});
   }
 }

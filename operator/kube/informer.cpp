@@ -1,5 +1,6 @@
 #include "operator/kube/informer.h"
 
+#include <charconv>
 #include <condition_variable>
 #include <mutex>
 #include <random>
@@ -28,6 +29,14 @@ constexpr int kFruitlessWatches = 2;
 void drop_managed_fields(json& object) {
   if (object.contains("metadata") && object["metadata"].is_object())
     object["metadata"].erase("managedFields");
+}
+
+/// Versions of one resource rise; where they are no numbers, nothing is said about which is newer.
+std::optional<std::uint64_t> number_of(const std::string& version) {
+  std::uint64_t number = 0;
+  const char* end = version.data() + version.size();
+  const auto read = std::from_chars(version.data(), end, number);
+  return !version.empty() && read.ec == std::errc() && read.ptr == end ? std::optional(number) : std::nullopt;
 }
 
 }  // namespace
@@ -85,10 +94,12 @@ struct Informer::State {
   }
 
   std::optional<ApiError> list_once() {
+    set_watched({});  // what is learned now could be swept, or stay though the list shows that it is gone
     cache.mark();
     const auto listed = client.list(gvr, options.list, [&](json&& object) { keep(std::move(object)); });
     if (!listed) return listed.error();
     resource_version = *listed;
+    set_watched(*listed);
     for (const ObjectCache::Change& gone : cache.sweep()) tell(gone, /*initial=*/true);
     bool first = false;
     {
@@ -102,20 +113,53 @@ struct Informer::State {
 
   void keep(json&& object) {
     if (cache.seen(key_of(object), resource_version_of(object))) return;
-    options.trim(object);
-    tell(cache.put(std::move(object)), /*initial=*/true);
+    ObjectCache::Change change;
+    {
+      const std::lock_guard lock(writing);
+      options.trim(object);
+      change = cache.put(std::move(object));
+    }
+    tell(change, /*initial=*/true);
   }
 
   void take(WatchEvent&& event) {
     const std::string seen = resource_version_of(event.object);
     if (!seen.empty()) resource_version = seen;
-    if (event.type == WatchEventType::kBookmark) return;
-    if (event.type == WatchEventType::kDeleted) {
-      tell(cache.erase(key_of(event.object)), /*initial=*/false);
-      return;
+    const ObjectKey key = key_of(event.object);
+    ObjectCache::Change change{key, nullptr, nullptr};
+    {
+      const std::lock_guard lock(writing);
+      if (const auto version = number_of(seen)) watched = version;
+      if (event.type == WatchEventType::kBookmark) return;
+      if (is_older(seen, key)) {  // than what was learned of it: told, as whoever learned it told nobody
+        change.before = change.after = cache.get(key);
+      } else if (event.type == WatchEventType::kDeleted) {
+        change = cache.erase(key);
+      } else {
+        options.trim(event.object);
+        change = cache.put(std::move(event.object));
+      }
     }
-    options.trim(event.object);
-    tell(cache.put(std::move(event.object)), /*initial=*/false);
+    tell(change, /*initial=*/false);
+  }
+
+  void learn(json&& object) {
+    const std::string version = resource_version_of(object);
+    const std::lock_guard lock(writing);
+    // What the watch is past it has told of, and may have told since that it is gone.
+    if (!watched || number_of(version).value_or(0) <= *watched || is_older(version, key_of(object))) return;
+    options.trim(object);
+    (void)cache.put(std::move(object));
+  }
+
+  bool is_older(const std::string& version, const ObjectKey& key) const {
+    const auto told = number_of(version), known = number_of(cache.version(key));
+    return told && known && *told < *known;
+  }
+
+  void set_watched(const std::string& version) {
+    const std::lock_guard lock(writing);
+    watched = number_of(version);
   }
 
   void tell(const ObjectCache::Change& what, bool initial) const {
@@ -151,6 +195,9 @@ struct Informer::State {
   int fruitless = 0;   ///< watches in a row that broke without an event
   std::string resource_version;
   std::mt19937 random{std::random_device{}()};
+
+  std::mutex writing;                    ///< of the cache, by watch and learn()
+  std::optional<std::uint64_t> watched;  ///< how far the watch has told; nothing may be learned without it
 
   mutable std::mutex mutex;
   mutable std::condition_variable_any changed;
@@ -196,6 +243,10 @@ bool Informer::wait_synced(milliseconds limit) const {
 std::string Informer::trouble() const {
   const std::lock_guard lock(state_->mutex);
   return state_->trouble;
+}
+
+void Informer::learn(json object) {
+  state_->learn(std::move(object));
 }
 
 ObjectPtr Informer::get(const ObjectKey& key) const {

@@ -58,6 +58,11 @@ class Informer {
   /// Why the last list or watch failed; empty while all is well.
   std::string trouble() const;
 
+  /// What a write answered, so that who made it need not wait for the watch to tell: kept where it is newer
+  /// than what is known, and told by the watch in its turn. The object must be one that the list would have.
+  /// Safe from any thread.
+  void learn(nlohmann::json object);
+
   ObjectPtr get(const ObjectKey& key) const;
   std::vector<ObjectPtr> list() const;
   /// Those that the index lists under that word; takes time by their number alone.

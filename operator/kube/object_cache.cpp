@@ -118,6 +118,12 @@ ObjectPtr ObjectCache::get(const ObjectKey& key) const {
   return state_->unpacked(packed);
 }
 
+std::string ObjectCache::version(const ObjectKey& key) const {
+  const std::lock_guard lock(state_->mutex);
+  const auto found = state_->entries.find(key);
+  return found == state_->entries.end() ? "" : found->second.resource_version;
+}
+
 std::vector<ObjectPtr> ObjectCache::indexed(const std::string& word) const {
   std::vector<std::string> packed;
   {

@@ -14,7 +14,7 @@ namespace stepdown::kube {
 using ObjectPtr = std::shared_ptr<const nlohmann::json>;
 
 /// The objects of one resource, packed, so that 100,000 of them fit some tens of megabytes; each reader gets
-/// a copy of its own. One thread writes; reading is safe from any.
+/// a copy of its own. One thread writes at a time; reading is safe from any.
 class ObjectCache {
  public:
   using Index = std::function<std::vector<std::string>(const nlohmann::json&)>;
@@ -39,6 +39,8 @@ class ObjectCache {
   std::vector<Change> sweep();
 
   ObjectPtr get(const ObjectKey& key) const;
+  /// The resourceVersion of what get() gives; empty where there is none.
+  std::string version(const ObjectKey& key) const;
   std::vector<ObjectPtr> indexed(const std::string& word) const;
   /// Takes as long as unpacking all of them.
   std::vector<ObjectPtr> find(const std::function<bool(const nlohmann::json&)>& wanted) const;

@@ -1,5 +1,8 @@
 #include "operator/kube/events.h"
 
+#include <future>
+#include <thread>
+
 #include "fake_api.h"
 #include <gtest/gtest.h>
 
@@ -55,6 +58,37 @@ TEST_F(EventsTest, LongNotesAreCutBetweenCharactersAndFailuresAreNoErrors) {
   EXPECT_TRUE(written.ends_with("ü..."));
   api_.down = true;
   EXPECT_NO_THROW(recorder_.normal(object_, "Promote", "Promoted", "other"));
+}
+
+TEST_F(EventsTest, OneThatTheServerIsSlowToTakeHoldsNoOtherUp) {
+  std::promise<void> taken, other_written;
+  EventRecorder recorder(Client(std::make_shared<FakeTransport>([&](const HttpRequest& request) {
+                           if (request.body.find("first") == std::string::npos) return api_.answer(request);
+                           taken.set_value();
+                           const bool in_time = other_written.get_future().wait_for(
+                                                    std::chrono::seconds(10)) == std::future_status::ready;
+                           EXPECT_TRUE(in_time) << "the other waits for the first";
+                           return api_.answer(request);
+                         })),
+                         "stepdown.dev/test", "pod-1", [this] { return now_; });
+  json other = object_;
+  other["metadata"]["name"] = "q";
+  {
+    const std::jthread slow([&] { recorder.normal(object_, "Promote", "Promoted", "first"); });
+    ASSERT_EQ(taken.get_future().wait_for(std::chrono::seconds(10)), std::future_status::ready);
+    recorder.normal(other, "Promote", "Promoted", "second");
+    other_written.set_value();
+  }
+  EXPECT_EQ(api_.objects.size(), 2U);
+}
+
+TEST_F(EventsTest, WhatCouldNotBeWrittenIsWrittenTheNextTime) {
+  api_.down = true;
+  recorder_.normal(object_, "Promote", "Promoted", "25 %");
+  api_.down = false;
+  recorder_.normal(object_, "Promote", "Promoted", "25 %");
+  ASSERT_EQ(api_.objects.size(), 1U);
+  EXPECT_FALSE(api_.objects.begin()->second.contains("series"));
 }
 
 }  // namespace

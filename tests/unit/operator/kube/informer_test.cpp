@@ -139,6 +139,60 @@ TEST_F(InformerTest, An410ListsAnewAndTellsTheDifference) {
   EXPECT_EQ(*informer_.get({"n", "c"}), *unchanged);
 }
 
+TEST_F(InformerTest, WhatAWriteAnsweredIsKnownAtOnceAndToldByTheWatch) {
+  server_->set_list("7", {{"a", "1"}});
+  informer_.start();
+  ASSERT_TRUE(informer_.wait_synced(milliseconds(4000)));
+  informer_.learn(ScriptedServer::item("made", "9"));
+  ASSERT_NE(informer_.get({"n", "made"}), nullptr);
+  EXPECT_FALSE((*informer_.get({"n", "made"}))["metadata"].contains("managedFields"));
+  EXPECT_EQ(changes(), (std::vector<std::string>{"*+a"}));
+  server_->play({200, std::nullopt, ScriptedServer::event("ADDED", "made", "9")});
+  EXPECT_TRUE(eventually([&] { return changes() == std::vector<std::string>{"*+a", "~made"}; }));
+}
+
+TEST_F(InformerTest, OlderNewsDoNotTakeBackWhatWasLearned) {
+  server_->set_list("7", {{"a", "1"}, {"b", "2"}});
+  informer_.start();
+  ASSERT_TRUE(informer_.wait_synced(milliseconds(4000)));
+  informer_.learn(ScriptedServer::item("a", "12"));
+  informer_.learn(ScriptedServer::item("b", "13"));
+  informer_.learn(ScriptedServer::item("b", "12"));
+  server_->play({200, std::nullopt,
+                 ScriptedServer::event("MODIFIED", "a", "10") + ScriptedServer::event("DELETED", "b", "11")});
+  ASSERT_TRUE(eventually([&] { return changes().size() == 4; }));
+  EXPECT_EQ(changes().at(2), "~a") << "whoever learned it told nobody";
+  EXPECT_EQ(resource_version_of(*informer_.get({"n", "a"})), "12");
+  EXPECT_EQ(resource_version_of(*informer_.get({"n", "b"})), "13");
+  server_->play({200, std::nullopt, ScriptedServer::event("DELETED", "a", "14")});
+  EXPECT_TRUE(eventually([&] { return informer_.get({"n", "a"}) == nullptr; }));
+}
+
+TEST_F(InformerTest, WhatIsGoneByNowIsNotLearned) {
+  server_->set_list("7", {});
+  informer_.learn(ScriptedServer::item("early", "9"));
+  EXPECT_EQ(informer_.get({"n", "early"}), nullptr) << "the list may show that it is gone";
+  informer_.start();
+  ASSERT_TRUE(informer_.wait_synced(milliseconds(4000)));
+  server_->play({200, std::nullopt,
+                 ScriptedServer::event("ADDED", "c", "8") + ScriptedServer::event("DELETED", "c", "9")});
+  ASSERT_TRUE(eventually([&] { return changes().size() == 2; }));
+  informer_.learn(ScriptedServer::item("c", "8"));
+  EXPECT_EQ(informer_.get({"n", "c"}), nullptr);
+  informer_.learn(ScriptedServer::item("c", "10"));
+  EXPECT_NE(informer_.get({"n", "c"}), nullptr);
+}
+
+TEST_F(InformerTest, VersionsThatAreNoNumbersTeachNothing) {
+  server_->set_list("x7", {{"a", "x1"}});
+  informer_.start();
+  ASSERT_TRUE(informer_.wait_synced(milliseconds(4000)));
+  informer_.learn(ScriptedServer::item("b", "x9"));
+  EXPECT_EQ(informer_.get({"n", "b"}), nullptr);
+  server_->play({200, std::nullopt, ScriptedServer::event("MODIFIED", "a", "x0")});
+  EXPECT_TRUE(eventually([&] { return resource_version_of(*informer_.get({"n", "a"})) == "x0"; }));
+}
+
 TEST_F(InformerTest, FindsObjectsByTheWordsOfItsIndex) {
   Informer informer(Client(server_), resources::kPods,
                     {.index = [](const json& pod) -> std::vector<std::string> {
