@@ -67,7 +67,7 @@ class Term {
       }
     } catch (const kube::ApiException& error) {
       // A conflict says that our view was stale: the newer object is on its way.
-      if (!error.error().conflict()) {
+      if (!error.error().conflict() && !error.error().already_exists()) {
         log::warn("reconcile failed", {{"model", key.text()}, {"error", error.what()}});
         result = Metrics::Result::kError;
       }

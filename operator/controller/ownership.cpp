@@ -29,6 +29,11 @@ std::string lower(std::string text) {
   return text;
 }
 
+bool is_entry(const json& entry, std::string_view manager, std::string_view operation) {
+  return kube::text_at(entry, "/manager") == manager && kube::text_at(entry, "/operation") == operation &&
+         kube::text_at(entry, "/subresource").empty();
+}
+
 }  // namespace
 
 bool belongs_to(std::string_view kind, const json& object, const kube::ObjectKey& model,
@@ -52,6 +57,26 @@ std::string taken_message(std::string_view kind, const json& object) {
                      "), or name the QuantizedModel otherwise";
   if (kind == "PersistentVolumeClaim") text += ", or let it use this one: spec.storage.claimName";
   return text;
+}
+
+std::optional<json> owned_by_apply(const json& managed_fields, std::string_view manager) {
+  if (!managed_fields.is_array()) return std::nullopt;
+  json out = managed_fields;
+  const auto of = [&](std::string_view operation) {
+    return std::find_if(out.begin(), out.end(),
+                        [&](const json& entry) { return is_entry(entry, manager, operation); });
+  };
+  const auto written = of("Update");
+  if (written == out.end()) return std::nullopt;
+  const auto applied = of("Apply");
+  if (applied == out.end()) {
+    (*written)["operation"] = "Apply";
+    return out;
+  }
+  // A set of fields is a tree whose leaves are empty objects: merged, it is the union.
+  (*applied)["fieldsV1"].merge_patch(kube::value_at(*written, "/fieldsV1"));
+  out.erase(written);
+  return out;
 }
 
 }  // namespace stepdown::controller

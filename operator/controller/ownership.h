@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -17,5 +18,9 @@ bool belongs_to(std::string_view kind, const nlohmann::json& object, const kube:
 
 /// For a child that cannot be made since another's object has its name: what it is, and the way out.
 std::string taken_message(std::string_view kind, const nlohmann::json& object);
+
+/// `managed_fields` once what the manager wrote by creating the object is its own as if it had applied it, so
+/// that a field which its next apply leaves out goes; nullopt where that is so already.
+std::optional<nlohmann::json> owned_by_apply(const nlohmann::json& managed_fields, std::string_view manager);
 
 }  // namespace stepdown::controller

@@ -48,6 +48,7 @@ class Reconciler {
   int write_finalizers(Subject& subject, const rollout::Plan& plan) const;
   int apply(const Subject& subject, const rollout::Plan& plan, Refused& refused) const;
   std::optional<kube::ApiError> apply_again(const WatchedKind& kind, const nlohmann::json& object) const;
+  std::optional<kube::ApiError> own_as_applied(const WatchedKind& kind, const kube::ObjectKey& key) const;
   int create(const Subject& subject, const rollout::Plan& plan, Refused& refused) const;
   /// As the API server has it; null when there is none.
   kube::ObjectPtr live(const WatchedKind& kind, const kube::ObjectKey& key) const;

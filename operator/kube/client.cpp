@@ -103,8 +103,9 @@ Result<std::vector<json>> Client::list_all(const GroupVersionResource& gvr,
   return items;
 }
 
-Result<json> Client::create(const GroupVersionResource& gvr, const json& object) const {
-  return call(request::create(gvr, object));
+Result<json> Client::create(const GroupVersionResource& gvr, const json& object,
+                            std::string_view field_manager) const {
+  return call(request::create(gvr, object, field_manager));
 }
 
 Result<json> Client::create_subresource(const GroupVersionResource& gvr, const ObjectKey& key,

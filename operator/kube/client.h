@@ -73,8 +73,10 @@ class Client {
   Result<std::vector<nlohmann::json>> list_all(const GroupVersionResource& gvr,
                                                const ListOptions& options = {}) const;
 
-  /// `object.metadata` gives namespace and name (or generateName).
-  Result<nlohmann::json> create(const GroupVersionResource& gvr, const nlohmann::json& object) const;
+  /// `object.metadata` gives namespace and name (or generateName); without a field manager, the user agent's
+  /// name is it.
+  Result<nlohmann::json> create(const GroupVersionResource& gvr, const nlohmann::json& object,
+                                std::string_view field_manager = {}) const;
   /// POST to a subresource: pods/x/binding, serviceaccounts/x/token.
   Result<nlohmann::json> create_subresource(const GroupVersionResource& gvr, const ObjectKey& key,
                                             std::string_view subresource, const nlohmann::json& body) const;

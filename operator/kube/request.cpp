@@ -95,8 +95,11 @@ HttpRequest watch(const GroupVersionResource& gvr, const WatchOptions& options) 
   return get_path(path(gvr, {options.ns, {}}) + query.text());
 }
 
-HttpRequest create(const GroupVersionResource& gvr, const json& object) {
-  HttpRequest request = with_body("POST", path(gvr, {key_of(object).ns, {}}), "application/json", object);
+HttpRequest create(const GroupVersionResource& gvr, const json& object, std::string_view field_manager) {
+  Query query;
+  query.add("fieldManager", field_manager);
+  HttpRequest request =
+      with_body("POST", path(gvr, {key_of(object).ns, {}}) + query.text(), "application/json", object);
   request.repeatable = !key_of(object).name.empty();  // the second is refused: AlreadyExists
   return request;
 }

@@ -19,7 +19,8 @@ HttpRequest get(const GroupVersionResource& gvr, const ObjectKey& key);
 HttpRequest list(const GroupVersionResource& gvr, const ListOptions& options,
                  std::string_view continue_token);
 HttpRequest watch(const GroupVersionResource& gvr, const WatchOptions& options);
-HttpRequest create(const GroupVersionResource& gvr, const nlohmann::json& object);
+HttpRequest create(const GroupVersionResource& gvr, const nlohmann::json& object,
+                   std::string_view field_manager = {});
 HttpRequest create_subresource(const GroupVersionResource& gvr, const ObjectKey& key,
                                std::string_view subresource, const nlohmann::json& body);
 HttpRequest replace(const GroupVersionResource& gvr, const nlohmann::json& object,

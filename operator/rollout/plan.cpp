@@ -81,22 +81,8 @@ void describe_subject(Pass& pass) {
   found.subject_size = revision->spec.artifact.size;
 }
 
-/// What this plan applies is there once its status is written; where the API server refused something, it may
-/// have been this.
-bool is_reachable(const Pass& pass) {
-  const ChildName service{"Service", pass.model().metadata.name};
-  const bool applies = std::ranges::any_of(pass.plan.apply, [&](const nlohmann::json& object) {
-    return object.at("kind") == service.first && object.at("metadata").at("name") == service.second;
-  });
-  return (applies && pass.observed.obstacles.empty()) ||
-         std::ranges::any_of(pass.observed.children, [&](const Child& child) {
-           return child.kind == service.first && child.name == service.second;
-         });
-}
-
 void describe_all(Pass& pass) {
   describe_subject(pass);
-  pass.found.reachable = is_reachable(pass);
   describe(pass.plan.status, pass.observed, pass.found, pass.now);
   pass.plan.events = events(pass.model().status, pass.plan.status);
 }

@@ -186,7 +186,7 @@ class Trials {
         row.message = "waits for Job " + collection + ", which removes old artifacts";
         return;
       }
-      row.message = "Job " + job + " is made";
+      row.message = "Job " + job + " runs";  // from now on, so that to see it is no news
       out_.create.push_back(children::quantize_job(model_, settings_, job, base_, candidate));
     } else if (seen.progress == Progress::kFailed) {
       row.state = state::kFailed;
@@ -270,7 +270,7 @@ class Trials {
     const JobView seen = view(observed_, job, now_);
     row.message = seen.message;
     if (seen.progress == Progress::kMissing) {
-      row.message = "Job " + job + " is made";
+      row.message = "Job " + job + " runs";  // from now on, so that to see it is no news
       out_.create.push_back(children::evaluate_job(model_, settings_, job, base_, measured));
     } else if (seen.progress == Progress::kFailed) {
       row.state = state::kFailed;

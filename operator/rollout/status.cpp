@@ -224,13 +224,15 @@ void set_conditions(api::QuantizedModelStatus& status, const Observed& observed,
                  standing.message);
   conditions.set(type::kStalled, standing.progress == Progress::kStalled, standing.reason, standing.message);
   if (observed.model.spec.suspend) return;
-  const bool available =
-      found.reachable && found.gateway_serves && (found.fp16_serves || found.stable_serves);
+  const bool reachable = std::ranges::any_of(observed.children, [&](const Child& child) {
+    return child.kind == "Service" && child.name == observed.model.metadata.name;
+  });
+  const bool available = reachable && found.gateway_serves && (found.fp16_serves || found.stable_serves);
   conditions.set(type::kAvailable, available, available ? "Serving" : "NoEndpoints",
-                 available              ? ""
-                 : !found.reachable     ? "there is no Service " + observed.model.metadata.name
-                 : found.gateway_serves ? "no engine is available"
-                                        : "the gateway is not available");
+                 available               ? ""
+                 : !found.gateway_serves ? "the gateway is not available"
+                 : !reachable            ? "there is no Service " + observed.model.metadata.name
+                                         : "no engine is available");
   set_stage_conditions(conditions, found, observed, standing);
   conditions.set(type::kPromoted, found.position == Position::kPromoted, standing.reason, standing.message);
 }

@@ -27,8 +27,7 @@ struct Findings {
   bool fp16_serves = false;
   bool stable_serves = false;  ///< some of its pods are available
   bool gateway_serves = false;
-  bool reachable = false;  ///< the Service that clients use is there, or made before the status is written
-  bool all_ready = false;  ///< every engine and the gateway, at their present generation
+  bool all_ready = false;      ///< every engine and the gateway, at their present generation
   std::string subject_method;  ///< of the revision rolled out or stable; "fp16" for FP16
   std::optional<api::Metrics> subject_scores;
   std::optional<std::int64_t> subject_size;

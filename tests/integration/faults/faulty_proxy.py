@@ -12,6 +12,12 @@ import threading
 import time
 
 
+def written(command, path, body):
+    """The path of the object that a write is about: a creation names it in its body."""
+    name = json.loads(body).get("metadata", {}).get("name", "") if command == "POST" and body else ""
+    return f"{path}/{name}" if name else path
+
+
 class Faults:
     """What goes wrong, by kind; each count or share may be changed while the proxy runs."""
 
@@ -22,7 +28,7 @@ class Faults:
         self.lose_answer = 0.0  # share of writes that are carried out and whose answer is lost
         self.cut_watch_after = 0  # a watch is cut, often in mid-line, after at most so many bytes; 0: never
         self.expire_watches = 0.0  # share of watches that begin with 410 Gone
-        self.refused_writes = {}  # end of a path → (code, reason, message) for all writes to it
+        self.refused_writes = {}  # end of an object's path → (code, reason, message) for all writes to it, its creation too
         self.frozen_lists = {}  # path → list answered instead of the present one, while a stale server is played
         self.hang_watches = False  # watches begin and tell nothing, as from a server that lags behind
         self.after_write = None  # called with method, path and body of each write that was carried out; true: its answer is lost
@@ -86,7 +92,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(code, status(code, "InternalError", "storm"))
         path = self.path.split("?")[0]
         for end, refusal in list(faults.refused_writes.items()):
-            if self.command in ("POST", "PUT", "PATCH") and path.endswith(end):
+            if self.command in ("POST", "PUT", "PATCH") and written(self.command, path, body).endswith(end):
                 faults.happens(f"{refusal[0]} for {end}", 1)
                 return self.answer(refusal[0], status(*refusal))
         watching = "watch=" in self.path

@@ -61,5 +61,30 @@ TEST(TakenMessage, NamesTheObjectItsOwnerAndTheWayOut) {
             std::string::npos);
 }
 
+TEST(OwnedByApply, WhatWasWrittenByCreatingIsAppliedFromNowOn) {
+  const json created = json::parse(R"([
+      {"manager": "stepdown-operator", "operation": "Update", "fieldsV1": {"f:spec": {"f:replicas": {}}}},
+      {"manager": "stepdown-operator", "operation": "Update", "subresource": "status", "fieldsV1": {"f:status": {}}},
+      {"manager": "kubectl-edit", "operation": "Update", "fieldsV1": {"f:spec": {"f:paused": {}}}}])");
+  const auto owned = owned_by_apply(created, "stepdown-operator");
+  json wanted = created;
+  wanted[0]["operation"] = "Apply";
+  ASSERT_TRUE(owned);
+  EXPECT_EQ(*owned, wanted);
+  EXPECT_FALSE(owned_by_apply(*owned, "stepdown-operator"));
+  EXPECT_FALSE(owned_by_apply(created, "somebody"));
+  EXPECT_FALSE(owned_by_apply(json(), "stepdown-operator"));
+}
+
+TEST(OwnedByApply, FieldsOfBothAreTheUnion) {
+  const auto owned = owned_by_apply(json::parse(R"([
+      {"manager": "m", "operation": "Apply", "fieldsV1": {"f:spec": {"f:a": {}, "f:b": {"f:c": {}}}}},
+      {"manager": "m", "operation": "Update", "fieldsV1": {"f:spec": {"f:b": {"f:d": {}}, "f:e": {}}}}])"),
+                                    "m");
+  ASSERT_TRUE(owned);
+  EXPECT_EQ(*owned, json::parse(R"([{"manager": "m", "operation": "Apply",
+      "fieldsV1": {"f:spec": {"f:a": {}, "f:b": {"f:c": {}, "f:d": {}}, "f:e": {}}}}])"));
+}
+
 }  // namespace
 }  // namespace stepdown::controller

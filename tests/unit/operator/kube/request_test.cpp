@@ -58,6 +58,8 @@ TEST(Request, Writes) {
   const HttpRequest create = request::create(resources::kConfigMaps, object);
   EXPECT_EQ(create.method + " " + create.path, "POST /api/v1/namespaces/n/configmaps");
   EXPECT_EQ(json::parse(create.body), object);
+  EXPECT_EQ(request::create(resources::kConfigMaps, object, "me").path,
+            "/api/v1/namespaces/n/configmaps?fieldManager=me");
 
   const HttpRequest apply = request::apply(resources::kConfigMaps, object, {"me too", true, true}, "");
   EXPECT_EQ(apply.method + " " + apply.path,

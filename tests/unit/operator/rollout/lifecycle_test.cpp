@@ -11,6 +11,18 @@ using testing::digest;
 
 constexpr const char* kCandidate = "m-444444444444";
 
+TEST(Lifecycle, ToSeeWhatItMadeIsNoNewsForTheStatus) {
+  Cluster cluster;
+  for (int i = 0; i < 10 && cluster.model.status.phase != "Quantizing"; ++i) {
+    cluster.world();
+    cluster.reconcile();
+  }
+  ASSERT_EQ(cluster.model.status.phase, "Quantizing");
+  const int before = cluster.busy_passes;
+  cluster.reconcile();
+  EXPECT_EQ(cluster.busy_passes, before) << "nothing happened but its own writes";
+}
+
 TEST(Lifecycle, PromotesTheSmallestThatMeetsItsSlo) {
   Cluster cluster;
   std::vector<std::string> phases;

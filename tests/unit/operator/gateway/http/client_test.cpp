@@ -32,13 +32,14 @@ TEST(HttpClient, AnEngineThatFallsSilentIsAskedForASignOfLife) {
   asio::io_context io;
   HttpClient client(io, {});
   std::stop_source gone;
+  const Request request{
+      "POST", "/v1/chat/completions", {}, R"({"messages": [{"role": "user", "content": "p"}]})"};
   bool ended = false;
   asio::co_spawn(
       io,
       [&]() -> Task<> {
         const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
-        const auto answer = co_await client.send(engine.address(), {"POST", "/v1/completions", {}, "{}"},
-                                                 deadline, gone.get_token());
+        const auto answer = co_await client.send(engine.address(), request, deadline, gone.get_token());
         EXPECT_FALSE(answer);
         ended = true;
       },
