@@ -99,7 +99,7 @@ void Cache::on_change(std::string_view kind, const kube::Informer::Change& chang
     }
     return;
   }
-  if (const auto key = model_of(kind, *object)) on_change_(*key, change.initial);
+  if (const auto key = model_of(kind, *object); key && !change.known) on_change_(*key, change.initial);
   if (change.initial || (kind != "QuantRevision" && kind != "EngineProfile")) return;
   // Models that name this object, though it is not theirs.
   for (const kube::ObjectPtr& model :
@@ -133,8 +133,8 @@ kube::ObjectPtr Cache::get(std::string_view kind, const kube::ObjectKey& key) co
   return informer(kind).get(key);
 }
 
-void Cache::learn(std::string_view kind, nlohmann::json object) {
-  informers_.find(kind)->second->learn(std::move(object));
+bool Cache::learn(std::string_view kind, nlohmann::json object) {
+  return informers_.find(kind)->second->learn(std::move(object));
 }
 
 ObjectsByKind Cache::around(const api::QuantizedModel& model) const {

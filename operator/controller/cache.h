@@ -36,8 +36,9 @@ class Cache {
   /// All of the cluster; nullopt where they may not be read.
   std::optional<std::vector<compat::Node>> nodes() const;
   kube::ObjectPtr get(std::string_view kind, const kube::ObjectKey& key) const;
-  /// What a write of a watched kind answered: the next look need not wait for the watch.
-  void learn(std::string_view kind, nlohmann::json object);
+  /// What a write of a watched kind answered: the next look need not wait for the watch, which will not tell
+  /// the object's model of it. True when it was news.
+  bool learn(std::string_view kind, nlohmann::json object);
   /// Children and Job pods of a model, and the QuantRevisions that its spec and status name.
   ObjectsByKind around(const api::QuantizedModel& model) const;
   /// The other QuantizedModels of its namespace.

@@ -61,6 +61,10 @@ class Term {
     try {
       const Reconciler::Outcome outcome = reconciler_.reconcile(key);
       queue_.forget(key);
+      if (outcome.learned) {
+        metrics_.added_to_queue();
+        queue_.add(key);
+      }
       if (outcome.look_again) {
         queue_.add_after(key, *outcome.look_again);
         result = Metrics::Result::kRequeueAfter;

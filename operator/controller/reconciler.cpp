@@ -92,6 +92,7 @@ struct Reconciler::Subject {
   kube::ObjectKey key;
   kube::ObjectPtr object;
   std::string version;  ///< the object's, or that of this pass's own write to it, which stood on no other
+  bool learned = false;
 
   bool owns(std::string_view kind, const json& child) const {
     return belongs_to(kind, child, key, kube::uid_of(*object));
@@ -148,6 +149,7 @@ Reconciler::Outcome Reconciler::reconcile(const kube::ObjectKey& key) const {
   outcome.writes += remove(subject, plan);
   if (deleting) outcome.writes += write_finalizers(subject, plan);
   if (refused.passing) throw kube::ApiException(*refused.passing);
+  outcome.learned = subject.learned;
   return outcome;
 }
 
@@ -161,7 +163,7 @@ int Reconciler::write_finalizers(Subject& subject, const rollout::Plan& plan) co
   return 1;
 }
 
-int Reconciler::apply(const Subject& subject, const rollout::Plan& plan, Refused& refused) const {
+int Reconciler::apply(Subject& subject, const rollout::Plan& plan, Refused& refused) const {
   int writes = 0;
   for (const json& object : plan.apply) {
     const WatchedKind& kind = watched_kind(kind_of(object));
@@ -174,7 +176,7 @@ int Reconciler::apply(const Subject& subject, const rollout::Plan& plan, Refused
       auto made = client_.create(kind.gvr, object, kFieldManager);
       if (!made) refusal = made.error();
       if (!made && made.error().already_exists()) found = live(kind, key);
-      if (made) cache_.learn(kind.kind, std::move(made).value());
+      if (made) learn(subject, kind.kind, std::move(made).value());
     }
     if (found && !subject.owns(kind.kind, *found)) {
       refused.name_taken(kind, *found);
@@ -182,7 +184,7 @@ int Reconciler::apply(const Subject& subject, const rollout::Plan& plan, Refused
     }
     // One that the cache will tell of was made by a newer plan than this; one without labels it never tells
     // of.
-    if (found && !(refusal && is_labelled(*found))) refusal = apply_again(kind, object);
+    if (found && !(refusal && is_labelled(*found))) refusal = apply_again(subject, kind, object);
     if (refusal) {
       refused.add(object, *refusal);
       continue;
@@ -195,14 +197,15 @@ int Reconciler::apply(const Subject& subject, const rollout::Plan& plan, Refused
 }
 
 /// What people edited is put back; what another program applies is told, not fought over.
-std::optional<kube::ApiError> Reconciler::apply_again(const WatchedKind& kind, const json& object) const {
+std::optional<kube::ApiError> Reconciler::apply_again(Subject& subject, const WatchedKind& kind,
+                                                      const json& object) const {
   if (auto refusal = own_as_applied(kind, kube::key_of(object))) return refusal;
   auto applied = client_.apply(kind.gvr, object, {.field_manager = kFieldManager, .force = false});
   if (!applied && applied.error().conflict() && !applied_by_another(applied.error())) {
     applied = client_.apply(kind.gvr, object, kForced);
   }
   if (!applied) return applied.error();
-  cache_.learn(kind.kind, std::move(applied).value());
+  learn(subject, kind.kind, std::move(applied).value());
   return std::nullopt;
 }
 
@@ -231,7 +234,7 @@ kube::ObjectPtr Reconciler::live(const WatchedKind& kind, const kube::ObjectKey&
 }
 
 /// In order: a Job is of no use without the claim before it.
-int Reconciler::create(const Subject& subject, const rollout::Plan& plan, Refused& refused) const {
+int Reconciler::create(Subject& subject, const rollout::Plan& plan, Refused& refused) const {
   int writes = 0;
   for (const json& object : plan.create) {
     const WatchedKind& kind = watched_kind(kind_of(object));
@@ -248,7 +251,7 @@ int Reconciler::create(const Subject& subject, const rollout::Plan& plan, Refuse
       if (kind.kind == kClaim) return writes;
       continue;
     }
-    cache_.learn(kind.kind, std::move(made).value());
+    learn(subject, kind.kind, std::move(made).value());
     log::info("created",
               {{"model", subject.key.text()}, {"kind", kind.kind}, {"name", kube::key_of(object).name}});
     ++writes;
@@ -276,7 +279,11 @@ int Reconciler::write_status(Subject& subject, const rollout::Plan& plan) const 
 /// The write stood on the version before it: nobody else's came between.
 void Reconciler::wrote(Subject& subject, json model) const {
   subject.version = kube::resource_version_of(model);
-  if (!kube::is_being_deleted(model)) cache_.learn("QuantizedModel", std::move(model));
+  if (!kube::is_being_deleted(model)) learn(subject, "QuantizedModel", std::move(model));
+}
+
+void Reconciler::learn(Subject& subject, std::string_view kind, json object) const {
+  subject.learned = cache_.learn(kind, std::move(object)) || subject.learned;
 }
 
 void Reconciler::tell(const Subject& subject, const rollout::Plan& plan) const {

@@ -26,6 +26,7 @@ class Reconciler {
 
   struct Outcome {
     int writes = 0;
+    bool learned = false;  ///< something that is to be looked at, and that the watch will not tell of
     std::optional<std::chrono::milliseconds> look_again;
   };
 
@@ -46,14 +47,16 @@ class Reconciler {
   };
 
   int write_finalizers(Subject& subject, const rollout::Plan& plan) const;
-  int apply(const Subject& subject, const rollout::Plan& plan, Refused& refused) const;
-  std::optional<kube::ApiError> apply_again(const WatchedKind& kind, const nlohmann::json& object) const;
+  int apply(Subject& subject, const rollout::Plan& plan, Refused& refused) const;
+  std::optional<kube::ApiError> apply_again(Subject& subject, const WatchedKind& kind,
+                                            const nlohmann::json& object) const;
   std::optional<kube::ApiError> own_as_applied(const WatchedKind& kind, const kube::ObjectKey& key) const;
-  int create(const Subject& subject, const rollout::Plan& plan, Refused& refused) const;
+  int create(Subject& subject, const rollout::Plan& plan, Refused& refused) const;
   /// As the API server has it; null when there is none.
   kube::ObjectPtr live(const WatchedKind& kind, const kube::ObjectKey& key) const;
   int write_status(Subject& subject, const rollout::Plan& plan) const;
   void wrote(Subject& subject, nlohmann::json model) const;
+  void learn(Subject& subject, std::string_view kind, nlohmann::json object) const;
   int remove(const Subject& subject, const rollout::Plan& plan) const;
   bool view_is_current(const Subject& subject, const rollout::Plan& plan) const;
   void tell(const Subject& subject, const rollout::Plan& plan) const;

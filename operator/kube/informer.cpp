@@ -127,11 +127,14 @@ struct Informer::State {
     if (!seen.empty()) resource_version = seen;
     const ObjectKey key = key_of(event.object);
     ObjectCache::Change change{key, nullptr, nullptr};
+    bool known = false;
     {
       const std::lock_guard lock(writing);
       if (const auto version = number_of(seen)) watched = version;
       if (event.type == WatchEventType::kBookmark) return;
-      if (is_older(seen, key)) {  // than what was learned of it: told, as whoever learned it told nobody
+      const bool deleted = event.type == WatchEventType::kDeleted;
+      known = is_older(seen, key) || (!deleted && !seen.empty() && seen == cache.version(key));
+      if (known) {
         change.before = change.after = cache.get(key);
       } else if (event.type == WatchEventType::kDeleted) {
         change = cache.erase(key);
@@ -140,16 +143,19 @@ struct Informer::State {
         change = cache.put(std::move(event.object));
       }
     }
-    tell(change, /*initial=*/false);
+    tell(change, /*initial=*/false, known);
   }
 
-  void learn(json&& object) {
+  bool learn(json&& object) {
     const std::string version = resource_version_of(object);
     const std::lock_guard lock(writing);
     // What the watch is past it has told of, and may have told since that it is gone.
-    if (!watched || number_of(version).value_or(0) <= *watched || is_older(version, key_of(object))) return;
+    const ObjectKey key = key_of(object);
+    if (!watched || number_of(version).value_or(0) <= *watched || is_older(version, key)) return false;
+    if (version == cache.version(key)) return false;
     options.trim(object);
     (void)cache.put(std::move(object));
+    return true;
   }
 
   bool is_older(const std::string& version, const ObjectKey& key) const {
@@ -162,9 +168,9 @@ struct Informer::State {
     watched = number_of(version);
   }
 
-  void tell(const ObjectCache::Change& what, bool initial) const {
+  void tell(const ObjectCache::Change& what, bool initial, bool known = false) const {
     if (!what.before && !what.after) return;
-    const Change change{what.key, what.before, what.after, initial};
+    const Change change{what.key, what.before, what.after, initial, known};
     for (const Handler& handler : handlers) handler(change);
   }
 
@@ -245,8 +251,8 @@ std::string Informer::trouble() const {
   return state_->trouble;
 }
 
-void Informer::learn(json object) {
-  state_->learn(std::move(object));
+bool Informer::learn(json object) {
+  return state_->learn(std::move(object));
 }
 
 ObjectPtr Informer::get(const ObjectKey& key) const {

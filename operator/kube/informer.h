@@ -26,6 +26,7 @@ class Informer {
     ObjectPtr before;  ///< null when it is new
     ObjectPtr after;   ///< null when it is gone
     bool initial = false;
+    bool known = false;  ///< learn() was told of this, or of something newer
   };
   using Handler = std::function<void(const Change&)>;
 
@@ -61,7 +62,8 @@ class Informer {
   /// What a write answered, so that who made it need not wait for the watch to tell: kept where it is newer
   /// than what is known, and told by the watch in its turn. The object must be one that the list would have.
   /// Safe from any thread.
-  void learn(nlohmann::json object);
+  /// True when it was news.
+  bool learn(nlohmann::json object);
 
   ObjectPtr get(const ObjectKey& key) const;
   std::vector<ObjectPtr> list() const;

@@ -119,6 +119,8 @@ class Suite:
         deployment = self.api.merge("Deployment", "demo-fp16", {"spec": {"replicas": 3}})
         wait_for("drift is mended", lambda: self.api.get("Deployment", "demo-fp16")["spec"]["replicas"] == 1)
         assert deployment["spec"]["replicas"] == 3
+        owners = [(each["manager"], each["operation"]) for each in self.api.get("Deployment", "demo-fp16")["metadata"]["managedFields"]]
+        assert ("stepdown-operator", "Apply") in owners and ("stepdown-operator", "Update") not in owners, owners
         told("what somebody else changed is put back")
         self.tells_of_another_who_applies()
 

@@ -80,6 +80,7 @@ class InformerTest : public ::testing::Test {
       const std::lock_guard lock(mutex_);
       changes_.push_back(std::string(change.initial ? "*" : "") +
                          (!change.after   ? "-"
+                          : change.known  ? "="
                           : change.before ? "~"
                                           : "+") +
                          change.key.name);
@@ -148,20 +149,22 @@ TEST_F(InformerTest, WhatAWriteAnsweredIsKnownAtOnceAndToldByTheWatch) {
   EXPECT_FALSE((*informer_.get({"n", "made"}))["metadata"].contains("managedFields"));
   EXPECT_EQ(changes(), (std::vector<std::string>{"*+a"}));
   server_->play({200, std::nullopt, ScriptedServer::event("ADDED", "made", "9")});
-  EXPECT_TRUE(eventually([&] { return changes() == std::vector<std::string>{"*+a", "~made"}; }));
+  EXPECT_TRUE(eventually([&] { return changes() == std::vector<std::string>{"*+a", "=made"}; }));
 }
 
 TEST_F(InformerTest, OlderNewsDoNotTakeBackWhatWasLearned) {
   server_->set_list("7", {{"a", "1"}, {"b", "2"}});
   informer_.start();
   ASSERT_TRUE(informer_.wait_synced(milliseconds(4000)));
-  informer_.learn(ScriptedServer::item("a", "12"));
-  informer_.learn(ScriptedServer::item("b", "13"));
-  informer_.learn(ScriptedServer::item("b", "12"));
+  EXPECT_TRUE(informer_.learn(ScriptedServer::item("a", "12")));
+  EXPECT_TRUE(informer_.learn(ScriptedServer::item("b", "13")));
+  EXPECT_FALSE(informer_.learn(ScriptedServer::item("b", "12")));
+  EXPECT_FALSE(informer_.learn(ScriptedServer::item("b", "13"))) << "a write that changed nothing";
   server_->play({200, std::nullopt,
                  ScriptedServer::event("MODIFIED", "a", "10") + ScriptedServer::event("DELETED", "b", "11")});
   ASSERT_TRUE(eventually([&] { return changes().size() == 4; }));
-  EXPECT_EQ(changes().at(2), "~a") << "whoever learned it told nobody";
+  EXPECT_EQ(changes().at(2), "=a");
+  EXPECT_EQ(changes().at(3), "=b");
   EXPECT_EQ(resource_version_of(*informer_.get({"n", "a"})), "12");
   EXPECT_EQ(resource_version_of(*informer_.get({"n", "b"})), "13");
   server_->play({200, std::nullopt, ScriptedServer::event("DELETED", "a", "14")});
