@@ -77,12 +77,15 @@ std::vector<std::string> expand_all(const json& texts, const Variables& env) {
   return result;
 }
 
-/// Fields that change what runs, and that this node does not carry out: refused rather than ignored.
+/// Fields that change what runs, and that this node does not carry out: refused rather than ignored. A
+/// preStop that only sleeps is for proxies that hear late of a pod that ends, and the local one does not.
 void refuse_unsupported(const json& container) {
-  constexpr std::array<std::pair<const char*, const char*>, 5> kUnsupported = {{
+  constexpr std::array<std::pair<const char*, const char*>, 7> kUnsupported = {{
       {"/envFrom", "list the variables"},
       {"/lifecycle/postStart", "do it in the program, or in an init container"},
-      {"/lifecycle/preStop", "the program gets SIGTERM and its grace period"},
+      {"/lifecycle/preStop/exec", "the program gets SIGTERM and its grace period"},
+      {"/lifecycle/preStop/httpGet", "the program gets SIGTERM and its grace period"},
+      {"/lifecycle/preStop/tcpSocket", "the program gets SIGTERM and its grace period"},
       {"/restartPolicy", "run it as a container of its own rather than a sidecar"},
       {"/volumeDevices", "mount a file system"},
   }};

@@ -10,6 +10,9 @@ using nlohmann::json;
 
 constexpr int kPort = 8000;
 constexpr int kDrainSeconds = 60;
+/// A gateway that is to end serves on for so long: nodes hear of it at their own pace, and lead clients to it
+/// until then.
+constexpr int kLingerSeconds = 5;
 
 json role(const api::QuantizedModel& model, const std::string& name) {
   json out = object("rbac.authorization.k8s.io/v1", "Role", model, name, "gateway");
@@ -54,13 +57,14 @@ json deployment(const api::QuantizedModel& model, const Settings& settings, cons
       {"startupProbe", probe("/healthz", 1, 60)},
       {"readinessProbe", probe("/readyz", 2, 2)},
       {"livenessProbe", probe("/healthz", 10, 3)},
+      {"lifecycle", {{"preStop", {{"sleep", {{"seconds", kLingerSeconds}}}}}}},
       {"resources", {{"requests", {{"memory", "64Mi"}}}}},
       {"securityContext", container_security()},
       {"volumeMounts", mounts.mounts}};
   json out = object("apps/v1", "Deployment", model, name, "gateway");
   json pod_spec = {{"serviceAccountName", name},
                    {"securityContext", pod_security()},
-                   {"terminationGracePeriodSeconds", kDrainSeconds},
+                   {"terminationGracePeriodSeconds", kLingerSeconds + kDrainSeconds},
                    {"topologySpreadConstraints",
                     {{{"maxSkew", 1},
                       {"topologyKey", "kubernetes.io/hostname"},
