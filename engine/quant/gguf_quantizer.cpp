@@ -180,11 +180,11 @@ WrittenGguf write_gguf(const formats::ModelFile& model, const GgufPlan& plan,
   if (!slabs.empty()) start(pool, model, imatrix, slabs[0], buffers[0]);
   for (std::size_t i = 0; i < slabs.size(); ++i) {
     pool.wait();
+    const bool last_of_tensor = i + 1 == slabs.size() || slabs[i + 1].plan != slabs[i].plan;
+    if (last_of_tensor) model.release(*slabs[i].plan->source);  // before the next one's pages come
     if (i + 1 < slabs.size()) start(pool, model, imatrix, slabs[i + 1], buffers[(i + 1) % 2]);
     writer.write(buffers[i % 2]);
-    const bool last_of_tensor = i + 1 == slabs.size() || slabs[i + 1].plan != slabs[i].plan;
     if (!last_of_tensor) continue;
-    model.release(*slabs[i].plan->source);
     progress.note(slabs[i].plan->source->name);
     progress.advance();
   }

@@ -54,7 +54,7 @@ std::int64_t prompt_memory(const Sizes& sizes, const CalibrationSet& prompts) {
 
 std::int64_t gguf_working_memory(const formats::ModelFile& model, const CalibrationSet* prompts) {
   const Sizes sizes = sizes_of(model);
-  const std::int64_t writing = 2 * sizes.largest_tensor + kSlabs;  // pages of this tensor and the next
+  const std::int64_t writing = sizes.largest_tensor + kSlabs;
   if (prompts == nullptr) return writing;
   return std::max(writing,
                   sizes.block * kF32 + streams_memory(model, *prompts) + prompt_memory(sizes, *prompts));

@@ -4,6 +4,7 @@
 
 #include "tests/unit/engine/base/run_command.h"
 #include "tests/unit/engine/quant/quantizable_folder.h"
+#include "tests/unit/engine/quant/random_model.h"
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -12,6 +13,7 @@
 
 #include "engine/base/error.h"
 #include "engine/base/hash.h"
+#include "engine/base/system_facts.h"
 #include "engine/formats/model_file.h"
 
 namespace stepdown::quant {
@@ -58,6 +60,40 @@ TEST(QuantizeCommand, StoresTheArtifactUnderItsDigestAndReportsIt) {
   EXPECT_EQ(nlohmann::json::parse(read_file(out / "log"))["digest"], report["digest"]);
   ASSERT_EQ(run(arguments), kDone) << "a second run finds its result there";
   EXPECT_EQ(std::distance(fs::directory_iterator(artifacts), fs::directory_iterator()), 1);
+}
+
+// One matrix of 48 MiB after the other: large enough to tell one in memory from two.
+TEST(QuantizeCommand, PredictsTheMemoryOfOneTensorAtATime) {
+  constexpr std::int64_t kHidden = 2048;
+  constexpr std::int64_t kWide = 12288;
+  RandomModel model;
+  model.config["hidden_size"] = kHidden;
+  model.config["intermediate_size"] = kWide;
+  model.config["num_hidden_layers"] = 1;
+  model.tensors.clear();
+  model.fill("model.embed_tokens.weight", {6, kHidden}, 1.0f);
+  model.fill("model.norm.weight", {kHidden}, 0.0f);
+  const std::string layer = "model.layers.0.";
+  model.fill(layer + "input_layernorm.weight", {kHidden}, 0.0f);
+  model.fill(layer + "post_attention_layernorm.weight", {kHidden}, 0.0f);
+  model.fill(layer + "self_attn.q_proj.weight", {64, kHidden}, 0.1f);
+  model.fill(layer + "self_attn.k_proj.weight", {32, kHidden}, 0.1f);
+  model.fill(layer + "self_attn.v_proj.weight", {32, kHidden}, 0.1f);
+  model.fill(layer + "self_attn.o_proj.weight", {kHidden, 64}, 0.1f);
+  const std::string zeros(static_cast<std::size_t>(kHidden * kWide * 2), '\0');
+  model.tensors[layer + "mlp.gate_proj.weight"] = {"F16", {kWide, kHidden}, zeros};
+  model.tensors[layer + "mlp.up_proj.weight"] = {"F16", {kWide, kHidden}, zeros};
+  model.tensors[layer + "mlp.down_proj.weight"] = {"F16", {kHidden, kWide}, zeros};
+  model.write();
+  model.tensors.clear();
+  const TempFolder out;
+  reset_peak_memory();
+  ASSERT_EQ(run({"--model", model.folder.path(), "--out", out / "q.gguf", "--preset", "Q4_0", "--report",
+                 out / "report.json"}),
+            kDone);
+  const auto report = nlohmann::json::parse(read_file(out / "report.json"));
+  EXPECT_NEAR(report["predictedMemoryBytes"].get<double>(), report["peakMemoryBytes"].get<double>(),
+              32 << 20);
 }
 
 TEST(QuantizeCommand, RefusesUnsupportedRequests) {
