@@ -347,8 +347,9 @@ Command evaluate_command() {
             app.add_option("--kv-type", options->kv_type, "KV cache type")
                 ->type_name(model::kKvTypeNames)
                 ->capture_default_str();
-            app.add_option("--max-attention-error", options->max_attention_error,
-                           "Layers whose attention errs more keep F16 [0.02 for int8, 0.06 for fp8]")
+            app.add_option(
+                   "--max-attention-error", options->max_attention_error,
+                   "Layers whose attention errs more keep F16 [0.02 for int8, 0.06 for fp8, 0.2 for int4]")
                 ->check(CLI::Range(0.0, 1.0));
             runtime::add_device_option(app, options->device);
             app.add_option("--threads", options->threads, "Threads; 0: all cores of this process")

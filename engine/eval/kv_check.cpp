@@ -129,6 +129,8 @@ std::vector<std::int64_t> all_layers(std::size_t count) {
 double usual_attention_error(KvType type) {
   constexpr double kInt8 = 0.02;
   constexpr double kFp8 = 0.06;
+  constexpr double kInt4 = 0.2;
+  if (type == KvType::kInt4) return kInt4;
   return type == KvType::kFp8 ? kFp8 : kInt8;
 }
 

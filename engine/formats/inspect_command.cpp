@@ -58,8 +58,10 @@ struct CacheType {
   const char* name;
   memory::KvType type;
 };
-constexpr std::array<CacheType, 3> kCacheTypes = {
-    {{"f16", memory::KvType::kF16}, {"int8", memory::KvType::kInt8}, {"fp8", memory::KvType::kFp8}}};
+constexpr std::array<CacheType, 4> kCacheTypes = {{{"f16", memory::KvType::kF16},
+                                                   {"int8", memory::KvType::kInt8},
+                                                   {"fp8", memory::KvType::kFp8},
+                                                   {"int4", memory::KvType::kInt4}}};
 
 memory::Model memory_model(const nlohmann::json& found) {
   const nlohmann::json& figures = found["memory"];

@@ -58,6 +58,8 @@ using PlainTile = void (*)(const std::byte* tile, std::int64_t columns, const fl
 
 /// What an f8_tile takes each element times: E4M3's exponent is then binary16's own.
 inline constexpr float kFp8Unit = 1.0f / 256.0f;
+/// An i4_tile reads code − kInt4Zero.
+inline constexpr float kInt4Zero = 8.0f;
 
 /// One row per instruction set; the best that the machine has is chosen once.
 struct Operations {
@@ -69,6 +71,7 @@ struct Operations {
   PlainTile bf16_tile;
   PlainTile i8_tile;  ///< int8 elements as they are: the INT8 KV cache
   PlainTile f8_tile;  ///< FP8 E4M3 elements in units of kFp8Unit: the FP8 KV cache
+  PlainTile i4_tile;  ///< 4-bit codes, the even row's in a byte's low half: the INT4 KV cache
   /// Quantizes one row; `count` is a multiple of 32.
   void (*encode_row)(const float* row, std::int64_t count, std::int8_t* codes, BlockScale* scales,
                      BlockSums* sums);

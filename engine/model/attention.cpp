@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "engine/base/half.h"
+#include "engine/model/rotation.h"
 
 namespace stepdown::model {
 namespace {
@@ -70,10 +71,13 @@ void Attention::plan(std::span<const SequenceSlice> slices) {
 void Attention::attend(const Call& call, const Item& item, Scratch& scratch) const {
   const std::int64_t dimensions = cache_.shape().head_dim;
   const std::int64_t width = group_ * dimensions;  // a group's heads lie side by side
+  const bool rotated = cache_.type(call.layer) == KvType::kInt4;
   for (std::int64_t token = 0; token < item.count; ++token) {
     const float* from = call.queries + (item.row + token) * call.query_stride + item.head * width;
     float* to = scratch.queries.data() + token * width;
     for (std::int64_t i = 0; i < width; ++i) to[i] = from[i] * call.rule.scale;
+    for (std::int64_t head = 0; rotated && head < group_; ++head)
+      rotate_head(to + head * dimensions, dimensions);
   }
   const Visible visible = score(call, item, scratch);
   weigh(call, item, visible, scratch);
@@ -82,6 +86,7 @@ void Attention::attend(const Call& call, const Item& item, Scratch& scratch) con
     for (std::int64_t head = 0; head < group_; ++head) {
       const float* from = scratch.out.data() + (token * group_ + head) * padded_dim_;
       std::copy_n(from, dimensions, to + head * dimensions);
+      if (rotated) rotate_head(to + head * dimensions, dimensions);
     }
   }
 }

@@ -25,6 +25,8 @@ struct KvShape {
 class KvCache {
  public:
   static constexpr std::int64_t kPageTokens = 64;
+  /// Slots 2i and 2i + 1 of a page share bytes: only one thread may store to them at a time.
+  static constexpr std::int64_t kSlotsTogether = 2;
 
   /// One type a layer.
   KvCache(const KvShape& shape, std::span<const KvType> types, std::int64_t pages);
@@ -54,12 +56,16 @@ class KvCache {
   struct Layout {
     KvType type;
     std::int64_t offset;  ///< of the layer within a page
-    std::int64_t element_bytes;
+    std::int64_t element_bits;
     std::int64_t values_offset;  ///< of the values within a head
     std::int64_t scales_offset;
     std::int64_t head_bytes;
   };
   static std::vector<Layout> layouts_of(const KvShape& shape, std::span<const KvType> types);
+  void store_f16(const Layout& at, std::byte* head, std::int64_t slot, const float* keys,
+                 const float* values) const;
+  void store_coded(const Layout& at, std::byte* head, std::int64_t slot, const float* keys,
+                   const float* values) const;
   const Layout& layout(std::int64_t layer) const { return layouts_[static_cast<std::size_t>(layer)]; }
   std::byte* head_at(std::int64_t layer, std::int64_t page, std::int64_t head) const;
 

@@ -10,8 +10,8 @@
 namespace stepdown::model {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, KvType>, 3> kNames = {
-    {{"f16", KvType::kF16}, {"int8", KvType::kInt8}, {"fp8", KvType::kFp8}}};
+constexpr std::array<std::pair<std::string_view, KvType>, 4> kNames = {
+    {{"f16", KvType::kF16}, {"int8", KvType::kInt8}, {"fp8", KvType::kFp8}, {"int4", KvType::kInt4}}};
 
 }  // namespace
 

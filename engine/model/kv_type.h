@@ -8,14 +8,15 @@
 
 namespace stepdown::model {
 
-/// How keys and values are kept: binary16, or int8 or FP8 E4M3 with a binary16 scale per token and head.
-enum class KvType { kF16, kInt8, kFp8 };
+/// How keys and values are kept: binary16, or int8, FP8 E4M3 or four bits with a binary16 scale per
+/// token and head; four bits are of heads that were rotated (rotation.h).
+enum class KvType { kF16, kInt8, kFp8, kInt4 };
 
-/// "f16", "int8", "fp8".
+/// "f16", "int8", "fp8", "int4".
 std::string_view kv_type_name(KvType type);
 std::optional<KvType> kv_type_of(std::string_view name);
-/// "f16|int8|fp8", for messages.
-inline constexpr const char* kKvTypeNames = "f16|int8|fp8";
+/// "f16|int8|fp8|int4", for messages.
+inline constexpr const char* kKvTypeNames = "f16|int8|fp8|int4";
 
 /// One type a layer: `type`, but binary16 where listed. Throws InputError for a layer that the model has not.
 std::vector<KvType> kv_types(KvType type, std::int64_t layers, std::span<const std::int64_t> f16_layers);

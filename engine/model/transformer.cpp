@@ -279,7 +279,7 @@ class Transformer final : public Decoder {
     std::int64_t first = 0;
     for (const SequenceSlice& slice : slices) {
       const auto count = static_cast<std::int64_t>(slice.tokens.size());
-      const auto one = [&](std::int64_t i, int /*worker*/) {
+      const auto one = [&](std::int64_t i) {
         const std::int64_t row = first + i;
         const std::int64_t position = slice.position + i;
         finish_row(layer, row);
@@ -288,9 +288,15 @@ class Transformer final : public Decoder {
                      values_.data() + row * kv_width_);
       };
       if (count < kSerialRows) {
-        for (std::int64_t i = 0; i < count; ++i) one(i, 0);
+        for (std::int64_t i = 0; i < count; ++i) one(i);
       } else {
-        pool_.each(count, one);
+        constexpr std::int64_t kTogether = KvCache::kSlotsTogether;
+        const std::int64_t before = slice.position % kTogether;
+        pool_.each((before + count + kTogether - 1) / kTogether, [&](std::int64_t group, int /*worker*/) {
+          const std::int64_t begin = group * kTogether - before;
+          for (std::int64_t i = std::max<std::int64_t>(0, begin); i < std::min(count, begin + kTogether); ++i)
+            one(i);
+        });
       }
       first += count;
     }

@@ -268,7 +268,7 @@ Command bench_command() {
                 ->check(CLI::Range(1, 1024))
                 ->capture_default_str();
             app.add_option("--kv-type", options->kv_type, "Key-value cache")
-                ->check(CLI::IsMember({"f16", "int8", "fp8"}))
+                ->check(CLI::IsMember({"f16", "int8", "fp8", "int4"}))
                 ->capture_default_str();
             return [options] { return bench(*options); };
           }};

@@ -57,6 +57,20 @@ memory::Model model_of(const formats::ModelFile& file, const formats::HeaderFact
   return model;
 }
 
+memory::KvType predicted(runtime::KvType type) {
+  switch (type) {
+    case runtime::KvType::kF16:
+      return memory::KvType::kF16;
+    case runtime::KvType::kInt8:
+      return memory::KvType::kInt8;
+    case runtime::KvType::kFp8:
+      return memory::KvType::kFp8;
+    case runtime::KvType::kInt4:
+      break;
+  }
+  return memory::KvType::kInt4;
+}
+
 std::string mend(const memory::Change& change) {
   const std::string value = std::to_string(change.value);
   switch (change.kind) {
@@ -99,9 +113,7 @@ void check_memory(const formats::ModelFile& model, const formats::ModelFile* dra
   memory::Load load;
   load.context = options.context > 0 ? options.context : std::min(facts.context_length, kDefaultContext);
   load.sequences = options.max_sequences;
-  load.kv_type = options.kv_type == runtime::KvType::kF16    ? memory::KvType::kF16
-                 : options.kv_type == runtime::KvType::kInt8 ? memory::KvType::kInt8
-                                                             : memory::KvType::kFp8;
+  load.kv_type = predicted(options.kv_type);
   load.layers = facts.shape.layers;
   load.f16_layers = static_cast<std::int64_t>(options.f16_kv_layers.size());
   memory::Load cache = load;

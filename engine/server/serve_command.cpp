@@ -115,8 +115,10 @@ Command serve_command() {
       "serve", "Serve a model with OpenAI's HTTP API", [](CLI::App& app) -> std::function<int()> {
         auto options = std::make_shared<Options>();
         options->engine.draft_tokens = 4;
-        static const std::map<std::string, runtime::KvType> kKvTypes = {
-            {"f16", runtime::KvType::kF16}, {"int8", runtime::KvType::kInt8}, {"fp8", runtime::KvType::kFp8}};
+        static const std::map<std::string, runtime::KvType> kKvTypes = {{"f16", runtime::KvType::kF16},
+                                                                        {"int8", runtime::KvType::kInt8},
+                                                                        {"fp8", runtime::KvType::kFp8},
+                                                                        {"int4", runtime::KvType::kInt4}};
         app.add_option("--model", options->model, "GGUF file, or folder of a model")->required();
         app.add_option("--adapter", options->adapters,
                        "A PEFT LoRA adapter to merge into the model, PATH[=WEIGHT]; may be repeated")

@@ -73,6 +73,14 @@ struct Avx2 {
     const __m128i kept = _mm_set1_epi16(static_cast<std::int16_t>(0xBF80));
     return _mm256_cvtph_ps(_mm_and_si128(_mm_slli_epi16(wide, 7), kept));
   }
+  static Floats load_i4(const std::byte* at) {
+    std::int32_t four = 0;
+    std::memcpy(&four, at, sizeof four);
+    const __m256i pairs = _mm256_cvtepu8_epi64(_mm_cvtsi32_si128(four));
+    const __m256i codes = _mm256_or_si256(pairs, _mm256_slli_epi64(pairs, 28));  // a code every 32 bits
+    return _mm256_sub_ps(_mm256_cvtepi32_ps(_mm256_and_si256(codes, _mm256_set1_epi32(15))),
+                         _mm256_set1_ps(kInt4Zero));
+  }
   static Floats add(Floats a, Floats b) { return _mm256_add_ps(a, b); }
   static Floats multiply(Floats a, Floats b) { return _mm256_mul_ps(a, b); }
   static Floats divide(Floats a, Floats b) { return _mm256_div_ps(a, b); }

@@ -62,6 +62,12 @@ struct Avx512 {
     const __m256i kept = _mm256_set1_epi16(static_cast<std::int16_t>(0xBF80));
     return _mm512_cvtph_ps(_mm256_and_si256(_mm256_slli_epi16(wide, 7), kept));
   }
+  static Floats load_i4(const std::byte* at) {
+    const __m512i pairs = _mm512_cvtepu8_epi64(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(at)));
+    const __m512i codes = _mm512_or_si512(pairs, _mm512_slli_epi64(pairs, 28));  // a code every 32 bits
+    return _mm512_sub_ps(_mm512_cvtepi32_ps(_mm512_and_si512(codes, _mm512_set1_epi32(15))),
+                         _mm512_set1_ps(kInt4Zero));
+  }
   static Floats add(Floats a, Floats b) { return _mm512_add_ps(a, b); }
   static Floats multiply(Floats a, Floats b) { return _mm512_mul_ps(a, b); }
   static Floats divide(Floats a, Floats b) { return _mm512_div_ps(a, b); }

@@ -99,6 +99,15 @@ struct Neon {
     const uint16x8_t wide = vreinterpretq_u16_s16(load_wide(at));
     return from_f16(vandq_u16(vshlq_n_u16(wide, 7), vdupq_n_u16(0xBF80)));
   }
+  static Floats load_i4(const std::byte* at) {
+    std::uint32_t four = 0;
+    std::memcpy(&four, at, sizeof four);
+    const uint8x8_t pairs = vreinterpret_u8_u32(vdup_n_u32(four));
+    const uint16x8_t codes = vmovl_u8(vzip1_u8(vand_u8(pairs, vdup_n_u8(15)), vshr_n_u8(pairs, 4)));
+    const float32x4_t zero = vdupq_n_f32(kInt4Zero);
+    return {vsubq_f32(vcvtq_f32_u32(vmovl_u16(vget_low_u16(codes))), zero),
+            vsubq_f32(vcvtq_f32_u32(vmovl_high_u16(codes)), zero)};
+  }
   static Floats add(Floats a, Floats b) { return {vaddq_f32(a.low, b.low), vaddq_f32(a.high, b.high)}; }
   static Floats multiply(Floats a, Floats b) { return {vmulq_f32(a.low, b.low), vmulq_f32(a.high, b.high)}; }
   static Floats divide(Floats a, Floats b) { return {vdivq_f32(a.low, b.low), vdivq_f32(a.high, b.high)}; }

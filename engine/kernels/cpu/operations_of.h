@@ -24,6 +24,7 @@ constexpr Operations operations_of(std::string_view name, bool (*supported)()) {
       .bf16_tile = plain_tile<V, BF16Element>,
       .i8_tile = plain_tile<V, I8Element>,
       .f8_tile = plain_tile<V, F8Element>,
+      .i4_tile = plain_tile<V, I4Element>,
       .encode_row = encode_row<V>,
       .rms_norm = rms_norm<V>,
       .silu_multiply = silu_multiply<V>,

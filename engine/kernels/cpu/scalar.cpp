@@ -93,6 +93,12 @@ struct Scalar {
       return f16_to_f32(static_cast<std::uint16_t>((bits & 0x80u) << 8 | (bits & 0x7fu) << 7));
     });
   }
+  static Floats load_i4(const std::byte* at) {
+    return each([&](std::size_t i) {
+      const auto pair = static_cast<unsigned>(at[i / 2]);
+      return static_cast<float>(i % 2 == 0 ? pair & 15u : pair >> 4) - kInt4Zero;
+    });
+  }
   static Floats add(const Floats& a, const Floats& b) {
     return each([&](std::size_t i) { return a[i] + b[i]; });
   }

@@ -247,29 +247,35 @@ void codes_tile(const std::byte* tile, const CodedRows& input, std::int64_t firs
 // Element loaders of plain tiles: 16 (or 8) consecutive rows of one column.
 template <class V>
 struct F32Element {
-  static constexpr int kBytes = 4;
+  static constexpr int kBits = 32;
   static typename V::Floats load(const std::byte* at) { return V::load(reinterpret_cast<const float*>(at)); }
 };
 template <class V>
 struct F16Element {
-  static constexpr int kBytes = 2;
+  static constexpr int kBits = 16;
   static typename V::Floats load(const std::byte* at) { return V::load_f16(at); }
 };
 template <class V>
 struct BF16Element {
-  static constexpr int kBytes = 2;
+  static constexpr int kBits = 16;
   static typename V::Floats load(const std::byte* at) { return V::load_bf16(at); }
 };
 template <class V>
 struct I8Element {
-  static constexpr int kBytes = 1;
+  static constexpr int kBits = 8;
   static typename V::Floats load(const std::byte* at) { return V::load_i8(at); }
 };
 
 template <class V>
 struct F8Element {
-  static constexpr int kBytes = 1;
+  static constexpr int kBits = 8;
   static typename V::Floats load(const std::byte* at) { return V::load_f8(at); }
+};
+
+template <class V>
+struct I4Element {
+  static constexpr int kBits = 4;
+  static typename V::Floats load(const std::byte* at) { return V::load_i4(at); }
 };
 
 // Column i belongs to chain i % kChains of multiply-adds, and an output is ((chain 0 + 1) + 2) + 3: several
@@ -283,14 +289,14 @@ void plain_tile_rows(const std::byte* tile, std::int64_t columns, const float* i
                      std::int64_t input_stride, float* out, std::int64_t out_stride, bool accumulate,
                      bool cold) {
   constexpr bool kTurns = kCount * kChains > V::kRegisters / 2;
-  constexpr std::int64_t kColumnBytes = kTileRows * Element::kBytes;
+  constexpr std::int64_t kColumnBytes = kTileRows * Element::kBits / 8;
   for (int lane = 0; lane < kTileRows; lane += V::kLanes) {
     typename V::Floats sum[kChains][kCount];
     for (int chain = 0; chain < kChains; ++chain) {
       for (int row = 0; row < kCount; ++row) sum[chain][row] = V::zero();
     }
     const auto add_column = [&](typename V::Floats(&sums)[kCount], std::int64_t column) {
-      const auto weight = Element::load(tile + (column * kTileRows + lane) * Element::kBytes);
+      const auto weight = Element::load(tile + (column * kTileRows + lane) * Element::kBits / 8);
       for (int row = 0; row < kCount; ++row) {
         sums[row] = V::multiply_add(weight, V::broadcast(input[row * input_stride + column]), sums[row]);
       }

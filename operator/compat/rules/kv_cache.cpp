@@ -55,9 +55,12 @@ void unchecked_cache(const Subject& subject, Report& report) {
 
 void loose_limit(const Subject& subject, Report& report) {
   const auto& limit = subject.spec.kv_cache.max_attention_error;
-  if (!limit || subject.spec.kv_cache.type == "fp16" || *limit <= 0.1) return;
+  const std::string& type = subject.spec.kv_cache.type;
+  const bool four_bits = type == "int4";
+  if (!limit || type == "fp16" || *limit <= (four_bits ? 0.25 : 0.1)) return;
   report.add("spec.kvCache.maxAttentionError",
-             "a tenth of each layer's attention output may be wrong at that limit");
+             std::string(four_bits ? "a quarter" : "a tenth") +
+                 " of each layer's attention output may be wrong at that limit");
 }
 
 constexpr Rule kRules[] = {
@@ -66,11 +69,11 @@ constexpr Rule kRules[] = {
      "flat.",
      "kvCache: {type: int8}",
      "give an evaluation with prompts of 4k tokens or more, and kvCache.maxAttentionError (0.02 for int8, "
-     "0.06 for fp8)",
+     "0.06 for fp8, 0.2 for int4)",
      unchecked_cache},
     {"SD009", Severity::kError, "A KV cache that the engine does not have",
-     "Engines have different caches: vLLM and SGLang FP8, llama.cpp q8_0 and q4_0, the bundled engine int8 "
-     "and fp8. "
+     "Engines have different caches: vLLM and SGLang FP8, llama.cpp q8_0 and q4_0, the bundled engine "
+     "int8, fp8 and, on CPUs, int4. "
      "What an engine "
      "would ignore in silence is refused here.",
      "kvCache: {type: int4}\nserving: {engine: vllm}", "use fp16", no_such_cache},
@@ -80,8 +83,8 @@ constexpr Rule kRules[] = {
      "kvCache: {type: fp8}\nserving: {engine: vllm}",
      "compare longContext and perplexity with an fp16 cache before relying on it", degraded_cache},
     {"SD053", Severity::kWarning, "An attention error that is allowed too much", "The check guards nothing.",
-     "kvCache: {type: int8, maxAttentionError: 0.5}", "0.02 for int8 and 0.06 for fp8 are usual",
-     loose_limit},
+     "kvCache: {type: int8, maxAttentionError: 0.5}",
+     "0.02 for int8, 0.06 for fp8 and 0.2 for int4 are usual", loose_limit},
 };
 
 }  // namespace

@@ -33,12 +33,15 @@ TEST(KvCheck, MeasuresWhatEachLayersAttentionLoses) {
   const Model model;
   const KvCheck int8 = model.check(KvType::kInt8, 0.02);
   const KvCheck fp8 = model.check(KvType::kFp8, 0.06);
+  const KvCheck int4 = model.check(KvType::kInt4, 0.2);
   ASSERT_EQ(int8.errors.size(), static_cast<std::size_t>(model.file->config().layers));
   for (std::size_t layer = 0; layer < int8.errors.size(); ++layer) {
     EXPECT_GT(int8.errors[layer], 1e-4);
     EXPECT_LT(int8.errors[layer], 0.02);
     EXPECT_GT(fp8.errors[layer], int8.errors[layer]) << "3 bits of mantissa against 7";
     EXPECT_LT(fp8.errors[layer], 0.06);
+    EXPECT_GT(int4.errors[layer], fp8.errors[layer]);
+    EXPECT_LT(int4.errors[layer], 0.2);
   }
   EXPECT_TRUE(int8.f16_layers.empty()) << int8.refusal;
   EXPECT_EQ(int8.tokens, 100);

@@ -65,6 +65,7 @@ TEST(MemoryModel, CacheTypesCostTheirElementsAndScales) {
   const TypeCase cases[] = {
       {"fp16", KvType::kF16, {}, 2 * kElements},
       {"int8, a scale a head", KvType::kInt8, {}, kElements + kElements / 128 * 2},
+      {"int4, a scale a head", KvType::kInt4, {}, kElements / 2 + kElements / 128 * 2},
       {"llama.cpp q8_0", KvType::kInt8, {.scale_block = 32}, kElements * 34 / 32},
       {"llama.cpp q4_0", KvType::kInt4, {.scale_block = 32}, kElements * 18 / 32},
       {"vLLM fp8", KvType::kFp8, {.scaleless = true}, kElements},

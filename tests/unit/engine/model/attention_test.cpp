@@ -3,10 +3,12 @@
 #include "engine/model/attention.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <numeric>
 #include <random>
+#include <utility>
 
 #include <gtest/gtest.h>
 
@@ -22,7 +24,33 @@ float stored(float scale) {
   return f16_to_f32(f32_to_f16(scale));
 }
 
+/// By the Hadamard matrix's definition: entry (i, j) is (−1)^(bits that i and j share) / √n. Its own inverse.
+std::vector<float> rotated(const std::vector<float>& head) {
+  std::size_t block = 1;
+  while (head.size() % (2 * block) == 0) block *= 2;
+  std::vector<float> out;
+  for (std::size_t i = 0; i < head.size(); ++i) {
+    double sum = 0;
+    for (std::size_t j = 0; j < block; ++j) {
+      const double x = head[i / block * block + j];
+      sum += std::popcount(i % block & j) % 2 == 0 ? x : -x;
+    }
+    out.push_back(static_cast<float>(sum / std::sqrt(static_cast<double>(block))));
+  }
+  return out;
+}
+
+std::vector<float> rounded_to_four_bits(const std::vector<float>& head) {
+  std::vector<float> turned = rotated(head);
+  const float extreme = *std::ranges::max_element(turned, {}, [](float x) { return std::abs(x); });
+  const float scale = extreme / -8;
+  for (float& x : turned)
+    x = scale == 0 ? 0 : std::clamp(std::nearbyint(x / scale), -8.0f, 7.0f) * stored(scale);
+  return rotated(turned);
+}
+
 std::vector<float> rounded(KvType type, std::vector<float> head) {
+  if (type == KvType::kInt4) return rounded_to_four_bits(head);
   if (type == KvType::kF16) {
     std::ranges::transform(head, head.begin(), stored);
     return head;
@@ -86,7 +114,7 @@ struct Shape {
 };
 
 TEST(Attention, MatchesTheScalarDefinitionOverEveryMixOfTypes) {
-  const std::vector<KvType> types = {KvType::kFp8, KvType::kF16, KvType::kInt8, KvType::kFp8};
+  const std::vector<KvType> types = {KvType::kFp8, KvType::kF16, KvType::kInt8, KvType::kInt4};
   std::vector<std::int32_t> pages = {2, 0, 1};  // in any order
   kernels::ThreadPool pool(2);
   for (const Shape& shape : {Shape{4, 2, 64, 0}, Shape{6, 2, 24, 0}, Shape{3, 3, 32, 40}}) {
@@ -131,7 +159,7 @@ TEST(Attention, MatchesTheScalarDefinitionOverEveryMixOfTypes) {
   }
 }
 
-TEST(KvCache, QuantizedLayersTakeHalfOfThePage) {
+TEST(KvCache, QuantizedLayersTakeHalfOrAQuarterOfThePage) {
   const KvShape shape{4, 2, 64};
   const auto bytes = [&](KvType type, std::vector<std::int64_t> f16_layers) {
     return KvCache::page_bytes(shape, kv_types(type, shape.layers, f16_layers));
@@ -140,11 +168,12 @@ TEST(KvCache, QuantizedLayersTakeHalfOfThePage) {
   const std::size_t scales = 4 * 2 * 2 * KvCache::kPageTokens * 2;
   EXPECT_EQ(bytes(KvType::kInt8, {}), f16 / 2 + scales);
   EXPECT_EQ(bytes(KvType::kFp8, {}), f16 / 2 + scales);
+  EXPECT_EQ(bytes(KvType::kInt4, {}), f16 / 4 + scales);
   EXPECT_EQ(bytes(KvType::kFp8, {1}), bytes(KvType::kFp8, {}) + (f16 - bytes(KvType::kFp8, {})) / 4);
 }
 
 TEST(KvCache, ValuesThatAreNotFiniteShowInAttention) {
-  for (const KvType type : {KvType::kInt8, KvType::kFp8}) {
+  for (const KvType type : {KvType::kInt8, KvType::kFp8, KvType::kInt4}) {
     KvCache cache({1, 1, 16}, kv_types(type, 1, {}), 1);
     std::vector<float> keys(16, 1.0f);
     std::vector<float> values(16, 1.0f);
@@ -157,6 +186,67 @@ TEST(KvCache, ValuesThatAreNotFiniteShowInAttention) {
     std::vector<float> out(16);
     attention.run(pool, kernels::operations(), 0, {}, {&slice, 1}, keys.data(), 16, out.data(), 16);
     EXPECT_TRUE(std::isnan(out[3])) << kv_type_name(type);
+  }
+}
+
+// Heads at the ends of what a scale of binary16 spans. What rotation makes one entry is kept whatever its
+// sign; what it spreads evenly ends one code earlier on the side that has not the first.
+TEST(KvCache, FourBitsKeepTheExtremesOfAHead) {
+  constexpr std::int64_t kWidth = 32;
+  constexpr float kLargest = 60000.0f;
+  std::vector<float> zeros(kWidth), flat(kWidth, kLargest), sunk(kWidth, -kLargest), one(kWidth);
+  one[5] = kLargest;
+  const std::vector<std::pair<std::vector<float>, float>> cases = {
+      {zeros, 0.0f}, {flat, 1e-3f}, {sunk, 1e-3f}, {one, 1.001f / 16}};
+  kernels::ThreadPool pool(1);
+  for (const auto& [value, most_off] : cases) {
+    KvCache cache({1, 1, kWidth}, kv_types(KvType::kInt4, 1, {}), 1);
+    cache.store(0, 0, 0, value.data(), value.data());
+    for (const kernels::Operations* operations : kernels::all_operations()) {
+      if (!operations->supported()) continue;
+      Attention attention(cache, 1, 1, 1);
+      const std::vector<std::int32_t> token(1), page(1);
+      const SequenceSlice slice{token, 0, page};
+      std::vector<float> out(kWidth);
+      attention.run(pool, *operations, 0, {}, {&slice, 1}, zeros.data(), kWidth, out.data(), kWidth);
+      for (std::size_t i = 0; i < value.size(); ++i)
+        EXPECT_NEAR(out[i], value[i], most_off * kLargest) << operations->name << " " << i;
+    }
+  }
+}
+
+// Neighbours share a byte: neither's codes may change the other's, in whatever order they come.
+TEST(KvCache, FourBitNeighboursKeepTheirOwnCodes) {
+  const std::vector<float> first(16, 1.0f), second(16, -3.0f);
+  for (const bool backwards : {false, true}) {
+    KvCache cache({1, 1, 16}, kv_types(KvType::kInt4, 1, {}), 1);
+    cache.store(0, 0, 1, first.data(), first.data());  // what was in the page before
+    cache.store(0, 0, backwards ? 1 : 0, backwards ? second.data() : first.data(), first.data());
+    cache.store(0, 0, backwards ? 0 : 1, backwards ? first.data() : second.data(), first.data());
+    std::array<float, kernels::kTileRows> scores;
+    std::vector<float> query(16, 0.0f);
+    query[0] = 1.0f;  // of a rotated constant, only the first is not zero
+    kernels::operations().i4_tile(cache.key_tile(0, 0, 0, 0), 16, query.data(), 16, 1, scores.data(),
+                                  kernels::kTileRows, false);
+    EXPECT_FLOAT_EQ(scores[0] * f16_to_f32(cache.key_scales(0, 0, 0)[0]), 4.0f);
+    EXPECT_FLOAT_EQ(scores[1] * f16_to_f32(cache.key_scales(0, 0, 0)[1]), -12.0f);
+  }
+}
+
+TEST(Int4Tile, ReadsEveryCode) {
+  for (const kernels::Operations* operations : kernels::all_operations()) {
+    if (!operations->supported()) continue;
+    for (unsigned first = 0; first < 256; first += kernels::kTileRows / 2) {
+      std::array<std::byte, kernels::kTileRows / 2> tile;
+      for (unsigned i = 0; i < tile.size(); ++i) tile[i] = static_cast<std::byte>(first + i);
+      std::array<float, kernels::kTileRows> out;
+      const float one = 1.0f;
+      operations->i4_tile(tile.data(), 1, &one, 1, 1, out.data(), kernels::kTileRows, false);
+      for (unsigned i = 0; i < tile.size(); ++i) {
+        EXPECT_EQ(out[2 * i], static_cast<float>((first + i) % 16) - 8.0f) << operations->name;
+        EXPECT_EQ(out[2 * i + 1], static_cast<float>((first + i) / 16) - 8.0f) << operations->name;
+      }
+    }
   }
 }
 

@@ -200,7 +200,7 @@ TEST_P(SameBits, AloneBatchedChunkedAndByManyThreads) {
   }
   for (const formats::ModelFile* file : {static_cast<const formats::ModelFile*>(plain.get()),
                                          static_cast<const formats::ModelFile*>(&coded)}) {
-    for (const KvType type : {KvType::kF16, KvType::kInt8, KvType::kFp8}) {
+    for (const KvType type : {KvType::kF16, KvType::kInt8, KvType::kFp8, KvType::kInt4}) {
       const auto alone = run(*file, type, sequences, {1, false, 1});
       for (const Schedule& schedule :
            {Schedule{1, true, 1}, Schedule{1, true, 3}, Schedule{7, false, 2}, Schedule{7, true, 1},

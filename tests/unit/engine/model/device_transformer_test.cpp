@@ -154,6 +154,20 @@ TEST(DeviceTransformer, WhatNoKernelDoesIsRefusedOrLeftToTheProcessor) {
   }
 }
 
+TEST(DeviceTransformer, FourBitCachesAreLeftToTheProcessor) {
+  const WithLibrary library("libstepdown-cuda-emulated.so");
+  kernels::ThreadPool pool(1);
+  const auto file = formats::open_model(golden_folder("tied_gqa"));
+  DecoderOptions options{.context = 64,
+                         .max_rows = 8,
+                         .kv_pages = 1,
+                         .kv_type = KvType::kInt4,
+                         .device = {cuda::DeviceRequest::Kind::kCuda}};
+  EXPECT_THROW(make_decoder(*file, options, pool), InputError);
+  options.device.kind = cuda::DeviceRequest::Kind::kAuto;
+  EXPECT_EQ(make_decoder(*file, options, pool)->device(), "cpu");
+}
+
 TEST(DeviceTransformer, WhatDoesNotFitIsRefusedWithTheSum) {
   const WithLibrary library("libstepdown-cuda-emulated.so");
   kernels::ThreadPool pool(1);

@@ -156,9 +156,7 @@ std::vector<RuleCase> fault_cases() {
        },
        {"SD007 warning spec.quantization.candidates[0]", "SD029 warning spec.quantization.candidates"}},
       {"int8 KV", [](auto& s, auto&) { s.kv_cache.type = "int8"; }, {"SD008 warning spec.kvCache.type"}},
-      {"int4 KV",
-       [](auto& s, auto&) { s.kv_cache.type = "int4"; },
-       {"SD008 warning spec.kvCache.type", "SD009 error spec.kvCache.type"}},
+      {"int4 KV", [](auto& s, auto&) { s.kv_cache.type = "int4"; }, {"SD008 warning spec.kvCache.type"}},
       {"fallback on CPUs", [](auto& s, auto&) { s.rollout.fallback.placement = "cpu"; }, {}},
       {"fallback on CPUs instead of GPUs",
        [](auto& s, auto& i) {
@@ -589,6 +587,12 @@ std::vector<RuleCase> fault_cases() {
          s.kv_cache.max_attention_error = 0.5;
        },
        {"SD053 warning spec.kvCache.maxAttentionError"}},
+      {"usual attention limit of four bits",
+       [](auto& s, auto&) {
+         s.kv_cache.type = "int4";
+         s.kv_cache.max_attention_error = 0.2;
+       },
+       {}},
       {"limit without its suite",
        [](auto& s, auto&) { s.evaluation.slo["citation"].min = 0.9; },
        {"SD054 error spec.evaluation.slo[citation]"}},
