@@ -48,7 +48,9 @@ std::string shard_name(const Shard& shard, std::size_t number) {
 std::vector<fs::path> gguf_shards(const fs::path& folder) {
   std::vector<fs::path> files;
   for (const auto& entry : fs::directory_iterator(folder)) {
-    if (entry.path().extension() == ".gguf") files.push_back(entry.path());
+    // llama.cpp's projector of a model's images lies beside it.
+    const bool projector = entry.path().filename().string().find("mmproj") != std::string::npos;
+    if (entry.path().extension() == ".gguf" && !projector) files.push_back(entry.path());
   }
   std::ranges::sort(files);
   if (files.empty()) return files;

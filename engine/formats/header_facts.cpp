@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <fstream>
+#include <set>
 
 #include "engine/base/error.h"
 #include "engine/base/mapped_file.h"
@@ -38,18 +39,41 @@ std::int64_t kv_heads(const JsonView& config, std::int64_t heads) {
   return length(config, "num_key_value_heads", length(config, "num_kv_heads", heads));
 }
 
+/// NVIDIA's, as its hf_quant_config.json names them too.
+std::string modelopt_format(const JsonView& quantized) {
+  const std::string algorithm = quantized.text("quant_algo", "");
+  if (algorithm.starts_with("FP8")) return "fp8";
+  if (algorithm == "NVFP4") return "nvfp4";
+  if (algorithm == "W4A8_AWQ") return "w4a8";
+  return algorithm == "W4A16_AWQ" ? "awq" : "modelopt";
+}
+
 /// quantization_config as its writers fill it: transformers, AutoAWQ, GPTQModel, llm-compressor, ModelOpt.
 std::string quantized_format(const JsonView& config) {
   const auto quantized = config.member("quantization_config");
   if (!quantized) return "safetensors";
   const std::string method = quantized->text("quant_method", "");
   if (method == "gptq") return quantized->text("checkpoint_format", "") == "gptq_v2" ? "gptq-v2" : "gptq";
+  if (method == "modelopt") return modelopt_format(*quantized);
   if (method != "compressed-tensors") return method.empty() ? "quantized" : method;
   const std::string format = quantized->text("format", "");
-  if (format == "float-quantized") return "fp8";
+  if (format == "float-quantized" || format == "naive-quantized") return "fp8";
   if (format == "int-quantized") return "w8a8";
   if (format == "nvfp4-pack-quantized") return "nvfp4";
   return format == "pack-quantized" ? "w4a16" : method;
+}
+
+constexpr std::int64_t kGemmaHead = 256;  // transformers: of Gemma's configurations, where they name none
+
+/// Files of Gemma 3 leave out what transformers' Gemma3TextConfig takes for granted.
+void take_defaults(HeaderFacts& facts) {
+  if (facts.architecture != "gemma3_text" && facts.architecture != "gemma3") return;
+  memory::Shape& shape = facts.shape;
+  const auto take = [](std::int64_t& value, std::int64_t granted) { value = value > 0 ? value : granted; };
+  take(shape.heads, 8);
+  take(shape.kv_heads, 4);
+  take(shape.vocab, 262208);
+  take(facts.context_length, 131072);
 }
 
 /// config.json's own list of what each layer is; without one the architecture's habit counts.
@@ -71,49 +95,83 @@ struct Tensors {
   std::int64_t elements = 0;
 };
 
+[[noreturn]] void damaged(const fs::path& file, const std::string& what) {
+  throw InputError(what, file.string(), "fetch the model anew");
+}
+
 Tensors safetensors_of(const fs::path& file) {
+  constexpr std::uint64_t kLongestHeader = 100'000'000;  // the format's own limit
   std::ifstream in(file, std::ios::binary);
   std::uint64_t length = 0;
   in.read(reinterpret_cast<char*>(&length), sizeof length);
   const std::uint64_t size = fs::file_size(file);
-  if (!in || length > size || size - length < sizeof length) {
-    throw InputError("is no safetensors file", file.string(), "fetch the model anew");
-  }
+  if (!in || length > size || size - length < sizeof length || length > kLongestHeader)
+    damaged(file, "is no safetensors file");
   Tensors out{.bytes = static_cast<std::int64_t>(size - length - sizeof length)};
   std::string header(length, '\0');
   in.read(header.data(), static_cast<std::streamsize>(length));
   const JsonView tensors = JsonView::parse(header, file.string());
   for (const auto& [name, value] : tensors.json().items()) {
     if (name == "__metadata__") continue;
-    const auto shape = tensors.required(name).required("shape").items();
+    const JsonView tensor = tensors.required(name);
     std::int64_t elements = 1;
-    for (const JsonView& each : shape) elements = memory::product({elements, each.length()});
+    for (const JsonView& each : tensor.required("shape").items())
+      elements = memory::product({elements, each.length()});
     out.elements = memory::sum({out.elements, elements});
+    const auto offsets = tensor.required("data_offsets").items();
+    if (offsets.size() != 2 || offsets[1].number() > static_cast<double>(out.bytes))
+      damaged(file, "is cut short: tensor '" + name + "' ends behind it");
   }
+  if (out.elements == 0) damaged(file, "holds no tensors");
   return out;
 }
 
-/// What an index says of its files, whether they are there or not: enough to plan with.
-std::optional<Tensors> indexed(const fs::path& folder, std::int64_t element_size) {
-  const auto index = read_json(folder / "model.safetensors.index.json");
-  const auto metadata = index ? index->member("metadata") : std::nullopt;
+/// The files of an index; empty where there is none.
+std::set<std::string> indexed_files(const JsonView& index) {
+  std::set<std::string> files;
+  const auto map = index.member("weight_map");
+  if (!map || !map->json().is_object()) return files;
+  for (const auto& [tensor, file] : map->json().items()) {
+    if (file.is_string() && file.get<std::string>().find('/') == std::string::npos) files.insert(file);
+  }
+  return files;
+}
+
+/// What an index says of files that are not there: enough to plan with.
+Tensors total_of(const JsonView& index, std::int64_t element_size) {
+  const auto metadata = index.member("metadata");
   const double total = metadata ? metadata->number("total_size", 0) : 0;
-  if (!(total > 0 && total < 9e15)) return std::nullopt;
+  if (!(total > 0 && total < 9e15)) return {};
   const auto bytes = static_cast<std::int64_t>(total);
-  return Tensors{bytes, bytes / element_size};
+  return {bytes, bytes / element_size};
+}
+
+Tensors sum_of(const std::set<std::string>& files, const fs::path& folder) {
+  Tensors out;
+  for (const std::string& each : files) {
+    const Tensors one = safetensors_of(folder / each);
+    out = {memory::sum({out.bytes, one.bytes}), memory::sum({out.elements, one.elements})};
+  }
+  return out;
 }
 
 Tensors safetensors_in(const fs::path& folder, std::int64_t element_size) {
-  if (const auto found = indexed(folder, element_size)) return *found;
-  if (const fs::path whole = folder / "model.safetensors"; fs::exists(whole)) return safetensors_of(whole);
-  Tensors out;
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    if (entry.path().extension() != ".safetensors") continue;
-    const Tensors one = safetensors_of(entry.path());
-    out = {memory::sum({out.bytes, one.bytes}), memory::sum({out.elements, one.elements})};
+  std::set<std::string> files;
+  if (const auto index = read_json(folder / "model.safetensors.index.json")) {
+    files = indexed_files(*index);
+    const bool there =
+        std::ranges::all_of(files, [&](const auto& each) { return fs::exists(folder / each); });
+    if (files.empty() || !there) {
+      if (const Tensors total = total_of(*index, element_size); total.bytes > 0) return total;
+    }
   }
-  if (out.bytes == 0) throw InputError("holds no safetensors", folder.string(), "fetch the whole model");
-  return out;
+  if (files.empty() && fs::exists(folder / "model.safetensors")) files = {"model.safetensors"};
+  const bool named = !files.empty();
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (!named && entry.path().extension() == ".safetensors") files.insert(entry.path().filename().string());
+  }
+  if (files.empty()) throw InputError("holds no safetensors", folder.string(), "fetch the whole model");
+  return sum_of(files, folder);
 }
 
 std::int64_t element_size(const JsonView& config) {
@@ -207,7 +265,9 @@ HeaderFacts header_facts(const JsonView& whole) {
                  .vocab = length(config, "vocab_size")};
   memory::Shape& shape = facts.shape;
   shape.kv_heads = kv_heads(config, shape.heads);
-  shape.head_dim = length(config, "head_dim", shape.heads > 0 ? shape.hidden / shape.heads : 0);
+  take_defaults(facts);
+  const std::int64_t even = shape.heads > 0 ? shape.hidden / shape.heads : 0;
+  shape.head_dim = length(config, "head_dim", facts.architecture.starts_with("gemma") ? kGemmaHead : even);
   // Latent attention has keys of two parts; engines that expand it pad values to their width.
   if (const std::int64_t plain = length(config, "qk_nope_head_dim"); plain > 0)
     shape.head_dim = std::max(plain + length(config, "qk_rope_head_dim"), length(config, "v_head_dim"));

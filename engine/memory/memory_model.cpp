@@ -134,7 +134,8 @@ std::optional<Change> cheapest_change(const Model& model, const Load& load, cons
   const std::int64_t context = largest_context(model, load, engine, budget);
   if (context > 0 && context * 2 >= load.context) return Change{Change::Kind::kContext, context};
   const std::int64_t each = budget / load.accelerators;
-  for (std::int64_t count = load.accelerators * 2; count <= most_accelerators; count *= 2) {
+  for (std::int64_t count = product({load.accelerators, 2}); count > 0 && count <= most_accelerators;
+       count *= 2) {
     Load wider = load;
     wider.accelerators = count;
     if (estimate(model, wider, engine).total() <= product({each, count})) {

@@ -82,7 +82,7 @@ struct Support {
 /// What an engine takes beside weights, KV cache and activations.
 struct EngineMemory {
   std::string overhead;    ///< quantity an accelerator: CUDA context and graphs, allocator
-  double utilization = 1;  ///< share of the memory that it uses at most
+  std::optional<double> utilization;  ///< share of the memory that it uses at most; none: all
 };
 
 /// spec of EngineProfile: crds/engineprofiles.yaml.
@@ -101,7 +101,7 @@ struct EngineProfileSpec {
   std::vector<std::string> kv_types = {"fp16"};
   std::vector<Support> support;
   EngineMemory memory;
-  std::string readiness_path = "/health";
+  std::string readiness_path;  ///< empty: /health
 };
 
 struct EngineProfile {

@@ -131,10 +131,12 @@ void add_document(const json& document, const Place& place, Documents& into, con
 std::vector<std::string> files_of(const std::string& path) {
   if (path == "-" || !fs::is_directory(path)) return {path};
   std::vector<std::string> files;
-  for (const auto& entry : fs::recursive_directory_iterator(path)) {
-    const std::string type = entry.path().extension().string();
-    if (entry.is_regular_file() && (type == ".yaml" || type == ".yml" || type == ".json"))
-      files.push_back(entry.path().lexically_normal().string());
+  std::error_code ignored;  // of links that lead nowhere, and of folders that are closed
+  fs::recursive_directory_iterator entry(path, fs::directory_options::skip_permission_denied, ignored);
+  for (; entry != fs::recursive_directory_iterator(); entry.increment(ignored)) {
+    const std::string type = entry->path().extension().string();
+    if ((type == ".yaml" || type == ".yml" || type == ".json") && entry->is_regular_file(ignored))
+      files.push_back(entry->path().lexically_normal().string());
   }
   std::ranges::sort(files);
   return files;
@@ -235,7 +237,13 @@ Documents read_documents(const std::vector<std::string>& paths, std::vector<Loca
   for (const std::string& path : paths) {
     const std::vector<std::string> files = files_of(path);
     if (files.empty()) unread.push_back(nothing_in(path));
-    for (const std::string& file : files) add_documents(text_of(file), file, documents, unread);
+    for (const std::string& file : files) {
+      try {
+        add_documents(text_of(file), file, documents, unread);
+      } catch (const InputError& error) {  // there is no such file, or it may not be read
+        unread.push_back({file, 1, "", unreadable(error, "")});
+      }
+    }
   }
   return documents;
 }

@@ -50,11 +50,16 @@ constexpr std::string_view kArch = "kubernetes.io/arch";
 // T4 and L4 keep some of theirs for error correction: 15360 and 23034 MiB are left, as nvidia-smi tells.
 constexpr Device kDevices[] = {
     {"rtx-5090", "blackwell-rtx", 32, kNvidia, kNvidiaLabel, "NVIDIA-GeForce-RTX-5090"},
+    {"rtx-5080", "blackwell-rtx", 16, kNvidia, kNvidiaLabel, "NVIDIA-GeForce-RTX-5080"},
+    {"rtx-5070-ti", "blackwell-rtx", 16, kNvidia, kNvidiaLabel, "NVIDIA-GeForce-RTX-5070-Ti"},
+    {"rtx-5070", "blackwell-rtx", 12, kNvidia, kNvidiaLabel, "NVIDIA-GeForce-RTX-5070"},
+    {"rtx-5060-ti", "blackwell-rtx", 16, kNvidia, kNvidiaLabel, "NVIDIA-GeForce-RTX-5060-Ti"},
     {"rtx-pro-6000", "blackwell-rtx", 96, kNvidia, kNvidiaLabel,
      "NVIDIA-RTX-PRO-6000-Blackwell-Server-Edition"},
     {"b200", "blackwell", 180, kNvidia, kNvidiaLabel, "NVIDIA-B200"},
     {"b300", "blackwell", 288, kNvidia, kNvidiaLabel, "NVIDIA-B300"},
     {"gb200", "blackwell", 186, kNvidia, kNvidiaLabel, "NVIDIA-GB200"},
+    {"gb300", "blackwell", 279, kNvidia, kNvidiaLabel, "NVIDIA-GB300"},
     {"h200", "hopper", 141, kNvidia, kNvidiaLabel, "NVIDIA-H200"},
     {"gh200", "hopper", 96, kNvidia, kNvidiaLabel, "NVIDIA-GH200-480GB"},
     {"h20", "hopper", 96, kNvidia, kNvidiaLabel, "NVIDIA-H20"},
@@ -66,10 +71,19 @@ constexpr Device kDevices[] = {
     {"l20", "ada", 48, kNvidia, kNvidiaLabel, "NVIDIA-L20"},
     {"l4", "ada", 22, kNvidia, kNvidiaLabel, "NVIDIA-L4"},
     {"rtx-4090", "ada", 24, kNvidia, kNvidiaLabel, "NVIDIA-GeForce-RTX-4090"},
+    {"rtx-5000-ada", "ada", 32, kNvidia, kNvidiaLabel, "NVIDIA-RTX-5000-Ada-Generation"},
+    {"rtx-4000-ada", "ada", 20, kNvidia, kNvidiaLabel, "NVIDIA-RTX-4000-Ada-Generation"},
+    {"l2", "ada", 24, kNvidia, kNvidiaLabel, "NVIDIA-L2"},
     {"rtx-4080", "ada", 16, kNvidia, kNvidiaLabel, "NVIDIA-GeForce-RTX-4080"},
     {"rtx-4070", "ada", 12, kNvidia, kNvidiaLabel, "NVIDIA-GeForce-RTX-4070"},
     {"rtx-4060", "ada", 8, kNvidia, kNvidiaLabel, "NVIDIA-GeForce-RTX-4060"},
     {"rtx-3090", "ampere", 24, kNvidia, kNvidiaLabel, "NVIDIA-GeForce-RTX-3090"},
+    {"rtx-3080", "ampere", 10, kNvidia, kNvidiaLabel, "NVIDIA-GeForce-RTX-3080"},
+    {"rtx-3070", "ampere", 8, kNvidia, kNvidiaLabel, "NVIDIA-GeForce-RTX-3070"},
+    {"rtx-a5000", "ampere", 24, kNvidia, kNvidiaLabel, "NVIDIA-RTX-A5000"},
+    {"rtx-a4000", "ampere", 16, kNvidia, kNvidiaLabel, "NVIDIA-RTX-A4000"},
+    {"a16", "ampere", 15, kNvidia, kNvidiaLabel, "NVIDIA-A16"},
+    {"a2", "ampere", 15, kNvidia, kNvidiaLabel, "NVIDIA-A2"},
     {"rtx-3060", "ampere", 12, kNvidia, kNvidiaLabel, "NVIDIA-GeForce-RTX-3060"},
     {"a100", "ampere", 80, kNvidia, kNvidiaLabel, "NVIDIA-A100-SXM4-80GB"},
     {"a100-40gb", "ampere", 40, kNvidia, kNvidiaLabel, "NVIDIA-A100-SXM4-40GB"},
@@ -81,6 +95,9 @@ constexpr Device kDevices[] = {
     {"a10g", "ampere", 24, kNvidia, kNvidiaLabel, "NVIDIA-A10G"},
     {"quadro-rtx-8000", "turing", 48, kNvidia, kNvidiaLabel, "Quadro-RTX-8000"},
     {"t4", "turing", 15, kNvidia, kNvidiaLabel, "Tesla-T4"},
+    {"rtx-2080", "turing", 8, kNvidia, kNvidiaLabel, "NVIDIA-GeForce-RTX-2080"},
+    {"rtx-2070", "turing", 8, kNvidia, kNvidiaLabel, "NVIDIA-GeForce-RTX-2070"},
+    {"gtx-1660", "turing", 6, kNvidia, kNvidiaLabel, "NVIDIA-GeForce-GTX-1660"},
     {"rtx-2080-ti", "turing", 11, kNvidia, kNvidiaLabel, "NVIDIA-GeForce-RTX-2080-Ti"},
     {"v100", "volta", 32, kNvidia, kNvidiaLabel, "Tesla-V100-SXM2-32GB"},
     {"titan-v", "volta", 12, kNvidia, kNvidiaLabel, "NVIDIA-TITAN-V"},
@@ -94,6 +111,7 @@ constexpr Device kDevices[] = {
     {"mi325x", "cdna3", 256, kAmd, kAmdLabel, "AMD_Instinct_MI325X"},
     {"rx-7900-xtx", "rdna3", 24, kAmd, kAmdLabel, "AMD_Radeon_RX_7900_XTX"},
     {"r9700", "rdna4", 32, kAmd, kAmdLabel, "AMD_Radeon_AI_PRO_R9700"},
+    {"arc-b580", "intel-gpu", 12, kIntel, kIntelLabel, "Arc_B580"},
     {"arc-a770", "intel-gpu", 16, kIntel, kIntelLabel, "Arc_A770"},
     {"mac", "apple", 0, "", kArch, "arm64"},
     {"apple-silicon", "apple", 0, "", kArch, "arm64"},
@@ -133,17 +151,32 @@ std::string nvidia_by_capability(const std::string& major, const std::string& mi
   return major == "12" ? "blackwell-rtx" : "";
 }
 
-/// A product label's value names a device: the longest name that it holds.
-std::string by_product(const std::string& value, std::string_view group) {
+/// A product label's value names a device: the longest name that it holds. nullptr when none is known.
+const Device* find_product(const std::string& value) {
   const std::string text = "-" + plain(value) + "-";
   const Device* best = nullptr;
   for (const Device& each : kDevices) {
-    if (!is_within(each.hardware, group)) continue;
-    const bool named =
-        plain(each.value) == plain(value) || text.find("-" + plain(each.name) + "-") != std::string::npos;
+    if (plain(each.value) == plain(value) && !value.empty()) return &each;
+    const bool named = text.find("-" + std::string(each.name) + "-") != std::string::npos;
     if (named && (best == nullptr || each.name.size() > best->name.size())) best = &each;
   }
-  return best == nullptr ? "" : std::string(best->hardware);
+  return best;
+}
+
+std::string by_product(const std::string& value, std::string_view group) {
+  const Device* found = find_product(value);
+  return found != nullptr && is_within(found->hardware, group) ? std::string(found->hardware) : "";
+}
+
+/// 40 of "NVIDIA-A100-PCIE-40GB", 10 of "1g.10gb"; 0 of others.
+std::int64_t gigabytes_in(std::string_view name) {
+  const std::string text = plain(name);
+  for (auto at = text.find("gb"); at != std::string::npos; at = text.find("gb", at + 1)) {
+    auto first = at;
+    while (first > 0 && std::isdigit(static_cast<unsigned char>(text[first - 1])) != 0) --first;
+    if (first < at && at - first <= 4) return std::stoll(text.substr(first, at - first));
+  }
+  return 0;
 }
 
 struct Mark {
@@ -279,6 +312,24 @@ const Device* find_device(std::string_view name) {
 std::string product_of(const std::map<std::string, std::string>& labels) {
   const std::string nvidia = first_label(labels, kNvidiaProducts);
   return nvidia.empty() ? first_label(labels, kAmdProducts) : nvidia;
+}
+
+std::int64_t memory_of(const std::map<std::string, std::string>& labels, std::string_view accelerator) {
+  constexpr std::int64_t kGigabyte = 1'000'000'000;
+  const std::string product = product_of(labels);
+  const std::string name = plain(product);
+  if (accelerator.ends_with(".shared") || name.ends_with("-shared")) return 0;
+  if (accelerator.find("/mig-") != std::string_view::npos) return gigabytes_in(accelerator) * kGigabyte;
+  if (const auto slice = name.find("-mig-"); slice != std::string::npos)
+    return gigabytes_in(name.substr(slice)) * kGigabyte;
+  const std::string mebibytes = label(labels, "nvidia.com/gpu.memory");
+  if (!mebibytes.empty() && mebibytes.size() < 9 &&
+      mebibytes.find_first_not_of("0123456789") == std::string::npos)
+    return std::stoll(mebibytes) << 20;
+  const Device* device = find_product(product);
+  if (device != nullptr && plain(device->value) == name) return device->gibibytes << 30;
+  if (const std::int64_t stated = gigabytes_in(product); stated > 0) return stated * kGigabyte;
+  return device == nullptr ? 0 : device->gibibytes << 30;
 }
 
 std::string group_of_resource(std::string_view accelerator) {

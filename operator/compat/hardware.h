@@ -52,6 +52,10 @@ std::string hardware_of(const std::map<std::string, std::string>& labels, std::s
 /// What labels call the GPU, in the words of whoever set them; empty when none does.
 std::string product_of(const std::map<std::string, std::string>& labels);
 
+/// Bytes of one accelerator, by its slice, by NVIDIA's own label or by its product; 0 where nothing tells, or
+/// where pods share it.
+std::int64_t memory_of(const std::map<std::string, std::string>& labels, std::string_view accelerator);
+
 /// The group an extended resource belongs to: "nvidia" for nvidia.com/gpu and its MIG slices; "cpu" for none;
 /// empty when unknown.
 std::string group_of_resource(std::string_view accelerator);

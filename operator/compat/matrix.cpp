@@ -122,9 +122,8 @@ std::optional<api::EngineProfile> effective_profile(
   take_if_set(spec.env, own.env);
   take_if_set(spec.scratch, own.scratch);
   take_if_set(spec.memory.overhead, own.memory.overhead);
-  if (own.memory.utilization != api::EngineMemory{}.utilization)
-    spec.memory.utilization = own.memory.utilization;
-  if (own.readiness_path != api::EngineProfileSpec{}.readiness_path) spec.readiness_path = own.readiness_path;
+  if (own.memory.utilization) spec.memory.utilization = own.memory.utilization;
+  take_if_set(spec.readiness_path, own.readiness_path);
   spec.support.insert(spec.support.begin(), own.support.begin(), own.support.end());
   spec.formats = own.formats;
   spec.kv_types = own.kv_types;

@@ -32,7 +32,8 @@ memory::KvCost kv_cost(const api::MemoryFigures& figures) {
 /// The base's weights as an engine holds them: others than the bundled one take 32 bits for 16 (vLLM,
 /// "--dtype": auto is FP16 of FP32 models).
 std::int64_t base_weights(const api::QuantizedModelSpec& spec, const api::ModelFacts& model) {
-  if (spec.serving.engine == "stepdown" || model.parameters <= 0) return model.memory.weights;
+  if (spec.serving.engine == "stepdown" || model.format != "safetensors" || model.parameters <= 0)
+    return model.memory.weights;
   return std::min(model.memory.weights, memory::product({model.parameters, 2}));
 }
 
@@ -69,9 +70,9 @@ memory::EngineTraits traits_of(const api::ServingSpec& serving,
 }
 
 double utilization(const api::ServingSpec& serving, const std::optional<api::EngineProfile>& profile) {
-  if (profile && profile->spec.memory.utilization != 1) return profile->spec.memory.utilization;
+  if (profile && profile->spec.memory.utilization) return *profile->spec.memory.utilization;
   const api::EngineProfile* builtin = builtin_profile(serving.engine);
-  return builtin != nullptr ? builtin->spec.memory.utilization : 1;
+  return builtin != nullptr ? builtin->spec.memory.utilization.value_or(1) : 1;
 }
 
 /// The quantized cache that the engine has, on any hardware.
@@ -183,8 +184,9 @@ std::string cheapest_mend(const api::QuantizedModelSpec& spec, const api::ModelF
     case memory::Change::Kind::kMemory:
       break;
   }
-  const auto needed =
-      static_cast<std::int64_t>(static_cast<double>(change->value) / utilization(spec.serving, profile));
+  constexpr double kLargest = 9e18;
+  const auto needed = static_cast<std::int64_t>(
+      std::min(static_cast<double>(change->value) / utilization(spec.serving, profile), kLargest));
   return "give it " + readable_bytes(needed) + " in spec.serving.hardware.memory";
 }
 

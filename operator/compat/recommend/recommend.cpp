@@ -229,15 +229,20 @@ class Search {
                 " once with stepdown-engine convert" + (plan.merged ? " --adapter" : "");
   }
 
+  void stands_against(const Finding& found) {
+    if (obstacle_.empty()) obstacle_ = found.message + "; " + found.mend + " (" + found.id + ")";
+  }
+
   /// Enough bits for the task, and nothing against it whatever the memory.
   bool wanted(Plan plan, std::string_view name) {
     const Method* method = find_method(candidate_of(name));
     if (method == nullptr || method->bits < purpose_.least_bits) return false;
     plan.candidates = {name};
-    const auto found = findings(plan);
+    std::vector<Finding> found = findings(plan);
+    std::erase_if(found, [](const Finding& each) { return each.id == "SD005"; });
     const Finding* against = objection(found);
     if (against == nullptr) return true;
-    obstacle_ = against->message + "; " + against->mend + " (" + against->id + ")";
+    stands_against(*against);
     say("left out: " + std::string(plan.engine) + " with " + std::string(name) + ": " + against->message +
         " (" + against->id + ")");
     return false;
@@ -281,16 +286,15 @@ class Search {
   }
 
   Footprint candidate(const Plan& plan, std::string_view name) const {
-    const Method* method = find_method(candidate_of(name));
-    return footprint(spec(plan), plan.model, predicted_bytes(*method, plan.model.memory.weights), plan.cache,
-                     inventory(plan).profile);
+    return footprint(spec(plan), plan.model, predicted_size(candidate_of(name), plan.model).value_or(0),
+                     plan.cache, inventory(plan).profile);
   }
 
   /// Strikes candidates that are too large at the asked load; false when FP16 or all of them are.
   bool keep_what_fits(Plan& plan) {
     const auto found = findings(plan);
     if (const Finding* against = objection(found)) {
-      obstacle_ = against->message + "; " + against->mend + " (" + against->id + ")";
+      stands_against(*against);
       return false;
     }
     std::vector<std::string_view> fitting;
@@ -301,7 +305,7 @@ class Search {
       if (tight == found.end())
         fitting.push_back(plan.candidates[i]);
       else
-        obstacle_ = tight->message + "; " + tight->mend + " (" + tight->id + ")";
+        stands_against(*tight);
     }
     plan.candidates = std::move(fitting);
     return !plan.candidates.empty();
@@ -410,7 +414,7 @@ class Search {
   const Cluster& cluster_;
   Recommendation out_;
   std::string prepared_;  ///< what is to be done to the source, of the stack tried now
-  std::string obstacle_;  ///< the last
+  std::string obstacle_;  ///< of what was tried first, which is what the table prefers
 };
 
 }  // namespace

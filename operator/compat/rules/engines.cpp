@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "operator/compat/fallback.h"
+#include "operator/compat/methods.h"
 #include "operator/compat/rule.h"
 
 // What the engine loads, on which hardware, in which version: questions to compat/matrix.yaml.
@@ -21,7 +22,12 @@ std::string engine_name(const Subject& subject) {
 }
 
 Answer loads(const Subject& subject, const AskedFormat& asked, const std::string& hardware) {
-  return subject.engine.loads({asked.format, "", hardware, subject.architecture(), asked.bits});
+  Answer answer = subject.engine.loads({asked.format, "", hardware, subject.architecture(), asked.bits});
+  // What config.json calls a layout that no profile speaks of may still be one that the engine reads.
+  const bool foreign = std::ranges::find(methods(), asked.format, &Method::format) == methods().end() &&
+                       asked.format != "safetensors";
+  if (answer.verdict == Verdict::kUnlisted && foreign) answer.verdict = Verdict::kUndocumented;
+  return answer;
 }
 
 /// How the formats fare on each class of hardware that pods may land on.

@@ -2,6 +2,7 @@
 #include <optional>
 #include <vector>
 
+#include "engine/memory/saturating.h"
 #include "operator/compat/fallback.h"
 #include "operator/compat/memory_fit.h"
 #include "operator/compat/rule.h"
@@ -24,8 +25,44 @@ void unknown_cache(const Subject& subject, Report& report) {
                                       " is not known, so that its memory cannot be predicted");
 }
 
-void fits(const Subject& subject, Report& report) {
+/// Bytes of a replica's accelerators, where selector or nodes tell which they are; 0 otherwise.
+std::int64_t known_memory(const Subject& subject) {
   const auto& hardware = subject.spec.serving.hardware;
+  if (!hardware || hardware->accelerator.empty()) return 0;
+  std::int64_t least = memory_of(hardware->node_selector, hardware->accelerator);
+  for (std::size_t i = 0; least == 0 && i < subject.nodes.size(); ++i)
+    least = memory_of(subject.nodes[i].labels, hardware->accelerator);
+  for (const Node& node : subject.nodes) {
+    const std::int64_t here = memory_of(node.labels, hardware->accelerator);
+    if (here > 0) least = std::min(least, here);
+  }
+  return memory::product({least, std::max<std::int64_t>(1, hardware->count)});
+}
+
+/// The spec, with the memory that is known where it states none.
+api::QuantizedModelSpec with_memory(const Subject& subject) {
+  api::QuantizedModelSpec spec = subject.spec;
+  const std::int64_t known = known_memory(subject);
+  if (known > 0 && spec.serving.hardware->memory.empty())
+    spec.serving.hardware->memory = std::to_string(known >> 20) + "Mi";
+  return spec;
+}
+
+void overstated(const Subject& subject, Report& report) {
+  const std::int64_t known = known_memory(subject);
+  if (known == 0) return;
+  const std::string& memory = subject.spec.serving.hardware->memory;
+  constexpr double kRounding = 1.15;  // people write what the box says
+  const auto stated = static_cast<double>(api::parse_quantity(memory).value_or(0));
+  if (stated <= static_cast<double>(known) * kRounding) return;
+  report.add("spec.serving.hardware.memory", memory + " are stated, and " +
+                                                 std::to_string(subject.spec.serving.hardware->count) +
+                                                 " such accelerators have " + readable_bytes(known));
+}
+
+void fits(const Subject& subject, Report& report) {
+  const api::QuantizedModelSpec spec = with_memory(subject);
+  const auto& hardware = spec.serving.hardware;
   const api::ModelFacts* model = predictable(subject);
   if (!hardware || hardware->memory.empty()) return;
   if (!api::parse_quantity(hardware->memory)) {
@@ -34,38 +71,38 @@ void fits(const Subject& subject, Report& report) {
   }
   if (model == nullptr) return;
   const auto& profile = subject.inventory.profile;
-  const std::int64_t asked = subject.spec.serving.concurrency;
-  const Footprint fp16 = footprint(subject.spec, *model, model->size, "fp16", profile);
-  const std::int64_t fit =
-      fp16_on_cpus(subject.spec) ? asked : sequences_that_fit(subject.spec, fp16, profile);
+  const std::int64_t asked = spec.serving.concurrency;
+  const Footprint fp16 = footprint(spec, *model, model->size, "fp16", profile);
+  const std::int64_t fit = fp16_on_cpus(spec) ? asked : sequences_that_fit(spec, fp16, profile);
   if (fit == 0) {
     report.add("spec.serving.hardware.memory",
                "FP16 needs " + readable_bytes(fp16.at(1)) + " for one sequence (predicted), " +
                    hardware->memory +
-                   " are given: " + largest_that_fits(subject.spec, *model, model->size, "fp16", profile),
-               cheapest_mend(subject.spec, *model, model->size, "fp16", profile) +
+                   " are given: " + largest_that_fits(spec, *model, model->size, "fp16", profile),
+               cheapest_mend(spec, *model, model->size, "fp16", profile) +
                    (hardware->accelerator.empty() ? "" : ", or set spec.rollout.fallback.placement to cpu"));
   } else if (fit < asked) {
     report.add("spec.serving.concurrency",
                "FP16 fits " + std::to_string(fit) + " of " + std::to_string(asked) + " sequences in " +
-                   hardware->memory + " (predicted) and is started with so many",
+                   hardware->memory + " (predicted)" +
+                   (subject.spec.serving.hardware->memory.empty() ? "" : " and is started with so many"),
                "if FP16 must carry the full load alone, " +
-                   cheapest_mend(subject.spec, *model, model->size, "fp16", profile),
+                   cheapest_mend(spec, *model, model->size, "fp16", profile),
                Severity::kWarning);
   }
   const auto check = [&](const std::string& name, const std::string& path, std::int64_t bytes,
                          Severity severity) {
-    const Footprint quantized = footprint(subject.spec, *model, bytes, subject.spec.kv_cache.type, profile);
-    if (sequences_that_fit(subject.spec, quantized, profile) >= asked) return;
+    const Footprint quantized = footprint(spec, *model, bytes, spec.kv_cache.type, profile);
+    if (sequences_that_fit(spec, quantized, profile) >= asked) return;
     report.add(path,
                name + " needs " + readable_bytes(quantized.at(asked)) + " for " + std::to_string(asked) +
-                   " sequences of " + std::to_string(context_length(subject.spec.serving, *model)) +
-                   " tokens (predicted), " + hardware->memory + " are given: " +
-                   largest_that_fits(subject.spec, *model, bytes, subject.spec.kv_cache.type, profile),
-               cheapest_mend(subject.spec, *model, bytes, subject.spec.kv_cache.type, profile), severity);
+                   " sequences of " + std::to_string(context_length(spec.serving, *model)) +
+                   " tokens (predicted), " + hardware->memory +
+                   " are given: " + largest_that_fits(spec, *model, bytes, spec.kv_cache.type, profile),
+               cheapest_mend(spec, *model, bytes, spec.kv_cache.type, profile), severity);
   };
   const auto fits_nowhere = [&](std::int64_t bytes) {
-    return !too_large(subject.spec, *model, bytes, profile).empty();
+    return !too_large(spec, *model, bytes, profile).empty();
   };
   if (subject.inventory.from_revision) {
     const auto& size = subject.inventory.from_revision->spec.artifact.size;
@@ -76,7 +113,7 @@ void fits(const Subject& subject, Report& report) {
     return;
   }
   // One that is too large is left out, as long as another is not.
-  const auto& candidates = subject.spec.quantization.candidates;
+  const auto& candidates = spec.quantization.candidates;
   std::vector<std::optional<std::int64_t>> sizes;
   for (const api::CandidateSpec& each : candidates) sizes.push_back(predicted_size(each, *model));
   const bool none =
@@ -102,7 +139,7 @@ void context(const Subject& subject, Report& report) {
 void cache_forgotten(const Subject& subject, Report& report) {
   const auto& hardware = subject.spec.serving.hardware;
   const api::ModelFacts* model = predictable(subject);
-  if (model == nullptr || (hardware && !hardware->memory.empty())) return;
+  if (model == nullptr || (hardware && !hardware->memory.empty()) || known_memory(subject) > 0) return;
   const Footprint fp16 = footprint(subject.spec, *model, model->size, "fp16", subject.inventory.profile);
   const std::int64_t cache = fp16.at(subject.spec.serving.concurrency) - fp16.at(0);
   if (cache <= fp16.weights) return;
@@ -127,6 +164,11 @@ constexpr Rule kRules[] = {
      "At long context or many sequences the cache outweighs what quantization saved on weights.",
      "serving: {contextLength: 32768, concurrency: 16}",
      "state spec.serving.hardware.memory, so that it is checked", cache_forgotten},
+    {"SD069", Severity::kWarning, "More memory stated than the accelerators have",
+     "What fits is judged by what is stated; the server finds out what is there.",
+     "serving: {hardware: {accelerator: nvidia.com/gpu, memory: 80Gi, nodeSelector: {nvidia.com/gpu.product: "
+     "NVIDIA-L4}}}",
+     "state what nvidia-smi tells, or leave it out: the product's name tells it", overstated},
     {"SD045", Severity::kError, "An attention cache that is not known",
      "Sliding windows, latent attention and state spaces need other amounts; who cannot predict must not "
      "schedule.",

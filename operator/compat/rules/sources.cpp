@@ -113,9 +113,24 @@ std::string quantized_by_name(const std::string& source) {
   return "";
 }
 
+constexpr double kSixteen = 15;  // embeddings of some files have fewer
+
+double bits_a_weight(const api::ModelFacts& model) {
+  if (model.parameters <= 0) return kSixteen;
+  return static_cast<double>(model.memory.weights) * 8 / static_cast<double>(model.parameters);
+}
+
 void base_is_quantized(const Subject& subject, Report& report) {
   if (subject.inventory.model) {
     const std::string& format = subject.inventory.model->format;
+    if (const double bits = bits_a_weight(*subject.inventory.model); format == "gguf" && bits < kSixteen) {
+      char text[16];
+      std::snprintf(text, sizeof text, "%.1f", bits);
+      report.add("spec.model.source",
+                 std::string("the source is a GGUF file of ") + text +
+                     " bits a weight: its errors would be quantized again, and it is no FP16 to fall back to",
+                 "", Severity::kWarning);
+    }
     if (format == "gguf" || format == "safetensors" || format.empty()) return;
     report.add(
         "spec.model.source",

@@ -128,8 +128,10 @@ json container(const api::QuantizedModel& model, const Settings& settings,
   }
   // Artifacts tell their format by their files; what config.json says needs no argument.
   const std::string format = engine.fp16 ? base.format : engine.source.ends_with(".gguf") ? "gguf" : "";
-  const std::string ready = profile ? profile->spec.readiness_path : "/readyz";
-  const std::string alive = profile ? profile->spec.readiness_path : "/healthz";
+  const std::string stated = profile ? profile->spec.readiness_path : "";
+  const std::string answers = stated.empty() ? "/health" : stated;
+  const std::string ready = profile ? answers : "/readyz";
+  const std::string alive = profile ? answers : "/healthz";
   json out = {{"name", "engine"},
               {"image", profile ? compat::image_for(profile->spec, accelerator(model.spec.serving))
                                 : settings.engine_image},

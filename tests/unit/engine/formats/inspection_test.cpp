@@ -86,6 +86,25 @@ TEST(Inspect, NamesTheFormatOfAQuantizedBase) {
   EXPECT_EQ(found["parameters"], 0) << "packed";
 }
 
+TEST(HeaderFacts, FilesCountAndNotWhatAnIndexSaysOfThem) {
+  HfFolder hf;
+  hf.write();
+  const auto index = [&](const char* file) {
+    write_file(hf.folder / "model.safetensors.index.json",
+               nlohmann::json{{"metadata", {{"total_size", 7}}}, {"weight_map", {{"a", file}}}}.dump());
+    return read_header_facts(hf.folder.path()).weights;
+  };
+  const std::int64_t whole = 2 * 8 * (6 + 16 + 8 + 8 + 16 + 12 + 12 + 12 + 3);
+  EXPECT_EQ(index("model.safetensors"), whole);
+  EXPECT_EQ(index("not-here.safetensors"), 7) << "enough to plan with";
+  std::filesystem::remove(hf.folder / "model.safetensors.index.json");
+  std::filesystem::resize_file(hf.folder / "model.safetensors",
+                               std::filesystem::file_size(hf.folder / "model.safetensors") - 1);
+  EXPECT_THROW(read_header_facts(hf.folder.path()), InputError) << "cut short";
+  write_file(hf.folder / "model.safetensors", HfFolder::with_length("{}"));
+  EXPECT_THROW(read_header_facts(hf.folder.path()), InputError) << "no tensors";
+}
+
 /// The model's tensors in files as gguf-split makes them: the first has all metadata.
 void write_shards(const ModelFile& model, const TempFolder& out, std::size_t count) {
   const auto all = model.tensors();
@@ -138,6 +157,8 @@ TEST(GgufShards, AMissingOneIsNamedAndNoneIsAModelAlone) {
   };
   EXPECT_THAT(problem(out / "m-00001-of-00003.gguf"), testing::HasSubstr("one of 3 files of a model"));
   EXPECT_THROW(read_header_facts(out / "m-00001-of-00003.gguf"), InputError);
+  std::filesystem::copy_file(out / "m-00001-of-00003.gguf", out / "mmproj-model.gguf");
+  EXPECT_EQ(problem(out.path()), "") << "the projector beside it is no part of it";
   std::filesystem::copy_file(out / "m-00001-of-00003.gguf", out / "other.gguf");
   EXPECT_THAT(problem(out.path()), testing::HasSubstr("holds 4 .gguf files"));
   std::filesystem::remove(out / "other.gguf");

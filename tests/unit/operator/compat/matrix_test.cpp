@@ -135,6 +135,22 @@ TEST(Hardware, IsReadFromNodeLabels) {
   EXPECT_EQ(product_of({{"kubernetes.io/arch", "amd64"}}), "");
 }
 
+TEST(Hardware, TellsHowMuchMemoryAnAcceleratorHas) {
+  using Labels = std::map<std::string, std::string>;
+  const auto product = [](const char* name) { return Labels{{"nvidia.com/gpu.product", name}}; };
+  constexpr std::int64_t kGigabyte = 1'000'000'000;
+  EXPECT_EQ(memory_of(product("NVIDIA-L4"), "nvidia.com/gpu"), std::int64_t{22} << 30);
+  EXPECT_EQ(memory_of(product("NVIDIA-A100-PCIE-40GB"), "nvidia.com/gpu"), 40 * kGigabyte);
+  EXPECT_EQ(memory_of(product("NVIDIA-GH200-480GB"), "nvidia.com/gpu"), std::int64_t{96} << 30);
+  EXPECT_EQ(memory_of(product("NVIDIA-H100-80GB-HBM3-MIG-1g.10gb"), "nvidia.com/gpu"), 10 * kGigabyte);
+  EXPECT_EQ(memory_of({}, "nvidia.com/mig-3g.40gb"), 40 * kGigabyte);
+  EXPECT_EQ(memory_of({{"nvidia.com/gpu.memory", "24564"}}, "nvidia.com/gpu"), std::int64_t{24564} << 20);
+  EXPECT_EQ(memory_of(product("NVIDIA-L4-SHARED"), "nvidia.com/gpu"), 0);
+  EXPECT_EQ(memory_of(product("NVIDIA-L4"), "nvidia.com/gpu.shared"), 0);
+  EXPECT_EQ(memory_of({}, "nvidia.com/gpu"), 0);
+  EXPECT_EQ(memory_of({{"nvidia.com/gpu.memory", "99999999999999999999"}}, "nvidia.com/gpu"), 0);
+}
+
 TEST(Hardware, ListsOfClassesAreCompared) {
   EXPECT_EQ(class_list({"ampere", "ada"}), "ada, ampere");
   EXPECT_TRUE(lists_all("ada, ampere", "ampere"));

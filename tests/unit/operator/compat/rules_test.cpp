@@ -544,6 +544,31 @@ std::vector<RuleCase> fault_cases() {
                                                 .node_selector = {{"nvidia.com/gpu.product", "NVIDIA-X1"}}};
        },
        {"SD068 warning spec.serving.hardware"}},
+      {"more than the GPU that the selector names has",
+       [](auto& s, auto& i) {
+         i.model->format = "safetensors";
+         i.model->memory.weights = i.model->size = std::int64_t{30} << 30;
+         s.serving.engine = "vllm";
+         s.quantization.candidates = {{"awq", "", 4, {}}};
+         s.quantization.calibration = api::CalibrationSpec{"file:///data/prompts.jsonl", 512};
+         s.serving.hardware = api::HardwareSpec{.accelerator = "nvidia.com/gpu",
+                                                .node_selector = {{"nvidia.com/gpu.product", "NVIDIA-L4"}}};
+       },
+       {"SD005 error spec.serving.hardware.memory"}},
+      {"more memory stated than there is",
+       [](auto& s, auto& i) {
+         i.model->format = "safetensors";
+         s.serving.engine = "vllm";
+         s.quantization.candidates = {{"awq", "", 4, {}}};
+         s.quantization.calibration = api::CalibrationSpec{"file:///data/prompts.jsonl", 512};
+         s.serving.hardware = api::HardwareSpec{.accelerator = "nvidia.com/gpu",
+                                                .memory = "80Gi",
+                                                .node_selector = {{"nvidia.com/gpu.product", "NVIDIA-L4"}}};
+       },
+       {"SD069 warning spec.serving.hardware.memory"}},
+      {"a GGUF base of four bits",
+       [](auto&, auto& i) { i.model->parameters = i.model->memory.weights * 8 / 5; },
+       {"SD044 warning spec.model.source"}},
       {"redacted by the Job",
        [](auto& s, auto&) {
          s.quantization.calibration = api::CalibrationSpec{"pvc://logs/prod.jsonl", 512};
