@@ -180,8 +180,7 @@ void print_table(const nlohmann::json& found, const Options& options) {
   print_row("chat template", found.value("templateDigest", "not read"));
   if (!found["served"].get<bool>())
     print_row("served by", "other engines: the bundled one has no reader for this architecture and format");
-  print_row("KV a token", human_bytes(found["memory"]["kvPerToken"]) + " (int8 " +
-                              human_bytes(found["memory"]["kvPerTokenInt8"]) + ")");
+  if (memory_model(found).kv.known()) print_row("KV a token", human_bytes(found["memory"]["kvPerToken"]));
   print_memory(found, options);
 }
 

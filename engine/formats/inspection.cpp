@@ -98,7 +98,6 @@ nlohmann::json header_json(const fs::path& path, const HeaderFacts& facts) {
             {"kvExpandedPerToken", kv.expanded_per_token},
             {"kvHeads", kv.heads},
             {"headDim", kv.head_dim},
-            {"kvPerTokenInt8", memory::kv_bytes_per_token(shape, memory::KvType::kInt8)},
             {"repackable", 0},
             {"activations", memory::activation_bytes(shape, kSequences)}}}};
 }

@@ -76,13 +76,6 @@ std::int64_t kv_bytes_per_sequence(const KvCost& cost, const Load& load, const E
   return repeats ? split(bytes, cost, parallel) : bytes;
 }
 
-std::int64_t kv_bytes_per_token(const Shape& shape, KvType type) {
-  const KvCost cost{.per_token = product({2, shape.layers, shape.kv_heads, shape.head_dim, kF16}),
-                    .heads = shape.kv_heads,
-                    .head_dim = shape.head_dim};
-  return at_type(cost.per_token, cost, type, {});
-}
-
 std::int64_t activation_bytes(const Shape& shape, std::int64_t sequences) {
   // Residual, normed input and output; queries with the attention's output, keys and values; gate and up.
   const std::int64_t row =

@@ -70,9 +70,6 @@ struct Estimate {
 /// KV cache of one sequence of `context` tokens on all accelerators together.
 std::int64_t kv_bytes_per_sequence(const KvCost& cost, const Load& load, const EngineTraits& engine);
 
-/// Keys and values of one token over all layers; int8 has a binary16 scale per head beside each.
-std::int64_t kv_bytes_per_token(const Shape& shape, KvType type);
-
 /// Buffers of one step: kPrefillChunk rows through the widest layer, and each sequence's logits.
 std::int64_t activation_bytes(const Shape& shape, std::int64_t sequences);
 

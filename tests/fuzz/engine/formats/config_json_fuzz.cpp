@@ -14,7 +14,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto config = formats::config_from_hf(formats::JsonView::parse(text, "config.json"));
     const memory::Shape shape = formats::memory_shape(config.model);
     memory::estimate({1, {}, memory::activation_bytes(shape, 4)}, {config.model.context_length, 4});
-    memory::kv_bytes_per_token(shape, memory::KvType::kInt8);
     formats::check_config(config.model, {"fuzz", false});
   } catch (const InputError&) {
     return 0;
