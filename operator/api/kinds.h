@@ -81,7 +81,7 @@ struct Support {
 
 /// What an engine takes beside weights, KV cache and activations.
 struct EngineMemory {
-  std::string overhead;    ///< quantity an accelerator: CUDA context and graphs, allocator
+  std::string overhead;               ///< quantity an accelerator: CUDA context and graphs, allocator
   std::optional<double> utilization;  ///< share of the memory that it uses at most; none: all
 };
 

@@ -17,10 +17,21 @@ std::uint32_t pack_word(const std::array<std::uint32_t, 8>& codes) {
   return word;
 }
 
-std::uint32_t nibble(const std::vector<std::uint32_t>& words, std::size_t line, std::size_t width,
-                     std::size_t output) {
-  const auto place = static_cast<std::size_t>(std::ranges::find(kOrder, output % 8) - kOrder.begin());
-  return words[line * width + output / 8] >> (4 * place) & 15u;
+/// [lines][outputs / 8] words as [outputs][lines] numbers; a word's lines are read one after the other.
+template <class T>
+std::vector<T> unpack(const std::vector<std::uint32_t>& words, std::size_t lines, std::size_t outputs) {
+  const std::size_t width = outputs / kOrder.size();
+  std::vector<T> out(outputs * lines);
+  for (std::size_t word = 0; word < width; ++word) {
+    for (std::size_t line = 0; line < lines; ++line) {
+      std::uint32_t rest = words[line * width + word];
+      for (const std::size_t output : kOrder) {
+        out[(word * kOrder.size() + output) * lines + line] = static_cast<T>(rest & 15u);
+        rest >>= 4;
+      }
+    }
+  }
+  return out;
 }
 
 }  // namespace
@@ -79,14 +90,12 @@ ReadWeight awq_reader(const JsonView& config) {
     const auto qzeros = module.values<std::uint32_t>("qzeros", DType::kI32, {groups, rows / 8});
     const auto scales = module.floats("scales", groups * rows);
     const auto out = static_cast<std::size_t>(rows);
+    matrix.codes = unpack<std::uint8_t>(qweight, static_cast<std::size_t>(columns), out);
+    matrix.zeros = unpack<std::int16_t>(qzeros, static_cast<std::size_t>(groups), out);
+    matrix.scales.reserve(scales.size());
     for (std::size_t row = 0; row < out; ++row) {
-      for (std::size_t i = 0; i < static_cast<std::size_t>(columns); ++i) {
-        matrix.codes.push_back(static_cast<std::uint8_t>(nibble(qweight, i, out / 8, row)));
-      }
-      for (std::size_t g = 0; g < static_cast<std::size_t>(groups); ++g) {
-        matrix.zeros.push_back(static_cast<std::int16_t>(nibble(qzeros, g, out / 8, row)));
+      for (std::size_t g = 0; g < static_cast<std::size_t>(groups); ++g)
         matrix.scales.push_back(scales[g * out + row]);
-      }
     }
     return dense_form(matrix, plain);
   };

@@ -49,9 +49,25 @@ constexpr std::array kForms = {
     BlockForm{DType::kQ8_0, -128, 127, pack_q8_0},
 };
 
-int difference(const AffineMatrix& matrix, std::int64_t row, std::int64_t column) {
-  return matrix.codes[static_cast<std::size_t>(row * matrix.columns + column)] -
-         matrix.zeros[static_cast<std::size_t>(row * matrix.groups() + matrix.group(column))];
+/// 32 columns of a row, which lie in one group.
+struct Block {
+  std::span<const std::uint8_t, kBlock> codes;
+  int zero;
+  float scale;
+};
+
+/// In the order that they are stored in, where groups_are_blocks().
+template <class Look>
+void each_block(const AffineMatrix& matrix, Look look) {
+  const std::int64_t groups = matrix.groups();
+  for (std::int64_t row = 0; row < matrix.rows; ++row) {
+    for (std::int64_t column = 0; column < matrix.columns; column += kBlock) {
+      const auto group = static_cast<std::size_t>(row * groups + matrix.group(column));
+      const std::uint8_t* codes = matrix.codes.data() + row * matrix.columns + column;
+      look(Block{std::span<const std::uint8_t, kBlock>(codes, kBlock), matrix.zeros[group],
+                 matrix.scales[group]});
+    }
+  }
 }
 
 bool is_binary16(float value) {
@@ -72,13 +88,15 @@ std::optional<BlockForm> block_form(const AffineMatrix& matrix) {
   if (!groups_are_blocks(matrix) || !std::ranges::all_of(matrix.scales, is_binary16)) return std::nullopt;
   int lowest = 0;
   int highest = 0;
-  for (std::int64_t row = 0; row < matrix.rows; ++row) {
-    for (std::int64_t column = 0; column < matrix.columns; ++column) {
-      const int code = difference(matrix, row, column);
-      lowest = std::min(lowest, code);
-      highest = std::max(highest, code);
+  each_block(matrix, [&](const Block& block) {
+    std::uint8_t low = 255, high = 0;
+    for (const std::uint8_t code : block.codes) {
+      low = std::min(low, code);
+      high = std::max(high, code);
     }
-  }
+    lowest = std::min(lowest, low - block.zero);
+    highest = std::max(highest, high - block.zero);
+  });
   const auto* form = std::ranges::find_if(
       kForms, [&](const BlockForm& each) { return lowest >= each.lowest && highest <= each.highest; });
   return form == kForms.end() ? std::nullopt : std::optional(*form);
@@ -88,18 +106,14 @@ std::vector<std::byte> pack(const AffineMatrix& matrix, const BlockForm& form) {
   const std::size_t size = dtype_info(form.type).block_bytes;
   std::vector<std::byte> bytes(static_cast<std::size_t>(matrix.rows * matrix.columns / kBlock) * size);
   std::byte* out = bytes.data();
-  for (std::int64_t row = 0; row < matrix.rows; ++row) {
-    for (std::int64_t column = 0; column < matrix.columns; column += kBlock, out += size) {
-      const auto group = static_cast<std::size_t>(row * matrix.groups() + matrix.group(column));
-      const std::uint16_t scale = f32_to_f16(matrix.scales[group]);
-      std::memcpy(out, &scale, sizeof(scale));
-      std::array<int, kBlock> differences;
-      for (std::int64_t i = 0; i < kBlock; ++i) {
-        differences[static_cast<std::size_t>(i)] = difference(matrix, row, column + i);
-      }
-      form.pack(differences, out + sizeof(scale));
-    }
-  }
+  each_block(matrix, [&](const Block& block) {
+    const std::uint16_t scale = f32_to_f16(block.scale);
+    std::memcpy(out, &scale, sizeof(scale));
+    std::array<int, kBlock> differences;
+    for (std::size_t i = 0; i < kBlock; ++i) differences[i] = block.codes[i] - block.zero;
+    form.pack(differences, out + sizeof(scale));
+    out += size;
+  });
   return bytes;
 }
 
