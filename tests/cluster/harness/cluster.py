@@ -77,8 +77,16 @@ class Cluster(Kubectl):
 
     def kill(self, pod):
         """SIGKILL to the program of a pod's only container."""
-        container = pod["status"]["containerStatuses"][0]["containerID"].split("//")[1]
-        return self.node_of(pod).ctr("task", "kill", "-s", "SIGKILL", container).returncode == 0
+        return self.node_of(pod).ctr("task", "kill", "-s", "SIGKILL", self.container_of(pod)).returncode == 0
+
+    def container_of(self, pod):
+        """A kubelet tells it a moment after the program began."""
+        name, until = pod["metadata"]["name"], time.monotonic() + 30
+        while "containerID" not in (pod["status"].get("containerStatuses") or [{}])[0]:
+            assert time.monotonic() < until, f"pod {name} tells no container: {pod['status']}"
+            time.sleep(0.05)
+            pod = self.get("pod", name) or pod
+        return pod["status"]["containerStatuses"][0]["containerID"].split("//")[1]
 
     def node_ready(self, name):
         node = self.get("node", name) or {}
