@@ -30,11 +30,9 @@ std::int64_t known_memory(const Subject& subject) {
   const auto& hardware = subject.spec.serving.hardware;
   if (!hardware || hardware->accelerator.empty()) return 0;
   std::int64_t least = memory_of(hardware->node_selector, hardware->accelerator);
-  for (std::size_t i = 0; least == 0 && i < subject.nodes.size(); ++i)
-    least = memory_of(subject.nodes[i].labels, hardware->accelerator);
   for (const Node& node : subject.nodes) {
     const std::int64_t here = memory_of(node.labels, hardware->accelerator);
-    if (here > 0) least = std::min(least, here);
+    if (here > 0 && (least == 0 || here < least)) least = here;
   }
   return memory::product({least, std::max<std::int64_t>(1, hardware->count)});
 }

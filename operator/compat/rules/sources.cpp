@@ -113,17 +113,17 @@ std::string quantized_by_name(const std::string& source) {
   return "";
 }
 
-constexpr double kSixteen = 15;  // embeddings of some files have fewer
+constexpr double kFp16Bits = 15;  // a weight, at least: some tensors of such files have fewer
 
 double bits_a_weight(const api::ModelFacts& model) {
-  if (model.parameters <= 0) return kSixteen;
+  if (model.parameters <= 0) return kFp16Bits;
   return static_cast<double>(model.memory.weights) * 8 / static_cast<double>(model.parameters);
 }
 
 void base_is_quantized(const Subject& subject, Report& report) {
   if (subject.inventory.model) {
     const std::string& format = subject.inventory.model->format;
-    if (const double bits = bits_a_weight(*subject.inventory.model); format == "gguf" && bits < kSixteen) {
+    if (const double bits = bits_a_weight(*subject.inventory.model); format == "gguf" && bits < kFp16Bits) {
       char text[16];
       std::snprintf(text, sizeof text, "%.1f", bits);
       report.add("spec.model.source",

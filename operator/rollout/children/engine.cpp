@@ -128,10 +128,9 @@ json container(const api::QuantizedModel& model, const Settings& settings,
   }
   // Artifacts tell their format by their files; what config.json says needs no argument.
   const std::string format = engine.fp16 ? base.format : engine.source.ends_with(".gguf") ? "gguf" : "";
-  const std::string stated = profile ? profile->spec.readiness_path : "";
-  const std::string answers = stated.empty() ? "/health" : stated;
-  const std::string ready = profile ? answers : "/readyz";
-  const std::string alive = profile ? answers : "/healthz";
+  std::string ready = "/readyz", alive = "/healthz";
+  if (profile)
+    ready = alive = profile->spec.readiness_path.empty() ? "/health" : profile->spec.readiness_path;
   json out = {{"name", "engine"},
               {"image", profile ? compat::image_for(profile->spec, accelerator(model.spec.serving))
                                 : settings.engine_image},

@@ -44,6 +44,14 @@ Inventory good_inventory() {
   return inventory;
 }
 
+/// A base that vLLM loads, AWQ of it, and what AWQ needs.
+void awq_by_vllm(api::QuantizedModelSpec& spec, Inventory& inventory) {
+  inventory.model->format = "safetensors";
+  spec.serving.engine = "vllm";
+  spec.quantization.candidates = {{"awq", "", 4, {}}};
+  spec.quantization.calibration = api::CalibrationSpec{"file:///data/prompts.jsonl", 512};
+}
+
 /// A revision that good_inventory()'s base and good_spec() agree with.
 api::QuantRevision recorded() {
   api::QuantRevision revision;
@@ -492,10 +500,7 @@ std::vector<RuleCase> fault_cases() {
        {"SD063 error spec.quantization.fromRevision"}},
       {"heads over three GPUs",
        [](auto& s, auto& i) {
-         i.model->format = "safetensors";
-         s.serving.engine = "vllm";
-         s.quantization.candidates = {{"awq", "", 4, {}}};
-         s.quantization.calibration = api::CalibrationSpec{"file:///data/prompts.jsonl", 512};
+         awq_by_vllm(s, i);
          s.serving.hardware =
              api::HardwareSpec{.accelerator = "nvidia.com/gpu", .count = 3, .memory = "72Gi"};
        },
@@ -513,32 +518,23 @@ std::vector<RuleCase> fault_cases() {
        {"SD051 error spec.serving.hardware.count"}},
       {"groups that two GPUs would cut",
        [](auto& s, auto& i) {
-         i.model->format = "safetensors";
+         awq_by_vllm(s, i);
          i.model->intermediate_size = 29568;  // Qwen2.5 72B: vllm-project/vllm issue 21695
-         s.serving.engine = "vllm";
-         s.quantization.candidates = {{"awq", "", 4, {}}};
-         s.quantization.calibration = api::CalibrationSpec{"file:///data/prompts.jsonl", 512};
          s.serving.hardware =
              api::HardwareSpec{.accelerator = "nvidia.com/gpu", .count = 2, .memory = "72Gi"};
        },
        {"SD067 error spec.quantization.candidates[0]"}},
       {"groups of the padded model over eight GPUs",
        [](auto& s, auto& i) {
-         i.model->format = "safetensors";
+         awq_by_vllm(s, i);
          i.model->intermediate_size = 29696;
-         s.serving.engine = "vllm";
-         s.quantization.candidates = {{"awq", "", 4, {}}};
-         s.quantization.calibration = api::CalibrationSpec{"file:///data/prompts.jsonl", 512};
          s.serving.hardware =
              api::HardwareSpec{.accelerator = "nvidia.com/gpu", .count = 8, .memory = "72Gi"};
        },
        {}},
       {"a GPU that nobody here knows",
        [](auto& s, auto& i) {
-         i.model->format = "safetensors";
-         s.serving.engine = "vllm";
-         s.quantization.candidates = {{"awq", "", 4, {}}};
-         s.quantization.calibration = api::CalibrationSpec{"file:///data/prompts.jsonl", 512};
+         awq_by_vllm(s, i);
          s.serving.hardware = api::HardwareSpec{.accelerator = "nvidia.com/gpu",
                                                 .memory = "72Gi",
                                                 .node_selector = {{"nvidia.com/gpu.product", "NVIDIA-X1"}}};
@@ -546,21 +542,15 @@ std::vector<RuleCase> fault_cases() {
        {"SD068 warning spec.serving.hardware"}},
       {"more than the GPU that the selector names has",
        [](auto& s, auto& i) {
-         i.model->format = "safetensors";
+         awq_by_vllm(s, i);
          i.model->memory.weights = i.model->size = std::int64_t{30} << 30;
-         s.serving.engine = "vllm";
-         s.quantization.candidates = {{"awq", "", 4, {}}};
-         s.quantization.calibration = api::CalibrationSpec{"file:///data/prompts.jsonl", 512};
          s.serving.hardware = api::HardwareSpec{.accelerator = "nvidia.com/gpu",
                                                 .node_selector = {{"nvidia.com/gpu.product", "NVIDIA-L4"}}};
        },
        {"SD005 error spec.serving.hardware.memory"}},
       {"more memory stated than there is",
        [](auto& s, auto& i) {
-         i.model->format = "safetensors";
-         s.serving.engine = "vllm";
-         s.quantization.candidates = {{"awq", "", 4, {}}};
-         s.quantization.calibration = api::CalibrationSpec{"file:///data/prompts.jsonl", 512};
+         awq_by_vllm(s, i);
          s.serving.hardware = api::HardwareSpec{.accelerator = "nvidia.com/gpu",
                                                 .memory = "80Gi",
                                                 .node_selector = {{"nvidia.com/gpu.product", "NVIDIA-L4"}}};
