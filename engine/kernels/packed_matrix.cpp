@@ -1,5 +1,7 @@
 #include "engine/kernels/packed_matrix.h"
 
+#include <algorithm>
+#include <array>
 #include <cstring>
 #include <string>
 
@@ -15,23 +17,37 @@ std::int64_t element_bytes(TileKind kind) {
   return kind == TileKind::kF32 ? 4 : 2;
 }
 
-// Writes four columns' codes, one step, into the planes of their block of 32 columns: a byte each, which all
-// moves of a plane's bits keep to.
-void put_step(const Planes& planes, std::byte* block, std::int64_t row, std::int64_t step,
-              const std::uint8_t* codes) {
-  std::uint32_t four = 0;
-  std::memcpy(&four, codes, sizeof four);
-  for (int i = 0; i < planes.count; ++i) {
-    const Plane& plane = planes.plane[static_cast<std::size_t>(i)];
-    const std::int64_t fields = 8 / plane.width;
+// Writes one row's codes of 32 columns into the planes of their block. Four columns' codes, a byte each, move
+// together, since all moves of a plane's bits keep to their byte.
+template <int kBits>
+void put_codes(const std::uint8_t* codes, std::int64_t row, std::byte* block) {
+  constexpr Planes kPlanes = planes_of(kBits);
+  constexpr int kSteps = 8;
+  std::uint32_t four[kSteps];
+  std::memcpy(four, codes, sizeof four);
+#pragma GCC unroll 2
+  for (int i = 0; i < kPlanes.count; ++i) {
+    const Plane plane = kPlanes.plane[static_cast<std::size_t>(i)];
+    const int fields = 8 / plane.width;
     const std::uint32_t mask = ((1u << plane.width) - 1u) * 0x01010101u;
-    std::byte* target = block + step / fields * kWord + row * 4;
-    std::uint32_t word = 0;
-    std::memcpy(&word, target, sizeof word);
-    word |= ((four >> plane.low) & mask) << (step % fields * plane.width);
-    std::memcpy(target, &word, sizeof word);
+#pragma GCC unroll 8
+    for (int step = 0; step < kSteps; step += fields) {
+      std::uint32_t word = 0;
+#pragma GCC unroll 8
+      for (int field = 0; field < fields; ++field)
+        word |= ((four[step + field] >> plane.low) & mask) << (field * plane.width);
+      std::memcpy(block + step / fields * kWord + row * 4, &word, sizeof word);
+    }
     block += plane.width * kWord;
   }
+}
+
+using PutCodes = void (*)(const std::uint8_t*, std::int64_t, std::byte*);
+PutCodes put_codes_of(int bits) {
+  constexpr std::array<PutCodes, 9> kByBits = {nullptr,      nullptr,      put_codes<2>,
+                                               put_codes<3>, put_codes<4>, put_codes<5>,
+                                               put_codes<6>, nullptr,      put_codes<8>};
+  return kByBits.at(static_cast<std::size_t>(bits));
 }
 
 // Where the scales of one row go within a tile.
@@ -67,12 +83,19 @@ struct ScaleWriter {
   }
 };
 
-void pack_elements(std::span<const std::byte> elements, std::int64_t lane, std::int64_t size,
+// Interleaves the columns of up to kTileRows rows; lanes beyond them stay as they are.
+template <class Element>
+void pack_elements(const std::byte* rows, std::size_t row_bytes, std::int64_t count, std::int64_t columns,
                    std::byte* tile) {
-  const auto count = static_cast<std::int64_t>(elements.size()) / size;
-  for (std::int64_t column = 0; column < count; ++column) {
-    std::memcpy(tile + (column * kTileRows + lane) * size, elements.data() + column * size,
-                static_cast<std::size_t>(size));
+  constexpr std::int64_t kAtOnce = 16;  // columns whose cache lines stay at hand
+  for (std::int64_t begin = 0; begin < columns; begin += kAtOnce) {
+    const std::int64_t end = std::min(columns, begin + kAtOnce);
+    for (std::int64_t lane = 0; lane < count; ++lane) {
+      const std::byte* from = rows + static_cast<std::size_t>(lane) * row_bytes;
+      for (std::int64_t column = begin; column < end; ++column)
+        std::memcpy(tile + (column * kTileRows + lane) * sizeof(Element), from + column * sizeof(Element),
+                    sizeof(Element));
+    }
   }
 }
 
@@ -129,43 +152,49 @@ PackedMatrix::PackedMatrix(const TensorView& tensor, std::span<std::byte> memory
   if (memory.size() < bytes())
     throw Error("too little memory for the packed matrix", "tensor " + tensor.name);
   data_ = memory.data();
-  std::memset(data_, 0, bytes());
-  const std::size_t stored = tensor.data.size() / static_cast<std::size_t>(rows_);
-  for (std::int64_t row = 0; row < rows_; ++row) {
-    if (kind_ == TileKind::kCodes) {
-      pack_codes(tensor, row);
-      continue;
-    }
-    const std::int64_t size = element_bytes(kind_);
-    const auto source = tensor.data.subspan(static_cast<std::size_t>(row) * stored, stored);
+  for (std::int64_t tile = 0; tile < tiles(); ++tile) {
+    const std::int64_t row = tile * kTileRows;
+    const std::int64_t count = std::min(kTileRows, rows_ - row);
     for (std::int64_t panel = 0; panel < panels(); ++panel) {
-      pack_elements(source.subspan(static_cast<std::size_t>(panel * kPanelColumns * size),
-                                   static_cast<std::size_t>(panel_columns(panel) * size)),
-                    row % kTileRows, size, data_ + tile_offset(row / kTileRows, panel));
+      std::byte* to = data_ + tile_offset(tile, panel);
+      // What no row writes: lanes beyond the last one, and what fills the last cache line.
+      std::memset(to, 0, static_cast<std::size_t>(panel + 1 == panels() ? last_bytes_ : tile_bytes_));
+      kind_ == TileKind::kCodes ? pack_codes(tensor, row, count, panel, to)
+                                : pack_plain(tensor, row, count, panel, to);
     }
   }
 }
 
-void PackedMatrix::pack_codes(const TensorView& tensor, std::int64_t row) {
+void PackedMatrix::pack_plain(const TensorView& tensor, std::int64_t row, std::int64_t count,
+                              std::int64_t panel, std::byte* tile) const {
+  const auto size = static_cast<std::size_t>(element_bytes(kind_));
+  const std::size_t stored = static_cast<std::size_t>(columns_) * size;
+  const std::byte* from = tensor.data.data() + static_cast<std::size_t>(row) * stored +
+                          static_cast<std::size_t>(panel * kPanelColumns) * size;
+  if (size == 4) return pack_elements<std::uint32_t>(from, stored, count, panel_columns(panel), tile);
+  pack_elements<std::uint16_t>(from, stored, count, panel_columns(panel), tile);
+}
+
+void PackedMatrix::pack_codes(const TensorView& tensor, std::int64_t row, std::int64_t count,
+                              std::int64_t panel, std::byte* tile) const {
   const Packing& packing = kPackings[packing_];
-  const Planes planes = planes_of(packing.bits);
   const DTypeInfo& info = dtype_info(tensor.type);
-  const std::int64_t elements = info.block_elements;
-  const std::int64_t panel_blocks = kPanelColumns / elements;
-  const std::int64_t blocks = columns_ / elements;
-  const std::byte* source = tensor.data.data() + row * blocks * info.block_bytes;
+  const auto elements = static_cast<std::int64_t>(info.block_elements);
+  const auto block_bytes = static_cast<std::int64_t>(info.block_bytes);
+  const std::int64_t stored = columns_ / elements * block_bytes;
+  const std::byte* source =
+      tensor.data.data() + row * stored + panel * kPanelColumns / elements * block_bytes;
   const UnpackBlock unpack = unpack_block(packing_);
+  const PutCodes put = put_codes_of(packing.bits);
   UnpackedBlock block;
-  for (std::int64_t i = 0; i < blocks; ++i) {
-    unpack(source + i * info.block_bytes, block);
-    const std::int64_t at = i % panel_blocks;  // within its panel
-    std::byte* tile = data_ + tile_offset(row / kTileRows, i / panel_blocks);
-    for (std::int64_t column = 0; column < elements; column += 4) {
-      put_step(planes, tile + packing.planes_at((at * elements + column) / kBlock), row % kTileRows,
-               column % kBlock / 4, block.codes.data() + static_cast<std::size_t>(column));
+  for (std::int64_t i = 0; i < panel_columns(panel) / elements; ++i) {
+    for (std::int64_t lane = 0; lane < count; ++lane) {
+      unpack(source + lane * stored + i * block_bytes, block);
+      for (std::int64_t column = 0; column < elements; column += kBlock)
+        put(block.codes.data() + column, lane, tile + packing.planes_at((i * elements + column) / kBlock));
+      const ScaleWriter scales{packing, tile, lane};
+      packing.two_level ? scales.two_level(i, block) : scales.one_level(i, block);
     }
-    const ScaleWriter scales{packing, tile, row % kTileRows};
-    packing.two_level ? scales.two_level(at, block) : scales.one_level(at, block);
   }
 }
 

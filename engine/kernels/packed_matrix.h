@@ -44,7 +44,11 @@ class PackedMatrix {
   /// Of a row of tiles, through all panels.
   std::int64_t tile_row_bytes() const { return (panels() - 1) * tile_bytes_ + last_bytes_; }
   std::int64_t tile_offset(std::int64_t index, std::int64_t panel) const;
-  void pack_codes(const TensorView& tensor, std::int64_t row);
+  /// One panel's tile of the `count` rows from `row` on, into zeros.
+  void pack_codes(const TensorView& tensor, std::int64_t row, std::int64_t count, std::int64_t panel,
+                  std::byte* tile) const;
+  void pack_plain(const TensorView& tensor, std::int64_t row, std::int64_t count, std::int64_t panel,
+                  std::byte* tile) const;
 
   std::int64_t rows_ = 0;
   std::int64_t columns_ = 0;

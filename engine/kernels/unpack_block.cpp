@@ -21,25 +21,47 @@ std::uint16_t negated(std::uint16_t half) {
   return half ^ 0x8000u;
 }
 
-// 32 four-bit codes in 16 bytes: low nibbles are the first half. `high` holds the fifth bits or is null.
-void nibbles(Bytes codes, Bytes high, UnpackedBlock& out) {
-  std::uint32_t fifth = 0;
-  if (high != nullptr) std::memcpy(&fifth, high, sizeof fifth);
-  for (unsigned i = 0; i < 16; ++i) {
-    out.codes[i] = static_cast<std::uint8_t>((codes[i] & 15u) | ((fifth >> i & 1u) << 4));
-    out.codes[i + 16] = static_cast<std::uint8_t>((codes[i] >> 4) | ((fifth >> (i + 16) & 1u) << 4));
+// Loops over kCount bytes are written for the compiler to make vectors of: it must know that nothing
+// overlaps.
+template <unsigned kCount>
+void low_and_high(Bytes __restrict codes, std::uint8_t* __restrict low, std::uint8_t* __restrict high) {
+  for (unsigned i = 0; i < kCount; ++i) {
+    low[i] = codes[i] & 15u;
+    high[i] = codes[i] >> 4;
   }
+}
+
+// Joins `width` bits of each byte, from bit `bit` on, to 32 codes as their bits from `at` on.
+void join_bits(Bytes __restrict from, unsigned bit, unsigned width, unsigned at,
+               std::uint8_t* __restrict codes) {
+  const unsigned mask = (1u << width) - 1u;
+  for (unsigned i = 0; i < 32; ++i)
+    codes[i] = static_cast<std::uint8_t>(codes[i] | (from[i] >> bit & mask) << at);
+}
+
+// 32 four-bit codes in 16 bytes: low nibbles are the first half.
+void nibbles(Bytes codes, UnpackedBlock& out) {
+  low_and_high<16>(codes, out.codes.data(), out.codes.data() + 16);
+}
+
+// The same, with their fifth bits in 4 bytes.
+void nibbles(Bytes codes, Bytes high, UnpackedBlock& out) {
+  nibbles(codes, out);
+  std::uint32_t fifth = 0;
+  std::memcpy(&fifth, high, sizeof fifth);
+  std::uint8_t* to = out.codes.data();
+  for (unsigned i = 0; i < 32; ++i) to[i] = static_cast<std::uint8_t>(to[i] | (fifth >> i & 1u) << 4);
 }
 
 void unpack_q4_0(Bytes block, UnpackedBlock& out) {
   out.scale = half_at(block);
-  nibbles(block + 2, nullptr, out);
+  nibbles(block + 2, out);
 }
 
 void unpack_q4_1(Bytes block, UnpackedBlock& out) {
   out.scale = half_at(block);
   out.minimum = half_at(block + 2);
-  nibbles(block + 4, nullptr, out);
+  nibbles(block + 4, out);
 }
 
 void unpack_q5_0(Bytes block, UnpackedBlock& out) {
@@ -59,10 +81,10 @@ void unpack_q8_0(Bytes block, UnpackedBlock& out) {
 }
 
 // Codes of 2 bits: each run of 32 bytes holds four groups of 32 columns.
-std::uint8_t crumb(Bytes codes, unsigned column) {
-  const unsigned half = column / 128;
-  const unsigned shift = column % 128 / 32 * 2;
-  return (codes[half * 32 + column % 32] >> shift) & 3u;
+void crumbs(Bytes codes, UnpackedBlock& out) {
+  out.codes.fill(0);
+  for (unsigned group = 0; group < 8; ++group)
+    join_bits(codes + group / 4 * 32, group % 4 * 2, 2, 0, out.codes.data() + group * 32);
 }
 
 void unpack_q2_k(Bytes block, UnpackedBlock& out) {
@@ -72,7 +94,7 @@ void unpack_q2_k(Bytes block, UnpackedBlock& out) {
     out.scales[i] = static_cast<std::int8_t>(block[i] & 15u);
     out.minima[i] = static_cast<std::int8_t>(block[i] >> 4);
   }
-  for (unsigned i = 0; i < 256; ++i) out.codes[i] = crumb(block + 16, i);
+  crumbs(block + 16, out);
 }
 
 void unpack_q3_k(Bytes block, UnpackedBlock& out) {
@@ -85,9 +107,8 @@ void unpack_q3_k(Bytes block, UnpackedBlock& out) {
     const unsigned top = (scales[8 + i % 4] >> (i / 4 * 2)) & 3u;
     out.scales[i] = static_cast<std::int8_t>(static_cast<int>(low | top << 4) - 32);
   }
-  for (unsigned i = 0; i < 256; ++i) {
-    out.codes[i] = static_cast<std::uint8_t>(crumb(codes, i) | ((high[i % 32] >> (i / 32) & 1u) << 2));
-  }
+  crumbs(codes, out);
+  for (unsigned group = 0; group < 8; ++group) join_bits(high, group, 1, 2, out.codes.data() + group * 32);
 }
 
 // Eight six-bit scales and minima in 12 bytes, shared by Q4_K and Q5_K.
@@ -103,22 +124,21 @@ void unpack_k_scales(Bytes block, UnpackedBlock& out) {
   }
 }
 
-std::uint8_t k_nibble(Bytes codes, unsigned column) {
-  return (codes[column / 64 * 32 + column % 32] >> (column % 64 / 32 * 4)) & 15u;
+void k_nibbles(Bytes codes, UnpackedBlock& out) {
+  for (unsigned pair = 0; pair < 4; ++pair)
+    low_and_high<32>(codes + pair * 32, out.codes.data() + pair * 64, out.codes.data() + pair * 64 + 32);
 }
 
 void unpack_q4_k(Bytes block, UnpackedBlock& out) {
   unpack_k_scales(block, out);
-  for (unsigned i = 0; i < 256; ++i) out.codes[i] = k_nibble(block + 16, i);
+  k_nibbles(block + 16, out);
 }
 
 void unpack_q5_k(Bytes block, UnpackedBlock& out) {
   unpack_k_scales(block, out);
-  const Bytes high = block + 16;
-  for (unsigned i = 0; i < 256; ++i) {
-    const unsigned fifth = high[i % 32] >> (i / 32) & 1u;
-    out.codes[i] = static_cast<std::uint8_t>(k_nibble(block + 48, i) | fifth << 4);
-  }
+  k_nibbles(block + 48, out);
+  for (unsigned group = 0; group < 8; ++group)
+    join_bits(block + 16, group, 1, 4, out.codes.data() + group * 32);
 }
 
 void unpack_q6_k(Bytes block, UnpackedBlock& out) {
@@ -126,13 +146,10 @@ void unpack_q6_k(Bytes block, UnpackedBlock& out) {
   const Bytes high = block + 128;
   out.scale = half_at(block + 208);
   std::memcpy(out.scales.data(), block + 192, 16);
-  for (unsigned i = 0; i < 256; ++i) {
-    const unsigned half = i / 128;
-    const unsigned quarter = i % 128 / 32;
-    const unsigned nibble = low[half * 64 + i % 64] >> (quarter / 2 * 4) & 15u;
-    const unsigned top = high[half * 32 + i % 32] >> (quarter * 2) & 3u;
-    out.codes[i] = static_cast<std::uint8_t>(nibble | top << 4);
-  }
+  for (unsigned half = 0; half < 2; ++half)
+    low_and_high<64>(low + half * 64, out.codes.data() + half * 128, out.codes.data() + half * 128 + 64);
+  for (unsigned group = 0; group < 8; ++group)
+    join_bits(high + group / 4 * 32, group % 4 * 2, 2, 4, out.codes.data() + group * 32);
 }
 
 void levels(Bytes codes, std::size_t at, UnpackedBlock& out) {
@@ -172,7 +189,7 @@ void unpack_tq1_0(Bytes bytes, UnpackedBlock& out) {
 
 void unpack_tq2_0(Bytes block, UnpackedBlock& out) {
   one_scale(half_at(block + 64), out);
-  for (unsigned i = 0; i < 256; ++i) out.codes[i] = crumb(block, i);
+  crumbs(block, out);
 }
 
 void unpack_mxfp4(Bytes block, UnpackedBlock& out) {

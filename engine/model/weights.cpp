@@ -1,5 +1,9 @@
 #include "engine/model/weights.h"
 
+#include <algorithm>
+#include <functional>
+#include <numeric>
+
 #include "engine/base/error.h"
 #include "engine/kernels/dequantize.h"
 
@@ -65,8 +69,13 @@ kernels::PageBuffer WeightLoader::pack(kernels::ThreadPool& pool, bool last_use_
   }
   kernels::PageBuffer buffer(total, kernels::PageBuffer::Pages::kHuge);
   const std::span<std::byte> memory(buffer.data(), buffer.size());
-  pool.each(static_cast<std::int64_t>(pending_.size()), [&](std::int64_t index, int /*worker*/) {
-    const auto at = static_cast<std::size_t>(index);
+  // The largest first: so the threads end together, and its file pages go while little is packed.
+  std::vector<std::size_t> order(pending_.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::ranges::stable_sort(order, std::ranges::greater{},
+                           [&](std::size_t at) { return pending_[at].tensor.data.size(); });
+  pool.each(static_cast<std::int64_t>(order.size()), [&](std::int64_t index, int /*worker*/) {
+    const std::size_t at = order[static_cast<std::size_t>(index)];
     const Pending& item = pending_[at];
     file_.prepare(item.tensor);
     *item.target = kernels::PackedMatrix(item.tensor, memory.subspan(offsets[at]));

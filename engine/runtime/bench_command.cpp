@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <ctime>
 #include <future>
 #include <map>
 #include <memory>
@@ -184,6 +185,8 @@ int bench(const BenchOptions& options) {
     limits = measure_limits(pool);
   }
   reset_peak_memory();  // the buffer that was read is none of the model's
+  const auto begun = Clock::now();
+  const std::clock_t processor_begun = std::clock();
   auto file = formats::open_model(options.model);
   const Work work = work_of(*file);
   EngineOptions engine_options;
@@ -195,6 +198,8 @@ int bench(const BenchOptions& options) {
   engine_options.device = options.device;
   engine_options.kv_type = *model::kv_type_of(options.kv_type);
   Engine engine(std::move(file), engine_options);
+  const double load_seconds = std::chrono::duration<double>(Clock::now() - begun).count();
+  const double load_processor_seconds = static_cast<double>(std::clock() - processor_begun) / CLOCKS_PER_SEC;
   const std::vector<Measured> results = measure_all(engine, options);
 
   const std::string name(dtype_info(work.type).name);
@@ -213,6 +218,8 @@ int bench(const BenchOptions& options) {
                              {"int8GopPerS", limits.int8_gop_per_s},
                              {"float32GflopPerS", limits.float32_gflop_per_s},
                              {"bf16GflopPerS", limits.bf16_gflop_per_s}}},
+                           {"loadSeconds", load_seconds},
+                           {"loadProcessorSeconds", load_processor_seconds},
                            {"peakMemoryBytes", peak_memory_bytes()},
                            {"results", nlohmann::json::array()}};
   std::printf("%s, %s, %.1f MB, %d threads, %s\n", options.model.c_str(), name.c_str(),
@@ -220,6 +227,9 @@ int bench(const BenchOptions& options) {
   std::printf("limits: read %.1f GB/s, int8 %.0f GOP/s, float32 %.0f GFLOP/s, bf16 %.0f GFLOP/s\n",
               limits.read_gb_per_s, limits.int8_gop_per_s, limits.float32_gflop_per_s,
               limits.bf16_gflop_per_s);
+  std::printf("loaded in %.2f s, %.2f s of processor time (%.2f and %.2f s a GB)\n", load_seconds,
+              load_processor_seconds, load_seconds * 1e9 / static_cast<double>(work.weight_bytes),
+              load_processor_seconds * 1e9 / static_cast<double>(work.weight_bytes));
   std::printf("%-10s %12s   %s\n", "test", "tok/s", "of the machine's limit");
   for (const Measured& result : results) {
     const Fraction part = fraction_of(result, work, limits);
