@@ -20,11 +20,7 @@ struct Importance {
 /// One block of weights, finite and within binary16's range, → its stored form: byte for byte what ggml's
 /// quantize_row_*_ref write, or with importance its quantize_row_*_impl.
 void encode_block(std::span<const float, 32> weights, const Importance& importance,
-                  kernels::BlockQ8_0& block);
-void encode_block(std::span<const float, 32> weights, const Importance& importance,
                   kernels::BlockIQ4_NL& block);
-void encode_block(std::span<const float, 256> weights, const Importance& importance,
-                  kernels::BlockQ3_K& block);
 void encode_block(std::span<const float, 256> weights, const Importance& importance,
                   kernels::BlockQ6_K& block);
 void encode_block(std::span<const float, 256> weights, const Importance& importance,
@@ -42,6 +38,10 @@ inline constexpr std::size_t kTogether<kernels::BlockQ5_0> = 16;
 template <>
 inline constexpr std::size_t kTogether<kernels::BlockQ5_1> = 16;
 template <>
+inline constexpr std::size_t kTogether<kernels::BlockQ8_0> = 16;
+template <>
+inline constexpr std::size_t kTogether<kernels::BlockQ3_K> = 4;
+template <>
 inline constexpr std::size_t kTogether<kernels::BlockQ4_K> = 2;
 template <>
 inline constexpr std::size_t kTogether<kernels::BlockQ5_K> = 2;
@@ -54,7 +54,11 @@ void encode_blocks(std::span<const float> weights, const Importance& importance,
 void encode_blocks(std::span<const float> weights, const Importance& importance,
                    std::span<kernels::BlockQ5_1> blocks);
 void encode_blocks(std::span<const float> weights, const Importance& importance,
+                   std::span<kernels::BlockQ8_0> blocks);
+void encode_blocks(std::span<const float> weights, const Importance& importance,
                    std::span<kernels::BlockQ2_K> blocks);
+void encode_blocks(std::span<const float> weights, const Importance& importance,
+                   std::span<kernels::BlockQ3_K> blocks);
 void encode_blocks(std::span<const float> weights, const Importance& importance,
                    std::span<kernels::BlockQ4_K> blocks);
 void encode_blocks(std::span<const float> weights, const Importance& importance,

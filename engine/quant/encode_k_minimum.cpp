@@ -7,6 +7,7 @@
 #include "engine/base/half.h"
 #include "engine/quant/encode_blocks.h"
 #include "engine/quant/lanes/searches.h"
+#include "engine/quant/pack_bits.h"
 #include "engine/quant/scale_search.h"
 
 namespace stepdown::quant {
@@ -127,12 +128,10 @@ void store_packed(Block& block, const std::array<std::uint8_t, 8>& scales,
   for (std::size_t g = 0; g < 8; ++g) pack_scale(block.scales, g, scales[g], minima[g]);
 }
 
-/// Elements i and i + 32 of each 64 share byte i.
+/// Each 64 codes share 32 bytes.
 void pack_nibbles(const Codes& codes, std::array<std::uint8_t, 128>& packed) {
-  for (std::size_t i = 0; i < packed.size(); ++i) {
-    const std::size_t first = i / 32 * 64 + i % 32;
-    packed[i] = static_cast<std::uint8_t>((codes[first] & 15) | (codes[first + 32] & 15) << 4);
-  }
+  for (std::size_t quarter = 0; quarter < 4; ++quarter)
+    pack_bits<4>(std::span(codes).subspan(quarter * 64, 64), 0, std::span(packed).subspan(quarter * 32, 32));
 }
 
 }  // namespace
@@ -148,11 +147,9 @@ void encode_blocks(std::span<const float> weights, const Importance& importance,
           block.scales[g] = static_cast<std::uint8_t>(scales[g] | minima[g] << 4);
       },
       [](Block& block, const Codes& codes) {
-        for (std::size_t i = 0; i < block.codes.size(); ++i) {
-          const std::size_t first = i / 32 * 128 + i % 32;
-          block.codes[i] = static_cast<std::uint8_t>(codes[first] | codes[first + 32] << 2 |
-                                                     codes[first + 64] << 4 | codes[first + 96] << 6);
-        }
+        for (std::size_t half = 0; half < 2; ++half)
+          pack_bits<2>(std::span(codes).subspan(half * 128, 128), 0,
+                       std::span(block.codes).subspan(half * 32, 32));
       });
 }
 
@@ -169,11 +166,7 @@ void encode_blocks(std::span<const float> weights, const Importance& importance,
   encode<8>(weights, importance, {31, -0.5f, 15}, blocks, store_packed<Block>,
             [](Block& block, const Codes& codes) {
               pack_nibbles(codes, block.codes);
-              block.high = {};
-              for (std::size_t i = 0; i < codes.size(); ++i) {
-                block.high[i % 32] =
-                    static_cast<std::uint8_t>(block.high[i % 32] | (codes[i] >> 4) << (i / 32));
-              }
+              pack_bits<1>(codes, 4, block.high);
             });
 }
 

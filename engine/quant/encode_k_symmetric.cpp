@@ -7,6 +7,7 @@
 #include "engine/base/half.h"
 #include "engine/quant/encode_blocks.h"
 #include "engine/quant/lanes/searches.h"
+#include "engine/quant/pack_bits.h"
 #include "engine/quant/scale_search.h"
 
 namespace stepdown::quant {
@@ -17,11 +18,9 @@ constexpr std::size_t kGroup = 16;
 constexpr std::size_t kGroups = 16;
 static_assert(kGroups == GroupLanes::kGroups);
 
-GroupLanes groups_of(std::span<const float, 256> weights) {
-  GroupLanes lanes;
+void fill(GroupLanes& lanes, std::span<const float, 256> weights) {
   lanes.size = kGroup;
   for (std::size_t g = 0; g < kGroups; ++g) lanes.put(g, weights.subspan(g * kGroup, kGroup));
-  return lanes;
 }
 
 Codes codes_of(const GroupLanes& lanes) {
@@ -35,14 +34,10 @@ float extreme(const Scales& scales) {
   return *std::ranges::max_element(scales, {}, [](float scale) { return std::fabs(scale); });
 }
 
-/// Elements i, i + 32, i + 64, i + 96 of each 128 share byte i, two bits each.
+/// Each 128 codes share 32 bytes.
 void pack_pairs(const Codes& codes, int shift, std::array<std::uint8_t, 64>& packed) {
-  for (std::size_t i = 0; i < packed.size(); ++i) {
-    const std::size_t first = i / 32 * 128 + i % 32;
-    int byte = 0;
-    for (std::size_t k = 0; k < 4; ++k) byte |= (codes[first + 32 * k] >> shift & 3) << (2 * k);
-    packed[i] = static_cast<std::uint8_t>(byte);
-  }
+  for (std::size_t half = 0; half < 2; ++half)
+    pack_bits<2>(std::span(codes).subspan(half * 128, 128), shift, std::span(packed).subspan(half * 32, 32));
 }
 
 void pack_q3_scale(std::array<std::uint8_t, 12>& packed, std::size_t group, int scale) {
@@ -52,9 +47,7 @@ void pack_q3_scale(std::array<std::uint8_t, 12>& packed, std::size_t group, int 
       static_cast<std::uint8_t>(packed[8 + group % 4] | (scale >> 4) << (2 * (group / 4)));
 }
 
-void plain_q3_scales(GroupLanes& lanes, kernels::BlockQ3_K& block) {
-  searches().count_by_square(lanes);
-  const Scales scales = searches().descent(lanes, 4);
+void plain_q3_scales(const Scales& scales, kernels::BlockQ3_K& block) {
   block.scales = {};
   block.d = 0;
   if (const float largest = extreme(scales); largest != 0) {
@@ -66,14 +59,14 @@ void plain_q3_scales(GroupLanes& lanes, kernels::BlockQ3_K& block) {
   }
 }
 
-void weighted_q3_scales(std::span<const float, 256> weights, const Importance& importance, GroupLanes& lanes,
-                        kernels::BlockQ3_K& block) {
+void weighted_q3_scales(std::span<const float, 256> weights, std::span<const float> columns,
+                        GroupLanes& lanes, kernels::BlockQ3_K& block) {
   const float mean_square = 2 * sum_of_squares(weights) / 256;
   GroupLanes outer;  // the groups' scales are a group themselves
   outer.size = kGroups;
   for (std::size_t g = 0; g < kGroups; ++g) {
     const auto counts = error_weights<kGroup>(weights.subspan(g * kGroup, kGroup),
-                                              importance.columns.subspan(g * kGroup, kGroup), mean_square);
+                                              columns.subspan(g * kGroup, kGroup), mean_square);
     outer.counts[g][0] = std::accumulate(counts.begin(), counts.end(), 0.0f);
     lanes.count(g, counts);
   }
@@ -85,32 +78,44 @@ void weighted_q3_scales(std::span<const float, 256> weights, const Importance& i
   for (std::size_t g = 0; g < kGroups; ++g) pack_q3_scale(block.scales, g, scale_codes[g]);
 }
 
-}  // namespace
-
-void encode_block(std::span<const float, 256> weights, const Importance& importance,
-                  kernels::BlockQ3_K& block) {
-  GroupLanes lanes = groups_of(weights);
-  if (importance.given()) {
-    weighted_q3_scales(weights, importance, lanes, block);
-  } else {
-    plain_q3_scales(lanes, block);
-  }
+/// The codes under the scales that were stored.
+void store_q3_codes(GroupLanes& lanes, kernels::BlockQ3_K& block) {
   const float d = f16_to_f32(block.d);
   Scales stored;
   for (std::size_t g = 0; g < kGroups; ++g)
     stored[g] = d * static_cast<float>(kernels::unpack_q3_scale(block.scales, static_cast<unsigned>(g)) - 32);
   searches().round_symmetric(lanes, stored, 4);
   const Codes codes = codes_of(lanes);
-  block.high = {};
-  for (std::size_t i = 0; i < codes.size(); ++i) {
-    block.high[i % 32] = static_cast<std::uint8_t>(block.high[i % 32] | (codes[i] >> 2) << (i / 32));
-  }
+  pack_bits<1>(codes, 2, block.high);
   pack_pairs(codes, 0, block.codes);
+}
+
+}  // namespace
+
+void encode_blocks(std::span<const float> weights, const Importance& importance,
+                   std::span<kernels::BlockQ3_K> blocks) {
+  std::array<GroupLanes, kTogether<kernels::BlockQ3_K>> all;
+  const auto lanes = std::span(all).first(blocks.size());
+  for (std::size_t b = 0; b < blocks.size(); ++b) {
+    const auto block = weights.subspan(b * 256).first<256>();
+    fill(lanes[b], block);
+    if (importance.given())
+      weighted_q3_scales(block, importance.columns.subspan(b * 256, 256), lanes[b], blocks[b]);
+    else
+      searches().count_by_square(lanes[b]);
+  }
+  if (!importance.given()) {
+    std::array<Scales, kTogether<kernels::BlockQ3_K>> scales;
+    searches().descent(lanes, 4, scales);
+    for (std::size_t b = 0; b < blocks.size(); ++b) plain_q3_scales(scales[b], blocks[b]);
+  }
+  for (std::size_t b = 0; b < blocks.size(); ++b) store_q3_codes(lanes[b], blocks[b]);
 }
 
 void encode_block(std::span<const float, 256> weights, const Importance& importance,
                   kernels::BlockQ6_K& block) {
-  GroupLanes lanes = groups_of(weights);
+  GroupLanes lanes;
+  fill(lanes, weights);
   if (importance.given()) {
     for (std::size_t g = 0; g < kGroups; ++g) lanes.count(g, importance.columns.subspan(g * kGroup, kGroup));
   } else {
@@ -130,10 +135,8 @@ void encode_block(std::span<const float, 256> weights, const Importance& importa
   }
   searches().round_symmetric(lanes, stored, 32);
   const Codes codes = codes_of(lanes);
-  for (std::size_t i = 0; i < block.codes.size(); ++i) {
-    const std::size_t first = i / 64 * 128 + i % 64;
-    block.codes[i] = static_cast<std::uint8_t>((codes[first] & 15) | (codes[first + 64] & 15) << 4);
-  }
+  for (std::size_t half = 0; half < 2; ++half)
+    pack_bits<4>(std::span(codes).subspan(half * 128, 128), 0, std::span(block.codes).subspan(half * 64, 64));
   pack_pairs(codes, 4, block.high);
 }
 

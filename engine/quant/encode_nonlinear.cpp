@@ -7,6 +7,7 @@
 #include "engine/quant/encode_blocks.h"
 #include "engine/quant/lanes/searches.h"
 #include "engine/quant/level_search.h"
+#include "engine/quant/pack_bits.h"
 #include "engine/quant/scale_search.h"
 
 namespace stepdown::quant {
@@ -22,9 +23,8 @@ std::array<float, kGroup> weights_of(std::span<const float> group, std::span<con
   return weights;
 }
 
-void pack_levels(std::span<const float, kGroup> group, float scale, std::uint8_t* codes) {
-  const auto levels = searches().nearest_levels(group, scale != 0 ? 1 / scale : 0.0f);
-  for (std::size_t i = 0; i < 16; ++i) codes[i] = static_cast<std::uint8_t>(levels[i] | levels[i + 16] << 4);
+void pack_levels(std::span<const float, kGroup> group, float scale, std::span<std::uint8_t, 16> codes) {
+  pack_bits<4>(searches().nearest_levels(group, scale != 0 ? 1 / scale : 0.0f), 0, codes);
 }
 
 }  // namespace
@@ -34,7 +34,7 @@ void encode_block(std::span<const float, 32> weights, const Importance& importan
   const float mean_square = sum_of_squares(weights) * (2.0f / 32);
   const float scale = search_level_scale(weights, weights_of(weights, importance.columns, mean_square));
   block.d = f32_to_f16(scale);
-  pack_levels(weights, scale, block.codes.data());
+  pack_levels(weights, scale, block.codes);
 }
 
 void encode_block(std::span<const float, 256> weights, const Importance& importance,
@@ -57,7 +57,7 @@ void encode_block(std::span<const float, 256> weights, const Importance& importa
   for (std::size_t g = 0; g < kGroups; ++g) {
     const int scale = std::clamp(nearest_int(inverse * scales[g]), -32, 31);
     pack_levels(weights.subspan(g * kGroup).first<kGroup>(), d * static_cast<float>(scale),
-                &block.codes[g * 16]);
+                std::span(block.codes).subspan(g * 16).first<16>());
     const int stored = scale + 32;
     block.scales_low[g / 2] =
         static_cast<std::uint8_t>(block.scales_low[g / 2] | (stored & 15) << (4 * (g % 2)));

@@ -7,6 +7,7 @@
 #include "engine/base/half.h"
 #include "engine/quant/encode_blocks.h"
 #include "engine/quant/lanes/searches.h"
+#include "engine/quant/pack_bits.h"
 
 namespace stepdown::quant {
 namespace {
@@ -15,37 +16,23 @@ float inverse_of(float scale) {
   return scale != 0 ? 1.0f / scale : 0.0f;
 }
 
-struct Affine {
-  float scale, minimum, offset;  ///< code = (x − minimum) / scale + offset
-};
-
-/// Symmetric: the weight of largest magnitude becomes code 0, zero the middle code.
-Affine symmetric(std::span<const float, 32> weights, int half) {
-  const auto [low, high] = searches().range_of(weights);
-  const float magnitude = std::max(std::fabs(low), std::fabs(high));
-  float extreme = 0.0f;  // the first of that magnitude, as ggml takes
-  if (magnitude > 0)
-    extreme = *std::ranges::find_if(weights, [&](float x) { return std::fabs(x) == magnitude; });
-  return {extreme / static_cast<float>(-half), 0.0f, static_cast<float>(half) + 0.5f};
+/// ggml takes the first weight of the largest magnitude, and no zero's sign.
+float extreme_of(std::span<const float> block, float low, float high) {
+  if (high != -low) return high > -low ? high : low;
+  return high > 0 ? *std::ranges::find_if(block, [&](float x) { return std::fabs(x) == high; }) : 0.0f;
 }
 
-Affine with_minimum(std::span<const float, 32> weights, int top) {
-  const auto [low, high] = searches().range_of(weights);
-  return {(high - low) / static_cast<float>(top), low, 0.5f};
-}
+constexpr std::size_t kMost = GroupLanes::kGroups;  // blocks at once
+using Codes = std::array<std::uint8_t, kMost * 32>;
+using BlockCodes = std::span<const std::uint8_t, 32>;
 
-using Codes = std::array<std::uint8_t, 32>;
-
-// Scales of subnormal blocks may have overflowed to infinity.
-Codes codes_of(std::span<const float, 32> weights, const Affine& affine, int top) {
-  return searches().affine_codes(weights, {affine.minimum, inverse_of(affine.scale), affine.offset, top});
+BlockCodes of_block(const Codes& codes, std::size_t block) {
+  return std::span(codes).subspan(block * 32).first<32>();
 }
 
 template <typename Block>
-void pack(const Codes& codes, Block& block) {
-  for (std::size_t i = 0; i < 16; ++i) {
-    block.codes[i] = static_cast<std::uint8_t>((codes[i] & 15) | (codes[i + 16] & 15) << 4);
-  }
+void pack(BlockCodes codes, Block& block) {
+  pack_bits<4>(codes, 0, block.codes);
   if constexpr (requires { block.high; }) {
     for (std::size_t i = 0; i < block.high.size(); ++i) {
       std::uint64_t eight = 0;
@@ -69,54 +56,62 @@ GroupLanes lanes_of(std::span<const float> weights, const Importance& importance
   return lanes;
 }
 
-Codes codes_of(const GroupLanes& lanes, std::size_t block) {
+Codes codes_of(const GroupLanes& lanes, std::size_t blocks) {
   Codes codes;
-  lanes.take(block, codes);
+  for (std::size_t b = 0; b < blocks; ++b) lanes.take(b, std::span(codes).subspan(b * 32, 32));
   return codes;
 }
 
+/// The weight of largest magnitude becomes code 0, zero the middle code.
 template <typename Block>
 void encode_symmetric(std::span<const float> weights, const Importance& importance, int half,
                       std::span<Block> blocks) {
+  Codes codes;
   if (importance.given()) {
     GroupLanes lanes = lanes_of(weights, importance);
     const Scales scales = searches().symmetric(lanes, half);
+    for (std::size_t b = 0; b < blocks.size(); ++b) blocks[b].d = f32_to_f16(scales[b]);
+    codes = codes_of(lanes, blocks.size());
+  } else {
+    BlockRanges ranges;
+    searches().ranges_of(weights, ranges);
+    AffineCodes affine = {.offset = static_cast<float>(half) + 0.5f, .top = 2 * half - 1};
     for (std::size_t b = 0; b < blocks.size(); ++b) {
-      blocks[b].d = f32_to_f16(scales[b]);
-      pack(codes_of(lanes, b), blocks[b]);
+      const float extreme = extreme_of(weights.subspan(b * 32, 32), ranges.low[b], ranges.high[b]);
+      const float scale = extreme / static_cast<float>(-half);
+      affine.inverse[b] = inverse_of(scale);
+      blocks[b].d = f32_to_f16(scale);
     }
-    return;
+    searches().affine_codes(weights, affine, codes);
   }
-  for (std::size_t b = 0; b < blocks.size(); ++b) {
-    const auto block = weights.subspan(b * 32).first<32>();
-    const Affine affine = symmetric(block, half);
-    blocks[b].d = f32_to_f16(affine.scale);
-    pack(codes_of(block, affine, 2 * half - 1), blocks[b]);
-  }
-}
-
-template <typename Block>
-void store(float scale, float minimum, const Codes& codes, Block& block) {
-  block.d = f32_to_f16(scale);
-  block.m = f32_to_f16(minimum);
-  pack(codes, block);
+  for (std::size_t b = 0; b < blocks.size(); ++b) pack(of_block(codes, b), blocks[b]);
 }
 
 template <typename Block>
 void encode_with_minimum(std::span<const float> weights, const Importance& importance, int top,
                          std::span<Block> blocks) {
+  Codes codes;
   if (importance.given()) {
     GroupLanes lanes = lanes_of(weights, importance);
     const Grids found = searches().with_minimum(lanes, weighted_search(top));
-    for (std::size_t b = 0; b < blocks.size(); ++b)
-      store(found.scale[b], -found.minimum[b], codes_of(lanes, b), blocks[b]);
-    return;
+    for (std::size_t b = 0; b < blocks.size(); ++b) {
+      blocks[b].d = f32_to_f16(found.scale[b]);
+      blocks[b].m = f32_to_f16(-found.minimum[b]);
+    }
+    codes = codes_of(lanes, blocks.size());
+  } else {
+    BlockRanges ranges;
+    searches().ranges_of(weights, ranges);
+    AffineCodes affine = {.minimum = ranges.low, .offset = 0.5f, .top = top};
+    for (std::size_t b = 0; b < blocks.size(); ++b) {
+      const float scale = (ranges.high[b] - ranges.low[b]) / static_cast<float>(top);
+      affine.inverse[b] = inverse_of(scale);
+      blocks[b].d = f32_to_f16(scale);
+      blocks[b].m = f32_to_f16(ranges.low[b]);
+    }
+    searches().affine_codes(weights, affine, codes);
   }
-  for (std::size_t b = 0; b < blocks.size(); ++b) {
-    const auto block = weights.subspan(b * 32).first<32>();
-    const Affine affine = with_minimum(block, top);
-    store(affine.scale, affine.minimum, codes_of(block, affine, top), blocks[b]);
-  }
+  for (std::size_t b = 0; b < blocks.size(); ++b) pack(of_block(codes, b), blocks[b]);
 }
 
 }  // namespace
@@ -141,14 +136,20 @@ void encode_blocks(std::span<const float> weights, const Importance& importance,
   encode_with_minimum(weights, importance, 31, blocks);
 }
 
-void encode_block(std::span<const float, 32> weights, const Importance& /*importance*/,
-                  kernels::BlockQ8_0& block) {
-  const auto [low, high] = searches().range_of(weights);
-  const float magnitude = std::max(std::fabs(low), std::fabs(high));
-  const float scale = magnitude / 127;
-  const float inverse = inverse_of(scale);
-  block.d = f32_to_f16(scale);
-  block.codes = searches().nearest_bytes(weights, inverse);
+void encode_blocks(std::span<const float> weights, const Importance& /*importance*/,
+                   std::span<kernels::BlockQ8_0> blocks) {
+  BlockRanges ranges;
+  searches().ranges_of(weights, ranges);
+  GroupLanes::Lanes inverse;
+  for (std::size_t b = 0; b < blocks.size(); ++b) {
+    const float scale = std::max(std::fabs(ranges.low[b]), std::fabs(ranges.high[b])) / 127;
+    inverse[b] = inverse_of(scale);
+    blocks[b].d = f32_to_f16(scale);
+  }
+  std::array<std::int8_t, kMost * 32> codes;
+  searches().nearest_bytes(weights, inverse, codes);
+  for (std::size_t b = 0; b < blocks.size(); ++b)
+    std::ranges::copy_n(codes.begin() + static_cast<std::ptrdiff_t>(b * 32), 32, blocks[b].codes.begin());
 }
 
 }  // namespace stepdown::quant

@@ -45,7 +45,8 @@ struct MethodResult {
   nlohmann::json layers =
       nullptr;  ///< what each tensor became and why, where the method decides that itself; else null
   nlohmann::json training =
-      nullptr;  ///< {"steps", "seconds", "outOfTime", "firstLoss", "lastLoss"}; null: none
+      nullptr;         ///< {"steps", "seconds", "outOfTime", "firstLoss", "lastLoss"}; null: none
+  std::string digest;  ///< artifact_digest() of what was written, where that is known already
 };
 
 /// A way of quantization.

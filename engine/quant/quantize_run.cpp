@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <future>
 #include <optional>
 #include <string>
 #include <vector>
@@ -95,8 +96,9 @@ struct Published {
   fs::path path;
   std::string digest;
 };
-Published publish(formats::StagingFolder& staging, const QuantizeOptions& options, const Method& method) {
-  const std::string digest = artifact_digest(staging.path());
+Published publish(formats::StagingFolder& staging, const QuantizeOptions& options, const Method& method,
+                  const MethodResult& result) {
+  const std::string digest = result.digest.empty() ? artifact_digest(staging.path()) : result.digest;
   if (!options.artifacts.empty()) {
     const fs::path folder = fs::path(options.artifacts) / digest;
     staging.publish_folder(folder);
@@ -145,10 +147,12 @@ nlohmann::json run_quantize(const QuantizeOptions& options) {
   if (!options.calibration.path.empty()) calibration.emplace(*model, options.calibration);
   const CalibrationSet* prompts = calibration ? &*calibration : nullptr;
 
-  const std::string base = artifact_digest(options.model);
+  // Hashed beside the work: where little is searched it takes as long as that does.
+  const std::shared_future<std::string> base =
+      std::async(std::launch::async, [&options] { return artifact_digest(options.model); });
   const nlohmann::json adapters = adapters_json(options);
   std::optional<formats::StagingFolder> staging;
-  method.file_name.empty() ? staging.emplace(parent, work_key(options, base, adapters, prompts))
+  method.file_name.empty() ? staging.emplace(parent, work_key(options, base.get(), adapters, prompts))
                            : staging.emplace(parent);
   const MethodRun run{*model, options.model, options.request, prompts, options.threads};
   const std::uint64_t predicted =
@@ -156,7 +160,7 @@ nlohmann::json run_quantize(const QuantizeOptions& options) {
   const auto method_began = Clock::now();
   const MethodResult result = method.run(run, staging->path());
   const double method_seconds = seconds_since(method_began);
-  const Published published = publish(*staging, options, method);
+  const Published published = publish(*staging, options, method, result);
 
   nlohmann::json report = {{"digest", "sha256:" + published.digest},
                            {"path", published.path.string()},
@@ -164,7 +168,7 @@ nlohmann::json run_quantize(const QuantizeOptions& options) {
                            {"method", method.name},
                            {"preset", result.preset},
                            {"bits", result.bits},
-                           {"base", "sha256:" + base},
+                           {"base", "sha256:" + base.get()},
                            {"adapters", adapters},
                            {"toolVersion", "stepdown-engine " + std::string(kVersion)},
                            {"peakMemoryBytes", peak_memory_bytes()},

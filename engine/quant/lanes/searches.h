@@ -13,13 +13,14 @@ struct LevelFits {
   GroupLanes::Lanes inverse, xq, qq;
 };
 
-/// The least and the largest of a block's weights.
-struct BlockRange {
-  float low, high;
+/// The least and the largest weight of blocks of 32, a lane each.
+struct BlockRanges {
+  GroupLanes::Lanes low, high;
 };
-/// code = (x − minimum) · inverse + offset, cut off to an integer of [0, top].
-struct AffineCode {
-  float minimum, inverse, offset;
+/// A block's code = (x − minimum) · inverse + offset, cut off to an integer of [0, top].
+struct AffineCodes {
+  GroupLanes::Lanes minimum = {}, inverse;
+  float offset;
   int top;
 };
 
@@ -37,17 +38,18 @@ struct Searches {
   Grids (*with_minimum)(GroupLanes&, const MinimumSearch&);
   /// codes ∈ [0, 2·half); tries 19 scales for each group.
   Scales (*symmetric)(GroupLanes&, int half);
-  /// The same by coordinate descent from the first guess: Q3_K's.
-  Scales (*descent)(GroupLanes&, int half);
+  /// The same by coordinate descent from the first guess, of some blocks' groups: Q3_K's.
+  void (*descent)(std::span<GroupLanes> blocks, int half, std::span<Scales> into);
   /// The codes anew under other scales; a scale of zero keeps the codes that were there.
   void (*round_with_minimum)(GroupLanes&, const Grids&, int max_code);
   void (*round_symmetric)(GroupLanes&, const Scales&, int half);
   void (*fit_levels)(std::span<const float, 32> group, std::span<const float, 32> counts, LevelFits&);
-  /// Of a block, and its codes without a search.
-  BlockRange (*range_of)(std::span<const float, 32> block);
-  std::array<std::uint8_t, 32> (*affine_codes)(std::span<const float, 32> block, const AffineCode&);
-  /// Codes of Q8_0: halves go away from zero; what is no number is zero.
-  std::array<std::int8_t, 32> (*nearest_bytes)(std::span<const float, 32> block, float inverse);
+  /// Of up to 16 blocks of 32 weights, and their codes without a search.
+  void (*ranges_of)(std::span<const float> blocks, BlockRanges&);
+  void (*affine_codes)(std::span<const float> blocks, const AffineCodes&, std::span<std::uint8_t> codes);
+  /// Codes of Q8_0, x · inverse: halves go away from zero; what is no number is zero.
+  void (*nearest_bytes)(std::span<const float> blocks, const GroupLanes::Lanes& inverse,
+                        std::span<std::int8_t> codes);
   /// Binary16 to floats; whether all are numbers.
   bool (*widen_f16)(std::span<const std::byte> from, std::span<float> to);
   /// How many of the middles between IQ4 levels each weight, times `inverse`, has below it: its code.

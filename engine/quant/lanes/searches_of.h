@@ -22,7 +22,7 @@ constexpr Searches searches_of(std::string_view name, bool (*supported)()) {
       .round_with_minimum = round_with_minimum<Width>,
       .round_symmetric = round_symmetric<Width>,
       .fit_levels = fit_levels<Width>,
-      .range_of = range_of<Width>,
+      .ranges_of = ranges_of<Width>,
       .affine_codes = affine_codes<Width>,
       .nearest_bytes = nearest_bytes<Width>,
       .widen_f16 = widen_f16<Width>,

@@ -1,6 +1,9 @@
 #pragma once
 
+#include <array>
 #include <limits>
+#include <span>
+#include <utility>
 
 #include "engine/quant/lanes/vector_of.h"
 
@@ -43,12 +46,35 @@ class SymmetricSearchOf {
     finish(scales, into);
   }
 
-  void descend(Scales& into) {
-    Fit fit = round(static_cast<float>(-half_) / extreme_);
-    for (int pass = 0; pass < 5 && pass_moves(fit); ++pass) {
-    }
-    finish(fit.ll > 0.0f ? fit.xl / fit.ll : Floats{}, into);
+  // A descent, step by step, so that several can take turns: each step waits for the one before.
+  void begin_descent() { fit_ = round(static_cast<float>(-half_) / extreme_); }
+  /// Moves code i of each group to where it alone helps most.
+  void move(std::size_t i) {
+    const Floats x = value(i);
+    const Floats weight = count(i);
+    const Floats old_code = V::load(groups_.codes[i], first_);
+    const Floats xl = fit_.xl - weight * x * old_code;
+    const Floats ll = fit_.ll - weight * old_code * old_code;
+    const Floats code = V::rounded(x * ll / xl, -half_, half_ - 1);
+    const Floats new_xl = xl + weight * x * code;
+    const Floats new_ll = ll + weight * code * code;
+    const Floats gain = new_xl * new_xl * fit_.ll;
+    Floats bound = new_ll > 0.0f ? fit_.xl * fit_.xl * new_ll : never();
+    bound = xl > 0.0f ? bound : never();
+    bound = code == old_code ? never() : bound;
+    V::store(gain > bound ? code : old_code, groups_.codes[i], first_);
+    fit_.xl = gain > bound ? new_xl : fit_.xl;
+    fit_.ll = gain > bound ? new_ll : fit_.ll;
+    moved_ = gain > bound ? never() : moved_;
   }
+  /// Whether any code moved since this was asked last.
+  bool has_moved() {
+    bool any = false;
+    for (std::size_t lane = 0; lane < Width; ++lane) any = any || moved_[lane] != 0.0f;
+    moved_ = Floats{};
+    return any;
+  }
+  void end_descent(Scales& into) { finish(fit_.ll > 0.0f ? fit_.xl / fit_.ll : Floats{}, into); }
 
  private:
   static constexpr float kNothing = 1e-15f;  // groups smaller than this are all zero
@@ -76,32 +102,6 @@ class SymmetricSearchOf {
     return {xl, ll};
   }
 
-  /// One pass over the codes, each moved to where it alone helps most; whether any moved.
-  bool pass_moves(Fit& fit) {
-    Floats moved = {};
-    for (std::size_t i = 0; i < groups_.size; ++i) {
-      const Floats x = value(i);
-      const Floats weight = count(i);
-      const Floats old_code = V::load(groups_.codes[i], first_);
-      const Floats xl = fit.xl - weight * x * old_code;
-      const Floats ll = fit.ll - weight * old_code * old_code;
-      const Floats code = V::rounded(x * ll / xl, -half_, half_ - 1);
-      const Floats new_xl = xl + weight * x * code;
-      const Floats new_ll = ll + weight * code * code;
-      const Floats gain = new_xl * new_xl * fit.ll;
-      Floats bound = new_ll > 0.0f ? fit.xl * fit.xl * new_ll : never();
-      bound = xl > 0.0f ? bound : never();
-      bound = code == old_code ? never() : bound;
-      V::store(gain > bound ? code : old_code, groups_.codes[i], first_);
-      fit.xl = gain > bound ? new_xl : fit.xl;
-      fit.ll = gain > bound ? new_ll : fit.ll;
-      moved = gain > bound ? never() : moved;
-    }
-    bool any = false;
-    for (std::size_t lane = 0; lane < Width; ++lane) any = any || moved[lane] != 0.0f;
-    return any;
-  }
-
   /// Codes from zero on; of groups that are nothing all zero.
   void finish(const Floats& scales, Scales& into) {
     V::store(magnitude_ < kNothing ? Floats{} : scales, into, first_);
@@ -116,6 +116,8 @@ class SymmetricSearchOf {
   std::size_t first_;
   Floats extreme_ = {};  ///< each group's weight of largest magnitude, with its sign
   Floats magnitude_ = {};
+  Fit fit_;  ///< of the codes where a descent is
+  Floats moved_ = {};
 };
 
 template <std::size_t Width>
@@ -137,12 +139,31 @@ Scales search_symmetric(GroupLanes& groups, int half) {
   return scales;
 }
 
+template <std::size_t Width, std::size_t... I>
+void descend_in_turns(std::span<GroupLanes> blocks, int half, std::span<Scales> into,
+                      std::index_sequence<I...> /*registers*/) {
+  constexpr std::size_t kEach = GroupLanes::kGroups / Width;  // registers of a block
+  std::array searches = {SymmetricSearchOf<Width>(blocks[I / kEach], half, I % kEach * Width)...};
+  for (auto& search : searches) search.begin_descent();
+  bool moved = true;
+  for (int pass = 0; moved && pass < 5; ++pass) {
+    for (std::size_t i = 0; i < blocks.front().size; ++i) {
+      for (auto& search : searches) search.move(i);
+    }
+    moved = (searches[I].has_moved() | ...);
+  }
+  (searches[I].end_descent(into[I / kEach]), ...);
+}
+
 template <std::size_t Width>
-Scales search_descent(GroupLanes& groups, int half) {
-  Scales scales;
-  for (std::size_t first = 0; first < GroupLanes::kGroups; first += Width)
-    SymmetricSearchOf<Width>(groups, half, first).descend(scales);
-  return scales;
+void search_descent(std::span<GroupLanes> blocks, int half, std::span<Scales> into) {
+  constexpr std::size_t kEach = GroupLanes::kGroups / Width;
+  constexpr std::size_t kTurns = 4;
+  std::size_t at = 0;
+  for (; at + kTurns / kEach <= blocks.size(); at += kTurns / kEach)
+    descend_in_turns<Width>(blocks.subspan(at), half, into.subspan(at), std::make_index_sequence<kTurns>());
+  for (; at < blocks.size(); ++at)
+    descend_in_turns<Width>(blocks.subspan(at), half, into.subspan(at), std::make_index_sequence<kEach>());
 }
 
 template <std::size_t Width>

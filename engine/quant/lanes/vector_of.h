@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <cstring>
 
@@ -52,6 +54,18 @@ struct VectorOf {
     std::memcpy(into.data() + first, &lanes, sizeof lanes);
   }
   static Floats magnitude(const Floats& x) { return x < 0.0f ? -x : x; }
+
+  /// The largest lane, of equal ones the first; none may be NaN.
+  static float most(const Floats& x) {
+    if constexpr (Width == 4) {
+      return std::max(std::max(x[0], x[1]), std::max(x[2], x[3]));
+    } else {
+      using Half = VectorOf<Width / 2>;
+      std::array<typename Half::Floats, 2> halves;
+      std::memcpy(&halves, &x, sizeof halves);
+      return Half::most(halves[1] > halves[0] ? halves[1] : halves[0]);
+    }
+  }
 
   /// Nearest integers within [low, high], rounded as ggml does.
   static Floats rounded(const Floats& value, int low, int high) {

@@ -27,12 +27,14 @@ MethodResult run_preset(const MethodRun& run, const std::filesystem::path& folde
   const GgufPlan plan = plan_preset(run.model, preset.name, !imatrix.columns.empty());
   const WrittenGguf written = write_gguf(run.model, plan, folder / "model.gguf", run.threads,
                                          "quantize " + std::string(preset.name), imatrix);
-  return {written.size,
-          written.tensors,
-          std::string(preset.name),
-          preset.bits,
-          run.calibration != nullptr && run.request.imatrix.empty(),
-          nullptr};
+  MethodResult result;
+  result.size = written.size;
+  result.tensors = written.tensors;
+  result.preset = preset.name;
+  result.bits = preset.bits;
+  result.used_calibration = run.calibration != nullptr && run.request.imatrix.empty();
+  result.digest = written.digest;
+  return result;
 }
 
 }  // namespace

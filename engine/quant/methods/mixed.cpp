@@ -160,6 +160,7 @@ MethodResult run_mixed(const MethodRun& run, const std::filesystem::path& folder
       write_gguf(run.model, plan, folder / "model.gguf", run.threads, "quantize mixed", imatrix);
   result.size = written.size;
   result.tensors = written.tensors;
+  result.digest = written.digest;
   result.bits = static_cast<int>(std::lround(bits / std::max(1.0, weights)));
   result.used_calibration = run.request.imatrix.empty();
   return result;
