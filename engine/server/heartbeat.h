@@ -10,8 +10,12 @@
 
 namespace stepdown::server {
 
-/// Keeps an idle engine stepping, so that readiness is a matter of fact: after two seconds without a step it
-/// asks for one token of its own.
+/// How long an idle engine rests between two steps of its own, of which one takes `step`: at least two
+/// seconds, and for large models so long that idleness costs half a percent of the machine.
+std::chrono::nanoseconds heartbeat_pause(std::chrono::nanoseconds step);
+
+/// Keeps an idle engine stepping, so that readiness is a matter of fact: after a pause without a step it asks
+/// for one token of its own.
 class Heartbeat {
  public:
   explicit Heartbeat(runtime::Engine& engine);
@@ -29,6 +33,7 @@ class Heartbeat {
 
   runtime::Engine& engine_;
   const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
+  std::atomic<std::chrono::nanoseconds> pause_{heartbeat_pause({})};
   std::mutex mutex_;
   std::condition_variable wake_;
   bool stop_ = false;

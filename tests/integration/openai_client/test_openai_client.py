@@ -388,6 +388,21 @@ class Lifecycle(unittest.TestCase):
         finally:
             self.assertEqual(server.stop(), 0)
 
+    def test_idle_costs_nothing(self):
+        server = Server(tiny_model())
+        try:
+            server.client.chat.completions.create(model="m", messages=USER, max_tokens=20)
+            time.sleep(1)
+            used = lambda: sum(map(int, pathlib.Path(f"/proc/{server.process.pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]))
+            before, begun = used(), time.monotonic()
+            time.sleep(8)
+            share = (used() - before) / os.sysconf("SC_CLK_TCK") / (time.monotonic() - begun)
+            print(f"idle: {share:.2%} of a processor")
+            self.assertLess(share, 0.01)
+            self.assertEqual(server.status("/readyz"), 200)
+        finally:
+            self.assertEqual(server.stop(), 0)
+
     def test_sigterm_drains(self):
         server = Server(tiny_model())
         stream = server.client.chat.completions.create(model="m", messages=USER, max_tokens=1500, stream=True, extra_body={"ignore_eos": True})
