@@ -83,37 +83,40 @@ void configure(std::int64_t inputs, int group) {
   _tile_loadconfig(&shape);
 }
 
-// Begins a group's dot products in the registers of either turn (their numbers are part of the instructions).
-template <Packing kPacking, int kTurn>
-void begin_group(const Inputs& inputs, const Panel<kPacking>& panel, std::int64_t group) {
+// Loads a group and, where there is one, its neighbour: inputs to registers 2 and 3, weights to 4 and 5
+// (their numbers are part of the instructions).
+template <Packing kPacking>
+void load_pair(const Inputs& inputs, const Panel<kPacking>& panel, std::int64_t group) {
   const std::int8_t* codes = inputs.codes + group * kPacking.group;
-  if constexpr (kTurn == 0) {
-    _tile_zero(0);
-    _tile_loadd(2, codes, inputs.columns);
-    _tile_loadd(4, panel.codes[group], 64);
-    if constexpr (kPacking.minima) {
-      _tile_dpbsud(0, 2, 4);
-    } else {
-      _tile_dpbssd(0, 2, 4);
-    }
+  _tile_loadd(2, codes, inputs.columns);
+  _tile_loadd(4, panel.codes[group], 64);
+  if (group + 1 == panel.groups) return;
+  _tile_loadd(3, codes + kPacking.group, inputs.columns);
+  _tile_loadd(5, panel.codes[group + 1], 64);
+}
+
+template <Packing kPacking>
+void multiply_pair() {
+  _tile_zero(0);
+  _tile_zero(1);
+  if constexpr (kPacking.minima) {
+    _tile_dpbsud(0, 2, 4);
+    _tile_dpbsud(1, 3, 5);
   } else {
-    _tile_zero(1);
-    _tile_loadd(3, codes, inputs.columns);
-    _tile_loadd(5, panel.codes[group], 64);
-    if constexpr (kPacking.minima) {
-      _tile_dpbsud(1, 3, 5);
-    } else {
-      _tile_dpbssd(1, 3, 5);
-    }
+    _tile_dpbssd(0, 2, 4);
+    _tile_dpbssd(1, 3, 5);
   }
 }
 
-// Adds a panel's terms to the sums; kCount is kInputs, or 0 for inputs.count rows. While two groups'
-// dot products are added, the next two are under way: their latency is as long as the additions.
-template <Packing kPacking, int kCount>
+// Adds a panel's terms to the sums; kCount is kInputs, or 0 for inputs.count rows, kWhole says that the panel
+// has all its columns, so that rows lie a constant apart. While two groups' dot products are added, the next
+// two are under way: their latency is as long as the additions. Loads come before the stores of dot products,
+// since a processor makes a load wait for a store whose address ends alike, and that store waits for the
+// product.
+template <Packing kPacking, int kCount, bool kWhole>
 void add_panel(const Panel<kPacking>& panel, const Inputs& inputs, Sums& sums) {
   const std::int64_t count = kCount > 0 ? kCount : inputs.count;
-  const std::int64_t row_blocks = inputs.columns / kBlock;
+  const std::int64_t row_blocks = kWhole ? kPanelColumns / kBlock : inputs.columns / kBlock;
   __m512 sum[kInputs];
 #pragma GCC unroll 16
   for (std::int64_t row = 0; row < count; ++row) sum[row] = Avx512::load(sums[row]);
@@ -130,20 +133,16 @@ void add_panel(const Panel<kPacking>& panel, const Inputs& inputs, Sums& sums) {
     }
   };
   alignas(64) Dots dots[2];
-  begin_group<kPacking, 0>(inputs, panel, 0);
-  if (panel.groups > 1) begin_group<kPacking, 1>(inputs, panel, 1);
-  std::int64_t group = 0;
-  for (; group + 2 <= panel.groups; group += 2) {
+  load_pair<kPacking>(inputs, panel, 0);
+  multiply_pair<kPacking>();
+  for (std::int64_t group = 0; group < panel.groups; group += 2) {
+    const bool more = group + 2 < panel.groups;
+    if (more) load_pair<kPacking>(inputs, panel, group + 2);
     _tile_stored(0, dots[0], 64);
-    if (group + 2 < panel.groups) begin_group<kPacking, 0>(inputs, panel, group + 2);
     _tile_stored(1, dots[1], 64);
-    if (group + 3 < panel.groups) begin_group<kPacking, 1>(inputs, panel, group + 3);
+    if (more) multiply_pair<kPacking>();
     add(dots[0], group);
-    add(dots[1], group + 1);
-  }
-  if (group < panel.groups) {
-    _tile_stored(0, dots[0], 64);
-    add(dots[0], group);
+    if (group + 1 < panel.groups) add(dots[1], group + 1);
   }
 #pragma GCC unroll 16
   for (std::int64_t row = 0; row < count; ++row) Avx512::store(sums[row], sum[row]);
@@ -162,11 +161,13 @@ void add_pass(const std::byte* tile, const CodedRows& input, std::int64_t first,
   configure(kInputs, kPacking.group);
   std::int64_t row = 0;
   for (; row + kInputs <= count; row += kInputs) {
-    add_panel<kPacking, kInputs>(panel, rows_from(row, kInputs), sums[row / kInputs]);
+    const Inputs rows = rows_from(row, kInputs);
+    input.columns == kPanelColumns ? add_panel<kPacking, kInputs, true>(panel, rows, sums[row / kInputs])
+                                   : add_panel<kPacking, kInputs, false>(panel, rows, sums[row / kInputs]);
   }
   if (row == count) return;
   configure(count - row, kPacking.group);
-  add_panel<kPacking, 0>(panel, rows_from(row, count - row), sums[row / kInputs]);
+  add_panel<kPacking, 0, false>(panel, rows_from(row, count - row), sums[row / kInputs]);
 }
 
 template <std::size_t kIndex>
