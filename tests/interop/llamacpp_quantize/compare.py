@@ -1,4 +1,4 @@
-"""See run. Usage: compare.py STEPDOWN_ENGINE LLAMA_QUANTIZE WORK_FOLDER [MODEL.gguf…]"""
+"""See run. Usage: compare.py STEPDOWN_ENGINE LLAMA_QUANTIZE LLAMA_IMATRIX WORK_FOLDER [harbor|MODEL.gguf…]"""
 import itertools
 import json
 import math
@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
+HARBOR = ROOT / "examples/harbor-analytics"
 PRESETS = "Q8_0 Q6_K Q5_K_M Q5_K_S Q5_1 Q5_0 Q4_K_M Q4_K_S Q4_1 Q4_0 Q3_K_L Q3_K_M Q3_K_S Q2_K IQ4_NL IQ4_XS".split()
 WIDE_PRESETS = "Q6_K Q5_K_M Q4_K_M Q3_K_M Q2_K IQ4_XS".split()  # between them every type with blocks of 256
 SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
@@ -86,12 +87,29 @@ def wide_models(engine, work):
         model.unlink()
 
 
-def main(engine, peer, work, *models):
+def with_their_imatrix(engine, peer, peer_imatrix, work):
+    """The Harbor model with the importance that llama-imatrix computed of its prompts; answers how many files differ."""
+    model, text, imatrix, failed = work / "harbor.gguf", work / "harbor.txt", work / "theirs-imatrix.gguf", 0
+    call(engine, "convert", "--model", HARBOR / "model", "--out", model)
+    prompts = [json.loads(line) for line in (HARBOR / "data/heldout.jsonl").read_text().splitlines()[:40]]
+    text.write_text("\n\n".join(prompt["messages"][0]["content"] for prompt in prompts))
+    call(peer_imatrix, "-m", model, "-f", text, "-o", imatrix, "-c", 256, "-t", 2)
+    for preset in PRESETS:
+        different = compare(engine, peer, work, model, preset, imatrix)
+        failed += bool(different)
+        if different:
+            print(f"harbor {preset} with llama-imatrix's importance: {', '.join(different)}")
+    print(f"harbor: {len(PRESETS)} presets with llama-imatrix's importance", flush=True)
+    return failed
+
+
+def main(engine, peer, peer_imatrix, work, *models):
     work = pathlib.Path(work)
-    failed = 0
+    failed = with_their_imatrix(engine, peer, peer_imatrix, work) if not models or "harbor" in models else 0
+    models = [model for model in models if model != "harbor"] if models else None
     # Of files that llama.cpp's converter wrote rows are short: there the types that stand in are compared.
     converted = sorted((ROOT / "tests/goldens/llamacpp").glob("*.gguf"))
-    for model in map(pathlib.Path, models) if models else itertools.chain(converted, wide_models(engine, work)):
+    for model in map(pathlib.Path, models) if models is not None else itertools.chain(converted, wide_models(engine, work)):
         prompts = work / "prompts.jsonl"
         prompts.write_text("".join(json.dumps({"text": f"prompt {i}: " + "the quick brown fox " * (i % 5 + 1)}) + "\n" for i in range(16)))
         imatrix = work / "imatrix.gguf"
