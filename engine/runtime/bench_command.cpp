@@ -152,6 +152,8 @@ Fraction fraction_of(const Measured& result, const Work& work, const MachineLimi
   }
   const double rate = result.tokens_per_second * work.operations_per_token / 1e9;
   if (dtype_info(work.type).quantized) return {rate, limits.int8_gop_per_s, "int8", "GOP/s"};
+  if (work.type == DType::kBF16 && limits.bf16_gflop_per_s > 0)
+    return {rate, limits.bf16_gflop_per_s, "bf16", "GFLOP/s"};
   return {rate, limits.float32_gflop_per_s, "float32", "GFLOP/s"};
 }
 

@@ -1,6 +1,6 @@
 #include "engine/kernels/cpu/instruction_sets.h"
 
-#if defined(__AMX_INT8__) && defined(__AMX_BF16__) && defined(__AVX512VNNI__)
+#if defined(__AMX_INT8__) && defined(__AMX_BF16__) && defined(__AVX512BF16__) && defined(__AVX512VNNI__)
 
 #include <algorithm>
 
@@ -9,11 +9,13 @@
 #include <unistd.h>
 
 #include "engine/kernels/cpu/avx512.h"
+#include "engine/kernels/cpu/bf16_inputs.h"
 #include "engine/kernels/cpu/tile_kernels.h"
 #include "engine/kernels/peak_loops.h"
 
 // Intel's matrix registers: 16 input rows by 16 weight rows at once. Integer dot products are exact, and
-// add_group() makes floats of them as everywhere: results are the avx512vnni row's, bit for bit.
+// add_group() makes floats of them as everywhere: results are the avx512vnni row's, bit for bit. BF16
+// products are this file's for any number of rows, since no other instruction rounds their sums alike.
 namespace stepdown::kernels {
 namespace {
 
@@ -199,6 +201,113 @@ constexpr std::array<CodesTile, kPackings.size()> codes_tiles_amx(
   return {codes_tile_amx<kIndex>...};
 }
 
+constexpr std::int64_t kBf16Columns = 32;  // of one product
+constexpr std::int64_t kBf16Rows = 2 * kInputs;
+
+/// A tile's BF16 weights as the matrix product wants them: rows of pairs of columns.
+struct Bf16Panel {
+  alignas(64) std::byte pairs[kPanelColumns / 2][64];
+  std::int64_t columns = 0;  ///< zeros behind the tile's included
+
+  Bf16Panel(const std::byte* tile, std::int64_t tile_columns) {
+    columns = (tile_columns + kBf16Columns - 1) / kBf16Columns * kBf16Columns;
+    for (std::int64_t column = 0; column < columns; column += 2) {
+      const bool there = column < tile_columns;
+      _mm512_store_si512(pairs[column / 2],
+                         there ? bf16_pairs(tile + column * kTileRows * 2) : _mm512_setzero_si512());
+    }
+    asm volatile("" : : "r"(pairs) : "memory");
+  }
+};
+
+using Bf16Inputs = std::uint16_t[kBf16Rows][kPanelColumns];
+
+// Registers 0 and 1 hold the sums of up to 32 rows by even and odd products, 2 and 3 those of the last 16;
+// inputs are in 4 and 5, weights in 6 and 7.
+void configure_bf16(std::int64_t rows) {
+  struct {
+    std::uint8_t palette = 1;
+    std::uint8_t unused[15] = {};
+    std::uint16_t row_bytes[16] = {};
+    std::uint8_t rows[16] = {};
+  } shape;
+  for (int i = 0; i < 8; ++i) {
+    shape.row_bytes[i] = 64;
+    shape.rows[i] = static_cast<std::uint8_t>(i < 6 ? rows : kInputs);
+  }
+  asm volatile("" : : "r"(&shape) : "memory");
+  _tile_loadconfig(&shape);
+}
+
+template <bool kTwo>
+void multiply_bf16(const Bf16Panel& panel, const Bf16Inputs& inputs, Sums* even, Sums* odd) {
+  constexpr std::int64_t kStride = sizeof inputs[0];
+  const auto product = [&](std::int64_t column) {
+    _tile_loadd(6, panel.pairs[column / 2], 64);
+    _tile_loadd(4, inputs[0] + column, kStride);
+    _tile_dpbf16ps(0, 4, 6);
+    if constexpr (kTwo) {
+      _tile_loadd(5, inputs[kInputs] + column, kStride);
+      _tile_dpbf16ps(2, 5, 6);
+    }
+  };
+  const auto next_product = [&](std::int64_t column) {
+    _tile_loadd(7, panel.pairs[column / 2], 64);
+    _tile_loadd(4, inputs[0] + column, kStride);
+    _tile_dpbf16ps(1, 4, 7);
+    if constexpr (kTwo) {
+      _tile_loadd(5, inputs[kInputs] + column, kStride);
+      _tile_dpbf16ps(3, 5, 7);
+    }
+  };
+  _tile_zero(0);
+  _tile_zero(1);
+  if constexpr (kTwo) {
+    _tile_zero(2);
+    _tile_zero(3);
+  }
+  for (std::int64_t column = 0; column < panel.columns; column += 2 * kBf16Columns) {
+    product(column);
+    if (column + kBf16Columns < panel.columns) next_product(column + kBf16Columns);
+  }
+  _tile_stored(0, even[0], 64);
+  _tile_stored(1, odd[0], 64);
+  if constexpr (kTwo) {
+    _tile_stored(2, even[1], 64);
+    _tile_stored(3, odd[1], 64);
+  }
+}
+
+void bf16_tile_amx(const std::byte* tile, std::int64_t columns, const float* input, std::int64_t input_stride,
+                   std::int64_t count, float* out, std::int64_t out_stride, bool accumulate) {
+  const Bf16Panel panel(tile, columns);
+  alignas(64) Bf16Inputs inputs;
+  alignas(64) Sums even[2], odd[2];
+  std::int64_t configured = 0;
+  while (count > 0) {
+    const bool two = count >= kBf16Rows;
+    const std::int64_t rows = two ? kBf16Rows : std::min(count, kInputs);
+    if (const std::int64_t height = std::min(rows, kInputs); height != configured) {
+      configure_bf16(height);
+      configured = height;
+    }
+    for (std::int64_t row = 0; row < rows; ++row)
+      round_to_bf16(input + row * input_stride, columns, inputs[row]);
+    asm volatile("" : : "r"(inputs) : "memory");
+    two ? multiply_bf16<true>(panel, inputs, even, odd) : multiply_bf16<false>(panel, inputs, even, odd);
+    for (std::int64_t row = 0; row < rows; ++row) {
+      float* at = out + row * out_stride;
+      const __m512 total = Avx512::add(Avx512::load(even[row / kInputs][row % kInputs]),
+                                       Avx512::load(odd[row / kInputs][row % kInputs]));
+      Avx512::store(at, accumulate ? Avx512::add(Avx512::load(at), total) : total);
+    }
+    count -= rows;
+    input += rows * input_stride;
+    out += rows * out_stride;
+  }
+  _tile_release();
+}
+
 // Linux gives the registers' state (8 KiB a thread) to processes that ask for it.
 bool supported() {
   constexpr unsigned kBf16 = 1u << 22;
@@ -213,7 +322,7 @@ bool supported() {
   constexpr unsigned kAll = kBf16 | kTile | kInt8;
   if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || (d & kAll) != kAll) return false;
   static const bool kPermitted = ::syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
-  return kPermitted && avx512_operations()->supported();
+  return kPermitted && __builtin_cpu_supports("avx512bf16") != 0 && avx512_operations()->supported();
 }
 
 constexpr std::int64_t kProductOperations = 2 * kInputs * kTileRows;  // for each element of a row
@@ -255,6 +364,7 @@ const Operations* amx_operations() {
     Operations row = *avx512_operations();
     row.name = "amx";
     row.supported = supported;
+    row.bf16_tile = bf16_tile_amx;
     row.codes_tile = codes_tiles_amx(std::make_index_sequence<kPackings.size()>());
     return row;
   }();

@@ -7,8 +7,8 @@ namespace stepdown::kernels {
 std::span<const Operations* const> all_operations() {
   static const std::vector<const Operations*> kCompiled = [] {
     std::vector<const Operations*> found;
-    for (const Operations* row :
-         {amx_operations(), avx512_operations(), avx2_operations(), neon_operations(), scalar_operations()}) {
+    for (const Operations* row : {amx_operations(), avx512bf16_operations(), avx512_operations(),
+                                  avx2_operations(), neon_operations(), scalar_operations()}) {
       if (row != nullptr) found.push_back(row);
     }
     return found;
@@ -29,6 +29,7 @@ const Operations& operations() {
 const PeakLoops& peak_loops() {
   const Operations* chosen = &operations();
   if (chosen == amx_operations()) return *amx_peak_loops();
+  if (chosen == avx512bf16_operations()) return *avx512bf16_peak_loops();
   if (chosen == avx512_operations()) return *avx512_peak_loops();
   if (chosen == avx2_operations()) return *avx2_peak_loops();
   if (chosen == neon_operations()) return *neon_peak_loops();

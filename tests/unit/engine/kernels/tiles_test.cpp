@@ -34,6 +34,13 @@ Activations random_inputs(const Operations& operations, std::int64_t rows, std::
   return input;
 }
 
+// What instructions for BF16 products make of an input.
+float rounded(const Operations& operations, DType weights, float input) {
+  const bool rounds =
+      weights == DType::kBF16 && (operations.name == "amx" || operations.name == "avx512bf16");
+  return rounds ? bf16_to_f32(f32_to_bf16(input)) : input;
+}
+
 // Every product in double precision from the codec's own values; codes of the input for quantized weights.
 void expect_products(const Operations& operations, const Stored& stored, const Activations& input,
                      std::int64_t count) {
@@ -54,7 +61,7 @@ void expect_products(const Operations& operations, const Stored& stored, const A
         const std::int64_t at = row * coded.columns + i % kPanelColumns;
         const double x = packed.matrix.kind() == TileKind::kCodes
                              ? static_cast<double>(coded.codes[at]) * coded.scales[at / kBlock].scale
-                             : input.row(row)[i];
+                             : rounded(operations, stored.view.type, input.row(row)[i]);
         const double term = x * weights[static_cast<std::size_t>(j * columns + i)];
         sum += term;
         magnitude += std::abs(term);

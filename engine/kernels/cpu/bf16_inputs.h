@@ -1,0 +1,36 @@
+#pragma once
+
+#include <cstring>
+
+#include <immintrin.h>
+
+#include "engine/kernels/packing.h"
+
+// BF16 weights times inputs rounded to BF16, for files that are compiled for AVX-512 BF16. Instructions of
+// this kind take the products of two neighbouring columns at once; each file gets its own copy.
+namespace stepdown::kernels {
+namespace {
+
+/// Two columns of a tile, each of 16 rows one behind the other → 16 rows of two columns.
+inline __m512i bf16_pairs(const std::byte* columns) {
+  alignas(64) static constexpr std::uint16_t kOrder[32] = {0,  16, 1,  17, 2,  18, 3,  19, 4,  20, 5,
+                                                           21, 6,  22, 7,  23, 8,  24, 9,  25, 10, 26,
+                                                           11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+  return _mm512_permutexvar_epi16(_mm512_load_si512(kOrder), _mm512_loadu_si512(columns));
+}
+
+/// `columns` floats rounded to BF16, then zeros up to a multiple of 32.
+inline void round_to_bf16(const float* row, std::int64_t columns, std::uint16_t* out) {
+  for (std::int64_t at = 0; at < columns; at += 32, row += 32, out += 32) {
+    const std::int64_t left = columns - at;
+    const auto low = static_cast<__mmask16>(left >= 16 ? 0xffff : (1 << left) - 1);
+    const auto high = static_cast<__mmask16>(left >= 32 ? 0xffff : left > 16 ? (1 << (left - 16)) - 1 : 0);
+    const __m512 first = _mm512_maskz_loadu_ps(low, row);
+    const __m512 last = _mm512_maskz_loadu_ps(high, row + 16);
+    const __m512bh both = _mm512_cvtne2ps_pbh(last, first);
+    std::memcpy(out, &both, sizeof both);
+  }
+}
+
+}  // namespace
+}  // namespace stepdown::kernels
