@@ -69,9 +69,9 @@ struct Operations {
   PlainTile f32_tile;
   PlainTile f16_tile;
   PlainTile bf16_tile;  ///< of the amx and avx512bf16 rows: inputs are rounded to BF16
-  PlainTile i8_tile;  ///< int8 elements as they are: the INT8 KV cache
-  PlainTile f8_tile;  ///< FP8 E4M3 elements in units of kFp8Unit: the FP8 KV cache
-  PlainTile i4_tile;  ///< 4-bit codes, the even row's in a byte's low half: the INT4 KV cache
+  PlainTile i8_tile;    ///< int8 elements as they are: the INT8 KV cache
+  PlainTile f8_tile;    ///< FP8 E4M3 elements in units of kFp8Unit: the FP8 KV cache
+  PlainTile i4_tile;    ///< 4-bit codes, the even row's in a byte's low half: the INT4 KV cache
   /// Quantizes one row; `count` is a multiple of 32.
   void (*encode_row)(const float* row, std::int64_t count, std::int8_t* codes, BlockScale* scales,
                      BlockSums* sums);
