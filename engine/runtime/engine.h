@@ -77,6 +77,7 @@ struct GenerateRequest {
   std::unique_ptr<TokenConstraint> constraint;  ///< none: free text
   bool ignore_end = false;                      ///< benchmarks: do not stop at end tokens
   std::int32_t priority = 0;                    ///< the lower the sooner
+  std::string client;                           ///< whose it is: clients of one priority are served in turns
   /// When the answer is worth nothing any more: the sequence ends with kDeadline.
   std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max();
   /// Called from the engine's thread for each token and once for the end; must be quick and not throw.

@@ -35,7 +35,8 @@ Scheduler::Scheduler(const EngineOptions& options, const formats::ModelConfig& c
       draft_model_(draft_model),
       pool_(pool),
       tokenizer_(tokenizer),
-      pages_(pages, model::KvCache::kPageTokens, options.share_prefixes) {
+      pages_(pages, model::KvCache::kPageTokens, options.share_prefixes),
+      turns_(2 * options.max_queue + 64) {
   thread_ = std::thread([this] { run(); });
 }
 
@@ -63,6 +64,7 @@ Engine::Submitted Scheduler::submit(GenerateRequest request) {
     if (stop_) return {.refusal = Engine::Refusal::kStopping};
     if (waiting_.size() >= options_.max_queue) return {.refusal = Engine::Refusal::kQueueFull};
     id = sequence->rank.id = next_id_++;
+    sequence->rank.turn = turns_.next(sequence->request.client);
     enqueue(std::move(sequence));
     stats_.waiting = static_cast<std::int64_t>(waiting_.size());
   }
@@ -79,6 +81,7 @@ std::future<std::vector<float>> Scheduler::measure(std::span<const TokenId> toke
     const std::lock_guard lock(mutex_);
     if (stop_) throw Error("the engine is stopping", purpose == Purpose::kScore ? "score" : "embed");
     sequence->rank.id = next_id_++;
+    sequence->rank.turn = turns_.now();
     enqueue(std::move(sequence));
   }
   arrived_.notify_one();
@@ -165,6 +168,7 @@ void Scheduler::admit() {
       }
     }
     if (next.started == Clock::time_point{}) next.started = Clock::now();
+    turns_.serve(next.rank.turn);
     running_.push_back(std::move(waiting_.front()));
     waiting_.pop_front();
   }

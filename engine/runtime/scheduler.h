@@ -10,6 +10,7 @@
 
 #include "engine/kernels/thread_pool.h"
 #include "engine/model/decoder.h"
+#include "engine/runtime/client_turns.h"
 #include "engine/runtime/draft_model.h"
 #include "engine/runtime/page_cache.h"
 #include "engine/runtime/sequence.h"
@@ -85,6 +86,7 @@ class Scheduler {
   std::set<Engine::RequestId> cancelled_;
   EngineStats stats_;
   Engine::RequestId next_id_ = 1;
+  ClientTurns turns_;
   bool stop_ = false;
 
   std::thread thread_;  ///< last: it uses all of the above

@@ -16,10 +16,12 @@ namespace stepdown::runtime {
 /// What is wanted of a sequence: tokens, the log-probabilities of its own, or one vector for all of it.
 enum class Purpose { kGenerate, kScore, kEmbed };
 
-/// The order in which sequences get room: by priority, then the nearest deadline, then arrival.
+/// The order in which sequences get room: by priority, then the nearest deadline, then clients in turns, then
+/// arrival.
 struct Rank {
   std::int32_t priority = 0;  ///< the lower the sooner
   std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max();
+  std::int64_t turn = 0;  ///< of its client: ClientTurns
   Engine::RequestId id = 0;
   auto operator<=>(const Rank&) const = default;
 };

@@ -84,7 +84,8 @@ struct HttpService::State {
   /// Seconds until the queue will have moved on, by what requests took lately.
   std::string retry_after() const;
   void complete(const httplib::Request& http, httplib::Response& out, Api api);
-  std::unique_ptr<Generation> start(const ordered_json& body, Api api);
+  /// `key`: what the client showed, of which it may have several users.
+  std::unique_ptr<Generation> start(const ordered_json& body, Api api, const std::string& key);
   static void send_stream(httplib::Response& out, std::shared_ptr<Stream> stream);
   static bool stream_turn(Stream& stream, httplib::DataSink& sink);
   void models(httplib::Response& out) const;
@@ -118,7 +119,8 @@ void HttpService::State::check_model(const std::string& model) const {
                  "model");
 }
 
-std::unique_ptr<Generation> HttpService::State::start(const ordered_json& body, Api api) {
+std::unique_ptr<Generation> HttpService::State::start(const ordered_json& body, Api api,
+                                                      const std::string& key) {
   const bool chat = api != Api::kCompletions;
   AnswerHead head;
   std::uint64_t seed = 0;
@@ -137,6 +139,7 @@ std::unique_ptr<Generation> HttpService::State::start(const ordered_json& body, 
   head.revision = options.revision;
   head.chat = chat;
   std::vector<runtime::GenerateRequest> sequences = sequences_of(request, head);
+  for (runtime::GenerateRequest& sequence : sequences) sequence.client = key + '\n' + request.user;
   try {
     return std::make_unique<Generation>(engine, metrics, std::move(request), std::move(head),
                                         std::move(sequences), prompts.tool_format());
@@ -225,7 +228,7 @@ void HttpService::State::complete(const httplib::Request& http_request, httplib:
   const Open opened(open);
   admit(http_request);
   const ordered_json body = parse_body(http_request.body);
-  std::unique_ptr<Generation> generation = start(body, api);
+  std::unique_ptr<Generation> generation = start(body, api, http_request.get_header_value("Authorization"));
   const auto hung_up = [&http_request] { return !client_waits(http_request); };
   // An error before the first token is an HTTP error, for streams too.
   std::optional<Generation::Update> first;

@@ -222,6 +222,12 @@ Request read_request(const ordered_json& json, bool chat, std::uint64_t random_s
   if (!request.language.any_text() && request.tools.choice == ToolUse::Choice::kRequired)
     refuse("tool_choice", "cannot ask for a call where the answer must be a document");
   request.priority = static_cast<std::int32_t>(fields.integer("priority", -1'000'000, 1'000'000).value_or(0));
+  for (const char* name : {"user", "safety_identifier"}) {
+    if (const ordered_json* user = fields.find(name); user != nullptr) {
+      if (!user->is_string()) refuse(name, "must be a string");
+      request.user = user->get<std::string>();
+    }
+  }
   if (const auto deadline = fields.integer("deadline_ms", 1, 86'400'000))
     request.deadline = std::chrono::milliseconds(*deadline);
   return request;

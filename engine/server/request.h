@@ -47,6 +47,7 @@ struct Request {
   schema::AnswerLanguage language;
   ToolUse tools;
   std::int32_t priority = 0;                          ///< the lower the sooner
+  std::string user;                                   ///< for whom a client asks, or empty
   std::optional<std::chrono::milliseconds> deadline;  ///< from its arrival
 };
 

@@ -133,6 +133,7 @@ ordered_json chat_body_of_response(const ordered_json& body) {
                                 "top_p",
                                 "stream",
                                 "user",
+                                "safety_identifier",
                                 "metadata",
                                 "parallel_tool_calls",
                                 "seed",

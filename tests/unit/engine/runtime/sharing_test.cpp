@@ -160,6 +160,30 @@ TEST(Sharing, StepsBackWithoutLosingWork) {
   EXPECT_EQ(stats.kv_usage, 0.0);
 }
 
+TEST(Sharing, AClientThatAsksForMuchHoldsUpItselfAlone) {
+  Engine engine(model(), {.max_sequences = 1, .threads = 1});
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::string ends;
+  const auto submit = [&](char name, const char* client, std::int64_t tokens) {
+    GenerateRequest request{.prompt = text(20, 1), .max_tokens = tokens};
+    request.ignore_end = true;
+    request.client = client;
+    request.on_event = [&, name](const TokenEvent& event) {
+      const std::lock_guard lock(mutex);
+      if (event.finish) ends += name;
+      changed.notify_all();
+    };
+    ASSERT_FALSE(engine.submit(std::move(request)).refusal);
+  };
+  submit('a', "much", 100);
+  for (const char name : {'b', 'c', 'd', 'e'}) submit(name, "much", 2);
+  submit('x', "little", 2);
+  submit('y', "little", 2);
+  std::unique_lock lock(mutex);
+  changed.wait(lock, [&] { return ends.size() == 7; });
+  EXPECT_EQ(ends, "axbycde");
+}
 TEST(Sharing, APriorityGoesFirstAndADeadlineEnds) {
   Engine engine(model(), {.max_sequences = 1, .threads = 1});
   std::mutex mutex;

@@ -34,9 +34,10 @@ TEST(Request, ReadsEverythingItKnows) {
   const Request request = chat(
       R"(, "max_completion_tokens": 7, "max_tokens": 9, "temperature": 0, "top_p": 0.5, "top_k": 40, "min_p": 0.1,
     "seed": -1, "presence_penalty": 1, "frequency_penalty": -1, "logit_bias": {"5": -100, "6": 1.5}, "stop": ["a", "b"], "n": 2,
-    "logprobs": true, "top_logprobs": 3, "stream": true, "stream_options": {"include_usage": true}, "user": "ignored", "tools": [],
+    "logprobs": true, "top_logprobs": 3, "stream": true, "stream_options": {"include_usage": true}, "user": "ann", "tools": [],
     "response_format": {"type": "json_object"})");
   EXPECT_EQ(request.max_tokens, 7);
+  EXPECT_EQ(request.user, "ann");
   EXPECT_EQ(request.sampling.temperature, 0.0f);
   EXPECT_EQ(request.sampling.top_k, 40);
   EXPECT_EQ(request.sampling.seed, ~0ULL);
