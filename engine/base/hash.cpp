@@ -69,23 +69,39 @@ std::string sha256_file(const fs::path& path) {
   return hash.hex();
 }
 
-std::string artifact_digest(const fs::path& path) {
-  if (!fs::is_directory(path)) return sha256_file(path);
+std::vector<std::string> pinned_files(const fs::path& folder) {
   std::vector<std::string> files;
-  for (auto entry = fs::recursive_directory_iterator(path); entry != fs::recursive_directory_iterator();
+  for (auto entry = fs::recursive_directory_iterator(folder); entry != fs::recursive_directory_iterator();
        ++entry) {
     if (entry->path().filename().string().starts_with('.')) {
       if (entry->is_directory()) entry.disable_recursion_pending();
       continue;
     }
-    if (entry->is_regular_file()) files.push_back(fs::relative(entry->path(), path).generic_string());
+    if (entry->is_regular_file()) files.push_back(entry->path().lexically_relative(folder).generic_string());
   }
+  std::ranges::sort(files);
+  return files;
+}
+
+std::string artifact_digest(const fs::path& path) {
+  if (!fs::is_directory(path)) return sha256_file(path);
+  const std::vector<std::string> files = pinned_files(path);
   if (files.empty()) throw InputError("no files to pin", path.string(), "give a model directory");
   if (files.size() == 1 && files[0].ends_with(".gguf")) return sha256_file(path / files[0]);
-  std::ranges::sort(files);
   Sha256 all;
   for (const std::string& file : files) all.update(sha256_file(path / file) + "  " + file + "\n");
   return all.hex();
+}
+
+std::vector<std::string> pinning_digests(const fs::path& model) {
+  std::vector<std::string> digests = {artifact_digest(model)};
+  if (!fs::is_directory(model)) return digests;
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::directory_iterator(model)) {
+    if (entry.path().extension() == ".gguf") files.push_back(entry.path());
+  }
+  if (files.size() == 1) digests.push_back(sha256_file(files[0]));
+  return digests;
 }
 
 }  // namespace stepdown

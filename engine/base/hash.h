@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace stepdown {
 
@@ -35,5 +36,12 @@ std::string sha256_file(const std::filesystem::path& path);
 /// path holds no component starting with '.', sorted by path, so that `sha256sum` can check it. A directory
 /// that holds one .gguf file alone has that file's digest, so that an artifact's folder and its file agree.
 std::string artifact_digest(const std::filesystem::path& path);
+
+/// The files of a directory that its digest is of: relative paths, sorted.
+std::vector<std::string> pinned_files(const std::filesystem::path& folder);
+
+/// The digests that pin a model: its own, and for a folder around one GGUF file also that file's, since
+/// artifacts are named by their file wherever they are mounted.
+std::vector<std::string> pinning_digests(const std::filesystem::path& model);
 
 }  // namespace stepdown

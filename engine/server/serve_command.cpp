@@ -42,23 +42,11 @@ std::string with_prefix(const std::string& digest) {
   return digest.starts_with("sha256:") ? digest : "sha256:" + digest;
 }
 
-/// The digests that pin the model: its own, and for a folder around one GGUF file also that file's, since
-/// artifacts are named by their file wherever they are mounted.
-std::vector<std::string> digests_of(const std::filesystem::path& model) {
-  std::vector<std::string> digests = {"sha256:" + artifact_digest(model)};
-  if (!std::filesystem::is_directory(model)) return digests;
-  std::vector<std::filesystem::path> files;
-  for (const auto& entry : std::filesystem::directory_iterator(model)) {
-    if (entry.path().extension() == ".gguf") files.push_back(entry.path());
-  }
-  if (files.size() == 1) digests.push_back("sha256:" + sha256_file(files[0]));
-  return digests;
-}
-
 /// The model's digest is also the revision that answers carry, unless another is given.
 std::string checked_revision(const Options& options) {
   if (options.verify_digest.empty() && !options.service.revision.empty()) return options.service.revision;
-  const std::vector<std::string> digests = digests_of(options.model);
+  std::vector<std::string> digests = pinning_digests(options.model);
+  for (std::string& digest : digests) digest = with_prefix(digest);
   const std::string wanted = with_prefix(options.verify_digest);
   if (!options.verify_digest.empty() && std::ranges::find(digests, wanted) == digests.end()) {
     throw InputError("the digest is " + digests.back() + ", not " + wanted, options.model,

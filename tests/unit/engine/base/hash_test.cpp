@@ -44,5 +44,15 @@ TEST_F(HashTest, AnEmptyDirectoryIsRefused) {
   EXPECT_THROW(artifact_digest(folder_), InputError);
 }
 
+TEST_F(HashTest, ALinkIsAsTheFileItLeadsTo) {  // the Hub's cache consists of them
+  write_file_atomically(folder_ / "config.json", "1");
+  write_file_atomically(folder_ / "weights", "2");
+  const std::string before = artifact_digest(folder_);
+  fs::create_directories(folder_ / ".blobs");
+  fs::rename(folder_ / "weights", folder_ / ".blobs/abc");
+  fs::create_symlink(".blobs/abc", folder_ / "weights");
+  EXPECT_EQ(artifact_digest(folder_), before);
+}
+
 }  // namespace
 }  // namespace stepdown
