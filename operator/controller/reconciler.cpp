@@ -92,7 +92,17 @@ struct Reconciler::Subject {
   kube::ObjectKey key;
   kube::ObjectPtr object;
   std::string version;  ///< the object's, or that of this pass's own write to it, which stood on no other
+  ObjectsByKind around = {};
   bool learned = false;
+
+  /// Of what the plan was made from; to unpack it once more from the cache would take longer.
+  kube::ObjectPtr child(std::string_view kind, const kube::ObjectKey& child) const {
+    const auto objects = around.find(kind);
+    if (objects == around.end()) return nullptr;
+    const auto found =
+        std::ranges::find(objects->second, child, [](const auto& o) { return kube::key_of(*o); });
+    return found == objects->second.end() ? nullptr : *found;
+  }
 
   bool owns(std::string_view kind, const json& child) const {
     return belongs_to(kind, child, key, kube::uid_of(*object));
@@ -120,8 +130,8 @@ Reconciler::Outcome Reconciler::reconcile(const kube::ObjectKey& key) const {
   if (profile || model.spec.serving.engine != "stepdown") {
     profile = compat::effective_profile(model.spec.serving.engine, profile);
   }
-  const ObjectsByKind around = cache_.around(model);
-  rollout::Observed observed = gather(std::move(model), around, std::move(profile));
+  subject.around = cache_.around(model);
+  rollout::Observed observed = gather(std::move(model), subject.around, std::move(profile));
   if (judged_by_nodes(*subject.object)) observed.nodes = cache_.nodes();
   if (observed.model.metadata.deleting || !observed.model.status.leftovers.empty()) {
     observed.elsewhere = read_elsewhere(key.name, cache_.neighbours(key), now_());
@@ -168,7 +178,8 @@ int Reconciler::apply(Subject& subject, const rollout::Plan& plan, Refused& refu
   for (const json& object : plan.apply) {
     const WatchedKind& kind = watched_kind(kind_of(object));
     const kube::ObjectKey key = kube::key_of(object);
-    kube::ObjectPtr found = cache_.get(kind.kind, key);
+    kube::ObjectPtr found = subject.child(kind.kind, key);
+    if (!found) found = cache_.get(kind.kind, key);
     if (found && !must_apply(object, *found)) continue;
     std::optional<kube::ApiError> refusal;
     if (!found) {
@@ -225,8 +236,8 @@ std::optional<kube::ApiError> Reconciler::own_as_applied(const WatchedKind& kind
 
 kube::ObjectPtr Reconciler::live(const WatchedKind& kind, const kube::ObjectKey& key) const {
   // By a list: the right to list is there for the cache, one to get would be for this alone.
-  const auto found =
-      client_.list_all(kind.gvr, {.ns = key.ns, .field_selector = "metadata.name=" + key.name});
+  const auto found = client_.list_all(
+      kind.gvr, {.ns = key.ns, .field_selector = "metadata.name=" + key.name, .managed_fields = true});
   for (const json& object : found.value()) {
     if (kube::key_of(object) == key) return std::make_shared<const json>(object);
   }

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "operator/kube/config.h"
+#include "operator/kube/json_text.h"
 #include "operator/kube/request.h"
 #include "operator/kube/watch.h"
 
@@ -16,8 +17,8 @@ TransportError no_json(const HttpRequest& request) {
                         "check that the server of the kubeconfig is a Kubernetes API");
 }
 
-json parse_body(const HttpRequest& request, const HttpResponse& response) {
-  json body = json::parse(response.body, nullptr, false);
+json parse_body(const HttpRequest& request, std::string_view text) {
+  json body = json::parse(text, nullptr, false);
   if (body.is_discarded()) throw no_json(request);
   return body;
 }
@@ -32,31 +33,18 @@ void fill_type(json& item, const std::string& list_kind, const std::string& api_
 
 /// Hands out the items of a list one by one, each parsed and let go before the next; gives the rest of the
 /// page.
-json parse_page(const HttpRequest& request, const HttpResponse& response,
+json parse_page(const HttpRequest& request, const HttpResponse& response, bool managed_fields,
                 const std::function<void(json&&)>& each) {
-  std::string kind, api_version, key;
-  std::vector<json> untyped;  // lists whose kind stands behind their items
-  const auto hand_out = [&](json& item) {
+  const ListText list = split_list(response.body);
+  json page = parse_body(request, list.rest);
+  const std::string kind = text_at(page, "/kind"), api_version = text_at(page, "/apiVersion");
+  const bool whole = for_each_element(list.items, [&](std::string_view text) {
+    json item =
+        managed_fields ? parse_body(request, text) : parse_body(request, without_managed_fields(text));
     fill_type(item, kind, api_version);
     each(std::move(item));
-  };
-  json page = json::parse(
-      response.body,
-      [&](int depth, json::parse_event_t event, json& parsed) {
-        if (depth == 1 && event == json::parse_event_t::key) key = parsed.get<std::string>();
-        if (depth == 1 && event == json::parse_event_t::value && key == "kind") kind = parsed;
-        if (depth == 1 && event == json::parse_event_t::value && key == "apiVersion") api_version = parsed;
-        if (depth != 2 || event != json::parse_event_t::object_end || key != "items") return true;
-        if (parsed.contains("kind") || !kind.empty()) {
-          hand_out(parsed);
-        } else {
-          untyped.push_back(std::move(parsed));
-        }
-        return false;
-      },
-      /*allow_exceptions=*/false);
-  if (page.is_discarded()) throw no_json(request);
-  for (json& item : untyped) hand_out(item);
+  });
+  if (!whole) throw no_json(request);
   return page;
 }
 
@@ -70,15 +58,16 @@ Client Client::with_timeout(std::chrono::milliseconds timeout) const {
   return copy;
 }
 
-Result<json> Client::call(HttpRequest request) const {
+Result<json> Client::call(HttpRequest request, bool managed_fields) const {
   request.timeout = timeout_;
   const HttpResponse response = transport_->send(request);
   if (response.status < 200 || response.status > 299) return request::parse_error(response);
-  return parse_body(request, response);
+  return managed_fields ? parse_body(request, response.body)
+                        : parse_body(request, without_managed_fields(response.body));
 }
 
 Result<json> Client::get(const GroupVersionResource& gvr, const ObjectKey& key) const {
-  return call(request::get(gvr, key));
+  return call(request::get(gvr, key), /*managed_fields=*/true);
 }
 
 Result<std::string> Client::list(const GroupVersionResource& gvr, const ListOptions& options,
@@ -89,7 +78,7 @@ Result<std::string> Client::list(const GroupVersionResource& gvr, const ListOpti
     request.timeout = timeout_;
     const HttpResponse response = transport_->send(request);
     if (response.status < 200 || response.status > 299) return request::parse_error(response);
-    const json page = parse_page(request, response, each);
+    const json page = parse_page(request, response, options.managed_fields, each);
     continue_token = text_at(page, "/metadata/continue");
     if (continue_token.empty()) return text_at(page, "/metadata/resourceVersion");
   }

@@ -19,10 +19,11 @@ struct Config;
 struct WatchEvent;
 
 struct ListOptions {
-  std::string ns;              ///< empty: all namespaces, or a cluster-scoped resource
-  std::string label_selector;  ///< "app=x,tier in (a,b)"
-  std::string field_selector;  ///< "metadata.name=x"
-  int limit = 500;             ///< objects a page
+  std::string ns;               ///< empty: all namespaces, or a cluster-scoped resource
+  std::string label_selector;   ///< "app=x,tier in (a,b)"
+  std::string field_selector;   ///< "metadata.name=x"
+  int limit = 500;              ///< objects a page
+  bool managed_fields = false;  ///< whether the objects are to have them
 };
 
 struct WatchOptions : ListOptions {
@@ -107,7 +108,7 @@ class Client {
   Result<std::string> raw(std::string path) const;
 
  private:
-  Result<nlohmann::json> call(HttpRequest request) const;
+  Result<nlohmann::json> call(HttpRequest request, bool managed_fields = false) const;
 
   std::shared_ptr<Transport> transport_;
   std::chrono::milliseconds timeout_{60'000};

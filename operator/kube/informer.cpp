@@ -134,7 +134,10 @@ struct Informer::State {
       if (event.type == WatchEventType::kBookmark) return;
       const bool deleted = event.type == WatchEventType::kDeleted;
       known = is_older(seen, key) || (!deleted && !seen.empty() && seen == cache.version(key));
-      if (known) {
+      if (known && seen == cache.version(key)) {
+        options.trim(event.object);
+        change.before = change.after = std::make_shared<const json>(std::move(event.object));
+      } else if (known) {
         change.before = change.after = cache.get(key);
       } else if (event.type == WatchEventType::kDeleted) {
         change = cache.erase(key);

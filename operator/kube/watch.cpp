@@ -4,6 +4,8 @@
 #include <optional>
 #include <utility>
 
+#include "operator/kube/json_text.h"
+
 namespace stepdown::kube {
 namespace {
 
@@ -51,7 +53,7 @@ bool WatchDecoder::feed(std::string_view bytes, const std::function<bool(WatchEv
 
 bool WatchDecoder::decode(std::string_view line, const std::function<bool(WatchEvent&&)>& on_event) {
   if (line.find_first_not_of(" \t\r") == std::string_view::npos) return true;
-  nlohmann::json frame = nlohmann::json::parse(line, nullptr, false);
+  nlohmann::json frame = nlohmann::json::parse(without_managed_fields(line), nullptr, false);
   if (!frame.is_object() || !frame.contains("type") || !frame["type"].is_string() ||
       !frame.contains("object") || !frame["object"].is_object()) {
     error_ = "a line of the watch is no event: " + std::string(line.substr(0, 80));
