@@ -1,6 +1,7 @@
 // The peer of tests/bench/operator_scale: controller-runtime as its users write it, for the same CRD and the same children
-// up to the point that the benchmark plays to. An inspect Job first; once it is complete, what serves FP16, and two
-// quantize Jobs. It reads from the manager's caches and applies by create or update.
+// up to the point that the benchmark plays to. A finalizer and an inspect Job first; once that is complete, what serves
+// FP16, and two quantize Jobs. It reads from the manager's caches, creates what is missing, tells each phase by an Event
+// and writes the same conditions, candidates and route into the status, as a merge patch.
 package main
 
 import (
@@ -8,28 +9,36 @@ import (
 	"flag"
 	"net/http"
 	"os"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
-	"k8s.io/apimachinery/pkg/api/errors"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/client-go/tools/record"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	metrics "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 )
 
 var model = schema.GroupVersionKind{Group: "stepdown.dev", Version: "v1alpha1", Kind: "QuantizedModel"}
 
-type reconciler struct{ client.Client }
+const finalizer = "stepdown.dev/cleanup"
+
+type reconciler struct {
+	client.Client
+	events record.EventRecorder
+}
 
 func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
 	owner := &unstructured.Unstructured{}
@@ -37,14 +46,19 @@ func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if err := r.Get(ctx, request.NamespacedName, owner); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
+	if before := owner.DeepCopy(); controllerutil.AddFinalizer(owner, finalizer) {
+		if err := r.Patch(ctx, owner, client.MergeFrom(before)); err != nil {
+			return ctrl.Result{}, err
+		}
+	}
 	source, _, _ := unstructured.NestedString(owner.Object, "spec", "model", "source")
 	inspect := job(request.Name+"-inspect-peer", request.Name, source, "inspect", "--model", "/models/base", "--json")
 	if err := r.ensure(ctx, owner, inspect); err != nil {
 		return ctrl.Result{}, err
 	}
-	phase := "Inspecting"
+	phase, message := "Inspecting", "reads the model's files"
 	if complete(inspect) {
-		phase = "Quantizing"
+		phase, message = "Quantizing", "quantizes 2 of 2 candidates"
 		for _, child := range children(request.Name, source) {
 			if err := r.ensure(ctx, owner, child); err != nil {
 				return ctrl.Result{}, err
@@ -53,10 +67,35 @@ func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	}
 	if found, _, _ := unstructured.NestedString(owner.Object, "status", "phase"); found != phase {
 		changed := owner.DeepCopy()
-		_ = unstructured.SetNestedField(changed.Object, phase, "status", "phase")
-		return ctrl.Result{}, r.Status().Patch(ctx, changed, client.MergeFrom(owner))
+		changed.Object["status"] = status(owner, phase, message)
+		if err := r.Status().Patch(ctx, changed, client.MergeFrom(owner)); err != nil {
+			return ctrl.Result{}, err
+		}
+		r.events.Event(owner, corev1.EventTypeNormal, phase, message)
 	}
 	return ctrl.Result{}, nil
+}
+
+func status(owner *unstructured.Unstructured, phase, message string) map[string]any {
+	now := time.Now().UTC().Format(time.RFC3339)
+	var conditions []any
+	for _, kind := range []string{"Ready", "Reconciling", "Stalled", "Available", "Compatible", "Quantized", "Evaluated", "Promoted"} {
+		state := map[bool]string{true: "True", false: "False"}[kind == "Reconciling"]
+		conditions = append(conditions, map[string]any{"type": kind, "status": state, "reason": phase, "message": message,
+			"observedGeneration": owner.GetGeneration(), "lastTransitionTime": now})
+	}
+	out := map[string]any{"phase": phase, "observedGeneration": owner.GetGeneration(), "conditions": conditions,
+		"summary": map[string]any{"message": message}}
+	if phase == "Inspecting" {
+		return out
+	}
+	for _, name := range []string{"a", "b"} {
+		candidates, _ := out["candidates"].([]any)
+		out["candidates"] = append(candidates, map[string]any{"name": name, "state": phase, "message": "runs", "quantizeJob": owner.GetName() + "-quant-" + name})
+	}
+	out["stableRevision"] = "fp16"
+	out["traffic"] = []any{map[string]any{"revision": "fp16", "role": "fp16", "percent": int64(100)}}
+	return out
 }
 
 // ensure creates the child unless the cache has it.
@@ -67,10 +106,10 @@ func (r *reconciler) ensure(ctx context.Context, owner client.Object, child clie
 		return err
 	}
 	wanted := child.DeepCopyObject().(client.Object)
-	if err := r.Get(ctx, key, child); !errors.IsNotFound(err) {
+	if err := r.Get(ctx, key, child); !apierrors.IsNotFound(err) {
 		return err
 	}
-	if err := r.Create(ctx, wanted); err != nil && !errors.IsAlreadyExists(err) {
+	if err := r.Create(ctx, wanted); err != nil && !apierrors.IsAlreadyExists(err) {
 		return err
 	}
 	return nil
@@ -164,7 +203,8 @@ func main() {
 	flag.Parse() // controller-runtime adds --kubeconfig
 	ctrl.SetLogger(zap.New())
 	manager, err := ctrl.NewManager(ctrl.GetConfigOrDie(), ctrl.Options{
-		Metrics: metrics.Options{BindAddress: "0"}, HealthProbeBindAddress: *address})
+		Metrics: metrics.Options{BindAddress: "0"}, HealthProbeBindAddress: *address,
+		Client: client.Options{Cache: &client.CacheOptions{Unstructured: true}}})
 	if err != nil {
 		panic(err)
 	}
@@ -172,7 +212,7 @@ func main() {
 	watched.SetGroupVersionKind(model)
 	err = ctrl.NewControllerManagedBy(manager).For(watched).Owns(&batchv1.Job{}).Owns(&appsv1.Deployment{}).Owns(&corev1.Service{}).
 		Owns(&corev1.ServiceAccount{}).Owns(&rbacv1.Role{}).Owns(&rbacv1.RoleBinding{}).Owns(&corev1.PersistentVolumeClaim{}).Owns(&policyv1.PodDisruptionBudget{}).
-		WithOptions(controller.Options{MaxConcurrentReconciles: *workers}).Complete(&reconciler{manager.GetClient()})
+		WithOptions(controller.Options{MaxConcurrentReconciles: *workers}).Complete(&reconciler{manager.GetClient(), manager.GetEventRecorderFor("peer")})
 	if err != nil {
 		panic(err)
 	}
