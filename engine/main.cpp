@@ -3,6 +3,7 @@
 #include "engine/base/program.h"
 #include "engine/eval/evaluate_command.h"
 #include "engine/fetch/fetch_command.h"
+#include "engine/fetch/node_cache_command.h"
 #include "engine/formats/artifacts_command.h"
 #include "engine/formats/inspect_command.h"
 #include "engine/quant/bench_quantize_command.h"
@@ -26,7 +27,7 @@ int main(int argc, char** argv) {
       stepdown::quant::convert_command(),   bench,
       stepdown::formats::inspect_command(), stepdown::eval::evaluate_command(),
       stepdown::fetch::fetch_command(),     stepdown::formats::artifacts_command(),
-      stepdown::quant::reproduce_command(),
+      stepdown::quant::reproduce_command(), stepdown::fetch::node_cache_command(),
   };
   return stepdown::run_program(argc, argv, "stepdown-engine",
                                "Serve, quantize, evaluate and inspect language models", commands);

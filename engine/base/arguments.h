@@ -48,6 +48,15 @@ inline CLI::Validator bytes() {
   return {read, ""};
 }
 
+inline CLI::Validator sha256_digest() {
+  const auto read = [](const std::string& given) -> std::string {
+    const bool valid = given.size() == 71 && given.starts_with("sha256:") &&
+                       given.find_first_not_of("0123456789abcdef", 7) == std::string::npos;
+    return valid ? "" : "give sha256:<64 hex digits>";
+  };
+  return {read, ""};
+}
+
 /// A number that is at least `least`, or above it.
 inline CLI::Validator number_from(int least, bool above) {
   const auto read = [least, above](std::string& given) -> std::string {

@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "engine/base/arguments.h"
 #include "engine/base/error.h"
 #include "engine/base/termination_log.h"
 #include "engine/fetch/fetch.h"
@@ -80,11 +81,7 @@ std::function<int()> configure(CLI::App& app) {
   app.add_option("--revision", fetch.revision, "Tag, branch, commit or digest, in place of the source's")
       ->type_name("REVISION");
   app.add_option("--digest", fetch.digest, "Digest that the result must have, as inspect tells it")
-      ->check([](const std::string& text) {
-        const bool valid = text.size() == 71 && text.starts_with("sha256:") &&
-                           text.find_first_not_of("0123456789abcdef", 7) == std::string::npos;
-        return valid ? std::string() : std::string("give sha256:<64 hex digits>");
-      })
+      ->check(sha256_digest())
       ->type_name("sha256:HEX");
   app.add_option(
          "--credentials", options->credentials,

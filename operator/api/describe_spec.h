@@ -46,9 +46,15 @@ constexpr auto describe(QuantizationSpec*) {
                     optional("fromRevision", &QuantizationSpec::from_revision)};
 }
 
+constexpr auto describe(NodeCacheSpec*) {
+  return std::tuple{required("claimName", &NodeCacheSpec::claim_name),
+                    required("size", &NodeCacheSpec::size)};
+}
+
 constexpr auto describe(StorageSpec*) {
   return std::tuple{optional("claimName", &StorageSpec::claim_name), optional("size", &StorageSpec::size),
-                    optional("storageClass", &StorageSpec::storage_class)};
+                    optional("storageClass", &StorageSpec::storage_class),
+                    optional("nodeCache", &StorageSpec::node_cache)};
 }
 
 constexpr auto describe(KvCacheSpec*) {

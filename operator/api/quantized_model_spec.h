@@ -57,10 +57,16 @@ struct QuantizationSpec {
   std::string from_revision;
 };
 
+struct NodeCacheSpec {
+  std::string claim_name;
+  std::string size;
+};
+
 struct StorageSpec {
   std::string claim_name;
   std::string size;
   std::string storage_class;
+  std::optional<NodeCacheSpec> node_cache = {};
 };
 
 struct KvCacheSpec {

@@ -6,6 +6,7 @@
 #include "operator/compat/matrix.h"
 #include "operator/compat/memory_fit.h"
 #include "operator/rollout/children/common.h"
+#include "operator/rollout/children/node_cache.h"
 #include "operator/rollout/names.h"
 
 namespace stepdown::rollout::children {
@@ -21,6 +22,12 @@ constexpr std::int64_t kStartSeconds = 60;
 
 std::int64_t start_seconds(std::int64_t bytes) {
   return kStartSeconds + bytes / kSlowestBytesPerSecond;
+}
+
+/// Until a new pod serves, its copy to the node included.
+std::int64_t deadline_seconds(const api::QuantizedModel& model, std::int64_t bytes) {
+  const std::int64_t copies = model.spec.storage.node_cache ? 1 : 0;
+  return (1 + copies) * start_seconds(bytes) + kDrainSeconds;
 }
 
 json http_probe(const std::string& path, int period, std::int64_t failures) {
@@ -167,7 +174,7 @@ json deployment(const api::QuantizedModel& model, const Engine& engine, const js
   out["spec"] = {
       {"replicas", engine.replicas},
       {"revisionHistoryLimit", 2},
-      {"progressDeadlineSeconds", start_seconds(engine.bytes) + kDrainSeconds},
+      {"progressDeadlineSeconds", deadline_seconds(model, engine.bytes)},
       {"strategy", {{"type", "RollingUpdate"}, {"rollingUpdate", {{"maxUnavailable", 0}, {"maxSurge", 1}}}}},
       {"selector", {{"matchLabels", selector}}},
       {"template", {{"metadata", {{"labels", pod_labels}}}, {"spec", std::move(pod_spec)}}}};
@@ -214,15 +221,16 @@ std::vector<json> engine(const api::QuantizedModel& model, const Settings& setti
   const std::optional<api::EngineProfile>& server = replaces ? profile : kBundled;
   const compat::Footprint footprint = compat::footprint(model.spec, base, engine.bytes, engine.kv_type,
                                                         profile, engine.fp16_kv_layers.size());
+  const std::string mounted = engine.fp16 ? kBasePath : "/models/artifact";
   const Parameters given{
-      .model_path = engine.fp16 ? kBasePath : "/models/artifact",
+      .model_path = model.spec.storage.node_cache ? kServedPath : mounted,
       .context = compat::context_length(model.spec.serving, base),
       .sequences = std::max<std::int64_t>(1, compat::sequences_that_fit(model.spec, footprint, profile)),
       .kv_type = engine.kv_type,
       .fp16_kv_layers = engine.fp16_kv_layers,
       .threads = threads(model.spec.serving)};
   Mounts mounts(model);
-  mounts.add_source("model", engine.source, given.model_path);
+  mounts.add_source("model", engine.source, mounted);
   json adapters = json::array();
   if (engine.fp16) add_adapters(mounts, adapters, model);  // they are part of every artifact
   if (server) {
@@ -255,6 +263,9 @@ std::vector<json> engine(const api::QuantizedModel& model, const Settings& setti
                    {"terminationGracePeriodSeconds", kDrainSeconds},
                    {"volumes", mounts.volumes},
                    {"containers", {std::move(pod)}}};
+  if (const auto& cache = model.spec.storage.node_cache) {
+    add_node_cache(pod_spec, *cache, settings, {.digest = engine.digest, .mounted = mounted});
+  }
   place(pod_spec, model.spec.serving);
   add_pull_secrets(pod_spec, settings);
   const bool elsewhere = engine.fp16 && model.spec.rollout.fallback.placement == "otherGPU";

@@ -1,7 +1,8 @@
 """Models from a registry, an object store and the Hub in a real cluster: fetched by Jobs that pass the restricted standard,
-with Secrets that a kubelet mounts, resumed by the next pod, and served."""
+with Secrets that a kubelet mounts, resumed by the next pod, and served; of one the engines start from a disk of their node."""
 
 import contextlib
+import json
 import os
 import pathlib
 import shutil
@@ -11,7 +12,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parents[1] / "e2e/sources")]
 from harness import grants, isolation
 from harness.cluster import Cluster, prepare, say, wait_for
-from harness.installation import ENFORCED, NAMESPACE, NONROOT, install, load_images, volume
+from harness.installation import ENFORCED, NAMESPACE, NONROOT, claim, install, load_images, volume
 
 prepare("node")
 os.environ["STEPDOWN_SERVERS_ADDRESS"] = isolation.NODE_ADDRESS
@@ -34,6 +35,18 @@ def make_rooms(cluster, names):
         made = volume(cluster, name, "ReadWriteOnce")
         made["spec"]["claimRef"] = {"namespace": "default", "name": f"{name}-artifacts"}
         cluster.apply(made)
+
+
+def make_disk(cluster):
+    """A volume of type local, which a kubelet gives to the pods' group: the claim `disk`."""
+    folder = cluster.dir / "volumes/disk"
+    folder.mkdir()
+    made = volume(cluster, "disk", "ReadWriteMany")
+    del made["spec"]["hostPath"]
+    nodes = {"key": "kubernetes.io/hostname", "operator": "In", "values": [node.name for node in cluster.nodes]}
+    made["spec"].update(local={"path": str(folder)}, nodeAffinity={"required": {"nodeSelectorTerms": [{"matchExpressions": [nodes]}]}})
+    cluster.apply(made, claim("disk", "ReadWriteMany"))
+    return folder
 
 
 def conditions(cluster, name):
@@ -89,7 +102,9 @@ def promotion(cluster, servers):
     hub = model_of("hub", f"hf://org/harbor?endpoint=http://{servers.hub.host}", "hub", evaluated=True)
     hub["spec"]["model"]["revision"] = DIGEST
     hub["spec"]["evaluation"].update(dataset=servers.s3("models/prompts/heldout.jsonl"), secretRef={"name": "store"})
-    cluster.apply(hub, model_of("store", servers.s3("models/harbor"), "store"),
+    store = model_of("store", servers.s3("models/harbor"), "store")
+    store["spec"]["storage"]["nodeCache"] = {"claimName": "disk", "size": "1Gi"}
+    cluster.apply(hub, store,
                   model_of("registry", f"oci+http://{servers.registry.host}/org/harbor:v1", "registry"))
     for name in MODELS:
         cluster.wait_phase(name, {"Promoted"}, 300)
@@ -103,6 +118,25 @@ def promotion(cluster, servers):
     told = cluster.kubectl("get", "events") + cluster.kubectl("get", "qm,jobs,pods", "-o", "yaml")
     for value in (TOKEN, servers.secrets()["registry"]["password"], servers.store.keys["AWS_SECRET_ACCESS_KEY"]):
         assert value not in told, "a secret is told"
+
+
+def node_cache(cluster, folder):
+    """An engine that starts again on a node finds there what it served, and answers go on meanwhile."""
+    engines = lambda: {pod["metadata"]["name"]: pod for pod in cluster.get("pods", selector="app.kubernetes.io/name=engine,stepdown.dev/model=store")
+                       if "deletionTimestamp" not in pod["metadata"]}
+    copies = {path.parent.name for path in folder.glob("*/model")}
+    stable = cluster.get("qm", "store")["status"]["rollout"]["stable"]
+    assert stable.removeprefix("sha256:") in copies and DIGEST.removeprefix("sha256:") in copies, copies
+    before = set(engines())
+    for name in before:
+        cluster.kubectl("delete", "pod", name, "--timeout=120s")
+    new = wait_for("other pods serve", lambda: [name for name, pod in engines().items() if name not in before and all(
+        each["ready"] for each in pod["status"].get("containerStatuses", [{"ready": False}]))], 120, every=1)
+    for name in new:
+        log = cluster.kubectl("logs", name, "-c", "copy-to-node")
+        told = json.loads(log[log.index("{\n"):])
+        assert told["cached"] and told["wasThere"], told
+    say(f"{len(copies)} copies on the node; {', '.join(new)} found theirs")
 
 
 def nobody_was_refused(cluster):
@@ -123,11 +157,14 @@ def sources():
         load_images(cluster, "one")
         cluster.kubectl("label", "namespace", "default", ENFORCED)
         make_rooms(cluster, ("killed", "no-secret", "wrong-secret", "wrong-digest", *MODELS))
+        disk = make_disk(cluster)
         install(cluster, "one")
         cluster.apply(*(secret(name, values) for name, values in servers.secrets().items()))
         for step in (killed_in_the_middle, refusals, promotion):
             say(step.__doc__)
             step(cluster, servers)
+        say(node_cache.__doc__)
+        node_cache(cluster, disk)
         cluster.kubectl("delete", "qm", "--all", "--timeout=120s")
         nobody_was_refused(cluster)
 
