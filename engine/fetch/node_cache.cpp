@@ -15,6 +15,7 @@
 #include "engine/base/atomic_file.h"
 #include "engine/base/error.h"
 #include "engine/base/hash.h"
+#include "engine/base/log.h"
 #include "engine/base/progress.h"
 #include "engine/formats/staging_folder.h"
 
@@ -56,6 +57,7 @@ class Lock {
   Lock(const Lock&) = delete;
   Lock& operator=(const Lock&) = delete;
   bool held() const { return held_; }
+  void wait() { held_ = ::flock(fd_, LOCK_EX) == 0; }
 
  private:
   int fd_;
@@ -181,7 +183,11 @@ NodeCacheResult copy_unless_there(const NodeCacheRequest& request) {
     return result.was_there;
   };
   if (there()) return result;
-  const Lock writing(request.cache, "writing", LOCK_EX);
+  Lock writing(request.cache, "writing", LOCK_EX | LOCK_NB);
+  if (!writing.held()) {
+    log::info("waiting for another pod's copy", {{"cache", request.cache.string()}});
+    writing.wait();
+  }
   if (there()) return result;  // another pod made it meanwhile
   const fs::path target = request.cache / hex_of(request.digest);
   fs::remove_all(target);  // damaged: servers that have it open keep what they have

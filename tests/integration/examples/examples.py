@@ -86,6 +86,7 @@ def main():
         else:
             check(folder, arguments)
     if "--update" not in sys.argv:
+        print(run(STEPDOWN, "validate", ROOT / "manifests/node-cache/example.yaml").splitlines()[-1])
         with tempfile.TemporaryDirectory() as folder:
             by_the_clusters_own_inventory(pathlib.Path(folder))
 
