@@ -8,6 +8,7 @@
 #include <utility>
 
 #include <fcntl.h>
+#include <nlohmann/json.hpp>
 #include <sys/file.h>
 #include <sys/statvfs.h>
 #include <unistd.h>

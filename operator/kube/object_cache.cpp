@@ -1,7 +1,9 @@
 #include "operator/kube/object_cache.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <mutex>
+#include <string_view>
 #include <unordered_map>
 
 #include <nlohmann/json.hpp>
@@ -13,13 +15,22 @@ namespace {
 
 using nlohmann::json;
 
+/// Of 100,000 objects each byte is 100 KB: the resourceVersion stands before the packed object, and the map's
+/// key is one string.
 struct Entry {
-  std::string packed;
-  std::string resource_version;
-  unsigned mark = 0;  ///< the list that saw it last
+  std::string text;
+  std::uint32_t version_size = 0;
+  std::uint32_t mark = 0;  ///< the list that saw it last
+
+  std::string_view version() const { return std::string_view(text).substr(0, version_size); }
+  std::string_view packed() const { return std::string_view(text).substr(version_size); }
 };
-using Entries = std::unordered_map<ObjectKey, Entry>;
+using Entries = std::unordered_map<std::string, Entry>;
 using Place = const Entries::value_type*;  // stays while the entry does
+
+std::size_t hash_of(std::string_view word) {
+  return std::hash<std::string_view>()(word);
+}
 
 }  // namespace
 
@@ -28,23 +39,24 @@ struct ObjectCache::State {
 
   void index_object(const json& object, Place place) {
     if (!words) return;
-    for (const std::string& word : words(object)) index[word].push_back(place);
+    for (const std::string& word : words(object)) index[hash_of(word)].push_back(place);
   }
   void unindex(const json& object, Place place) {
     if (!words) return;
     for (const std::string& word : words(object)) {
-      const auto found = index.find(word);
+      const auto found = index.find(hash_of(word));
       if (found == index.end()) continue;
       std::erase(found->second, place);
       if (found->second.empty()) index.erase(found);
     }
   }
-  ObjectPtr unpacked(const std::string& packed) const {
+  ObjectPtr unpacked(std::string_view packed) const {
     return std::make_shared<const json>(packer.unpack(packed));
   }
   /// Takes the entry out of map and index.
   Change removed(Entries::iterator entry) {
-    Change change{entry->first, unpacked(entry->second.packed), nullptr};
+    Change change{{}, unpacked(entry->second.packed()), nullptr};
+    change.key = key_of(*change.before);
     unindex(*change.before, &*entry);
     entries.erase(entry);
     return change;
@@ -54,7 +66,7 @@ struct ObjectCache::State {
   ObjectPacker packer;
   mutable std::mutex mutex;
   Entries entries;
-  std::unordered_map<std::string, std::vector<Place>> index;
+  std::unordered_map<std::size_t, std::vector<Place>> index;  ///< by a word's hash: indexed() looks again
   unsigned mark = 0;
 };
 
@@ -63,8 +75,8 @@ ObjectCache::~ObjectCache() = default;
 
 bool ObjectCache::seen(const ObjectKey& key, const std::string& resource_version) {
   const std::lock_guard lock(state_->mutex);
-  const auto found = state_->entries.find(key);
-  if (found == state_->entries.end() || found->second.resource_version != resource_version) return false;
+  const auto found = state_->entries.find(key.text());
+  if (found == state_->entries.end() || found->second.version() != resource_version) return false;
   found->second.mark = state_->mark;
   return true;
 }
@@ -74,19 +86,23 @@ ObjectCache::Change ObjectCache::put(json&& object) {
   std::string packed = state_->packer.pack(object);
   change.after = std::make_shared<const json>(std::move(object));
   const std::lock_guard lock(state_->mutex);
-  const auto [entry, is_new] = state_->entries.try_emplace(change.key);
+  const auto [entry, is_new] = state_->entries.try_emplace(change.key.text());
   if (!is_new) {
-    change.before = state_->unpacked(entry->second.packed);
+    change.before = state_->unpacked(entry->second.packed());
     state_->unindex(*change.before, &*entry);
   }
-  entry->second = {std::move(packed), resource_version_of(*change.after), state_->mark};
+  const std::string version = resource_version_of(*change.after);
+  std::string text;
+  text.reserve(version.size() + packed.size());
+  text.append(version).append(packed);
+  entry->second = {std::move(text), static_cast<std::uint32_t>(version.size()), state_->mark};
   state_->index_object(*change.after, &*entry);
   return change;
 }
 
 ObjectCache::Change ObjectCache::erase(const ObjectKey& key) {
   const std::lock_guard lock(state_->mutex);
-  const auto found = state_->entries.find(key);
+  const auto found = state_->entries.find(key.text());
   if (found == state_->entries.end()) return {key, nullptr, nullptr};
   return state_->removed(found);
 }
@@ -111,31 +127,35 @@ ObjectPtr ObjectCache::get(const ObjectKey& key) const {
   std::string packed;
   {
     const std::lock_guard lock(state_->mutex);
-    const auto found = state_->entries.find(key);
+    const auto found = state_->entries.find(key.text());
     if (found == state_->entries.end()) return nullptr;
-    packed = found->second.packed;
+    packed = found->second.packed();
   }
   return state_->unpacked(packed);
 }
 
 std::string ObjectCache::version(const ObjectKey& key) const {
   const std::lock_guard lock(state_->mutex);
-  const auto found = state_->entries.find(key);
-  return found == state_->entries.end() ? "" : found->second.resource_version;
+  const auto found = state_->entries.find(key.text());
+  return found == state_->entries.end() ? "" : std::string(found->second.version());
 }
 
 std::vector<ObjectPtr> ObjectCache::indexed(const std::string& word) const {
   std::vector<std::string> packed;
   {
     const std::lock_guard lock(state_->mutex);
-    const auto found = state_->index.find(word);
+    const auto found = state_->index.find(hash_of(word));
     if (found == state_->index.end()) return {};
     packed.reserve(found->second.size());
-    for (const Place place : found->second) packed.push_back(place->second.packed);
+    for (const Place place : found->second) packed.emplace_back(place->second.packed());
   }
   std::vector<ObjectPtr> out;
   out.reserve(packed.size());
-  for (const std::string& each : packed) out.push_back(state_->unpacked(each));
+  for (const std::string& each : packed) {
+    ObjectPtr object = state_->unpacked(each);
+    const std::vector<std::string> words = state_->words(*object);
+    if (std::ranges::find(words, word) != words.end()) out.push_back(std::move(object));
+  }
   return out;
 }
 
@@ -143,7 +163,8 @@ std::vector<ObjectPtr> ObjectCache::find(const std::function<bool(const json&)>&
   std::vector<ObjectPtr> out;
   const std::lock_guard lock(state_->mutex);
   for (const auto& [key, entry] : state_->entries) {
-    if (ObjectPtr object = state_->unpacked(entry.packed); wanted(*object)) out.push_back(std::move(object));
+    if (ObjectPtr object = state_->unpacked(entry.packed()); wanted(*object))
+      out.push_back(std::move(object));
   }
   return out;
 }

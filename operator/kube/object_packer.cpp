@@ -13,10 +13,10 @@ namespace {
 
 constexpr int kWindowBits = -14;  // raw deflate over 16 KiB: an object and the dictionary
 constexpr int kMemoryLevel = 6;
-constexpr int kEffort = 4;
+constexpr int kEffort = 6;
 constexpr std::size_t kDictionary = 12 << 10;
 
-const Bytef* bytes(const std::string& text) {
+const Bytef* bytes(std::string_view text) {
   return reinterpret_cast<const Bytef*>(text.data());
 }
 
@@ -64,7 +64,7 @@ std::string ObjectPacker::pack(const nlohmann::json& object) {
   return {packed.data(), packed.size() - out.avail_out};
 }
 
-nlohmann::json ObjectPacker::unpack(const std::string& packed) const {
+nlohmann::json ObjectPacker::unpack(std::string_view packed) const {
   const std::string dictionary = state_->get_dictionary();
   z_stream in{};
   if (inflateInit2(&in, kWindowBits) != Z_OK) throw Error("zlib cannot start");

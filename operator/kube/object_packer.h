@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include <nlohmann/json_fwd.hpp>
 
@@ -17,7 +18,7 @@ class ObjectPacker {
   /// From one thread at a time.
   std::string pack(const nlohmann::json& object);
   /// Of what this packer packed. Safe from any thread.
-  nlohmann::json unpack(const std::string& packed) const;
+  nlohmann::json unpack(std::string_view packed) const;
 
  private:
   struct State;
