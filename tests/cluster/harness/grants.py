@@ -57,7 +57,7 @@ def refused(events, pattern):
     return sorted({
         f"{event['user']['username']}: {event['verb']} {event['requestURI'].split('?')[0]}: {event['annotations'].get('authorization.k8s.io/reason', '')}"
         for event in events
-        if re.search(pattern, event["user"]["username"])
+        if re.search(pattern, event["user"].get("username", ""))  # none: refused before anyone knew who asks
         and event.get("annotations", {}).get("authorization.k8s.io/decision") == "forbid"
         and not leaving(event)
     })

@@ -130,8 +130,9 @@ def node_cache(cluster, folder):
     before = set(engines())
     for name in before:
         cluster.kubectl("delete", "pod", name, "--timeout=120s")
-    new = wait_for("other pods serve", lambda: [name for name, pod in engines().items() if name not in before and all(
-        each["ready"] for each in pod["status"].get("containerStatuses", [{"ready": False}]))], 120, every=1)
+    ready = lambda pod: all(each["ready"] for each in pod["status"].get("containerStatuses", [{"ready": False}]))
+    others = lambda: [name for name, pod in engines().items() if name not in before and ready(pod)]
+    new = wait_for("other pods serve", lambda: len(found := others()) == len(before) and found, 120, every=1)
     for name in new:
         log = cluster.kubectl("logs", name, "-c", "copy-to-node")
         told = json.loads(log[log.index("{\n"):])
