@@ -33,7 +33,7 @@ def used(events, user):
     out = set()
     for event in events:
         reference = event.get("objectRef")
-        if event["user"]["username"] != user or not reference:
+        if event["user"].get("username") != user or not reference:
             continue
         resource = "/".join(filter(None, (reference["resource"], reference.get("subresource"))))
         verbs = [event["verb"]] + (["create"] if event["verb"] == "patch" and event["responseStatus"].get("code") == 201 else [])
@@ -51,7 +51,7 @@ def refused(events, pattern):
     }
 
     def leaving(event):
-        account = event["user"]["username"].removeprefix("system:serviceaccount:")
+        account = event["user"].get("username", "").removeprefix("system:serviceaccount:")
         return event["requestReceivedTimestamp"] > deleted.get(account, "9")
 
     return sorted({
