@@ -20,8 +20,7 @@ struct IntegerGrid {
 struct GridSearch {
   int bits = 4;
   bool symmetric = true;
-  bool search_clip =
-      true;  ///< try narrower ranges and keep the one of least error Σ|error|^2.4 (as GPTQ's authors)
+  bool search_clip = true;  ///< try narrower ranges and keep the one of least squared error
 };
 
 /// The grid for one group.
