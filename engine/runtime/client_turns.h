@@ -12,7 +12,8 @@ namespace stepdown::runtime {
 /// who was away begins with the turn that is served now.
 class ClientTurns {
  public:
-  /// Clients that are forgotten only when their turns are over.
+  /// `remembered`: of so many clients the last turn is kept. With more, those are forgotten whose turns have
+  /// come: at worst they are served once more beside the others.
   explicit ClientTurns(std::size_t remembered) : remembered_(remembered) {}
 
   /// The turn of the client's next request.

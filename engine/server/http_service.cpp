@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/base/error.h"
+#include "engine/base/hash.h"
 #include "engine/base/listen.h"
 #include "engine/base/log.h"
 #include "engine/server/api_error.h"
@@ -139,7 +140,9 @@ std::unique_ptr<Generation> HttpService::State::start(const ordered_json& body, 
   head.revision = options.revision;
   head.chat = chat;
   std::vector<runtime::GenerateRequest> sequences = sequences_of(request, head);
-  for (runtime::GenerateRequest& sequence : sequences) sequence.client = key + '\n' + request.user;
+  // Hashed: neither keys nor long names are kept.
+  const std::string client = sha256_hex(key + '\n' + request.user);
+  for (runtime::GenerateRequest& sequence : sequences) sequence.client = client;
   try {
     return std::make_unique<Generation>(engine, metrics, std::move(request), std::move(head),
                                         std::move(sequences), prompts.tool_format());

@@ -27,5 +27,13 @@ TEST(ClientTurns, ManyClientsAreForgottenInTime) {
   EXPECT_EQ(turns.next("3"), 5);
 }
 
+TEST(ClientTurns, NobodyIsKeptForEverWhereEachAsksOnce) {
+  ClientTurns turns(2);
+  EXPECT_EQ(turns.next("first"), 0);
+  for (int i = 0; i < 3; ++i) turns.next(std::to_string(i));
+  turns.serve(0);
+  EXPECT_EQ(turns.next("first"), 0) << "its turn had come, and others took its place";
+}
+
 }  // namespace
 }  // namespace stepdown::runtime
