@@ -17,8 +17,9 @@ TransportError no_json(const HttpRequest& request) {
                         "check that the server of the kubeconfig is a Kubernetes API");
 }
 
-json parse_body(const HttpRequest& request, std::string_view text) {
-  json body = json::parse(text, nullptr, false);
+json parse_body(const HttpRequest& request, std::string_view text, bool managed_fields = true) {
+  json body = managed_fields ? json::parse(text, nullptr, false)
+                             : json::parse(without_managed_fields(text), nullptr, false);
   if (body.is_discarded()) throw no_json(request);
   return body;
 }
@@ -39,8 +40,7 @@ json parse_page(const HttpRequest& request, const HttpResponse& response, bool m
   json page = parse_body(request, list.rest);
   const std::string kind = text_at(page, "/kind"), api_version = text_at(page, "/apiVersion");
   const bool whole = for_each_element(list.items, [&](std::string_view text) {
-    json item =
-        managed_fields ? parse_body(request, text) : parse_body(request, without_managed_fields(text));
+    json item = parse_body(request, text, managed_fields);
     fill_type(item, kind, api_version);
     each(std::move(item));
   });
@@ -62,8 +62,7 @@ Result<json> Client::call(HttpRequest request, bool managed_fields) const {
   request.timeout = timeout_;
   const HttpResponse response = transport_->send(request);
   if (response.status < 200 || response.status > 299) return request::parse_error(response);
-  return managed_fields ? parse_body(request, response.body)
-                        : parse_body(request, without_managed_fields(response.body));
+  return parse_body(request, response.body, managed_fields);
 }
 
 Result<json> Client::get(const GroupVersionResource& gvr, const ObjectKey& key) const {

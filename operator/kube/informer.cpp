@@ -133,13 +133,15 @@ struct Informer::State {
       if (const auto version = number_of(seen)) watched = version;
       if (event.type == WatchEventType::kBookmark) return;
       const bool deleted = event.type == WatchEventType::kDeleted;
-      known = is_older(seen, key) || (!deleted && !seen.empty() && seen == cache.version(key));
-      if (known && seen == cache.version(key)) {
+      const std::string cached = cache.version(key);
+      const bool same = !deleted && !seen.empty() && seen == cached;
+      known = same || is_older(seen, cached);
+      if (same) {
         options.trim(event.object);
         change.before = change.after = std::make_shared<const json>(std::move(event.object));
       } else if (known) {
         change.before = change.after = cache.get(key);
-      } else if (event.type == WatchEventType::kDeleted) {
+      } else if (deleted) {
         change = cache.erase(key);
       } else {
         options.trim(event.object);
@@ -154,15 +156,16 @@ struct Informer::State {
     const std::lock_guard lock(writing);
     // What the watch is past it has told of, and may have told since that it is gone.
     const ObjectKey key = key_of(object);
-    if (!watched || number_of(version).value_or(0) <= *watched || is_older(version, key)) return false;
-    if (version == cache.version(key)) return false;
+    if (!watched || number_of(version).value_or(0) <= *watched) return false;
+    if (const std::string cached = cache.version(key); version == cached || is_older(version, cached))
+      return false;
     options.trim(object);
     (void)cache.put(std::move(object));
     return true;
   }
 
-  bool is_older(const std::string& version, const ObjectKey& key) const {
-    const auto told = number_of(version), known = number_of(cache.version(key));
+  static bool is_older(const std::string& version, const std::string& cached) {
+    const auto told = number_of(version), known = number_of(cached);
     return told && known && *told < *known;
   }
 

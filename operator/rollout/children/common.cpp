@@ -81,9 +81,10 @@ std::string Mounts::volume_of_claim(const std::string& name, const std::string& 
   return name;
 }
 
-void Mounts::add_scratch(const std::string& name, const std::string& path) {
+void Mounts::add_scratch(const std::string& name, const std::string& path, bool read_only) {
   volumes.push_back({{"name", name}, {"emptyDir", json::object()}});
   mounts.push_back({{"name", name}, {"mountPath", path}});
+  if (read_only) mounts.back()["readOnly"] = true;
 }
 
 void add_adapters(Mounts& mounts, json& args, const api::QuantizedModel& model) {

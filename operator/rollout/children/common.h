@@ -40,7 +40,7 @@ struct Mounts {
   /// tells.
   void add_source(const std::string& name, const std::string& source, const std::string& path);
   void add_claim(const std::string& name, const std::string& claim, const std::string& path, bool read_only);
-  void add_scratch(const std::string& name, const std::string& path);
+  void add_scratch(const std::string& name, const std::string& path, bool read_only = false);
   void add_secret(const std::string& name, const std::string& secret, const std::string& path);
 
  private:

@@ -233,6 +233,7 @@ std::vector<json> engine(const api::QuantizedModel& model, const Settings& setti
   mounts.add_source("model", engine.source, mounted);
   json adapters = json::array();
   if (engine.fp16) add_adapters(mounts, adapters, model);  // they are part of every artifact
+  if (const auto& cache = model.spec.storage.node_cache) mount_node_cache(mounts, *cache);
   if (server) {
     if (!engine.fp16) mounts.add_base("base");
     for (std::size_t i = 0; i < server->spec.scratch.size(); ++i) {

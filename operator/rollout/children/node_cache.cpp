@@ -1,10 +1,9 @@
 #include "operator/rollout/children/node_cache.h"
 
 #include <algorithm>
+#include <string_view>
 
 #include <nlohmann/json.hpp>
-
-#include "operator/rollout/children/common.h"
 
 namespace stepdown::rollout::children {
 namespace {
@@ -16,9 +15,14 @@ constexpr const char* kCachePath = "/node-cache";
 constexpr const char* kServed = "served";
 constexpr const char* kServedFolder = "/models/served";
 
-json mount(const char* volume, const char* path, bool read_only) {
-  json out = {{"name", volume}, {"mountPath", path}};
-  if (read_only) out["readOnly"] = true;
+json::const_iterator at_path(const json& mounts, std::string_view path) {
+  return std::ranges::find_if(mounts, [&](const json& each) { return each["mountPath"] == path; });
+}
+
+/// As the engine has it there, but to be written to.
+json writable(const json& mounts, std::string_view path) {
+  json out = *at_path(mounts, path);
+  out.erase("readOnly");
   return out;
 }
 
@@ -33,28 +37,25 @@ json container(const char* name, const Settings& settings, json args, const char
 
 }  // namespace
 
+void mount_node_cache(Mounts& mounts, const api::NodeCacheSpec& cache) {
+  mounts.add_claim(kCache, cache.claim_name, kCachePath, /*read_only=*/true);
+  mounts.add_scratch(kServed, kServedFolder, /*read_only=*/true);
+}
+
 void add_node_cache(json& pod_spec, const api::NodeCacheSpec& cache, const Settings& settings,
                     const ToCache& model) {
-  json& engine_mounts = pod_spec["containers"][0]["volumeMounts"];
-  const auto source = std::ranges::find_if(
-      engine_mounts, [&](const json& each) { return each["mountPath"] == model.mounted; });
-  const json copies =
-      json::array({*source, mount(kCache, kCachePath, false), mount(kServed, kServedFolder, false)});
-  engine_mounts.push_back(mount(kCache, kCachePath, true));
-  engine_mounts.push_back(mount(kServed, kServedFolder, true));
-  pod_spec["volumes"].push_back(
-      {{"name", kCache}, {"persistentVolumeClaim", {{"claimName", cache.claim_name}}}});
-  pod_spec["volumes"].push_back({{"name", kServed}, {"emptyDir", json::object()}});
-
+  const json mounts = pod_spec["containers"][0]["volumeMounts"];
+  const json cached = writable(mounts, kCachePath);
+  const json& source = *at_path(mounts, model.mounted);
   const std::int64_t limit = api::parse_quantity(cache.size).value_or(0);
   pod_spec["initContainers"] = {
       container("copy-to-node", settings,
                 {"cache", "--cache", kCachePath, "--model", model.mounted, "--digest", model.digest,
                  "--limit", std::to_string(limit), "--link", kServedPath},
-                "64Mi", copies)};
+                "64Mi", {source, cached, writable(mounts, kServedFolder)})};
   pod_spec["containers"].push_back(
       container(kCache, settings, {"cache", "--hold", "--cache", kCachePath, "--digest", model.digest},
-                "16Mi", json::array({mount(kCache, kCachePath, false)})));
+                "16Mi", json::array({cached})));
 }
 
 }  // namespace stepdown::rollout::children

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
@@ -54,6 +56,16 @@ TEST(NodeCache, AnEngineServesWhatItsPodCopiedToTheNode) {
     EXPECT_EQ(copies["securityContext"], engine["securityContext"]);
     EXPECT_NE(pod["volumes"].dump().find(R"({"claimName":"disks"})"), std::string::npos);
   }
+}
+
+TEST(NodeCache, AClaimThatHoldsTheModelTooIsOneVolume) {  // no kubelet starts a pod that has it twice
+  const json pod = pod_of(true, api::NodeCacheSpec{"models", "2Gi"});
+  const auto of_claim = [](const json& volume) { return volume.contains("persistentVolumeClaim"); };
+  EXPECT_EQ(std::ranges::count_if(pod["volumes"], of_claim), 1);
+  for (const json* container : {&pod["initContainers"][0], &pod["containers"][0]})
+    EXPECT_EQ((*mount_at(*container, "/node-cache"))["name"],
+              (*mount_at(*container, "/models/base"))["name"]);
+  EXPECT_FALSE(mount_at(pod["initContainers"][0], "/node-cache")->contains("subPath"));
 }
 
 TEST(NodeCache, WithoutOneThereIsNoOtherContainer) {
