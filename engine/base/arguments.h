@@ -10,6 +10,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include "engine/base/hash.h"
+
 /// How arguments are read that CLI11's own validators would tell of in its terms rather than the user's.
 namespace stepdown {
 
@@ -50,9 +52,7 @@ inline CLI::Validator bytes() {
 
 inline CLI::Validator sha256_digest() {
   const auto read = [](const std::string& given) -> std::string {
-    const bool valid = given.size() == 71 && given.starts_with("sha256:") &&
-                       given.find_first_not_of("0123456789abcdef", 7) == std::string::npos;
-    return valid ? "" : "give sha256:<64 hex digits>";
+    return is_sha256_digest(given) ? "" : "give sha256:<64 hex digits>";
   };
   return {read, ""};
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <fstream>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -52,6 +53,13 @@ std::string Sha256::hex() {
   return text;
 }
 
+bool is_sha256_digest(std::string_view text) {
+  constexpr std::string_view kPrefix = "sha256:";
+  constexpr std::size_t kHexDigits = 64;
+  return text.starts_with(kPrefix) && text.size() == kPrefix.size() + kHexDigits &&
+         text.find_first_not_of("0123456789abcdef", kPrefix.size()) == std::string_view::npos;
+}
+
 std::string sha256_hex(std::string_view text) {
   return Sha256().update(text).hex();
 }
@@ -83,24 +91,48 @@ std::vector<std::string> pinned_files(const fs::path& folder) {
   return files;
 }
 
-std::string artifact_digest(const fs::path& path) {
-  if (!fs::is_directory(path)) return sha256_file(path);
-  const std::vector<std::string> files = pinned_files(path);
-  if (files.empty()) throw InputError("no files to pin", path.string(), "give a model directory");
-  if (files.size() == 1 && files[0].ends_with(".gguf")) return sha256_file(path / files[0]);
+namespace {
+
+using Sums = std::map<std::string, std::string>;  // SHA-256 of each pinned file
+
+Sums sums_of(const fs::path& folder) {
+  Sums sums;
+  for (const std::string& file : pinned_files(folder)) sums.emplace(file, sha256_file(folder / file));
+  if (sums.empty()) throw InputError("no files to pin", folder.string(), "give a model directory");
+  return sums;
+}
+
+std::string digest_of(const Sums& sums) {
+  if (sums.size() == 1 && sums.begin()->first.ends_with(".gguf")) return sums.begin()->second;
   Sha256 all;
-  for (const std::string& file : files) all.update(sha256_file(path / file) + "  " + file + "\n");
+  for (const auto& [file, sum] : sums) all.update(sum + "  " + file + "\n");
   return all.hex();
 }
 
+}  // namespace
+
+std::uint64_t pinned_bytes(const fs::path& path) {
+  if (!fs::is_directory(path)) return fs::file_size(path);
+  std::uint64_t sum = 0;
+  for (const std::string& file : pinned_files(path)) sum += fs::file_size(path / file);
+  return sum;
+}
+
+std::string artifact_digest(const fs::path& path) {
+  return fs::is_directory(path) ? digest_of(sums_of(path)) : sha256_file(path);
+}
+
 std::vector<std::string> pinning_digests(const fs::path& model) {
-  std::vector<std::string> digests = {artifact_digest(model)};
-  if (!fs::is_directory(model)) return digests;
-  std::vector<fs::path> files;
+  if (!fs::is_directory(model)) return {sha256_file(model)};
+  const Sums sums = sums_of(model);
+  std::vector<std::string> digests = {digest_of(sums)};
+  std::vector<std::string> ggufs;
   for (const auto& entry : fs::directory_iterator(model)) {
-    if (entry.path().extension() == ".gguf") files.push_back(entry.path());
+    if (entry.path().extension() == ".gguf") ggufs.push_back(entry.path().filename());
   }
-  if (files.size() == 1) digests.push_back(sha256_file(files[0]));
+  if (ggufs.size() != 1) return digests;
+  const auto known = sums.find(ggufs[0]);  // not where it is hidden
+  digests.push_back(known != sums.end() ? known->second : sha256_file(model / ggufs[0]));
   return digests;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <span>
@@ -29,6 +30,8 @@ class Sha256 {
 };
 
 std::string sha256_hex(std::string_view text);
+/// "sha256:" and 64 hex digits.
+bool is_sha256_digest(std::string_view text);
 std::string sha256_file(const std::filesystem::path& path);
 
 /// The digest by which an artifact or a base model is pinned: 64 hex digits, without the "sha256:" prefix.
@@ -39,6 +42,8 @@ std::string artifact_digest(const std::filesystem::path& path);
 
 /// The files of a directory that its digest is of: relative paths, sorted.
 std::vector<std::string> pinned_files(const std::filesystem::path& folder);
+/// Bytes of a file, or of the files of a directory that its digest is of.
+std::uint64_t pinned_bytes(const std::filesystem::path& path);
 
 /// The digests that pin a model: its own, and for a folder around one GGUF file also that file's, since
 /// artifacts are named by their file wherever they are mounted.

@@ -2,6 +2,8 @@
 
 #include <fstream>
 
+#include <sys/statvfs.h>
+
 #include "engine/base/error.h"
 
 namespace stepdown {
@@ -41,6 +43,12 @@ void reset_peak_memory() {
   std::ofstream file("/proc/self/clear_refs");
   file << 5 << std::flush;
   if (!file) throw Error("the peak memory cannot be reset", "/proc/self/clear_refs");
+}
+
+std::optional<std::uint64_t> free_bytes(const std::filesystem::path& folder) {
+  struct statvfs facts {};
+  if (::statvfs(folder.c_str(), &facts) != 0) return std::nullopt;
+  return static_cast<std::uint64_t>(facts.f_bavail) * facts.f_frsize;
 }
 
 std::string cpu_name() {

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
+#include <optional>
 #include <string>
 
 namespace stepdown {
@@ -11,6 +13,9 @@ std::uint64_t peak_memory_bytes();
 std::uint64_t resident_memory_bytes();
 /// Begins anew to look for the largest, from what is resident now (proc(5), clear_refs).
 void reset_peak_memory();
+
+/// What may still be written to the volume of a folder; none where the system does not tell.
+std::optional<std::uint64_t> free_bytes(const std::filesystem::path& folder);
 
 /// The processor's model name, e.g. "AMD EPYC"; part of what a measured figure is valid for.
 std::string cpu_name();

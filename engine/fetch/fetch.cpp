@@ -10,11 +10,11 @@
 #include <vector>
 
 #include <nlohmann/json.hpp>
-#include <sys/statvfs.h>
 
 #include "engine/base/atomic_file.h"
 #include "engine/base/hash.h"
 #include "engine/base/log.h"
+#include "engine/base/system_facts.h"
 #include "engine/fetch/download.h"
 #include "engine/fetch/journal.h"
 #include "engine/fetch/unpack.h"
@@ -77,12 +77,10 @@ std::optional<std::uintmax_t> size_of(const fs::path& path) {
 }
 
 void check_room(const fs::path& folder, std::uint64_t needed) {
-  struct statvfs facts {};
-  if (::statvfs(folder.c_str(), &facts) != 0) return;
-  const std::uint64_t free = static_cast<std::uint64_t>(facts.f_bavail) * facts.f_frsize;
-  if (needed > free) {
+  const std::optional<std::uint64_t> free = free_bytes(folder);
+  if (free && needed > *free) {
     throw Error("no room: " + std::to_string(needed >> 20U) + " MiB are to come, " +
-                    std::to_string(free >> 20U) + " MiB are free",
+                    std::to_string(*free >> 20U) + " MiB are free",
                 folder.string(), "give a larger volume (spec.storage)");
   }
 }

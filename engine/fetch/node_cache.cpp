@@ -10,7 +10,6 @@
 #include <fcntl.h>
 #include <nlohmann/json.hpp>
 #include <sys/file.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "engine/base/atomic_file.h"
@@ -18,6 +17,7 @@
 #include "engine/base/hash.h"
 #include "engine/base/log.h"
 #include "engine/base/progress.h"
+#include "engine/base/system_facts.h"
 #include "engine/formats/staging_folder.h"
 
 namespace stepdown::fetch {
@@ -37,8 +37,7 @@ std::string hex_of(const std::string& digest) {
 }
 
 bool is_copy(const fs::path& folder) {
-  const std::string name = folder.filename();
-  return name.size() == 64 && name.find_first_not_of("0123456789abcdef") == std::string::npos;
+  return is_sha256_digest("sha256:" + folder.filename().string());
 }
 
 int open_lock(const fs::path& cache, const std::string& name) {
@@ -64,13 +63,6 @@ class Lock {
   int fd_;
   bool held_ = false;
 };
-
-std::uint64_t size_of(const fs::path& model) {
-  if (!fs::is_directory(model)) return fs::file_size(model);
-  std::uint64_t sum = 0;
-  for (const std::string& file : pinned_files(model)) sum += fs::file_size(model / file);
-  return sum;
-}
 
 void copy_file(const fs::path& from, const fs::path& to, Progress& progress) {
   std::ifstream in(from, std::ios::binary);
@@ -124,7 +116,7 @@ std::vector<Copy> copies_of(const fs::path& cache) {
   std::vector<Copy> out;
   for (const auto& entry : fs::directory_iterator(cache)) {
     if (entry.is_directory() && is_copy(entry.path()))
-      out.push_back({entry.path(), size_of(entry.path()), entry.last_write_time()});
+      out.push_back({entry.path(), pinned_bytes(entry.path()), entry.last_write_time()});
   }
   std::ranges::sort(out, {}, &Copy::used);
   return out;
@@ -138,12 +130,6 @@ bool evict(const fs::path& cache, const fs::path& folder) {
   return true;
 }
 
-std::uint64_t free_bytes(const fs::path& folder) {
-  struct statvfs facts {};
-  if (::statvfs(folder.c_str(), &facts) != 0) return 0;
-  return static_cast<std::uint64_t>(facts.f_bavail) * facts.f_frsize;
-}
-
 std::string mib(std::uint64_t bytes) {
   return std::to_string(bytes >> 20U) + " MiB";
 }
@@ -155,7 +141,8 @@ std::string make_room(const NodeCacheRequest& request, std::uint64_t size,
   const std::vector<Copy> copies = copies_of(request.cache);
   std::uint64_t used = 0;
   for (const Copy& copy : copies) used += copy.size;
-  const auto fits = [&] { return used + size <= request.limit && size <= free_bytes(request.cache); };
+  const auto free = [&] { return free_bytes(request.cache).value_or(0); };
+  const auto fits = [&] { return used + size <= request.limit && size <= free(); };
   for (const Copy& copy : copies) {
     if (fits()) break;
     if (!evict(request.cache, copy.folder)) continue;
@@ -164,7 +151,7 @@ std::string make_room(const NodeCacheRequest& request, std::uint64_t size,
   }
   if (fits()) return "";
   return mib(size) + " are wanted; copies in use take " + mib(used) + " of " + mib(request.limit) + ", " +
-         mib(free_bytes(request.cache)) + " are free on the volume";
+         mib(free()) + " are free on the volume";
 }
 
 void check_source(const NodeCacheRequest& request, const fs::path& copied) {
@@ -176,7 +163,7 @@ void check_source(const NodeCacheRequest& request, const fs::path& copied) {
 }
 
 NodeCacheResult copy_unless_there(const NodeCacheRequest& request) {
-  NodeCacheResult result{.size = size_of(request.model)};
+  NodeCacheResult result{.size = pinned_bytes(request.model)};
   const auto there = [&] {
     const auto found = find(request);
     result.was_there = found.has_value();

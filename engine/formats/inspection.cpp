@@ -38,20 +38,6 @@ class FieldHash {
   Sha256 hash_;
 };
 
-std::uint64_t size_on_disk(const fs::path& path) {
-  if (!fs::is_directory(path)) return fs::file_size(path);
-  std::uint64_t size = 0;
-  for (auto entry = fs::recursive_directory_iterator(path); entry != fs::recursive_directory_iterator();
-       ++entry) {
-    if (entry->path().filename().string().starts_with('.')) {
-      if (entry->is_directory()) entry.disable_recursion_pending();
-    } else if (entry->is_regular_file()) {
-      size += entry->file_size();
-    }
-  }
-  return size;
-}
-
 /// Of a tokenizer that only other engines read: over its files.
 std::string tokenizer_files_digest(const fs::path& folder) {
   FieldHash hash;
@@ -80,7 +66,7 @@ nlohmann::json header_json(const fs::path& path, const HeaderFacts& facts) {
           {"format", facts.format},
           {"architecture", facts.architecture},
           {"parameters", facts.parameters},
-          {"size", size_on_disk(path)},
+          {"size", pinned_bytes(path)},
           {"config",
            {{"vocab", shape.vocab},
             {"layers", shape.layers},

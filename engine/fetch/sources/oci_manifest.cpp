@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/base/error.h"
+#include "engine/base/hash.h"
 #include "engine/fetch/sources/oci_reference.h"
 
 namespace stepdown::fetch {

@@ -4,6 +4,7 @@
 #include <cctype>
 
 #include "engine/base/error.h"
+#include "engine/base/hash.h"
 
 namespace stepdown::fetch {
 namespace {
@@ -32,13 +33,6 @@ void skip_blanks(std::string_view& text) {
 }
 
 }  // namespace
-
-bool is_sha256_digest(std::string_view text) {
-  constexpr std::string_view kPrefix = "sha256:";
-  constexpr std::size_t kHexDigits = 64;
-  return text.starts_with(kPrefix) && text.size() == kPrefix.size() + kHexDigits &&
-         text.find_first_not_of("0123456789abcdef", kPrefix.size()) == std::string_view::npos;
-}
 
 OciReference parse_oci_reference(std::string_view text) {
   const std::string whole(text);

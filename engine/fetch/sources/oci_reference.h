@@ -19,9 +19,6 @@ struct OciReference {
 /// Throws InputError that says what is wrong with it.
 OciReference parse_oci_reference(std::string_view text);
 
-/// "sha256:" and 64 hex digits.
-bool is_sha256_digest(std::string_view text);
-
 /// A WWW-Authenticate header: scheme in lower case, and its parameters.
 struct Challenge {
   std::string scheme;

@@ -66,23 +66,30 @@ struct Inputs {
 using Dots = std::int32_t[kInputs][kTileRows];
 using Sums = float[kInputs][kTileRows];
 
+/// Of the matrix registers, as the processor reads it.
+struct Shape {
+  std::uint8_t palette = 1;
+  std::uint8_t unused[15] = {};
+  std::uint16_t row_bytes[16] = {};
+  std::uint8_t rows[16] = {};
+
+  void load() const {
+    asm volatile("" : : "r"(this) : "memory");  // GCC 12 believes that it reads eight bytes
+    _tile_loadconfig(this);
+  }
+};
+static_assert(sizeof(Shape) == 64);
+
 // Matrix registers 0 and 1 hold dot products, 2 and 3 inputs, 4 and 5 weights, each of one group of columns.
 void configure(std::int64_t inputs, int group) {
-  struct {
-    std::uint8_t palette = 1;
-    std::uint8_t unused[15] = {};
-    std::uint16_t row_bytes[16] = {};
-    std::uint8_t rows[16] = {};
-  } shape;
-  static_assert(sizeof shape == 64);
+  Shape shape;
   for (const int i : {0, 1}) {
     shape.rows[i] = shape.rows[i + 2] = static_cast<std::uint8_t>(inputs);
     shape.rows[i + 4] = static_cast<std::uint8_t>(group / 4);
     shape.row_bytes[i] = shape.row_bytes[i + 4] = 64;
     shape.row_bytes[i + 2] = static_cast<std::uint16_t>(group);
   }
-  asm volatile("" : : "r"(&shape) : "memory");  // GCC 12 believes that it reads eight bytes
-  _tile_loadconfig(&shape);
+  shape.load();
 }
 
 // Loads a group and, where there is one, its neighbour: inputs to registers 2 and 3, weights to 4 and 5
@@ -225,18 +232,12 @@ using Bf16Inputs = std::uint16_t[kBf16Rows][kPanelColumns];
 // Registers 0 and 1 hold the sums of up to 32 rows by even and odd products, 2 and 3 those of the last 16;
 // inputs are in 4 and 5, weights in 6 and 7.
 void configure_bf16(std::int64_t rows) {
-  struct {
-    std::uint8_t palette = 1;
-    std::uint8_t unused[15] = {};
-    std::uint16_t row_bytes[16] = {};
-    std::uint8_t rows[16] = {};
-  } shape;
+  Shape shape;
   for (int i = 0; i < 8; ++i) {
     shape.row_bytes[i] = 64;
     shape.rows[i] = static_cast<std::uint8_t>(i < 6 ? rows : kInputs);
   }
-  asm volatile("" : : "r"(&shape) : "memory");
-  _tile_loadconfig(&shape);
+  shape.load();
 }
 
 template <bool kTwo>
