@@ -4,6 +4,7 @@
 #include "engine/base/error.h"
 #include "engine/fetch/check_source.h"
 #include "engine/fetch/source.h"
+#include "operator/compat/memory_fit.h"
 #include "operator/compat/rule.h"
 #include "operator/compat/spec_sources.h"
 
@@ -57,6 +58,14 @@ void room_for_copies(const Subject& subject, Report& report) {
     report.add(each.path, "source " + each.source + " is fetched to a claim, and spec.storage gives none");
     return;
   }
+}
+
+void small_node_cache(const Subject& subject, Report& report) {
+  const auto& cache = subject.spec.storage.node_cache;
+  const auto& model = subject.inventory.model;
+  if (!cache || !model || api::parse_quantity(cache->size).value_or(0) >= model->size) return;
+  report.add("spec.storage.nodeCache.size",
+             "FP16 (" + readable_bytes(model->size) + ") is never copied into " + cache->size);
 }
 
 bool is_gguf(const Subject& subject) {
@@ -226,6 +235,11 @@ constexpr Rule kRules[] = {
      "give spec.storage.size, for the model, half of it for each candidate and some spare, or "
      "spec.storage.claimName",
      room_for_copies},
+    {"SD074", Severity::kWarning, "A node cache that FP16 does not fit into",
+     "Its engines read the claim at every start, across the network, when a rollback needs them soon.",
+     "storage: {nodeCache: {claimName: disks, size: 10Gi}}  # of a model of 16 GB",
+     "give room for FP16 and the revision beside it: one and a half times the model's size",
+     small_node_cache},
 };
 
 }  // namespace

@@ -99,6 +99,18 @@ std::vector<RuleCase> fault_cases() {
       {"a source that is fetched, without room",
        [](auto& s, auto&) { s.evaluation.dataset = "hf://datasets/org/prompts/eval.jsonl"; },
        {"SD073 error spec.evaluation.dataset"}},
+      {"a node cache that FP16 fits into",
+       [](auto& s, auto& i) {
+         i.model->size = 10'000;
+         s.storage.node_cache = {"disks", "10k"};
+       },
+       {}},
+      {"a node cache that FP16 does not fit into",
+       [](auto& s, auto& i) {
+         i.model->size = 10'001;
+         s.storage.node_cache = {"disks", "10k"};
+       },
+       {"SD074 warning spec.storage.nodeCache.size"}},
       {"sources that nobody can fetch",
        [](auto& s, auto&) {
          s.model.source = "hf://llama";
