@@ -20,7 +20,7 @@ class WatchedServerTest : public testing::Test {
   void SetUp() override {
     server_.set_connections(kConnections);
     server_.set_payload_max_length(1000);
-    server_.set_time_limits({.head = 300ms, .body = 600ms});
+    server_.set_time_limits(limits());
     server_.set_refusal([](const FramingError& error) { return "refused: " + error.what; });
     server_.Post("/echo", [](const httplib::Request& request, httplib::Response& out) {
       out.set_content("[" + request.body + "]", "text/plain");
@@ -37,6 +37,7 @@ class WatchedServerTest : public testing::Test {
     server_.stop();
     thread_.join();
   }
+  virtual WatchedServer::TimeLimits limits() const { return {.head = 300ms, .body = 600ms}; }
 
   /// A socket that gives up after some seconds, so that a hang is a failure.
   int connect_raw() const {
@@ -116,8 +117,11 @@ TEST_F(WatchedServerTest, SlowRequestsEndInTime) {
   ::close(socket);
 }
 
-TEST_F(WatchedServerTest, ManySlowAndIdleConnectionsKeepNobodyOut) {
-  server_.set_time_limits({.head = 20s, .body = 20s, .crowded = 100ms});
+class CrowdedServerTest : public WatchedServerTest {
+  WatchedServer::TimeLimits limits() const override { return {.head = 20s, .body = 20s, .crowded = 100ms}; }
+};
+
+TEST_F(CrowdedServerTest, ManySlowAndIdleConnectionsKeepNobodyOut) {
   for (const std::string_view begun :
        {"GET /hello HT", "POST /echo HTTP/1.1\r\nContent-Length: 9\r\n\r\n12", ""}) {
     std::vector<int> slow;
