@@ -80,11 +80,15 @@ Waiting waiting_of(const json& pod, const std::vector<kube::ObjectPtr>& events) 
       return {kube::text_at(each, "/reason") + ": " + kube::text_at(each, "/message"), true};
     }
   }
+  // The last: a mount that first failed for want of time may fail for a reason that somebody can mend.
+  const json* last = nullptr;
+  const auto time_of = [](const json& event) { return kube::text_at(event, "/lastTimestamp"); };
   for (const kube::ObjectPtr& event : events) {
     if (kube::text_at(*event, "/involvedObject/uid") != kube::uid_of(pod)) continue;
-    return {"FailedMount: " + kube::text_at(*event, "/message"), false};
+    if (last == nullptr || time_of(*event) >= time_of(*last)) last = event.get();
   }
-  return {};
+  if (last == nullptr) return {};
+  return {"FailedMount: " + kube::text_at(*last, "/message"), false};
 }
 
 rollout::Child read_child(std::string_view kind, const json& object) {

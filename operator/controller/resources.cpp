@@ -59,7 +59,7 @@ void keep_endings(json& pod) {
 void keep_note(json& event) {
   drop_bookkeeping(event);
   json kept = json::object();
-  for (const char* field : {"apiVersion", "kind", "metadata", "involvedObject", "message"}) {
+  for (const char* field : {"apiVersion", "kind", "metadata", "involvedObject", "message", "lastTimestamp"}) {
     if (const auto found = event.find(field); found != event.end()) kept[field] = std::move(*found);
   }
   event = std::move(kept);

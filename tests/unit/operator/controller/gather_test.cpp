@@ -149,6 +149,19 @@ TEST(ReadJob, TellsWhyItsPodDoesNotStart) {
   }
 }
 
+TEST(ReadJob, TellsWhyAMountFailedLast) {
+  const json job = json::parse(R"({"metadata":{"name":"j","uid":"u"},"status":{"active":1}})");
+  const kube::ObjectPtr waiting = object(R"({"metadata":{"name":"p","uid":"p",
+      "ownerReferences":[{"controller":true,"uid":"u"}]},"status":{"phase":"Pending"}})");
+  const kube::ObjectPtr late =
+      object(R"({"involvedObject":{"uid":"p"},"message":"secret \"absent\" not found",
+      "lastTimestamp":"2026-01-01T00:01:04Z"})");
+  const kube::ObjectPtr early = object(R"({"involvedObject":{"uid":"p"},"message":"timed out",
+      "lastTimestamp":"2026-01-01T00:00:09Z"})");
+  for (const auto& events : {std::vector{late, early}, std::vector{early, late}})
+    EXPECT_EQ(read_job(job, {waiting}, events).waiting, "FailedMount: secret \"absent\" not found");
+}
+
 TEST(Gather, TellsChildrenFromForeignObjects) {
   api::QuantizedModel model;
   model.metadata.name = "m";
