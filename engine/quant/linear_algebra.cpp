@@ -4,7 +4,6 @@
 #include <array>
 #include <cmath>
 
-#include "engine/kernels/matmul.h"
 #include "engine/quant/widest.h"
 
 namespace stepdown::quant {
@@ -98,22 +97,48 @@ STEPDOWN_WIDEST float dot(const float* x, const float* y, std::size_t count) {
   return sum;
 }
 
-void add_gram(kernels::ThreadPool& pool, const Matrix& inputs, Matrix& gram) {
-  kernels::Activations transposed(inputs.columns, inputs.rows);
-  Matrix copy(inputs.columns, inputs.rows);
-  for (std::int64_t row = 0; row < inputs.rows; ++row) {
-    for (std::int64_t column = 0; column < inputs.columns; ++column) {
-      copy.row(column)[row] = inputs.row(row)[column];
+STEPDOWN_WIDEST void dots(const float* x, const float* rows, std::int64_t stride, std::size_t width,
+                          std::span<float> into) {
+  constexpr std::size_t kLanes = 16;
+  constexpr std::size_t kTogether = 8;  // rows whose sums are added up side by side
+  std::size_t done = 0;
+  for (; done + kTogether <= into.size(); done += kTogether) {
+    float sums[kTogether][kLanes] = {};
+    float totals[kTogether] = {};
+    for (std::size_t row = 0; row < kTogether; ++row, rows += stride) {
+      std::size_t i = 0;
+      for (; i + kLanes <= width; i += kLanes) {
+        for (std::size_t lane = 0; lane < kLanes; ++lane) sums[row][lane] += x[i + lane] * rows[i + lane];
+      }
+      for (; i < width; ++i) totals[row] += x[i] * rows[i];
     }
+    for (std::size_t lane = 0; lane < kLanes; ++lane) {
+      for (std::size_t row = 0; row < kTogether; ++row) totals[row] += sums[row][lane];
+    }
+    std::copy_n(totals, kTogether, into.data() + done);
   }
-  for (std::int64_t row = 0; row < copy.rows; ++row) {
-    std::copy_n(copy.row(row), copy.columns, transposed.row(row));
+  for (; done < into.size(); ++done, rows += stride) into[done] = dot(x, rows, width);
+}
+
+STEPDOWN_WIDEST void add_weighted(std::span<const float> weights, const float* rows, std::int64_t stride,
+                                  std::size_t width, float* y) {
+  constexpr std::size_t kStep = 64;  // columns that stay in registers
+  std::size_t begin = 0;
+  for (; begin + kStep <= width; begin += kStep) {
+    float sums[kStep];
+    std::copy_n(y + begin, kStep, sums);
+    const float* row = rows + begin;
+    for (const float weight : weights) {
+      for (std::size_t i = 0; i < kStep; ++i) sums[i] += weight * row[i];
+      row += stride;
+    }
+    std::copy_n(sums, kStep, y + begin);
   }
-  const TensorView view = copy.view();
-  std::vector<std::byte> memory(kernels::PackedMatrix::packed_bytes(view));
-  const kernels::PackedMatrix packed(view, memory);
-  const kernels::Product product{&packed, gram.values.data(), gram.columns, true};
-  kernels::multiply(pool, kernels::operations(), transposed, 0, copy.rows, {&product, 1});
+  if (begin == width) return;
+  for (const float weight : weights) {
+    for (std::size_t i = begin; i < width; ++i) y[i] += weight * rows[i];
+    rows += stride;
+  }
 }
 
 std::optional<Matrix> inverse_cholesky(kernels::ThreadPool& pool, const Matrix& h) {

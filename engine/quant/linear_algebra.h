@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
+#include <span>
 
 #include "engine/kernels/thread_pool.h"
 #include "engine/quant/matrix.h"
@@ -11,9 +13,11 @@ namespace stepdown::quant {
 /// y += a · x. Results of everything here do not depend on the number of threads.
 void axpy(float a, const float* x, float* y, std::size_t count);
 float dot(const float* x, const float* y, std::size_t count);
-
-/// gram += inputsᵀ · inputs; gram is [columns][columns].
-void add_gram(kernels::ThreadPool& pool, const Matrix& inputs, Matrix& gram);
+/// into[i] = x · row i, to the same bits as dot(); rows are `width` long and `stride` apart.
+void dots(const float* x, const float* rows, std::int64_t stride, std::size_t width, std::span<float> into);
+/// y += Σ weights[i] · row i, to the same bits as axpy() row after row.
+void add_weighted(std::span<const float> weights, const float* rows, std::int64_t stride, std::size_t width,
+                  float* y);
 
 /// The upper triangular U with H⁻¹ = Uᵀ·U of a symmetric H; nullopt when H is not positive definite.
 std::optional<Matrix> inverse_cholesky(kernels::ThreadPool& pool, const Matrix& h);

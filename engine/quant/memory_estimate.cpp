@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "engine/kernels/packing.h"
+#include "engine/quant/calibration/prompt_streams.h"
+
 namespace stepdown::quant {
 namespace {
 
@@ -43,11 +46,27 @@ std::int64_t streams_memory(const formats::ModelFile& model, const CalibrationSe
   return prompts.tokens() * model.config().hidden * kF32;
 }
 
-/// What one prompt takes on its way through a block: inputs and outputs of a layer, their copies for the
-/// kernels, gate and up; and the packed weight that they are multiplied with.
-std::int64_t prompt_memory(const Sizes& sizes, const CalibrationSet& prompts) {
-  return prompts.longest() * 2 * (sizes.widest_input + sizes.widest_output) * kF32 +
+/// Tokens that go through a block together.
+std::int64_t tokens_together(const CalibrationSet& prompts) {
+  return std::min(prompts.tokens(), std::max(prompts.longest(), kTokensTogether));
+}
+
+/// What such prompts take on their way through a block: what goes in, gate and up; and the weight that they
+/// are multiplied with, in order for the kernels.
+std::int64_t prompt_memory(const formats::ModelFile& model, const Sizes& sizes,
+                           const CalibrationSet& prompts) {
+  return tokens_together(prompts) * (model.config().hidden + 2 * sizes.widest_output) * kF32 +
          sizes.largest_matrix * kF32;
+}
+
+/// What layers read that is not computed twice: whole batches of it.
+std::int64_t kept_memory(const formats::ModelFile& model, const Sizes& sizes, const CalibrationSet& prompts) {
+  const formats::ModelConfig& config = model.config();
+  const std::int64_t attended = config.heads * config.head_dim;
+  const std::int64_t width = config.experts > 0 ? attended : std::max(attended, sizes.widest_input);
+  const std::int64_t batch = tokens_together(prompts) * width * kF32;
+  const std::int64_t all = prompts.tokens() * width * kF32;
+  return all <= kKeptBytes ? all : kKeptBytes / batch * batch;
 }
 
 }  // namespace
@@ -56,8 +75,8 @@ std::int64_t gguf_working_memory(const formats::ModelFile& model, const Calibrat
   const Sizes sizes = sizes_of(model);
   const std::int64_t writing = sizes.largest_tensor + kSlabs;
   if (prompts == nullptr) return writing;
-  return std::max(writing,
-                  sizes.block * kF32 + streams_memory(model, *prompts) + prompt_memory(sizes, *prompts));
+  return std::max(writing, sizes.block * kF32 + streams_memory(model, *prompts) +
+                               kept_memory(model, sizes, *prompts) + prompt_memory(model, sizes, *prompts));
 }
 
 std::int64_t export_working_memory(const formats::ModelFile& model, const WeightMethod& method,
@@ -74,8 +93,11 @@ std::int64_t export_working_memory(const formats::ModelFile& model, const Weight
   std::int64_t most = written + copies + (needs == Needs::kGram ? method.footprint.squares * square : 0);
   if (needs != Needs::kNothing) {
     const std::int64_t gram =
-        needs == Needs::kGram ? square + prompts->longest() * 4 * sizes.widest_input * kF32 : 0;
-    most = std::max(most, written + prompt_memory(sizes, *prompts) + gram);
+        needs == Needs::kGram
+            ? square + std::min(prompts->longest(), kernels::kPanelColumns) * 2 * sizes.widest_input * kF32
+            : 0;
+    most = std::max(most, written + prompt_memory(model, sizes, *prompts) + gram) +
+           kept_memory(model, sizes, *prompts);
   }
   // Then the rest as binary16, one tensor of it as floats.
   const std::int64_t rest = sizes.rest * kF16 + sizes.largest_rest * (kF32 + kF16);

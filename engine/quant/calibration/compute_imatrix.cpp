@@ -4,7 +4,7 @@
 #include <iterator>
 
 #include "engine/base/progress.h"
-#include "engine/quant/calibration/stage_inputs.h"
+#include "engine/quant/calibration/prompt_streams.h"
 
 namespace stepdown::quant {
 namespace {
@@ -26,10 +26,10 @@ void note(const std::string& name, const Linear& linear, const StageInputs& seen
 formats::Imatrix compute_imatrix(const formats::ModelFile& model, const CalibrationSet& calibration,
                                  int threads) {
   kernels::ThreadPool pool(threads > 0 ? threads : kernels::usable_processors());
-  std::vector<Matrix> streams = calibration.streams(model);
+  PromptStreams streams(calibration.streams(model));
   formats::Imatrix imatrix;
   imatrix.dataset = "sha256:" + calibration.digest();
-  imatrix.chunks = static_cast<std::uint32_t>(streams.size());
+  imatrix.chunks = static_cast<std::uint32_t>(calibration.samples());
   const std::int64_t layers = model.config().layers;
   Progress progress("importance matrix", static_cast<std::uint64_t>(layers), " layers");
   for (std::int64_t layer = 0; layer < layers; ++layer) {
@@ -37,13 +37,13 @@ formats::Imatrix compute_imatrix(const formats::ModelFile& model, const Calibrat
     const std::string prefix = "blk." + std::to_string(layer) + ".";
     const std::vector<Place> places = block.places();
     for (std::size_t i = 0; i < places.size(); ++i) {
-      const StageInputs seen = observe(pool, block, places[i], streams, false);
+      const StageInputs seen = streams.observe_and_keep(pool, block, places[i], false);
       for (const Linear& linear : block.linears()) {
         if (linear.place == places[i])
           note(prefix + std::string(linear.gguf) + ".weight", linear, seen, imatrix);
       }
       if (i + 1 < places.size() && places[i + 1].stage == places[i].stage) continue;
-      for (Matrix& stream : streams) block.advance(pool, places[i].stage, stream);
+      streams.advance(pool, block, places[i].stage);
     }
     progress.advance();
   }

@@ -6,6 +6,7 @@
 
 #include "engine/model/feed_forward.h"
 #include "engine/quant/linear_algebra.h"
+#include "engine/quant/matrix_product.h"
 
 namespace stepdown::quant {
 namespace {
@@ -39,32 +40,6 @@ void norm_in_place(Matrix& rows, const BlockTensor* weight, float epsilon) {
   }
 }
 
-/// Rotates every head of every row: element i of a head with element i + apart.
-struct Rotation {
-  const std::vector<float>& frequencies;
-  float magnitude;
-  std::int64_t apart;
-  std::int64_t head_dim;
-  float direction = 1.0f;
-
-  void operator()(Matrix& rows) const {
-    for (std::int64_t position = 0; position < rows.rows; ++position) {
-      for (std::size_t i = 0; i < frequencies.size(); ++i) {
-        const float angle = static_cast<float>(position) * frequencies[i];
-        const float cosine = std::cos(angle) * magnitude;
-        const float sine = std::sin(angle) * magnitude * direction;
-        float* at = rows.row(position) + i;
-        for (std::int64_t head = 0; head < rows.columns; head += head_dim, at += head_dim) {
-          const float left = at[0];
-          const float right = at[apart];
-          at[0] = left * cosine - right * sine;
-          at[apart] = right * cosine + left * sine;
-        }
-      }
-    }
-  }
-};
-
 }  // namespace
 
 Matrix normed(const Matrix& stream, const std::vector<float>& weight, float epsilon) {
@@ -72,19 +47,6 @@ Matrix normed(const Matrix& stream, const std::vector<float>& weight, float epsi
   for (std::int64_t row = 0; row < stream.rows; ++row) {
     kernels::operations().rms_norm(stream.row(row), weight.data(), epsilon, stream.columns, out.row(row));
   }
-  return out;
-}
-
-Matrix product(kernels::ThreadPool& pool, const Matrix& inputs, const Matrix& weight) {
-  if (inputs.rows == 0) return {0, weight.rows};  // an expert that no token goes to
-  const TensorView view = weight.view();
-  std::vector<std::byte> memory(kernels::PackedMatrix::packed_bytes(view));
-  const kernels::PackedMatrix packed(view, memory);
-  kernels::Activations rows(inputs.rows, inputs.columns);
-  for (std::int64_t row = 0; row < inputs.rows; ++row) std::ranges::copy(inputs.row_span(row), rows.row(row));
-  Matrix out(inputs.rows, weight.rows);
-  const kernels::Product one{&packed, out.values.data(), out.columns};
-  kernels::multiply(pool, kernels::operations(), rows, 0, inputs.rows, {&one, 1});
   return out;
 }
 
@@ -135,7 +97,8 @@ Matrix DecoderBlock::before(Stage stage, const Matrix& stream) const {
   return weight == nullptr ? stream : normed(stream, weight->values, config_.rms_eps);
 }
 
-AttentionInputs DecoderBlock::attention_inputs(kernels::ThreadPool& pool, const Matrix& input) const {
+AttentionInputs DecoderBlock::attention_inputs(kernels::ThreadPool& pool, const Matrix& input,
+                                               Lengths lengths) const {
   AttentionInputs heads;
   if (const Linear* joined = find("attn_qkv")) {
     const Matrix all = outputs(pool, input, *joined);
@@ -148,44 +111,18 @@ AttentionInputs DecoderBlock::attention_inputs(kernels::ThreadPool& pool, const 
   }
   norm_in_place(heads.queries, other("attn_q_norm.weight"), config_.rms_eps);
   norm_in_place(heads.keys, other("attn_k_norm.weight"), config_.rms_eps);
-  const Rotation rotate{frequencies_, magnitude_, apart_, config_.head_dim};
-  rotate(heads.queries);
-  rotate(heads.keys);
+  rotate(rotation_, config_.head_dim, lengths, heads.queries);
+  rotate(rotation_, config_.head_dim, lengths, heads.keys);
   return heads;
 }
 
 void DecoderBlock::rotate_back(Matrix& rows) const {
-  Rotation{frequencies_, magnitude_, apart_, config_.head_dim, -1.0f}(rows);
+  rotate(rotation_, config_.head_dim, {}, rows, -1.0f);
 }
 
-Matrix DecoderBlock::attention(kernels::ThreadPool& pool, const AttentionInputs& inputs) const {
-  const Matrix& queries = inputs.queries;
-  const Matrix& keys = inputs.keys;
-  const Matrix& values = inputs.values;
-  const model::AttentionRule& rule = rule_.attention;
-  const std::int64_t width = config_.head_dim;
-  const std::int64_t group = config_.heads / config_.kv_heads;
-  const std::int64_t tokens = queries.rows;
-  Matrix out(tokens, queries.columns);
-  pool.each(config_.heads, [&](std::int64_t head, int /*worker*/) {
-    const std::int64_t from = head / group * width;
-    std::vector<float> scores(static_cast<std::size_t>(tokens));
-    for (std::int64_t query = 0; query < tokens; ++query) {
-      const float* q = queries.row(query) + head * width;
-      const std::int64_t first = rule.window > 0 ? std::max<std::int64_t>(0, query + 1 - rule.window) : 0;
-      for (std::int64_t key = first; key <= query; ++key) {
-        float& score = scores[static_cast<std::size_t>(key)];
-        score = rule.scale * dot(q, keys.row(key) + from, static_cast<std::size_t>(width));
-        if (rule.softcap > 0.0f) score = rule.softcap * std::tanh(score / rule.softcap);
-      }
-      kernels::operations().softmax(scores.data() + first, query + 1 - first);
-      for (std::int64_t key = first; key <= query; ++key) {
-        axpy(scores[static_cast<std::size_t>(key)], values.row(key) + from, out.row(query) + head * width,
-             static_cast<std::size_t>(width));
-      }
-    }
-  });
-  return out;
+Matrix DecoderBlock::attention(kernels::ThreadPool& pool, const AttentionInputs& inputs,
+                               Lengths lengths) const {
+  return attend(pool, rule_.attention, config_.head_dim, lengths, inputs);
 }
 
 /// What the down projection reads: of all experts or one.
@@ -229,10 +166,11 @@ Matrix DecoderBlock::rows_of(const Matrix& input, const std::vector<Choice>& cho
   return rows;
 }
 
-Matrix DecoderBlock::inputs(kernels::ThreadPool& pool, Place place, const Matrix& stream) const {
+Matrix DecoderBlock::inputs(kernels::ThreadPool& pool, Place place, const Matrix& stream,
+                            Lengths lengths) const {
   if (place.stage == Stage::kAttentionInput) return before(place.stage, stream);
   if (place.stage == Stage::kAttentionOutput)
-    return attention(pool, attention_inputs(pool, before(Stage::kAttentionInput, stream)));
+    return attention(pool, attention_inputs(pool, before(Stage::kAttentionInput, stream), lengths), lengths);
   Matrix input = before(Stage::kFeedForwardInput, stream);
   if (place.expert != Place::kNoExpert) {
     const auto choices = route(pool, input);
@@ -255,10 +193,10 @@ void DecoderBlock::add_output(kernels::ThreadPool& pool, Stage stage, const Matr
        stream);
 }
 
-void DecoderBlock::advance(kernels::ThreadPool& pool, Stage stage, Matrix& stream) const {
+void DecoderBlock::advance(kernels::ThreadPool& pool, Stage stage, Matrix& stream, Lengths lengths) const {
   if (stage != Stage::kAttentionOutput && stage != Stage::kFeedForwardOutput) return;
   if (stage == Stage::kAttentionOutput || config_.experts == 0)
-    return add_output(pool, stage, inputs(pool, {stage}, stream), stream);
+    return add_output(pool, stage, inputs(pool, {stage}, stream, lengths), stream);
   const Matrix input = before(Stage::kFeedForwardInput, stream);
   const auto choices = route(pool, input);
   Matrix out(stream.rows, stream.columns);

@@ -7,10 +7,10 @@
 #include <vector>
 
 #include "engine/formats/model_file.h"
-#include "engine/kernels/matmul.h"
 #include "engine/kernels/thread_pool.h"
 #include "engine/model/architecture.h"
 #include "engine/model/layer_rule.h"
+#include "engine/quant/calibration/prompt_attention.h"
 #include "engine/quant/matrix.h"
 
 namespace stepdown::quant {
@@ -51,11 +51,6 @@ struct BlockTensor {
 /// A value as binary16 holds it, or holds its difference from 1.
 float as_stored(float value, bool plus_one);
 
-/// What a block's attention works on, for one prompt: [tokens][heads · head_dim], rotated.
-struct AttentionInputs {
-  Matrix queries, keys, values;
-};
-
 /// One decoder block in plain floats, for calibration: it computes what its linear layers read, on whole
 /// prompts, without a KV cache, and only one block is in memory at a time. Any architecture that the engine
 /// runs.
@@ -91,18 +86,19 @@ class DecoderBlock {
   /// Every place that linear layers read at, in order of work.
   std::vector<Place> places() const;
 
-  /// What the place's linears read for one prompt with this residual stream, [tokens][inputs]. Without an
+  /// What the place's linears read for prompts with this residual stream, [tokens][inputs]. Without an
   /// expert kFeedForwardInput is what the router reads.
-  Matrix inputs(kernels::ThreadPool& pool, Place place, const Matrix& stream) const;
+  Matrix inputs(kernels::ThreadPool& pool, Place place, const Matrix& stream, Lengths lengths = {}) const;
   /// Adds attention's (kAttentionOutput) or the feed-forward's (kFeedForwardOutput) result to the stream;
   /// nothing behind other stages.
-  void advance(kernels::ThreadPool& pool, Stage stage, Matrix& stream) const;
+  void advance(kernels::ThreadPool& pool, Stage stage, Matrix& stream, Lengths lengths = {}) const;
   /// The same, given what inputs() of that stage gave; of a block without experts.
   void add_output(kernels::ThreadPool& pool, Stage stage, const Matrix& inputs, Matrix& stream) const;
   /// From what the stage kAttentionInput reads to what attention works on, and on to what the stage
   /// kAttentionOutput reads.
-  AttentionInputs attention_inputs(kernels::ThreadPool& pool, const Matrix& normed) const;
-  Matrix attention(kernels::ThreadPool& pool, const AttentionInputs& inputs) const;
+  AttentionInputs attention_inputs(kernels::ThreadPool& pool, const Matrix& normed,
+                                   Lengths lengths = {}) const;
+  Matrix attention(kernels::ThreadPool& pool, const AttentionInputs& inputs, Lengths lengths = {}) const;
   /// Turns what is rotated (or a gradient by it) back.
   void rotate_back(Matrix& rows) const;
 
@@ -127,18 +123,13 @@ class DecoderBlock {
   formats::ModelConfig config_;
   model::Architecture architecture_;
   model::LayerRule rule_;
-  std::vector<float> frequencies_;  ///< of each pair of a head; empty: nothing rotates
-  float magnitude_ = 1.0f;          ///< of cosines and sines
-  std::int64_t apart_ = 0;          ///< from a pair's first element to its second
+  Rotation rotation_;
   std::vector<Linear> linears_;
   std::vector<BlockTensor> others_;
 };
 
 /// Each row over its root mean square, times the weights.
 Matrix normed(const Matrix& stream, const std::vector<float>& weight, float epsilon);
-
-/// inputs · weightᵀ.
-Matrix product(kernels::ThreadPool& pool, const Matrix& inputs, const Matrix& weight);
 
 /// A tensor of the model by its GGUF name as floats, or some of its rows. Throws InputError when it is
 /// missing or holds values that are not finite.

@@ -130,11 +130,11 @@ void DecoderBlock::load_rope(const formats::ModelFile& model, std::int64_t conte
     rope =
         model::rope_frequencies(config_.rope_dim, config_.rope_theta, factors.values, config_.rope_scaling);
   }
-  frequencies_ = std::move(rope.frequencies);
-  magnitude_ = rope.magnitude;
+  rotation_.frequencies = std::move(rope.frequencies);
+  rotation_.magnitude = rope.magnitude;
   // Of heads whose rows GGUF permutes, neighbours rotate there and the halves of a head here.
   const bool permuted = architecture_.rope == model::RopeLayout::kNeighbours;
-  apart_ = (permuted ? config_.head_dim : config_.rope_dim) / 2;
+  rotation_.apart = (permuted ? config_.head_dim : config_.rope_dim) / 2;
 }
 
 }  // namespace stepdown::quant

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
-#include "engine/quant/calibration/decoder_block.h"
+#include "engine/kernels/thread_pool.h"
+#include "engine/quant/calibration/prompt_attention.h"
 #include "engine/quant/matrix.h"
 
 namespace stepdown::quant {
@@ -16,8 +18,21 @@ struct StageInputs {
   std::vector<float> largest;  ///< magnitude of each column
 };
 
-/// Runs the block up to `place` on every prompt.
-StageInputs observe(kernels::ThreadPool& pool, const DecoderBlock& block, Place place,
-                    const std::vector<Matrix>& streams, bool with_gram);
+/// Gathers them, some rows at a time.
+class Observer {
+ public:
+  explicit Observer(bool with_gram) : with_gram_(with_gram) {}
+  /// `lengths`: of the prompts that the rows belong to. How prompts are put together changes no bit.
+  void add(kernels::ThreadPool& pool, const Matrix& inputs, Lengths lengths);
+  StageInputs result();
+
+ private:
+  void add_columns(kernels::ThreadPool& pool, const Matrix& inputs);
+
+  bool with_gram_;
+  StageInputs seen_;
+  std::vector<double> squares_;
+  std::vector<double> magnitudes_;
+};
 
 }  // namespace stepdown::quant

@@ -17,6 +17,7 @@
 #include "engine/formats/safetensors.h"
 #include "engine/formats/safetensors_writer.h"
 #include "engine/kernels/dequantize.h"
+#include "engine/quant/calibration/prompt_streams.h"
 
 namespace stepdown::quant {
 namespace {
@@ -55,7 +56,7 @@ class Exporter {
 
   ExportedCheckpoint run() {
     const std::int64_t layers = job_.model.config().layers;
-    if (needs_ != Needs::kNothing) streams_ = job_.calibration->streams(job_.model);
+    if (needs_ != Needs::kNothing) streams_ = PromptStreams(job_.calibration->streams(job_.model));
     Progress progress("quantize " + std::string(job_.method.name), static_cast<std::uint64_t>(layers),
                       " layers");
     for (std::int64_t layer = 0; layer < layers; ++layer) {
@@ -105,19 +106,22 @@ class Exporter {
   std::vector<NamedTensor> quantize(DecoderBlock& block) {
     if (job_.method.prepare != nullptr) {
       job_.method.prepare(
-          pool_, block, [&](Place place) { return see(block, place); }, job_.settings);
+          pool_, block, [&](Place place) { return streams_.observe(pool_, block, place, with_gram()); },
+          job_.settings);
       round(block);
     }
     std::vector<NamedTensor> tensors;
     const std::vector<Place> places = block.places();
     for (std::size_t i = 0; i < places.size(); ++i) {  // each sees what the quantized ones before it give
       std::optional<StageInputs> inputs;
-      if (needs_ != Needs::kNothing) inputs = see(block, places[i]);
+      if (needs_ != Needs::kNothing) inputs = streams_.observe_and_keep(pool_, block, places[i], with_gram());
+      std::vector<Linear*> linears;
       for (Linear& linear : block.linears()) {
-        if (linear.place == places[i]) quantize(block, linear, inputs ? &*inputs : nullptr, tensors);
+        if (linear.place == places[i]) linears.push_back(&linear);
       }
+      quantize(block.index(), linears, inputs ? &*inputs : nullptr, tensors);
       const bool last = i + 1 == places.size() || places[i + 1].stage != places[i].stage;
-      if (last) advance(block, places[i].stage);
+      if (last) streams_.advance(pool_, block, places[i].stage);
     }
     const std::string prefix = layer_prefix(block.index());
     for (const Linear& linear : block.linears()) {
@@ -138,25 +142,21 @@ class Exporter {
     }
   }
 
-  void quantize(const DecoderBlock& block, Linear& linear, const StageInputs* inputs,
+  void quantize(std::int64_t layer, Linears linears, const StageInputs* inputs,
                 std::vector<NamedTensor>& tensors) {
-    auto module = job_.method.quantize(pool_, linear, inputs, job_.settings);
-    ModuleTensors views;
-    for (const NamedTensor& tensor : module) views.emplace(tensor.name, tensor.view());
-    linear.weight = read_back(views, linear);
-    for (NamedTensor& tensor : module) {
-      tensor.name = layer_prefix(block.index()) + std::string(linear.name) + "." + tensor.name;
-      tensors.push_back(std::move(tensor));
+    auto quantized = job_.method.quantize(pool_, linears, inputs, job_.settings);
+    for (std::size_t i = 0; i < linears.size(); ++i) {
+      ModuleTensors views;
+      for (const NamedTensor& tensor : quantized[i]) views.emplace(tensor.name, tensor.view());
+      linears[i]->weight = read_back(views, *linears[i]);
+      for (NamedTensor& tensor : quantized[i]) {
+        tensor.name = layer_prefix(layer) + linears[i]->name + "." + tensor.name;
+        tensors.push_back(std::move(tensor));
+      }
     }
   }
 
-  StageInputs see(const DecoderBlock& block, Place place) {
-    return observe(pool_, block, place, streams_, needs_ == Needs::kGram);
-  }
-
-  void advance(const DecoderBlock& block, Stage stage) {
-    for (Matrix& stream : streams_) block.advance(pool_, stage, stream);
-  }
+  bool with_gram() const { return needs_ == Needs::kGram; }
 
   /// A block that an earlier run finished: its stored weights bring the streams on.
   void take_up(DecoderBlock& block, const fs::path& shard) {
@@ -181,7 +181,7 @@ class Exporter {
       kernels::dequantize_row(stored->type, stored->data, other.values);
       for (float& x : other.values) x += other.plus_one ? 1.0f : 0.0f;
     }
-    for (const Stage stage : kStages) advance(block, stage);
+    for (const Stage stage : kStages) streams_.advance(pool_, block, stage);
   }
 
   std::vector<NamedTensor> other_tensors() const {
@@ -233,7 +233,7 @@ class Exporter {
   std::vector<std::string> kept_;  ///< modules that are not quantized
   kernels::ThreadPool pool_;
   formats::ReadWeight read_;
-  std::vector<Matrix> streams_;  ///< the residual stream of each calibration prompt
+  PromptStreams streams_;
   std::map<std::string, std::string> files_;
   std::uint64_t tensor_bytes_ = 0;
   ExportedCheckpoint result_;

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/base/half.h"
+#include "engine/quant/matrix_product.h"
 #include "engine/quant/methods/affine_rounding.h"
 #include "engine/quant/methods/gptq_layout.h"
 
@@ -151,7 +152,7 @@ nlohmann::json config(const WeightSettings& settings, const std::vector<std::str
 }  // namespace
 
 WeightMethod autoround_method() {
-  return {"autoround", needs_gram, settle, nullptr, quantize, {2, 5.0}, config};
+  return {"autoround", needs_gram, settle, nullptr, one_by_one<quantize>, {2, 5.0}, config};
 }
 
 }  // namespace stepdown::quant

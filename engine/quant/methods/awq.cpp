@@ -8,6 +8,7 @@
 #include "engine/base/error.h"
 #include "engine/formats/quantized/awq.h"
 #include "engine/quant/linear_algebra.h"
+#include "engine/quant/matrix_product.h"
 #include "engine/quant/methods/affine_rounding.h"
 #include "engine/quant/methods/equal_scaling.h"
 
@@ -153,7 +154,7 @@ nlohmann::json config(const WeightSettings& settings, const std::vector<std::str
 }  // namespace
 
 WeightMethod awq_method() {
-  return {"awq", needs_gram, settle, prepare, quantize, {2, 2.0}, config};
+  return {"awq", needs_gram, settle, prepare, one_by_one<quantize>, {2, 2.0}, config};
 }
 
 }  // namespace stepdown::quant

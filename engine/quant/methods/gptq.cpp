@@ -46,7 +46,7 @@ Matrix reordered(const Matrix& gram, const std::vector<std::int64_t>& order) {
   return h;
 }
 
-Plan make_plan(kernels::ThreadPool& pool, const Linear& linear, const StageInputs& inputs,
+Plan make_plan(kernels::ThreadPool& pool, const std::string& module, const StageInputs& inputs,
                const WeightSettings& settings) {
   Plan plan;
   plan.order = column_order(inputs.gram, settings.act_order);
@@ -66,15 +66,15 @@ Plan make_plan(kernels::ThreadPool& pool, const Linear& linear, const StageInput
     added = damping * mean;
     if (auto spread = inverse_cholesky(pool, h)) {
       if (trial > 0) {
-        log::warn("Hessian of " + std::string(linear.name) + " is not positive definite: damping raised to " +
+        log::warn("Hessian of " + module + " is not positive definite: damping raised to " +
                   std::to_string(damping));
       }
       plan.spread = std::move(*spread);
       return plan;
     }
   }
-  log::warn("Hessian of " + std::string(linear.name) +
-            " cannot be factored: its weights are rounded as they are");
+  log::warn("Hessian of " + module +
+            " cannot be factored: weights that read the same are rounded as they are");
   plan.spread = Matrix(h.rows, h.columns);  // the identity: no error is passed on
   for (std::int64_t i = 0; i < h.rows; ++i) plan.spread.row(i)[i] = 1.0f;
   return plan;
@@ -175,10 +175,8 @@ class Rows {
   std::vector<IntegerGrid> grids_;
 };
 
-QuantizedWeight quantize(kernels::ThreadPool& pool, const Linear& linear, const StageInputs* inputs,
+QuantizedWeight quantize(kernels::ThreadPool& pool, const Matrix& weight, const Plan& plan,
                          const WeightSettings& settings) {
-  const Matrix& weight = linear.weight;
-  const Plan plan = make_plan(pool, linear, *inputs, settings);
   AffineMatrix matrix = empty_affine(weight, settings.bits, settings.group_size);
   pool.each((weight.rows + kRowsTogether - 1) / kRowsTogether, [&](std::int64_t index, int /*worker*/) {
     Rows(weight, plan, settings, index * kRowsTogether, matrix).quantize();
@@ -193,6 +191,14 @@ QuantizedWeight quantize(kernels::ThreadPool& pool, const Linear& linear, const 
   return formats::pack_gptq(matrix, settings.gptq_version);
 }
 
+std::vector<QuantizedWeight> quantize_place(kernels::ThreadPool& pool, Linears linears,
+                                            const StageInputs* inputs, const WeightSettings& settings) {
+  const Plan plan = make_plan(pool, linears.front()->name, *inputs, settings);
+  std::vector<QuantizedWeight> quantized;
+  for (const Linear* linear : linears) quantized.push_back(quantize(pool, linear->weight, plan, settings));
+  return quantized;
+}
+
 nlohmann::json config(const WeightSettings& settings, const std::vector<std::string>& kept) {
   nlohmann::json config = gptq_layout_config(settings, settings.act_order && !settings.static_groups, kept);
   config["damp_percent"] = settings.damping;
@@ -204,7 +210,7 @@ nlohmann::json config(const WeightSettings& settings, const std::vector<std::str
 }  // namespace
 
 WeightMethod gptq_method() {
-  return {"gptq", needs_gram, settle_gptq_layout, nullptr, quantize, {5, 0.5}, config};
+  return {"gptq", needs_gram, settle_gptq_layout, nullptr, quantize_place, {5, 0.5}, config};
 }
 
 }  // namespace stepdown::quant

@@ -32,7 +32,7 @@ nlohmann::json config(const WeightSettings& settings, const std::vector<std::str
   return gptq_layout_config(settings, false, kept);
 }
 
-constexpr WeightMethod kRounding = {"qat", needs_nothing, settle, nullptr, quantize, {}, config};
+constexpr WeightMethod kRounding = {"qat", needs_nothing, settle, nullptr, one_by_one<quantize>, {}, config};
 
 MethodResult run_qat(const MethodRun& run, const fs::path& folder) {
   if (run.calibration == nullptr) {

@@ -69,11 +69,11 @@ nlohmann::json config(const WeightSettings& settings, const std::vector<std::str
 }  // namespace
 
 WeightMethod int8_method() {
-  return {"int8", needs_nothing, settle<8>, nullptr, quantize, {0, 2.25}, config};
+  return {"int8", needs_nothing, settle<8>, nullptr, one_by_one<quantize>, {0, 2.25}, config};
 }
 
 WeightMethod int4_method() {
-  return {"int4", needs_nothing, settle<4>, nullptr, quantize, {}, config};
+  return {"int4", needs_nothing, settle<4>, nullptr, one_by_one<quantize>, {}, config};
 }
 
 }  // namespace stepdown::quant

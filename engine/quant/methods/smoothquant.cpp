@@ -86,7 +86,7 @@ Needs needs(const WeightSettings& /*settings*/) {
 }  // namespace
 
 WeightMethod smoothquant_method() {
-  return {"smoothquant", needs, settle, prepare, quantize, {0, 2.25}, config};
+  return {"smoothquant", needs, settle, prepare, one_by_one<quantize>, {0, 2.25}, config};
 }
 
 }  // namespace stepdown::quant

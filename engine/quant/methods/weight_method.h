@@ -11,6 +11,7 @@
 
 #include "engine/formats/quantized/gptq.h"
 #include "engine/formats/quantized/named_tensor.h"
+#include "engine/quant/calibration/decoder_block.h"
 #include "engine/quant/calibration/stage_inputs.h"
 #include "engine/quant/matrix.h"
 
@@ -36,6 +37,8 @@ struct WeightSettings {
 /// A matrix as a checkpoint will hold it, by names within the module: "qweight".
 using QuantizedWeight = std::vector<formats::NamedTensor>;
 
+using Linears = std::span<Linear* const>;
+
 /// What the linear layers at a place read, as the block is now.
 using See = std::function<StageInputs(Place place)>;
 
@@ -58,16 +61,26 @@ struct WeightMethod {
   /// do.
   void (*prepare)(kernels::ThreadPool& pool, DecoderBlock& block, const See& see,
                   const WeightSettings& settings);
-  /// `inputs`: nullptr when the method needs none. Must not throw for finite weights whose shape settle() and
-  /// the layout allow.
-  QuantizedWeight (*quantize)(kernels::ThreadPool& pool, const Linear& linear, const StageInputs* inputs,
-                              const WeightSettings& settings);
+  /// The linears of one place, which read the same. `inputs`: nullptr when the method needs none. Must not
+  /// throw for finite weights whose shape settle() and the layout allow.
+  std::vector<QuantizedWeight> (*quantize)(kernels::ThreadPool& pool, Linears linears,
+                                           const StageInputs* inputs, const WeightSettings& settings);
   Footprint footprint;
   /// config.json's quantization_config; `kept`: modules that stay as they are, "lm_head" among them.
   nlohmann::json (*config)(const WeightSettings& settings, const std::vector<std::string>& kept);
 };
 
 std::span<const WeightMethod> weight_methods();
+
+/// `quantize` of a method whose linears have nothing in common.
+template <QuantizedWeight (*kQuantize)(kernels::ThreadPool&, const Linear&, const StageInputs*,
+                                       const WeightSettings&)>
+std::vector<QuantizedWeight> one_by_one(kernels::ThreadPool& pool, Linears linears, const StageInputs* inputs,
+                                        const WeightSettings& settings) {
+  std::vector<QuantizedWeight> quantized;
+  for (const Linear* linear : linears) quantized.push_back(kQuantize(pool, *linear, inputs, settings));
+  return quantized;
+}
 
 inline Needs needs_nothing(const WeightSettings& /*settings*/) {
   return Needs::kNothing;

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "engine/quant/linear_algebra.h"
+#include "engine/quant/matrix_product.h"
 
 namespace stepdown::quant {
 namespace {

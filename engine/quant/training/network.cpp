@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "engine/base/error.h"
+#include "engine/quant/matrix_product.h"
 
 namespace stepdown::quant {
 namespace {

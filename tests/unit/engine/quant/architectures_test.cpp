@@ -16,6 +16,7 @@
 #include "engine/base/hash.h"
 #include "engine/model/decoder.h"
 #include "engine/quant/checkpoint/exporter.h"
+#include "engine/quant/matrix_product.h"
 #include "engine/quant/quantize_command.h"
 
 namespace stepdown::quant {

@@ -14,6 +14,7 @@
 #include "engine/base/atomic_file.h"
 #include "engine/base/error.h"
 #include "engine/quant/calibration/calibration_set.h"
+#include "engine/quant/matrix_product.h"
 
 namespace stepdown::quant {
 namespace {
