@@ -15,9 +15,18 @@ void axpy(float a, const float* x, float* y, std::size_t count);
 float dot(const float* x, const float* y, std::size_t count);
 /// into[i] = x · row i, to the same bits as dot(); rows are `width` long and `stride` apart.
 void dots(const float* x, const float* rows, std::int64_t stride, std::size_t width, std::span<float> into);
-/// y += Σ weights[i] · row i, to the same bits as axpy() row after row.
-void add_weighted(std::span<const float> weights, const float* rows, std::int64_t stride, std::size_t width,
-                  float* y);
+/// Rows that are `stride` apart.
+template <class T>
+struct RowsAt {
+  T* first;
+  std::int64_t stride;
+  T* row(std::int64_t index) const { return first + index * stride; }
+};
+
+/// into [outputs][width] += weights [outputs][terms] · rows [terms][width], to the same bits as axpy() term
+/// after term.
+void add_product(RowsAt<const float> weights, RowsAt<const float> rows, std::int64_t terms,
+                 RowsAt<float> into, std::int64_t outputs, std::int64_t width);
 
 /// The upper triangular U with H⁻¹ = Uᵀ·U of a symmetric H; nullopt when H is not positive definite.
 std::optional<Matrix> inverse_cholesky(kernels::ThreadPool& pool, const Matrix& h);

@@ -77,8 +77,9 @@ Matrix attend(kernels::ThreadPool& pool, const model::AttentionRule& rule, std::
         if (rule.softcap > 0.0f) score = rule.softcap * std::tanh(score / rule.softcap);
       }
       kernels::operations().softmax(seen.data(), static_cast<std::int64_t>(seen.size()));
-      add_weighted(seen, values.row(prompt.first + first) + from, values.columns, width,
-                   out.row(prompt.first + query) + head * head_dim);
+      const auto count = static_cast<std::int64_t>(seen.size());
+      add_product({seen.data(), count}, {values.row(prompt.first + first) + from, values.columns}, count,
+                  {out.row(prompt.first + query) + head * head_dim, head_dim}, 1, head_dim);
     }
   });
   return out;

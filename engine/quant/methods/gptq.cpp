@@ -18,7 +18,7 @@ using formats::AffineMatrix;
 
 constexpr std::int64_t kBlock = 128;        // columns whose errors are passed on together
 constexpr std::int64_t kRowsTogether = 16;  // of one task, so that a row of the inverse serves them all
-constexpr std::int64_t kStrip = 1024;       // columns that an update touches at once: they stay in the cache
+constexpr std::int64_t kStrip = 64;         // columns that an update touches at once: they stay in the cache
 constexpr int kDampingTrials = 8;
 
 /// The order of columns to be quantized in, and the factor by which errors spread, in that order.
@@ -93,6 +93,7 @@ class Rows {
         out_(out),
         rest_(count_, weight.columns),
         errors_(count_, kBlock),
+        strip_(kBlock, kStrip),
         grids_(static_cast<std::size_t>(count_ * out.groups())) {
     for (std::int64_t row = 0; row < count_; ++row) {
       for (std::int64_t j = 0; j < weight.columns; ++j) rest_.row(row)[j] = weight.row(first + row)[at(j)];
@@ -147,7 +148,7 @@ class Rows {
       out_.codes[static_cast<std::size_t>((first_ + row) * weight_.columns + at(j))] =
           static_cast<std::uint8_t>(code);
       const float error = (rest[j] - codes.value(code)) / spread[j];
-      errors_.row(row)[j - begin] = error;
+      errors_.row(row)[j - begin] = -error;
       axpy(-error, spread + j, rest + j, static_cast<std::size_t>(end - j));
     }
   }
@@ -155,12 +156,11 @@ class Rows {
   /// Spreads the block's errors over all columns behind it.
   void pass_on(std::int64_t begin, std::int64_t end) {
     for (std::int64_t strip = end; strip < weight_.columns; strip += kStrip) {
-      const auto width = static_cast<std::size_t>(std::min(kStrip, weight_.columns - strip));
-      for (std::int64_t row = 0; row < count_; ++row) {
-        for (std::int64_t j = begin; j < end; ++j) {
-          axpy(-errors_.row(row)[j - begin], plan_.spread.row(j) + strip, rest_.row(row) + strip, width);
-        }
-      }
+      const std::int64_t width = std::min(kStrip, weight_.columns - strip);
+      for (std::int64_t j = begin; j < end; ++j)
+        std::copy_n(plan_.spread.row(j) + strip, width, strip_.row(j - begin));
+      add_product({errors_.row(0), kBlock}, {strip_.row(0), kStrip}, end - begin,
+                  {rest_.row(0) + strip, rest_.columns}, count_, width);
     }
   }
 
@@ -171,7 +171,8 @@ class Rows {
   std::int64_t count_;
   AffineMatrix& out_;
   Matrix rest_;    ///< what is left to be quantized
-  Matrix errors_;  ///< of the current block
+  Matrix errors_;  ///< of the current block, negated
+  Matrix strip_;   ///< of the factor's rows of that block, side by side
   std::vector<IntegerGrid> grids_;
 };
 

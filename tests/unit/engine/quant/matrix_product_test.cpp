@@ -1,6 +1,6 @@
 #include "engine/quant/matrix_product.h"
 
-#include <cmath>
+#include <algorithm>
 #include <random>
 
 #include <gtest/gtest.h>
@@ -81,21 +81,55 @@ TEST(LinearAlgebra, ManyRowsAtOnceGiveTheBitsOfOneAfterAnother) {
   for (const std::int64_t width : {16, 64, 80, 100, 256}) {
     for (const std::int64_t count : {1, 7, 8, 19}) {
       const Matrix rows = random_matrix(count, width + 5, 4);
-      const Matrix x = random_matrix(1, width, 5);
+      const Matrix x = random_matrix(6, width, 5);
       const auto length = static_cast<std::size_t>(width);
-      std::vector<float> scores(static_cast<std::size_t>(count));
-      dots(x.row(0), rows.row(0), rows.columns, length, scores);
-      std::vector<float> sum(x.values);
-      add_weighted(scores, rows.row(0), rows.columns, length, sum.data());
-      std::vector<float> expected(x.values);
-      for (std::int64_t row = 0; row < count; ++row) {
-        const float score = dot(x.row(0), rows.row(row), length);
-        EXPECT_EQ(scores[static_cast<std::size_t>(row)], score);
-        axpy(score, rows.row(row), expected.data(), length);
+      Matrix scores(x.rows, count);
+      Matrix expected = x;
+      for (std::int64_t i = 0; i < x.rows; ++i) {
+        dots(x.row(i), rows.row(0), rows.columns, length, scores.row_span(i));
+        for (std::int64_t row = 0; row < count; ++row) {
+          const float score = dot(x.row(i), rows.row(row), length);
+          EXPECT_EQ(scores.row(i)[row], score);
+          axpy(score, rows.row(row), expected.row(i), length);
+        }
       }
-      EXPECT_EQ(sum, expected) << width << " wide, " << count << " rows";
+      Matrix sum = x;
+      add_product({scores.row(0), count}, {rows.row(0), rows.columns}, count, {sum.row(0), width}, sum.rows,
+                  width);
+      EXPECT_EQ(sum.values, expected.values) << width << " wide, " << count << " rows";
     }
   }
+}
+
+TEST(LinearAlgebra, TheInversesFactorGivesTheInverse) {
+  kernels::ThreadPool one(1);
+  kernels::ThreadPool three(3);
+  for (const std::int64_t size : {1, 5, 64, 150, 200}) {
+    const Matrix x = random_matrix(2 * size, size, 6);
+    Matrix h(size, size);
+    add_gram(one, x, 0, x.rows, h);
+    mirror(h);
+    for (std::int64_t i = 0; i < size; ++i) h.row(i)[i] += static_cast<float>(size);
+    const auto upper = inverse_cholesky(one, h);
+    ASSERT_TRUE(upper);
+    EXPECT_EQ(inverse_cholesky(three, h)->values, upper->values);
+    for (std::int64_t i = 0; i < size; ++i) {
+      for (std::int64_t j = 0; j < i; ++j) ASSERT_EQ(upper->row(i)[j], 0.0f);
+      for (std::int64_t j = 0; j < size; ++j) {  // Uᵀ·U·H = 1
+        double sum = 0;
+        for (std::int64_t k = 0; k < size; ++k) {
+          double inverse = 0;
+          for (std::int64_t m = 0; m <= std::min(i, k); ++m)
+            inverse += static_cast<double>(upper->row(m)[i]) * upper->row(m)[k];
+          sum += inverse * h.row(k)[j];
+        }
+        ASSERT_NEAR(sum, i == j ? 1.0 : 0.0, 1e-4) << i << ", " << j << " of " << size;
+      }
+    }
+  }
+  Matrix indefinite(2, 2);
+  indefinite.values = {1.0f, 2.0f, 2.0f, 1.0f};
+  EXPECT_FALSE(inverse_cholesky(one, indefinite));
 }
 
 }  // namespace
