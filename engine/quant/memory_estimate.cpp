@@ -51,12 +51,16 @@ std::int64_t tokens_together(const CalibrationSet& prompts) {
   return std::min(prompts.tokens(), std::max(prompts.longest(), kTokensTogether));
 }
 
-/// What such prompts take on their way through a block: what goes in, gate and up; and the weight that they
-/// are multiplied with, in order for the kernels.
+/// What such prompts take on their way through a block: what goes in, gate and up, and the weight that they
+/// are multiplied with, in order for the kernels. Gate and up in one matrix are taken apart behind it.
 std::int64_t prompt_memory(const formats::ModelFile& model, const Sizes& sizes,
                            const CalibrationSet& prompts) {
-  return tokens_together(prompts) * (model.config().hidden + 2 * sizes.widest_output) * kF32 +
-         sizes.largest_matrix * kF32;
+  const bool joined = model.config().experts == 0 && model.find("blk.0.ffn_gate.weight") == nullptr;
+  const std::int64_t row = tokens_together(prompts) * kF32;
+  const std::int64_t once = row * (model.config().hidden + sizes.widest_output);
+  const std::int64_t twice = once + row * sizes.widest_output;
+  const std::int64_t weight = sizes.largest_matrix * kF32;
+  return joined ? std::max(once + weight, twice) : twice + weight;
 }
 
 /// What layers read that is not computed twice: whole batches of it.
