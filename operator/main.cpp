@@ -101,7 +101,10 @@ std::function<int()> configure(CLI::App& app) {
     log::info("stepdown-operator starts", {{"version", kVersion}, {"identity", given->options.identity}});
     std::optional<webhook::Webhook> admission;
     given->webhook.engine_profiles = given->options.engine_profiles;
-    if (given->webhook.port != 0) admission.emplace(client, given->webhook);
+    if (given->webhook.port != 0) {
+      admission.emplace(client, given->webhook);
+      given->options.not_ready = [&admission] { return admission->not_ready(); };
+    }
     controller::run(client, given->options, stop.get_token());
     return static_cast<int>(kDone);
   };

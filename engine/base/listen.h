@@ -33,6 +33,13 @@ int bind_alone(Server& server, const std::string& host, int port) {
   return port;
 }
 
+/// bind_alone() to every address of this machine, of both families; where the kernel has no IPv6, of IPv4.
+template <class Server>
+int bind_everywhere(Server& server, int port) {
+  if (const int bound = bind_alone(server, "::", port); bound != 0) return bound;
+  return bind_alone(server, "0.0.0.0", port);
+}
+
 /// Runs a bound cpp-httplib server until stop(), which may come at any time, before run() too: the library
 /// itself forgets a stop() that comes before it listens.
 template <class Server>

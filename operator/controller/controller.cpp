@@ -108,8 +108,9 @@ void run(const kube::Client& client, const Options& options, std::stop_token sto
   kube::WorkQueue queue{{.longest_delay = std::chrono::seconds(5)}};
   const StatusServer server(options.metrics_address, {[&] { return metrics.text(queue); },
                                                       [&]() -> std::string {
-                                                        if (!leading || synced) return "";
-                                                        return "caches are not filled yet";
+                                                        if (leading && !synced)
+                                                          return "caches are not filled yet";
+                                                        return options.not_ready ? options.not_ready() : "";
                                                       }});
   const auto lead = [&](std::stop_token term) {
     leading = true;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <stop_token>
 #include <string>
 
@@ -18,6 +19,7 @@ struct Options {
   std::string lease_namespace = "default";
   std::string identity;
   int workers = 2;
+  std::function<std::string()> not_ready;  ///< what else readiness waits for; empty when nothing
 };
 
 /// Reconciles until `stop` is asked. With leader election it waits for the Lease first, and again after

@@ -16,7 +16,7 @@ constexpr int kThreads =
 constexpr std::size_t kLargestBody = 1024;  // nothing here takes one
 
 struct Address {
-  std::string host;
+  std::string host;  ///< empty: every one
   int port = 0;
 };
 
@@ -29,7 +29,8 @@ Address parse_address(const std::string& text) {
   if (number < 0 || number > 65535)
     throw InputError("not an address: " + text, "--metrics-addr", "give host:port, such as :8080");
   const std::string host = text.substr(0, colon);
-  return {host.empty() ? "0.0.0.0" : host, number};
+  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
+  return {bracketed ? host.substr(1, host.size() - 2) : host, number};
 }
 
 }  // namespace
@@ -59,7 +60,7 @@ StatusServer::StatusServer(const std::string& address, Pages pages) : state_(std
     response.set_content(pages.metrics(), "text/plain; version=0.0.4");
   });
   const Address at = parse_address(address);
-  state_->port = bind_alone(server, at.host, at.port);
+  state_->port = at.host.empty() ? bind_everywhere(server, at.port) : bind_alone(server, at.host, at.port);
   if (state_->port == 0) {
     throw InputError("cannot listen on " + address, "--metrics-addr", "give an address that is free");
   }

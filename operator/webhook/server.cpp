@@ -90,7 +90,7 @@ struct Server::State {
 
 Server::Server(int port, Reviewer reviewer) : state_(std::make_unique<State>(reviewer)) {
   httplib::SSLServer& server = state_->server;
-  state_->port = bind_alone(server, "0.0.0.0", port);
+  state_->port = bind_everywhere(server, port);
   if (state_->port == 0) {
     throw InputError("cannot listen on port " + std::to_string(port), "--webhook-port",
                      "give a port that is free");

@@ -1,5 +1,6 @@
 #include "operator/webhook/webhook.h"
 
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
@@ -52,6 +53,7 @@ struct Webhook::State {
         Certificates fresh = keeper.refresh(std::chrono::system_clock::now());
         if (fresh.serving != serving.serving) server.use(fresh.serving);
         serving = std::move(fresh);
+        ready = true;
       } catch (const Error& error) {
         log::warn("cannot keep the webhook's certificates; trying again", {{"error", error.what()}});
         until_next = kRetryPause;
@@ -65,6 +67,7 @@ struct Webhook::State {
   kube::Informer profiles;
   Server server;
   std::chrono::seconds pause;
+  std::atomic<bool> ready = false;
   std::mutex mutex;
   std::condition_variable_any wake;
   std::jthread thread;  // last: it uses all of the above
@@ -73,5 +76,9 @@ struct Webhook::State {
 Webhook::Webhook(const kube::Client& client, Options options)
     : state_(std::make_unique<State>(client, options)) {}
 Webhook::~Webhook() = default;
+
+std::string Webhook::not_ready() const {
+  return state_->ready ? "" : "the webhook has no certificate yet";
+}
 
 }  // namespace stepdown::webhook

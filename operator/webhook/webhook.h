@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "operator/kube/client.h"
 #include "operator/webhook/certificate_keeper.h"
@@ -20,6 +21,10 @@ class Webhook {
  public:
   Webhook(const kube::Client& client, Options options);
   ~Webhook();
+
+  /// Why no review can be answered yet; empty once API servers were told to trust a certificate that is
+  /// served.
+  std::string not_ready() const;
 
  private:
   struct State;
