@@ -175,7 +175,10 @@ LastCollection last_collection(const Observed& observed) {
   if (observed.namespace_ends) return {};
   LastCollection out{.job = "", .uris = due(observed, made)};
   out.waits = others_write(observed, out.uris) || lies_on(observed.elsewhere.leaving, made);
-  if (!out.uris.empty()) out.job = names::collect_job(model, out.uris);
+  if (!out.uris.empty()) {
+    out.job = names::collect_job(model, out.uris);
+    out.claim = claim_of(out.uris.front());
+  }
   return out;
 }
 

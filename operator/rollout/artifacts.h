@@ -16,7 +16,8 @@ void give_up_artifacts(Pass& pass);
 struct LastCollection {
   std::string job;  ///< empty: nothing is left
   std::vector<std::string> uris;
-  bool waits = false;  ///< another model writes to that claim now, or gives it up
+  std::string claim = {};  ///< on which they all lie
+  bool waits = false;      ///< another model writes to that claim now, or gives it up
 };
 LastCollection last_collection(const Observed& observed);
 

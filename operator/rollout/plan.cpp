@@ -23,6 +23,11 @@ void refuse_command(Pass& pass, const std::string& why) {
   }
 }
 
+/// The claim that the Job is to tidy up was deleted too, and what lay on it: the scheduler says so.
+bool claim_is_gone(const std::string& claim, const Job& job) {
+  return job.waiting.find("persistentvolumeclaim \"" + claim + "\" not found") != std::string::npos;
+}
+
 /// Children first, then what they left on a claim that stays, then the finalizer.
 void remove_all(Pass& pass) {
   const api::QuantizedModel& model = pass.model();
@@ -51,7 +56,12 @@ void remove_all(Pass& pass) {
       pass.plan.create.push_back(
           children::collect_job(model, pass.settings, collection.job, collection.uris));
     }
-    if (job == nullptr || job->state == JobState::kRunning) return;
+    if (job == nullptr) return;
+    if (job->state == JobState::kRunning && !claim_is_gone(collection.claim, *job)) {
+      if (!job->waiting.empty())
+        pass.plan.status.summary.message += ", once it can start: " + job->waiting.substr(0, 500);
+      return;
+    }
     std::ranges::copy_if(pass.observed.children, std::back_inserter(pass.plan.remove),
                          [&](const Child& child) { return child.name == collection.job; });
   }

@@ -182,6 +182,36 @@ TEST(Deletion, IsNotHeldUpByACollectionThatIsRefused) {
   EXPECT_EQ(plan.finalizers, std::vector<std::string>{});
 }
 
+/// What a model that is being deleted plans while the Job that tidies its claim up waits for this.
+Plan plan_while_collection_waits(const std::string& waiting) {
+  Cluster cluster;
+  cluster.model.spec.storage.claim_name = "shared";
+  cluster.until("Canary");
+  cluster.model.metadata.deleting = true;
+  Observed seen = cluster.observe();
+  seen.children.clear();
+  seen.deployments.clear();
+  seen.revisions.clear();
+  const auto created = make_plan(seen, cluster.settings, cluster.now).create;
+  EXPECT_EQ(created.size(), 1u);
+  seen.jobs = {{.name = created.front().at("metadata").at("name"), .waiting = waiting, .may_start = true}};
+  return make_plan(seen, cluster.settings, cluster.now);
+}
+
+TEST(Deletion, IsNotHeldUpByAClaimThatWasDeletedToo) {
+  const Plan plan = plan_while_collection_waits(
+      R"(Unschedulable: 0/3 nodes are available: persistentvolumeclaim "shared" not found.)");
+  EXPECT_EQ(plan.finalizers, std::vector<std::string>{});
+}
+
+TEST(Deletion, TellsWhatItsCollectionWaitsFor) {
+  const Plan plan =
+      plan_while_collection_waits("Unschedulable: 0/3 nodes are available: 3 Insufficient cpu.");
+  EXPECT_EQ(plan.finalizers, std::nullopt);
+  EXPECT_NE(plan.status.summary.message.find("Insufficient cpu"), std::string::npos)
+      << plan.status.summary.message;
+}
+
 TEST(Deletion, IsNotHeldUpByACollectionThatFails) {
   Cluster cluster;
   cluster.model.spec.storage.claim_name = "shared";
