@@ -25,25 +25,37 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: operator
 {{- end -}}
 
-{{- define "stepdown.labels" -}}
-{{ include "stepdown.selector" . }}
+{{- define "stepdown.ownLabels" -}}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 app.kubernetes.io/part-of: stepdown
 helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
 {{- end -}}
 
-{{/* Labels and annotations that every object has. */}}
-{{- define "stepdown.metadata" -}}
+{{/* [root context, labels of one object]: each label once, as some tools refuse a key that is there twice; a selector's stay. */}}
+{{- define "stepdown.labelsWith" -}}
+{{- $root := index . 0 -}}
+{{- $own := include "stepdown.ownLabels" $root | fromYaml -}}
+{{- $selector := include "stepdown.selector" $root | fromYaml -}}
+{{- toYaml (mergeOverwrite (dict) $own $root.Values.commonLabels (index . 1) $selector) -}}
+{{- end -}}
+
+{{- define "stepdown.labels" -}}
+{{- include "stepdown.labelsWith" (list . dict) -}}
+{{- end -}}
+
+{{/* Labels and annotations that every object has: [root context, labels of this one]. */}}
+{{- define "stepdown.metadataWith" -}}
 labels:
-  {{- include "stepdown.labels" . | nindent 2 }}
-{{- with .Values.commonAnnotations }}
+  {{- include "stepdown.labelsWith" . | nindent 2 }}
+{{- with (index . 0).Values.commonAnnotations }}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- end -}}
+
+{{- define "stepdown.metadata" -}}
+{{- include "stepdown.metadataWith" (list . dict) -}}
 {{- end -}}
 
 {{/* image: [root context, its name under .Values.images] */}}
