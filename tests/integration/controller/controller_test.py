@@ -264,7 +264,7 @@ class Suite:
             (each for each in self.model().get("status", {}).get("conditions", [])
              if each["type"] == "Stalled" and each["reason"] == "NameTaken"), None))
         assert stalled["status"] == "True" and "kubectl delete service demo" in stalled["message"], stalled
-        assert any("Service demo exists" in event.get("note", "") for event in self.api.list("Event"))
+        wait_for("an Event too", lambda: any("Service demo exists" in each.get("note", "") for each in self.api.list("Event")))
         told("a user's Service of that name is left alone, and the model says so")
         self.api.delete("QuantizedModel", "demo")
         wait_for("the model is gone", lambda: self.model() is None)
