@@ -28,11 +28,6 @@ def place_of_build():
     return CACHE / f"{KUBERNETES}-{HELM}-{sources_digest()}"
 
 
-def ready():
-    """Whether nothing needs to be built."""
-    return bool(os.environ.get("STEPDOWN_CLUSTER_BIN")) or place_of_build().exists()
-
-
 def folder():
     """The folder that has every program; builds what is missing (once: some ten minutes of two cores)."""
     given = os.environ.get("STEPDOWN_CLUSTER_BIN")
