@@ -235,6 +235,7 @@ class Load:
         self.stopping = threading.Event()
         self.lock = threading.Lock()
         self.answers, self.failures, self.routes, self.broken = 0, [], [], []
+        self.replaced = []  # when it was asked and answered, of answers that FP16 gave in a bad one's place
         self.threads = [threading.Thread(target=self.run, args=(i,), daemon=True) for i in range(clients)]
 
     def __enter__(self):
@@ -274,6 +275,7 @@ class Load:
 
     def ask_once(self, request_id, messages):
         connection = http.client.HTTPConnection(self.host, self.port, timeout=60)
+        asked = time.monotonic()
         body = {
             "model": self.model,
             "messages": messages,
@@ -288,6 +290,8 @@ class Load:
         finally:
             connection.close()
         route = response.getheader("x-stepdown-route")
+        if response.getheader("x-stepdown-retried"):
+            self.replaced.append((asked, time.monotonic()))
         if response.status != 200:
             return f"{request_id}: HTTP {response.status} {text[:300]}", route
         choice = json.loads(text)["choices"][0]
