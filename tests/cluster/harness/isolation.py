@@ -22,15 +22,17 @@ SCRATCH = ("/run", "/var/lib/cni", "/var/lib/kubelet", "/var/log/containers", "/
 # The only settings a node changes that belong to no namespace.
 SYSCTLS = ("vm.overcommit_memory", "vm.panic_on_oom", "kernel.panic", "kernel.panic_on_oops")
 
-# What container runtimes, CNI and kube-proxy do, tried before anything is started: many sandboxes give root without all of it.
-NEEDED = (
-    "mount -t tmpfs tmpfs /run",
-    "mkdir lower upper work merged && mount -t overlay overlay -o lowerdir=lower,upperdir=upper,workdir=work merged",
-    "ip link add cni0 type bridge && ip link add veth0 type veth peer name veth1",
-    "iptables -t nat -A POSTROUTING -m comment --comment probe -j MASQUERADE",
-    "sysctl -qw net.ipv4.ip_forward=1",
-    "group=$(ls -d /sys/fs/cgroup/memory /sys/fs/cgroup | head -n 1)/stepdown-probe.$$ && mkdir $group && rmdir $group",
-)
+# What kubelets, container runtimes, CNI and kube-proxy do, tried before anything is started: many sandboxes give root without all of it.
+NEEDED = {
+    "the root is no mount point": "awk '$5 == \"/\" {found = 1} END {exit !found}' /proc/self/mountinfo",
+    "the kernel's log cannot be read": ": < /dev/kmsg",
+    "nothing can be mounted": "mount -t tmpfs tmpfs /run",
+    "no overlay can be mounted": "mkdir lower upper work merged && mount -t overlay overlay -o lowerdir=lower,upperdir=upper,workdir=work merged",
+    "no bridge or veth can be made": "ip link add cni0 type bridge && ip link add veth0 type veth peer name veth1",
+    "no packet can be translated": "iptables -t nat -A POSTROUTING -m comment --comment probe -j MASQUERADE",
+    "no setting can be changed": "sysctl -qw net.ipv4.ip_forward=1",
+    "no cgroup can be made": "group=$(ls -d /sys/fs/cgroup/memory /sys/fs/cgroup | head -n 1)/stepdown-probe.$$ && mkdir $group && rmdir $group",
+}
 
 
 def reason_against():
@@ -43,11 +45,11 @@ def reason_against():
     if not pathlib.Path("/sys/fs/cgroup/memory").is_dir() and not pathlib.Path("/sys/fs/cgroup/cgroup.controllers").exists():
         return "no cgroups are mounted"
     with tempfile.TemporaryDirectory() as folder:
-        for needed in NEEDED:
+        for reason, needed in NEEDED.items():
             done = subprocess.run(["unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc", "sh", "-ec", needed],
                                   cwd=folder, capture_output=True, text=True, check=False)
             if done.returncode != 0:
-                return f"`{needed}` fails: {done.stderr.strip()}"
+                return " ".join(f"{reason}: {done.stderr}".split()).rstrip(":")
     return ""
 
 
