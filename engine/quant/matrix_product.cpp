@@ -32,8 +32,8 @@ struct Rows {
   std::int64_t count;
 };
 
-/// out[row · stride + lane] (+)= row · lane, over one panel of columns; of the last tile some lanes are
-/// padding.
+/// out[row · stride + lane] (+)= row · lane, over one panel of columns. Of the last tile some lanes are
+/// padding: then there are at most kRowsTogether rows.
 void multiply_tile(const Lanes* tile, std::int64_t columns, std::int64_t lanes, const Rows& rows, float* out,
                    std::int64_t stride, bool accumulate) {
   const kernels::PlainTile multiply = kernels::operations().f32_tile;

@@ -166,8 +166,9 @@ TEST(Deletion, KeepsWhatAPinnedRevisionNames) {
   EXPECT_EQ(cluster.disk, hex({'4'}));
 }
 
-TEST(Deletion, IsNotHeldUpByACollectionThatIsRefused) {
-  Cluster cluster;
+/// The cluster's model is being deleted, and of its children nothing is left but what lies on a claim that
+/// stays.
+Observed before_collection(Cluster& cluster) {
   cluster.model.spec.storage.claim_name = "shared";
   cluster.until("Canary");
   cluster.model.metadata.deleting = true;
@@ -175,6 +176,12 @@ TEST(Deletion, IsNotHeldUpByACollectionThatIsRefused) {
   seen.children.clear();
   seen.deployments.clear();
   seen.revisions.clear();
+  return seen;
+}
+
+TEST(Deletion, IsNotHeldUpByACollectionThatIsRefused) {
+  Cluster cluster;
+  Observed seen = before_collection(cluster);
   EXPECT_EQ(make_plan(seen, cluster.settings, cluster.now).create.size(), 1u) << "the Job that removes them";
   seen.obstacles = {{"ChildRefused", "exceeded quota"}};
   const Plan plan = make_plan(seen, cluster.settings, cluster.now);
@@ -185,13 +192,7 @@ TEST(Deletion, IsNotHeldUpByACollectionThatIsRefused) {
 /// What a model that is being deleted plans while the Job that tidies its claim up waits for this.
 Plan plan_while_collection_waits(const std::string& waiting) {
   Cluster cluster;
-  cluster.model.spec.storage.claim_name = "shared";
-  cluster.until("Canary");
-  cluster.model.metadata.deleting = true;
-  Observed seen = cluster.observe();
-  seen.children.clear();
-  seen.deployments.clear();
-  seen.revisions.clear();
+  Observed seen = before_collection(cluster);
   const auto created = make_plan(seen, cluster.settings, cluster.now).create;
   EXPECT_EQ(created.size(), 1u);
   seen.jobs = {{.name = created.front().at("metadata").at("name"), .waiting = waiting, .may_start = true}};
