@@ -71,7 +71,7 @@ void Attention::plan(std::span<const SequenceSlice> slices) {
 void Attention::attend(const Call& call, const Item& item, Scratch& scratch) const {
   const std::int64_t dimensions = cache_.shape().head_dim;
   const std::int64_t width = group_ * dimensions;  // a group's heads lie side by side
-  const bool rotated = cache_.type(call.layer) == KvType::kInt4;
+  const bool rotated = holds_rotated(cache_.type(call.layer));
   for (std::int64_t token = 0; token < item.count; ++token) {
     const float* from = call.queries + (item.row + token) * call.query_stride + item.head * width;
     float* to = scratch.queries.data() + token * width;

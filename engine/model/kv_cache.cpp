@@ -156,12 +156,13 @@ void KvCache::store(std::int64_t layer, std::int64_t page, std::int64_t slot, co
                     const float* values) {
   const std::int64_t dimensions = shape_.head_dim;
   const Layout& at = layout(layer);
-  std::vector<float> turned(at.type == KvType::kInt4 ? static_cast<std::size_t>(2 * dimensions) : 0);
+  thread_local std::vector<float> turned;  // a token's every layer comes here: no allocation each time
+  if (holds_rotated(at.type)) turned.resize(static_cast<std::size_t>(2 * dimensions));
   for (std::int64_t head = 0; head < shape_.kv_heads; ++head, keys += dimensions, values += dimensions) {
     std::byte* base = head_at(layer, page, head);
     if (at.type == KvType::kF16) {
       store_f16(at, base, slot, keys, values);
-    } else if (at.type == KvType::kInt4) {
+    } else if (holds_rotated(at.type)) {
       std::copy_n(keys, dimensions, turned.begin());
       std::copy_n(values, dimensions, turned.begin() + dimensions);
       rotate_head(turned.data(), dimensions);

@@ -9,8 +9,15 @@
 namespace stepdown::model {
 
 /// How keys and values are kept: binary16, or int8, FP8 E4M3 or four bits with a binary16 scale per
-/// token and head; four bits are of heads that were rotated (rotation.h).
+/// token and head.
 enum class KvType { kF16, kInt8, kFp8, kInt4 };
+
+/// Whether what is kept are heads that were rotated (rotation.h), as queries then are and sums of values are
+/// rotated back. Integers all err by the same share of the largest, so that a head's dimensions should be of
+/// one size.
+constexpr bool holds_rotated(KvType type) {
+  return type == KvType::kInt8 || type == KvType::kInt4;
+}
 
 /// "f16", "int8", "fp8", "int4".
 std::string_view kv_type_name(KvType type);

@@ -38,6 +38,11 @@ struct MatrixProduct {
 /// Elements of the KV cache: binary16, int8 or FP8 E4M3, the last two with a binary16 scale a token and head.
 enum class KvElement : std::int32_t { kHalf, kInt8, kFp8 };
 
+/// Whether they are of heads that a Hadamard matrix rotated: model::holds_rotated. Queries then are too.
+constexpr bool holds_rotated(KvElement element) {
+  return element == KvElement::kInt8;
+}
+
 /// One layer of a paged KV cache, of the meaning of model::KvCache: pages of 64 tokens. A page holds for each
 /// head keys [64 tokens][dim], values [dim][64 tokens], and where there are scales those of the 64 keys and
 /// of the 64 values: values are stored across so that both products of attention read their operands along a
@@ -64,8 +69,9 @@ struct TokenPlace {
   std::int32_t page;
 };
 
-/// What is done to queries and keys before they meet: bias, norm of each head, rotation; then keys and values
-/// go to the cache and queries become halves.
+/// What is done to queries and keys before they meet: bias, norm of each head, rotary position; then keys and
+/// values go to the cache and queries become halves, all by a Hadamard matrix where the cache holds such
+/// heads.
 struct Placement {
   const float* projected;  ///< [tokens][stride]: queries, keys and values side by side
   std::int32_t stride;

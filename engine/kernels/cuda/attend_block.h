@@ -59,6 +59,57 @@ struct RowSums {
       }
     }
   }
+
+  /// Rotates the sums back, of values that place.cu's rotate_head rotated; all of the warp takes part. It is
+  /// linear, so that sums over other tokens may be added afterwards.
+  __device__ void rotate(int head_dim) {
+    const int block = head_dim & -head_dim;
+    const int t = static_cast<int>(threadIdx.x) % 4;
+    const float factor = 1.0f / sqrtf(static_cast<float>(block));
+#pragma unroll
+    for (int n = 0; n < kDim / 8; ++n) {
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        if (block > 1) mix(sum[n][2 * half], sum[n][2 * half + 1]);
+      }
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        if (block > 2) mix_lanes(sum[n][i], 1, t);
+        if (block > 4) mix_lanes(sum[n][i], 2, t);
+      }
+    }
+#pragma unroll
+    for (int apart = 1; apart < kDim / 8; apart *= 2) {
+      if (8 * apart < block) mix_apart(apart);
+    }
+#pragma unroll
+    for (int n = 0; n < kDim / 8; ++n) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) sum[n][i] *= factor;
+    }
+  }
+
+ private:
+  __device__ void mix_apart(int apart) {
+#pragma unroll
+    for (int n = 0; n < kDim / 8; ++n) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        if ((n & apart) == 0) mix(sum[n][i], sum[n + apart][i]);
+      }
+    }
+  }
+  static __device__ void mix(float& left, float& right) {
+    const float a = left;
+    const float b = right;
+    left = a + b;
+    right = a - b;
+  }
+  /// Of this lane and the one whose t differs by the bit.
+  static __device__ void mix_lanes(float& mine, int bit, int t) {
+    const float other = exchange(mine, bit);
+    mine = (t & bit) == 0 ? mine + other : other - mine;
+  }
 };
 
 /// What bounds the tokens that a block's rows see.

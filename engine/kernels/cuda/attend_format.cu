@@ -186,6 +186,7 @@ __global__ void __launch_bounds__(kAttendWarps* kLanes) attend_rows(PagedAttenti
     sums.weight[half] += exchange(sums.weight[half], 1);
     sums.weight[half] += exchange(sums.weight[half], 2);
   }
+  if constexpr (holds_rotated(kElement)) sums.rotate(of.head_dim);
   if constexpr (kWide) {
     store_rows<kDim>(of, item, kv_head, first_row, group, sums);
   } else {

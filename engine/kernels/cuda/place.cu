@@ -27,7 +27,7 @@ __device__ void norm_head(const Head& head, const float* weight, float epsilon) 
   wait_for_block();
 }
 
-__device__ void rotate_head(const Head& head, const Placement& of, int position) {
+__device__ void apply_rope(const Head& head, const Placement& of, int position) {
   for (int i = static_cast<int>(threadIdx.x); i < of.pairs; i += kThreads) {
     float sine = 0.0f;
     float cosine = 0.0f;
@@ -39,6 +39,24 @@ __device__ void rotate_head(const Head& head, const Placement& of, int position)
     left = (a * cosine - b * sine) * of.magnitude;
     right = (a * sine + b * cosine) * of.magnitude;
   }
+  wait_for_block();
+}
+
+// As model::rotate_head does.
+__device__ void rotate_head(const Head& head) {
+  const int block = head.dims & -head.dims;
+  for (int step = 1; step < block; step *= 2) {
+    for (int pair = static_cast<int>(threadIdx.x); pair < head.dims / 2; pair += kThreads) {
+      float* const left = head.values + pair / step * 2 * step + pair % step;
+      const float a = left[0];
+      const float b = left[step];
+      left[0] = a + b;
+      left[step] = a - b;
+    }
+    wait_for_block();
+  }
+  const float factor = 1.0f / sqrtf(static_cast<float>(block));
+  head.each([&](int /*i*/, float& x) { x *= factor; });
   wait_for_block();
 }
 
@@ -93,8 +111,9 @@ __global__ void __launch_bounds__(kThreads) place_heads(Placement of) {
   if (!is_value) {
     const float* const norm = is_query ? of.query_norm : of.key_norm;
     if (norm != nullptr) norm_head(head, norm, of.epsilon);
-    if (of.frequencies != nullptr) rotate_head(head, of, place.position);
+    if (of.frequencies != nullptr) apply_rope(head, of, place.position);
   }
+  if (holds_rotated(of.cache.element)) rotate_head(head);
   if (is_query) {
     std::uint16_t* const to = of.queries + (std::int64_t{token} * of.heads + index) * of.head_dim;
     head.each([&](int i, float x) { to[i] = rounded_half(x); });

@@ -3,13 +3,13 @@
 #include "engine/model/attention.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <limits>
 #include <numeric>
 #include <random>
 #include <utility>
 
+#include "tests/unit/engine/kernels/hadamard.h"
 #include <gtest/gtest.h>
 
 #include "engine/base/half.h"
@@ -24,46 +24,28 @@ float stored(float scale) {
   return f16_to_f32(f32_to_f16(scale));
 }
 
-/// By the Hadamard matrix's definition: entry (i, j) is (−1)^(bits that i and j share) / √n. Its own inverse.
-std::vector<float> rotated(const std::vector<float>& head) {
-  std::size_t block = 1;
-  while (head.size() % (2 * block) == 0) block *= 2;
-  std::vector<float> out;
-  for (std::size_t i = 0; i < head.size(); ++i) {
-    double sum = 0;
-    for (std::size_t j = 0; j < block; ++j) {
-      const double x = head[i / block * block + j];
-      sum += std::popcount(i % block & j) % 2 == 0 ? x : -x;
-    }
-    out.push_back(static_cast<float>(sum / std::sqrt(static_cast<double>(block))));
-  }
-  return out;
-}
-
-std::vector<float> rounded_to_four_bits(const std::vector<float>& head) {
-  std::vector<float> turned = rotated(head);
+/// Integers, of what the head becomes when it is rotated.
+std::vector<float> rounded_to_integers(KvType type, const std::vector<float>& head) {
+  std::vector<float> turned = kernels::rotated(head);
   const float extreme = *std::ranges::max_element(turned, {}, [](float x) { return std::abs(x); });
-  const float scale = extreme / -8;
+  const bool four_bits = type == KvType::kInt4;
+  const float scale = four_bits ? extreme / -8 : std::abs(extreme) / 127;
   for (float& x : turned)
-    x = scale == 0 ? 0 : std::clamp(std::nearbyint(x / scale), -8.0f, 7.0f) * stored(scale);
-  return rotated(turned);
+    x = std::clamp(std::nearbyint(x / scale), four_bits ? -8.0f : -127.0f, four_bits ? 7.0f : 127.0f) *
+        stored(scale);
+  return kernels::rotated(turned);
 }
 
 std::vector<float> rounded(KvType type, std::vector<float> head) {
-  if (type == KvType::kInt4) return rounded_to_four_bits(head);
+  if (type == KvType::kInt8 || type == KvType::kInt4) return rounded_to_integers(type, head);
   if (type == KvType::kF16) {
     std::ranges::transform(head, head.begin(), stored);
     return head;
   }
   float largest = 0;
   for (const float x : head) largest = std::max(largest, std::abs(x));
-  const bool fp8 = type == KvType::kFp8;
-  const float scale = largest / (fp8 ? formats::kLargestE4m3 : 127.0f);
-  for (float& x : head) {
-    const float code =
-        fp8 ? formats::e4m3_to_f32(formats::f32_to_e4m3(x / scale)) : std::nearbyint(x / scale);
-    x = fp8 ? code / 256 * stored(scale * 256) : code * stored(scale);
-  }
+  const float scale = largest / formats::kLargestE4m3;
+  for (float& x : head) x = formats::e4m3_to_f32(formats::f32_to_e4m3(x / scale)) / 256 * stored(scale * 256);
   return head;
 }
 

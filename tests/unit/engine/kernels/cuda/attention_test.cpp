@@ -7,6 +7,7 @@
 #include <random>
 
 #include "tests/unit/engine/kernels/cuda/backend.h"
+#include "tests/unit/engine/kernels/hadamard.h"
 
 #include "engine/base/half.h"
 
@@ -36,7 +37,9 @@ float nearest_e4m3(float value) {
   return std::copysign(up < down || (up == down && even) ? *above : *(above - 1), value);
 }
 
+/// As the cache gives it back: of int8, rotated still.
 std::vector<float> rounded(KvElement element, std::vector<float> head) {
+  if (holds_rotated(element)) head = rotated(head);
   if (element == KvElement::kHalf) {
     std::ranges::transform(head, head.begin(), stored);
     return head;
@@ -185,6 +188,7 @@ class AttentionTest : public OnBackends {
                                 const Rule& rule) const {
     const int kv_head = head / (shape_.heads / shape_.kv_heads);
     std::vector<float> query = head_of(all, width, row, head);
+    if (holds_rotated(shape_.element)) query = rotated(query);
     std::ranges::transform(query, query.begin(), stored);
     const int oldest = rule.window > 0 ? std::max(first, row + 1 - rule.window) : first;
     std::vector<double> scores;
@@ -211,7 +215,7 @@ class AttentionTest : public OnBackends {
       total += weight;
     }
     for (double& x : out) x /= total;
-    return out;
+    return holds_rotated(shape_.element) ? rotated(out) : out;
   }
 
   Shape shape_{};
@@ -238,6 +242,11 @@ TEST_P(AttentionTest, PromptsAndTheirChunks) {
 TEST_P(AttentionTest, NarrowAndWideHeads) {
   expect_attention({KvElement::kHalf, 2, 1, 24, 64}, {{66, 1}}, {});
   expect_attention({KvElement::kInt8, 2, 1, 80, 128}, {{3, 9}}, {});
+  // Heads whose largest power of two is one that a lane mixes alone, with others, and not at all.
+  expect_attention({KvElement::kInt8, 2, 1, 34, 64}, {{0, 3}}, {});
+  expect_attention({KvElement::kInt8, 2, 1, 36, 64}, {{0, 3}}, {});
+  expect_attention({KvElement::kInt8, 2, 1, 33, 64}, {{0, 3}}, {});
+  expect_attention({KvElement::kInt8, 2, 1, 256, 256}, {{70, 2}}, {.splits = 2});
   expect_attention({KvElement::kFp8, 2, 1, 256, 256}, {{65, 1}}, {.splits = 2});
   expect_attention({KvElement::kHalf, 1, 1, 256, 256}, {{0, 3}}, {});
   expect_attention({KvElement::kHalf, 32, 1, 64, 64}, {{9, 1}},
