@@ -17,21 +17,20 @@ struct Rows {
   std::int64_t count;
 };
 
-void multiply_tile(const Rows& rows, const PackedMatrix& weights, std::int64_t tile, std::int64_t panel,
-                   float* out, std::int64_t stride, bool accumulate) {
+// `tiles` tiles of one panel.
+void multiply_panel(const Rows& rows, const PackedMatrix& weights, std::int64_t tile, std::int64_t tiles,
+                    std::int64_t panel, float* out, std::int64_t stride, bool accumulate) {
   const Operations& operations = rows.operations;
-  const std::byte* data = weights.tile(tile, panel);
-  const std::int64_t begin = panel * kPanelColumns;
-  const std::int64_t columns = weights.panel_columns(panel);
   if (weights.kind() == TileKind::kCodes) {
-    operations.codes_tile[weights.packing()](data, rows.input.coded(panel), rows.first, rows.count, out,
-                                             stride, accumulate);
+    operations.codes_tiles[weights.packing()](weights.tile(tile, panel), tiles, rows.input.coded(panel),
+                                              rows.first, rows.count, out, stride, accumulate);
     return;
   }
-  const PlainTile plain = weights.kind() == TileKind::kF16    ? operations.f16_tile
-                          : weights.kind() == TileKind::kBF16 ? operations.bf16_tile
-                                                              : operations.f32_tile;
-  plain(data, columns, rows.input.row(rows.first) + begin, rows.input.columns(), rows.count, out, stride,
+  const PlainTiles plain = weights.kind() == TileKind::kF16    ? operations.f16_tiles
+                           : weights.kind() == TileKind::kBF16 ? operations.bf16_tiles
+                                                               : operations.f32_tiles;
+  plain(weights.tile(tile, panel), tiles, weights.panel_columns(panel),
+        rows.input.row(rows.first) + panel * kPanelColumns, rows.input.columns(), rows.count, out, stride,
         accumulate);
 }
 
@@ -42,8 +41,8 @@ void multiply_tail(const Rows& rows, const PackedMatrix& weights, std::int64_t t
   std::array<float, kTailRows * kTileRows> scratch;
   for (std::int64_t done = 0; done < rows.count; done += kTailRows) {
     const std::int64_t count = std::min(kTailRows, rows.count - done);
-    multiply_tile({rows.operations, rows.input, rows.first + done, count}, weights, tile, panel,
-                  scratch.data(), kTileRows, false);
+    multiply_panel({rows.operations, rows.input, rows.first + done, count}, weights, tile, 1, panel,
+                   scratch.data(), kTileRows, false);
     for (std::int64_t i = 0; i < count; ++i) {
       float* to = out + (done + i) * stride;
       const float* from = scratch.data() + i * kTileRows;
@@ -56,12 +55,14 @@ void multiply_tail(const Rows& rows, const PackedMatrix& weights, std::int64_t t
 // Tiles of one group, panel after panel as they lie in memory.
 void multiply_tiles(const Rows& rows, const Product& product, std::int64_t first, std::int64_t end) {
   const PackedMatrix& weights = *product.weights;
+  const std::int64_t whole = std::min(end, weights.rows() / kTileRows);
   for (std::int64_t panel = 0; panel < weights.panels(); ++panel) {
-    for (std::int64_t tile = first; tile < end; ++tile) {
-      const bool partial = (tile + 1) * kTileRows > weights.rows();
-      (partial ? multiply_tail : multiply_tile)(rows, weights, tile, panel, product.out + tile * kTileRows,
-                                                product.stride, product.accumulate || panel > 0);
-    }
+    const bool accumulate = product.accumulate || panel > 0;
+    float* out = product.out + first * kTileRows;
+    if (first < whole)
+      multiply_panel(rows, weights, first, whole - first, panel, out, product.stride, accumulate);
+    if (whole < end)
+      multiply_tail(rows, weights, whole, panel, product.out + whole * kTileRows, product.stride, accumulate);
   }
 }
 

@@ -46,12 +46,18 @@ struct Distribution {
   float entropy;  ///< nats
 };
 
-/// out[row · out_stride + 0…15] (+)= input row · the 16 weight rows of `tile`, of kPanelColumns at most. An
-/// output's bits depend on its own row and weights alone: not on `count`, nor on where in a batch the row
-/// stands.
-using CodesTile = void (*)(const std::byte* tile, const CodedRows& input, std::int64_t first,
-                           std::int64_t count, float* out, std::int64_t out_stride, bool accumulate);
-/// The same for tiles of plain elements [column][16]; `input` is [row][input_stride] floats.
+/// out[row · out_stride + 0…16 · tiles − 1] (+)= input row · the weight rows of up to kGroupTiles tiles that
+/// follow each other in a panel. An output's bits depend on its own row and weights alone: not on `count`,
+/// nor on where in a batch the row stands.
+using CodesTiles = void (*)(const std::byte* tile, std::int64_t tiles, const CodedRows& input,
+                            std::int64_t first, std::int64_t count, float* out, std::int64_t out_stride,
+                            bool accumulate);
+/// The same for tiles of plain elements [column][16], each of whole cache lines; `input` is
+/// [row][input_stride] floats.
+using PlainTiles = void (*)(const std::byte* tile, std::int64_t tiles, std::int64_t columns,
+                            const float* input, std::int64_t input_stride, std::int64_t count, float* out,
+                            std::int64_t out_stride, bool accumulate);
+/// The same for one tile of the KV cache.
 using PlainTile = void (*)(const std::byte* tile, std::int64_t columns, const float* input,
                            std::int64_t input_stride, std::int64_t count, float* out, std::int64_t out_stride,
                            bool accumulate);
@@ -65,13 +71,14 @@ inline constexpr float kInt4Zero = 8.0f;
 struct Operations {
   std::string_view name;
   bool (*supported)();
-  std::array<CodesTile, kPackings.size()> codes_tile;
-  PlainTile f32_tile;
+  std::array<CodesTiles, kPackings.size()> codes_tiles;
+  PlainTiles f32_tiles;
+  PlainTiles f16_tiles;
+  PlainTiles bf16_tiles;  ///< of the amx and avx512bf16 rows: inputs are rounded to BF16
   PlainTile f16_tile;
-  PlainTile bf16_tile;  ///< of the amx and avx512bf16 rows: inputs are rounded to BF16
-  PlainTile i8_tile;    ///< int8 elements as they are: the INT8 KV cache
-  PlainTile f8_tile;    ///< FP8 E4M3 elements in units of kFp8Unit: the FP8 KV cache
-  PlainTile i4_tile;    ///< 4-bit codes, the even row's in a byte's low half: the INT4 KV cache
+  PlainTile i8_tile;  ///< int8 elements as they are
+  PlainTile f8_tile;  ///< FP8 E4M3 elements in units of kFp8Unit
+  PlainTile i4_tile;  ///< 4-bit codes, the even row's in a byte's low half
   /// Quantizes one row; `count` is a multiple of 32.
   void (*encode_row)(const float* row, std::int64_t count, std::int8_t* codes, BlockScale* scales,
                      BlockSums* sums);

@@ -132,9 +132,8 @@ PackedMatrix::PackedMatrix(const TensorView& tensor) : rows_(tensor.rows()), col
 }
 
 std::int64_t PackedMatrix::tile_bytes(std::int64_t columns) const {
-  const std::int64_t bytes = kind_ == TileKind::kCodes ? kPackings[packing_].tile_bytes(columns)
-                                                       : columns * kTileRows * element_bytes(kind_);
-  return (bytes + kWord - 1) / kWord * kWord;
+  return kind_ == TileKind::kCodes ? kPackings[packing_].tile_bytes(columns)
+                                   : whole_cache_lines(columns * kTileRows * element_bytes(kind_));
 }
 
 std::int64_t PackedMatrix::tile_offset(std::int64_t index, std::int64_t panel) const {

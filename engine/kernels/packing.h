@@ -21,6 +21,10 @@ inline constexpr std::int64_t kSuperBlock = 256;
 /// tile after tile within a panel: one stream.
 inline constexpr std::int64_t kPanelColumns = 1024;
 inline constexpr std::int64_t kGroupTiles = 8;
+/// Each tile begins a cache line.
+constexpr std::int64_t whole_cache_lines(std::int64_t bytes) {
+  return (bytes + 63) / 64 * 64;
+}
 
 /// How a quantized type lies in memory for the kernels. Every type becomes value = scale · code + minimum
 /// with `bits`-wide unsigned codes, so that one kernel template serves them all and 4-bit weights stay 4-bit.
@@ -62,7 +66,7 @@ struct Packing {
     return block_at(block) + (block % 2 == 0 ? plane_bytes() : 0);
   }
   constexpr std::int64_t tile_bytes(std::int64_t columns) const {
-    return columns / kBlock * block_bytes() + columns / kSuperBlock * super_bytes();
+    return whole_cache_lines(columns / kBlock * block_bytes() + columns / kSuperBlock * super_bytes());
   }
 
  private:

@@ -36,12 +36,12 @@ struct Rows {
 /// padding: then there are at most kRowsTogether rows.
 void multiply_tile(const Lanes* tile, std::int64_t columns, std::int64_t lanes, const Rows& rows, float* out,
                    std::int64_t stride, bool accumulate) {
-  const kernels::PlainTile multiply = kernels::operations().f32_tile;
+  const kernels::PlainTiles multiply = kernels::operations().f32_tiles;
   const auto* bytes = reinterpret_cast<const std::byte*>(tile);
   if (lanes == kTileRows)
-    return multiply(bytes, columns, rows.first, rows.stride, rows.count, out, stride, accumulate);
+    return multiply(bytes, 1, columns, rows.first, rows.stride, rows.count, out, stride, accumulate);
   std::array<float, kRowsTogether * kTileRows> scratch;
-  multiply(bytes, columns, rows.first, rows.stride, rows.count, scratch.data(), kTileRows, false);
+  multiply(bytes, 1, columns, rows.first, rows.stride, rows.count, scratch.data(), kTileRows, false);
   for (std::int64_t row = 0; row < rows.count; ++row) {
     float* to = out + row * stride;
     const float* from = scratch.data() + row * kTileRows;

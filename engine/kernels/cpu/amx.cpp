@@ -8,8 +8,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "engine/kernels/cpu/amx_bf16.h"
+#include "engine/kernels/cpu/amx_registers.h"
 #include "engine/kernels/cpu/avx512.h"
-#include "engine/kernels/cpu/bf16_inputs.h"
 #include "engine/kernels/cpu/tile_kernels.h"
 #include "engine/kernels/peak_loops.h"
 
@@ -19,9 +20,7 @@
 namespace stepdown::kernels {
 namespace {
 
-constexpr std::int64_t kInputs = 16;       // input rows of a matrix register
-constexpr std::int64_t kFewInputs = 12;    // below that, unpacking weights to memory does not pay
-constexpr std::int64_t kPassInputs = 512;  // input rows that one unpacking serves
+constexpr std::int64_t kFewInputs = 12;  // below that, unpacking weights to memory does not pay
 
 /// A tile's columns as the matrix product wants them.
 template <Packing kPacking>
@@ -50,11 +49,11 @@ struct Panel {
         if constexpr (kPacking.minima) Avx512::store(minima[i * kGroups + group], factor.minimum[group]);
       }
     }
-    asm volatile("" : : "r"(codes) : "memory");  // the tile intrinsics do not tell GCC that they read
+    written(codes);
   }
 };
 
-/// Input rows from one column on; at most kInputs of them.
+/// Input rows from one column on; of more than kInputs the first.
 struct Inputs {
   const std::int8_t* codes;
   const BlockScale* scales;
@@ -65,20 +64,6 @@ struct Inputs {
 
 using Dots = std::int32_t[kInputs][kTileRows];
 using Sums = float[kInputs][kTileRows];
-
-/// Of the matrix registers, as the processor reads it.
-struct Shape {
-  std::uint8_t palette = 1;
-  std::uint8_t unused[15] = {};
-  std::uint16_t row_bytes[16] = {};
-  std::uint8_t rows[16] = {};
-
-  void load() const {
-    asm volatile("" : : "r"(this) : "memory");  // GCC 12 believes that it reads eight bytes
-    _tile_loadconfig(this);
-  }
-};
-static_assert(sizeof(Shape) == 64);
 
 // Matrix registers 0 and 1 hold dot products, 2 and 3 inputs, 4 and 5 weights, each of one group of columns.
 void configure(std::int64_t inputs, int group) {
@@ -117,18 +102,30 @@ void multiply_pair() {
   }
 }
 
-// Adds a panel's terms to the sums; kCount is kInputs, or 0 for inputs.count rows, kWhole says that the panel
-// has all its columns, so that rows lie a constant apart. While two groups' dot products are added, the next
-// two are under way: their latency is as long as the additions. Loads come before the stores of dot products,
-// since a processor makes a load wait for a store whose address ends alike, and that store waits for the
-// product.
+// Where a product goes.
+struct Target {
+  float* out;
+  std::int64_t stride;
+  bool accumulate;
+
+  void put(std::int64_t row, __m512 sum) const {
+    float* at = out + row * stride;
+    Avx512::store(at, accumulate ? Avx512::add(Avx512::load(at), sum) : sum);
+  }
+};
+
+// One tile times up to kInputs rows; kCount is kInputs, or 0 for inputs.count rows, kWhole says that the
+// panel has all its columns, so that rows lie a constant apart. While two groups' dot products are added, the
+// next two are under way: their latency is as long as the additions. Loads come before the stores of dot
+// products, since a processor makes a load wait for a store whose address ends alike, and that store waits
+// for the product.
 template <Packing kPacking, int kCount, bool kWhole>
-void add_panel(const Panel<kPacking>& panel, const Inputs& inputs, Sums& sums) {
+void multiply_panel(const Panel<kPacking>& panel, const Inputs& inputs, const Target& target) {
   const std::int64_t count = kCount > 0 ? kCount : inputs.count;
   const std::int64_t row_blocks = kWhole ? kPanelColumns / kBlock : inputs.columns / kBlock;
   __m512 sum[kInputs];
 #pragma GCC unroll 16
-  for (std::int64_t row = 0; row < count; ++row) sum[row] = Avx512::load(sums[row]);
+  for (std::int64_t row = 0; row < count; ++row) sum[row] = Avx512::zero();
   const auto add = [&](const Dots& dots, std::int64_t group) __attribute__((always_inline)) {
     const __m512 scale = Avx512::load(panel.scales[group]);
     const __m512 minimum = Avx512::load(panel.minima[kPacking.minima ? group : 0]);
@@ -154,159 +151,48 @@ void add_panel(const Panel<kPacking>& panel, const Inputs& inputs, Sums& sums) {
     if (group + 1 < panel.groups) add(dots[1], group + 1);
   }
 #pragma GCC unroll 16
-  for (std::int64_t row = 0; row < count; ++row) Avx512::store(sums[row], sum[row]);
+  for (std::int64_t row = 0; row < count; ++row) target.put(row, sum[row]);
 }
 
-template <Packing kPacking>
-void add_pass(const std::byte* tile, const CodedRows& input, std::int64_t first, std::int64_t count,
-              Sums* sums) {
-  Panel<kPacking> panel;
-  panel.unpack(tile, input.columns / kBlock);
-  const auto rows_from = [&](std::int64_t row, std::int64_t rows) {
+// Unpacked once, the tiles of a group meet 16 input rows after the other, so that the outputs of a row are
+// written side by side.
+template <std::size_t kIndex>
+void codes_tiles_amx(const std::byte* tile, std::int64_t tiles, const CodedRows& input, std::int64_t first,
+                     std::int64_t count, float* out, std::int64_t out_stride, bool accumulate) {
+  constexpr Packing kPacking = kPackings[kIndex];
+  if (count < kFewInputs) {
+    return avx512_operations()->codes_tiles[kIndex](tile, tiles, input, first, count, out, out_stride,
+                                                    accumulate);
+  }
+  Panel<kPacking> panels[kGroupTiles];
+  for (std::int64_t i = 0; i < tiles; ++i)
+    panels[i].unpack(tile + i * kPacking.tile_bytes(input.columns), input.columns / kBlock);
+  const auto multiply = [&]<int kCount, bool kWhole>(std::int64_t row) {
     const std::int64_t at = (first + row) * input.columns;
-    return Inputs{input.codes + at, input.scales + at / kBlock, input.sums + at / kBlock, input.columns,
-                  rows};
+    const Inputs inputs{input.codes + at, input.scales + at / kBlock, input.sums + at / kBlock, input.columns,
+                        count - row};
+    for (std::int64_t i = 0; i < tiles; ++i) {
+      multiply_panel<kPacking, kCount, kWhole>(
+          panels[i], inputs, {out + row * out_stride + i * kTileRows, out_stride, accumulate});
+    }
   };
   configure(kInputs, kPacking.group);
   std::int64_t row = 0;
   for (; row + kInputs <= count; row += kInputs) {
-    const Inputs rows = rows_from(row, kInputs);
-    input.columns == kPanelColumns ? add_panel<kPacking, kInputs, true>(panel, rows, sums[row / kInputs])
-                                   : add_panel<kPacking, kInputs, false>(panel, rows, sums[row / kInputs]);
+    input.columns == kPanelColumns ? multiply.template operator()<kInputs, true>(row)
+                                   : multiply.template operator()<kInputs, false>(row);
   }
-  if (row == count) return;
-  configure(count - row, kPacking.group);
-  add_panel<kPacking, 0, false>(panel, rows_from(row, count - row), sums[row / kInputs]);
-}
-
-template <std::size_t kIndex>
-void codes_tile_amx(const std::byte* tile, const CodedRows& input, std::int64_t first, std::int64_t count,
-                    float* out, std::int64_t out_stride, bool accumulate) {
-  alignas(64) Sums sums[kPassInputs / kInputs];
-  if (count < kFewInputs)
-    return avx512_operations()->codes_tile[kIndex](tile, input, first, count, out, out_stride, accumulate);
-  for (; count >= kFewInputs; first += kPassInputs, count -= kPassInputs, out += kPassInputs * out_stride) {
-    const std::int64_t rows = std::min(kPassInputs, count);
-    for (std::int64_t row = 0; row < rows; ++row)
-      Avx512::store(sums[row / kInputs][row % kInputs], Avx512::zero());
-    add_pass<kPackings[kIndex]>(tile, input, first, rows, sums);
-    for (std::int64_t row = 0; row < rows; ++row) {
-      float* at = out + row * out_stride;
-      const __m512 sum = Avx512::load(sums[row / kInputs][row % kInputs]);
-      Avx512::store(at, accumulate ? Avx512::add(Avx512::load(at), sum) : sum);
-    }
-    if (rows < kPassInputs) return _tile_release();
+  if (row < count) {
+    configure(count - row, kPacking.group);
+    multiply.template operator()<0, false>(row);
   }
   _tile_release();
-  if (count > 0)
-    avx512_operations()->codes_tile[kIndex](tile, input, first, count, out, out_stride, accumulate);
 }
 
 template <std::size_t... kIndex>
-constexpr std::array<CodesTile, kPackings.size()> codes_tiles_amx(
+constexpr std::array<CodesTiles, kPackings.size()> all_codes_tiles_amx(
     std::index_sequence<kIndex...> /*indices*/) {
-  return {codes_tile_amx<kIndex>...};
-}
-
-constexpr std::int64_t kBf16Columns = 32;  // of one product
-constexpr std::int64_t kBf16Rows = 2 * kInputs;
-
-/// A tile's BF16 weights as the matrix product wants them: rows of pairs of columns.
-struct Bf16Panel {
-  alignas(64) std::byte pairs[kPanelColumns / 2][64];
-  std::int64_t columns = 0;  ///< zeros behind the tile's included
-
-  Bf16Panel(const std::byte* tile, std::int64_t tile_columns) {
-    columns = (tile_columns + kBf16Columns - 1) / kBf16Columns * kBf16Columns;
-    for (std::int64_t column = 0; column < columns; column += 2) {
-      const bool there = column < tile_columns;
-      _mm512_store_si512(pairs[column / 2],
-                         there ? bf16_pairs(tile + column * kTileRows * 2) : _mm512_setzero_si512());
-    }
-    asm volatile("" : : "r"(pairs) : "memory");
-  }
-};
-
-using Bf16Inputs = std::uint16_t[kBf16Rows][kPanelColumns];
-
-// Registers 0 and 1 hold the sums of up to 32 rows by even and odd products, 2 and 3 those of the last 16;
-// inputs are in 4 and 5, weights in 6 and 7.
-void configure_bf16(std::int64_t rows) {
-  Shape shape;
-  for (int i = 0; i < 8; ++i) {
-    shape.row_bytes[i] = 64;
-    shape.rows[i] = static_cast<std::uint8_t>(i < 6 ? rows : kInputs);
-  }
-  shape.load();
-}
-
-template <bool kTwo>
-void multiply_bf16(const Bf16Panel& panel, const Bf16Inputs& inputs, Sums* even, Sums* odd) {
-  constexpr std::int64_t kStride = sizeof inputs[0];
-  const auto product = [&](std::int64_t column) {
-    _tile_loadd(6, panel.pairs[column / 2], 64);
-    _tile_loadd(4, inputs[0] + column, kStride);
-    _tile_dpbf16ps(0, 4, 6);
-    if constexpr (kTwo) {
-      _tile_loadd(5, inputs[kInputs] + column, kStride);
-      _tile_dpbf16ps(2, 5, 6);
-    }
-  };
-  const auto next_product = [&](std::int64_t column) {
-    _tile_loadd(7, panel.pairs[column / 2], 64);
-    _tile_loadd(4, inputs[0] + column, kStride);
-    _tile_dpbf16ps(1, 4, 7);
-    if constexpr (kTwo) {
-      _tile_loadd(5, inputs[kInputs] + column, kStride);
-      _tile_dpbf16ps(3, 5, 7);
-    }
-  };
-  _tile_zero(0);
-  _tile_zero(1);
-  if constexpr (kTwo) {
-    _tile_zero(2);
-    _tile_zero(3);
-  }
-  for (std::int64_t column = 0; column < panel.columns; column += 2 * kBf16Columns) {
-    product(column);
-    if (column + kBf16Columns < panel.columns) next_product(column + kBf16Columns);
-  }
-  _tile_stored(0, even[0], 64);
-  _tile_stored(1, odd[0], 64);
-  if constexpr (kTwo) {
-    _tile_stored(2, even[1], 64);
-    _tile_stored(3, odd[1], 64);
-  }
-}
-
-void bf16_tile_amx(const std::byte* tile, std::int64_t columns, const float* input, std::int64_t input_stride,
-                   std::int64_t count, float* out, std::int64_t out_stride, bool accumulate) {
-  const Bf16Panel panel(tile, columns);
-  alignas(64) Bf16Inputs inputs;
-  alignas(64) Sums even[2], odd[2];
-  std::int64_t configured = 0;
-  while (count > 0) {
-    const bool two = count >= kBf16Rows;
-    const std::int64_t rows = two ? kBf16Rows : std::min(count, kInputs);
-    if (const std::int64_t height = std::min(rows, kInputs); height != configured) {
-      configure_bf16(height);
-      configured = height;
-    }
-    for (std::int64_t row = 0; row < rows; ++row)
-      round_to_bf16(input + row * input_stride, columns, inputs[row]);
-    asm volatile("" : : "r"(inputs) : "memory");
-    two ? multiply_bf16<true>(panel, inputs, even, odd) : multiply_bf16<false>(panel, inputs, even, odd);
-    for (std::int64_t row = 0; row < rows; ++row) {
-      float* at = out + row * out_stride;
-      const __m512 total = Avx512::add(Avx512::load(even[row / kInputs][row % kInputs]),
-                                       Avx512::load(odd[row / kInputs][row % kInputs]));
-      Avx512::store(at, accumulate ? Avx512::add(Avx512::load(at), total) : total);
-    }
-    count -= rows;
-    input += rows * input_stride;
-    out += rows * out_stride;
-  }
-  _tile_release();
+  return {codes_tiles_amx<kIndex>...};
 }
 
 // Linux gives the registers' state (8 KiB a thread) to processes that ask for it.
@@ -365,8 +251,8 @@ const Operations* amx_operations() {
     Operations row = *avx512_operations();
     row.name = "amx";
     row.supported = supported;
-    row.bf16_tile = bf16_tile_amx;
-    row.codes_tile = codes_tiles_amx(std::make_index_sequence<kPackings.size()>());
+    row.bf16_tiles = amx_bf16_tiles;
+    row.codes_tiles = all_codes_tiles_amx(std::make_index_sequence<kPackings.size()>());
     return row;
   }();
   return &kRow;

@@ -18,6 +18,7 @@ struct Avx2 {
   // vpmaddubsw saturates where a pair of products passes 32,767: codes of up to 7 bits are safe (2 · 127 ·
   // 127), 8-bit ones are taken as signed instead, their sign moved to the other operand (2 · 128 · 127).
   static constexpr int kEightBitOffset = 0;
+  static bool prefetches_one_row() { return __builtin_cpu_is("intel") != 0; }
   using Bytes = __m256i;
   using Ints = __m256i;
   using Floats = __m256;

@@ -15,6 +15,7 @@ struct Avx512 {
   static constexpr int kLanes = 16;
   static constexpr int kRegisters = 32;
   static constexpr int kEightBitOffset = 128;
+  static bool prefetches_one_row() { return __builtin_cpu_is("intel") != 0; }
   using Bytes = __m512i;
   using Ints = __m512i;
   using Floats = __m512;

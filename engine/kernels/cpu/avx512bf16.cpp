@@ -53,14 +53,19 @@ void bf16_rows(const std::byte* tile, std::int64_t columns, const RoundedRow* ro
   }
 }
 
-void bf16_tile(const std::byte* tile, std::int64_t columns, const float* input, std::int64_t input_stride,
-               std::int64_t count, float* out, std::int64_t out_stride, bool accumulate) {
+// Rounded once, a few input rows meet one tile after the other.
+void bf16_tiles(const std::byte* tile, std::int64_t tiles, std::int64_t columns, const float* input,
+                std::int64_t input_stride, std::int64_t count, float* out, std::int64_t out_stride,
+                bool accumulate) {
   alignas(64) RoundedRow rows[kMostRows];
+  const std::int64_t bytes = whole_cache_lines(columns * kTileRows * 2);
   bool cold = true;
   const auto take = [&]<int kCount>() {
     for (; count >= kCount; count -= kCount, input += kCount * input_stride, out += kCount * out_stride) {
       for (int row = 0; row < kCount; ++row) round_to_bf16(input + row * input_stride, columns, rows[row]);
-      bf16_rows<kCount>(tile, columns, rows, out, out_stride, accumulate, cold);
+      for (std::int64_t i = 0; i < tiles; ++i) {
+        bf16_rows<kCount>(tile + i * bytes, columns, rows, out + i * kTileRows, out_stride, accumulate, cold);
+      }
       cold = false;
     }
   };
@@ -92,7 +97,7 @@ const Operations* avx512bf16_operations() {
     Operations row = *avx512_operations();
     row.name = "avx512bf16";
     row.supported = supported;
-    row.bf16_tile = bf16_tile;
+    row.bf16_tiles = bf16_tiles;
     return row;
   }();
   return &kRow;

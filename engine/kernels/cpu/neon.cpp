@@ -21,6 +21,7 @@ struct Neon {
   // The dot product wants both sides signed: codes of up to 7 bits are, 8-bit ones are taken as signed by
   // turning their top bit.
   static constexpr int kEightBitOffset = 0;
+  static bool prefetches_one_row() { return false; }
   struct Bytes {
     uint8x16_t low, high;
   };

@@ -8,8 +8,9 @@
 namespace stepdown::kernels {
 
 template <class V, std::size_t... kIndex>
-constexpr std::array<CodesTile, kPackings.size()> codes_tiles(std::index_sequence<kIndex...> /*indices*/) {
-  return {codes_tile<V, kPackings[kIndex]>...};
+constexpr std::array<CodesTiles, kPackings.size()> all_codes_tiles(
+    std::index_sequence<kIndex...> /*indices*/) {
+  return {codes_tiles<V, kPackings[kIndex]>...};
 }
 
 /// The whole table row of one instruction set.
@@ -18,10 +19,11 @@ constexpr Operations operations_of(std::string_view name, bool (*supported)()) {
   return {
       .name = name,
       .supported = supported,
-      .codes_tile = codes_tiles<V>(std::make_index_sequence<kPackings.size()>()),
-      .f32_tile = plain_tile<V, F32Element>,
+      .codes_tiles = all_codes_tiles<V>(std::make_index_sequence<kPackings.size()>()),
+      .f32_tiles = plain_tiles<V, F32Element>,
+      .f16_tiles = plain_tiles<V, F16Element>,
+      .bf16_tiles = plain_tiles<V, BF16Element>,
       .f16_tile = plain_tile<V, F16Element>,
-      .bf16_tile = plain_tile<V, BF16Element>,
       .i8_tile = plain_tile<V, I8Element>,
       .f8_tile = plain_tile<V, F8Element>,
       .i4_tile = plain_tile<V, I4Element>,

@@ -16,6 +16,7 @@ struct Scalar {
   static constexpr int kLanes = 16;
   static constexpr int kRegisters = 16;
   static constexpr int kEightBitOffset = 128;
+  static bool prefetches_one_row() { return false; }
   using Bytes = std::array<std::uint8_t, 64>;
   using Ints = std::array<std::int32_t, 16>;
   using Floats = std::array<float, 16>;

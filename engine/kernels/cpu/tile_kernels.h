@@ -168,9 +168,9 @@ typename V::Ints group_dot(const BlockCodes<V, kPacking.bits>& weight, int group
   }
 }
 
-// Weights come from memory when a tile's first input rows need them. One row is done with them so quickly
-// that the processor's own prefetchers keep up with memory; more rows leave them behind, and are told of
-// more.
+// Weights come from memory when a tile's first input rows need them. With one row AMD's own prefetchers keep
+// up with memory, and more by instruction would be in their way; Intel's leave a third of its speed, and more
+// rows leave any of them behind.
 inline constexpr std::int64_t kPrefetchBytes = 8192;
 template <std::int64_t kBytes>
 void prefetch(const std::byte* at) {
@@ -194,7 +194,7 @@ void codes_tile_rows(const std::byte* tile, const CodedRows& input, std::int64_t
     const std::byte* at = tile;
     const auto add_block = [&](const std::byte* planes, const std::byte* factors, std::int64_t block)
         __attribute__((always_inline)) {
-      if (kCount > 1 && cold) prefetch<kPacking.block_bytes()>(at);
+      if (cold) prefetch<kPacking.block_bytes()>(at);
       const BlockCodes<V, kPacking.bits> weight(planes + lane * 4);
       const BlockScales<V, kPacking> factor(factors, lane, super);
 #pragma GCC unroll 8
@@ -211,7 +211,7 @@ void codes_tile_rows(const std::byte* tile, const CodedRows& input, std::int64_t
     };
     for (std::int64_t block = 0; block < blocks; block += 2) {
       if (kPacking.two_level && block % kSuperBlocks == 0) {
-        if (kCount > 1 && cold) prefetch<kPacking.super_bytes()>(at);
+        if (cold) prefetch<kPacking.super_bytes()>(at);
         super.load(at, lane);
         at += kPacking.super_bytes();
       }
@@ -234,7 +234,8 @@ void codes_tile(const std::byte* tile, const CodedRows& input, std::int64_t firs
   bool cold = true;
   const auto take = [&]<int kCount>() {
     for (; count >= kCount; count -= kCount, first += kCount, out += kCount * out_stride) {
-      codes_tile_rows<V, kPacking, kCount>(tile, input, first, out, out_stride, accumulate, cold);
+      codes_tile_rows<V, kPacking, kCount>(tile, input, first, out, out_stride, accumulate,
+                                           cold && (kCount > 1 || V::prefetches_one_row()));
       cold = false;
     }
   };
@@ -242,6 +243,13 @@ void codes_tile(const std::byte* tile, const CodedRows& input, std::int64_t firs
   take.template operator()<4>();
   take.template operator()<2>();
   take.template operator()<1>();
+}
+
+template <class V, Packing kPacking>
+void codes_tiles(const std::byte* tile, std::int64_t tiles, const CodedRows& input, std::int64_t first,
+                 std::int64_t count, float* out, std::int64_t out_stride, bool accumulate) {
+  for (; tiles > 0; --tiles, tile += kPacking.tile_bytes(input.columns), out += kTileRows)
+    codes_tile<V, kPacking>(tile, input, first, count, out, out_stride, accumulate);
 }
 
 // Element loaders of plain tiles: 16 (or 8) consecutive rows of one column.
@@ -315,7 +323,7 @@ void plain_tile_rows(const std::byte* tile, std::int64_t columns, const float* i
     } else {
       std::int64_t column = 0;
       for (; column + kChains <= columns; column += kChains) {
-        if (kCount > 1 && cold) prefetch<kChains * kColumnBytes>(tile + column * kColumnBytes);
+        if (cold) prefetch<kChains * kColumnBytes>(tile + column * kColumnBytes);
         for (int chain = 0; chain < kChains; ++chain) add_column(sum[chain], column + chain);
       }
       for (int chain = 0; column + chain < columns; ++chain) add_column(sum[chain], column + chain);
@@ -336,7 +344,7 @@ void plain_tile(const std::byte* tile, std::int64_t columns, const float* input,
   const auto take = [&]<int kCount>() {
     for (; count >= kCount; count -= kCount, input += kCount * input_stride, out += kCount * out_stride) {
       plain_tile_rows<V, Element<V>, kCount>(tile, columns, input, input_stride, out, out_stride, accumulate,
-                                             cold);
+                                             cold && (kCount > 1 || V::prefetches_one_row()));
       cold = false;
     }
   };
@@ -345,6 +353,15 @@ void plain_tile(const std::byte* tile, std::int64_t columns, const float* input,
   take.template operator()<4>();
   take.template operator()<2>();
   take.template operator()<1>();
+}
+
+template <class V, template <class> class Element>
+void plain_tiles(const std::byte* tile, std::int64_t tiles, std::int64_t columns, const float* input,
+                 std::int64_t input_stride, std::int64_t count, float* out, std::int64_t out_stride,
+                 bool accumulate) {
+  const std::int64_t bytes = whole_cache_lines(columns * kTileRows * Element<V>::kBits / 8);
+  for (; tiles > 0; --tiles, tile += bytes, out += kTileRows)
+    plain_tile<V, Element>(tile, columns, input, input_stride, count, out, out_stride, accumulate);
 }
 
 }  // namespace stepdown::kernels
