@@ -20,6 +20,7 @@
 #include "operator/local/node/claims_and_accounts.h"
 #include "operator/local/node/endpoints.h"
 #include "operator/local/node/kubelet.h"
+#include "operator/local/node/pod_network.h"
 #include "operator/local/node/shim.h"
 #include "operator/local/node/workloads.h"
 #include "operator/local/state_folder.h"
@@ -45,8 +46,6 @@ NodeContext make_context(const NodeOptions& options) {
   context.environment = {{"KUBERNETES_SERVICE_HOST", server.host},
                          {"KUBERNETES_SERVICE_PORT", std::to_string(server.port)}};
   context.certificate_authority = config.certificate_authority;
-  // Two agents on one machine rarely get in each other's way: 127.97 to 127.126.
-  context.pod_network = 97 + static_cast<int>(std::hash<std::string>{}(context.dir.string()) % 30);
   return context;
 }
 
@@ -177,7 +176,9 @@ bool try_register(const NodeContext& context, std::string& trouble) {
 
 int run_node_agent(const NodeOptions& options) {
   Shutdown shutdown;
-  const NodeContext context = make_context(options);
+  NodeContext context = make_context(options);
+  const PodNetwork network(context.dir);
+  context.pod_network = network.number();
   std::string trouble;
   if (!wait_until(shutdown, [&] { return try_register(context, trouble); })) return 0;
 
