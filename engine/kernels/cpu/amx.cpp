@@ -2,8 +2,6 @@
 
 #if defined(__AMX_INT8__) && defined(__AMX_BF16__) && defined(__AVX512BF16__) && defined(__AVX512VNNI__)
 
-#include <algorithm>
-
 #include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -63,7 +61,6 @@ struct Inputs {
 };
 
 using Dots = std::int32_t[kInputs][kTileRows];
-using Sums = float[kInputs][kTileRows];
 
 // Matrix registers 0 and 1 hold dot products, 2 and 3 inputs, 4 and 5 weights, each of one group of columns.
 void configure(std::int64_t inputs, int group) {
@@ -107,11 +104,6 @@ struct Target {
   float* out;
   std::int64_t stride;
   bool accumulate;
-
-  void put(std::int64_t row, __m512 sum) const {
-    float* at = out + row * stride;
-    Avx512::store(at, accumulate ? Avx512::add(Avx512::load(at), sum) : sum);
-  }
 };
 
 // One tile times up to kInputs rows; kCount is kInputs, or 0 for inputs.count rows, kWhole says that the
@@ -151,7 +143,8 @@ void multiply_panel(const Panel<kPacking>& panel, const Inputs& inputs, const Ta
     if (group + 1 < panel.groups) add(dots[1], group + 1);
   }
 #pragma GCC unroll 16
-  for (std::int64_t row = 0; row < count; ++row) target.put(row, sum[row]);
+  for (std::int64_t row = 0; row < count; ++row)
+    put<Avx512>(target.out + row * target.stride, sum[row], target.accumulate);
 }
 
 // Unpacked once, the tiles of a group meet 16 input rows after the other, so that the outputs of a row are

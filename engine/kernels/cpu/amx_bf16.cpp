@@ -1,11 +1,13 @@
 #include "engine/kernels/cpu/amx_bf16.h"
 
-#if defined(__AMX_BF16__) && defined(__AVX512BF16__)
+#if defined(__AMX_BF16__) && defined(__AVX512BF16__) && defined(__AVX512VNNI__)
 
 #include <algorithm>
 
 #include "engine/kernels/cpu/amx_registers.h"
+#include "engine/kernels/cpu/avx512.h"
 #include "engine/kernels/cpu/bf16_inputs.h"
+#include "engine/kernels/cpu/tile_kernels.h"
 
 // BF16 weights by Intel's matrix registers, for any number of rows, since no other instruction rounds their
 // sums alike. Every kChunk columns an output's sum is added to it, in one order however many rows there are.
@@ -63,9 +65,8 @@ struct Totals {
   void add_to(const Product& product, std::int64_t tile, std::int64_t first, std::int64_t count,
               bool accumulate) const {
     for (std::int64_t row = 0; row < count; ++row) {
-      const __m512 total = _mm512_load_ps(of[row]);
-      float* const at = product.out + (first + row) * product.out_stride + tile * kTileRows;
-      _mm512_storeu_ps(at, accumulate ? _mm512_add_ps(_mm512_loadu_ps(at), total) : total);
+      put<Avx512>(product.out + (first + row) * product.out_stride + tile * kTileRows, Avx512::load(of[row]),
+                  accumulate);
     }
   }
 };

@@ -47,9 +47,7 @@ void bf16_rows(const std::byte* tile, std::int64_t columns, const RoundedRow* ro
   if (column < columns) add_pair(sum[0], column);  // a tile ends with zeros where columns are odd
   if (column + 2 < columns) add_pair(sum[1], column + 2);
   for (int row = 0; row < kCount; ++row) {
-    float* at = out + row * out_stride;
-    const __m512 total = _mm512_add_ps(sum[0][row], sum[1][row]);
-    _mm512_storeu_ps(at, accumulate ? _mm512_add_ps(_mm512_loadu_ps(at), total) : total);
+    put<Avx512>(out + row * out_stride, _mm512_add_ps(sum[0][row], sum[1][row]), accumulate);
   }
 }
 

@@ -143,6 +143,11 @@ typename V::Floats add_group(typename V::Floats sum, typename V::Ints dot, typen
   return sum;
 }
 
+template <class V>
+void put(float* at, typename V::Floats sum, bool accumulate) {
+  V::store(at, accumulate ? V::add(V::load(at), sum) : sum);
+}
+
 // One group's dot product with an input row. A single row takes it in two chains of instructions, so that
 // their latency is hidden, as it is by other rows otherwise.
 template <class V, Packing kPacking, int kCount>
@@ -222,8 +227,7 @@ void codes_tile_rows(const std::byte* tile, const CodedRows& input, std::int64_t
       at += kPacking.block_bytes();
     }
     for (int row = 0; row < kCount; ++row) {
-      float* to = out + row * out_stride + lane;
-      V::store(to, accumulate ? V::add(V::load(to), sum[row]) : sum[row]);
+      put<V>(out + row * out_stride + lane, sum[row], accumulate);
     }
   }
 }
@@ -329,10 +333,9 @@ void plain_tile_rows(const std::byte* tile, std::int64_t columns, const float* i
       for (int chain = 0; column + chain < columns; ++chain) add_column(sum[chain], column + chain);
     }
     for (int row = 0; row < kCount; ++row) {
-      float* at = out + row * out_stride + lane;
       auto total = sum[0][row];
       for (int chain = 1; chain < kChains; ++chain) total = V::add(total, sum[chain][row]);
-      V::store(at, accumulate ? V::add(V::load(at), total) : total);
+      put<V>(out + row * out_stride + lane, total, accumulate);
     }
   }
 }
