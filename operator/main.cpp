@@ -106,6 +106,7 @@ std::function<int()> configure(CLI::App& app) {
       given->options.not_ready = [&admission] { return admission->not_ready(); };
     }
     controller::run(client, given->options, stop.get_token());
+    if (admission) admission->drain();
     return static_cast<int>(kDone);
   };
 }

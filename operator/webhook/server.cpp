@@ -1,5 +1,6 @@
 #include "operator/webhook/server.h"
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -53,10 +54,11 @@ struct Server::State {
       const int yes = 1;
       setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
     });
-    server.Post("/validate", [reviewer](const httplib::Request& request, httplib::Response& response) {
+    server.Post("/validate", [this, reviewer](const httplib::Request& request, httplib::Response& response) {
       const Answer answer = reviewer(request.body);
       response.status = answer.status;
       response.set_content(answer.body, answer.status == 200 ? "application/json" : "text/plain");
+      if (leaving) response.set_header("Connection", "close");
     });
   }
 
@@ -80,6 +82,7 @@ struct Server::State {
     return identity;
   }
 
+  std::atomic<bool> leaving = false;
   std::mutex mutex;
   std::shared_ptr<const Identity> identity;
   httplib::SSLServer server;
@@ -106,6 +109,10 @@ void Server::use(const pki::KeyPair& certificate) {
   auto next = read(certificate);
   const std::lock_guard lock(state_->mutex);
   state_->identity = std::move(next);
+}
+
+void Server::leave() {
+  state_->leaving = true;
 }
 
 int Server::port() const {

@@ -21,6 +21,8 @@ class Server {
   /// New connections get this certificate from now on. Safe from any thread. Throws InputError for texts that
   /// are no certificate and key.
   void use(const pki::KeyPair& certificate);
+  /// From now on every answer asks its client to close the connection, and to come again by another one.
+  void leave();
   int port() const;  ///< also when 0 was asked
 
  private:

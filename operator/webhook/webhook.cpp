@@ -17,6 +17,7 @@ namespace {
 const kube::GroupVersionResource kEngineProfiles{api::kGroup, api::kVersion, "engineprofiles"};
 constexpr std::chrono::seconds kLongestPause{60};
 constexpr std::chrono::seconds kRetryPause{2};
+constexpr std::chrono::seconds kDrain{5};  // an idle connection's life, too: by then none is reused
 
 std::optional<api::EngineProfile> profile(const kube::Informer& known, const std::string& name) {
   const kube::ObjectPtr found = known.get({"", name});
@@ -79,6 +80,11 @@ Webhook::~Webhook() = default;
 
 std::string Webhook::not_ready() const {
   return state_->ready ? "" : "the webhook has no certificate yet";
+}
+
+void Webhook::drain() {
+  state_->server.leave();
+  std::this_thread::sleep_for(kDrain);
 }
 
 }  // namespace stepdown::webhook

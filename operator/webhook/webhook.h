@@ -26,6 +26,10 @@ class Webhook {
   /// served.
   std::string not_ready() const;
 
+  /// Answers on for the seconds in which API servers still choose this pod, whose end they learn of after it
+  /// has begun; then returns. Without it their next review would wait for an address that answers no more.
+  void drain();
+
  private:
   struct State;
   std::unique_ptr<State> state_;

@@ -61,6 +61,23 @@ TEST(WebhookServer, RefusesWhatIsNoHttp) {
       testing::IsEmpty());
 }
 
+TEST(WebhookServer, SendsItsClientsAwayWhenItLeaves) {
+  Server server(0, [](const std::string&) { return Answer{200, "yes"}; });
+  server.use(
+      pki::issue(pki::make_authority("first", kDay), {.common_name = "x", .names = {"IP:127.0.0.1"}}, kDay));
+  httplib::SSLClient client("127.0.0.1", server.port());
+  client.enable_server_certificate_verification(false);
+  client.set_keep_alive(true);
+  const auto staying = client.Post("/validate", "hello", "application/json");
+  ASSERT_TRUE(staying);
+  EXPECT_NE(staying->get_header_value("Connection"), "close");
+  server.leave();
+  const auto leaving = client.Post("/validate", "hello", "application/json");
+  ASSERT_TRUE(leaving) << "it answers on";
+  EXPECT_EQ(leaving->body, "yes");
+  EXPECT_EQ(leaving->get_header_value("Connection"), "close");
+}
+
 TEST(WebhookServer, RefusesAPortInUse) {
   const Server first(0, [](const std::string&) { return Answer{}; });
   EXPECT_THROW(Server(first.port(), [](const std::string&) { return Answer{}; }), Error);
