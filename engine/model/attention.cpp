@@ -31,7 +31,7 @@ Attention::Attention(const KvCache& cache, std::int64_t heads, std::int64_t cont
       group_(heads / cache.shape().kv_heads),
       block_tokens_(std::max<std::int64_t>(1, kQueryRows / group_)),
       padded_dim_((cache.shape().head_dim + kTileRows - 1) / kTileRows * kTileRows),
-      score_stride_((context + kPage - 1) / kPage * kPage),
+      score_stride_((context + kPage - 1) / kPage * kPage + kTileRows),
       scratch_(static_cast<std::size_t>(threads)) {
   const auto rows = static_cast<std::size_t>(block_tokens_ * group_);
   for (Scratch& scratch : scratch_) {

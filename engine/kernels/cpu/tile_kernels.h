@@ -290,60 +290,84 @@ struct I4Element {
   static typename V::Floats load(const std::byte* at) { return V::load_i4(at); }
 };
 
-// Column i belongs to chain i % kChains of multiply-adds, and an output is ((chain 0 + 1) + 2) + 3: several
-// chains hide the latency when there are few rows. With many rows a chain's turn comes after the other's, so
-// that their sums keep to registers; the order of additions within an output never depends on the rows.
+// Column i belongs to chain i % kChains of multiply-adds, and an output is ((chain 0 + 1) + 2) + 3, however
+// many chains are under way at once: several hide the latency, and with many rows the other chains' turn
+// comes after, so that all sums keep to registers.
 inline constexpr int kChains = 4;
-inline constexpr std::int64_t kTurnColumns = 256;  // their inputs stay in the first-level cache
+
+// Keeps a pointer in a register of its own: left alone GCC computes it again, from a base and a stride, at
+// each use, which takes more instructions than the products do.
+inline void hold(const float*& pointer) {
+#if defined(__GNUC__)
+  asm("" : "+r"(pointer));
+#endif
+}
+
+// Adds to the sums of kAtOnce chains, from `input` and `tile` on, kSteps columns of each.
+template <class V, class Element, int kAtOnce, int kCount, int kSteps>
+void add_columns(const std::byte*& tile, const float* (&input)[kCount],
+                 typename V::Floats (&sum)[kAtOnce][kCount]) {
+  constexpr std::int64_t kColumnBytes = kTileRows * Element::kBits / 8;
+  for (int step = 0; step < kSteps; ++step) {
+    for (int chain = 0; chain < kAtOnce; ++chain) {
+      const int column = step * kChains + chain;
+      const auto weight = Element::load(tile + column * kColumnBytes);
+#pragma GCC unroll 8
+      for (int row = 0; row < kCount; ++row)
+        sum[chain][row] = V::multiply_add(weight, V::broadcast(input[row][column]), sum[chain][row]);
+    }
+  }
+  tile += kSteps * kChains * kColumnBytes;
+#pragma GCC unroll 8
+  for (int row = 0; row < kCount; ++row) {
+    input[row] += kSteps * kChains;
+    hold(input[row]);
+  }
+}
 
 template <class V, class Element, int kCount>
 void plain_tile_rows(const std::byte* tile, std::int64_t columns, const float* input,
                      std::int64_t input_stride, float* out, std::int64_t out_stride, bool accumulate,
                      bool cold) {
-  constexpr bool kTurns = kCount * kChains > V::kRegisters / 2;
+  constexpr int kAtOnce = kCount * kChains > V::kRegisters / 2 ? kChains / 2 : kChains;
+  constexpr int kSteps = 2;
   constexpr std::int64_t kColumnBytes = kTileRows * Element::kBits / 8;
   for (int lane = 0; lane < kTileRows; lane += V::kLanes) {
-    typename V::Floats sum[kChains][kCount];
-    for (int chain = 0; chain < kChains; ++chain) {
-      for (int row = 0; row < kCount; ++row) sum[chain][row] = V::zero();
-    }
-    const auto add_column = [&](typename V::Floats(&sums)[kCount], std::int64_t column) {
-      const auto weight = Element::load(tile + (column * kTileRows + lane) * Element::kBits / 8);
+    typename V::Floats total[kCount];
+    for (int first = 0; first < kChains; first += kAtOnce) {
+      typename V::Floats sum[kAtOnce][kCount];
+      const float* at[kCount];
       for (int row = 0; row < kCount; ++row) {
-        sums[row] = V::multiply_add(weight, V::broadcast(input[row * input_stride + column]), sums[row]);
+        for (int chain = 0; chain < kAtOnce; ++chain) sum[chain][row] = V::zero();
+        at[row] = input + row * input_stride + first;
       }
-    };
-    if constexpr (kTurns) {
-      for (std::int64_t begin = 0; begin < columns; begin += kTurnColumns) {
-        const std::int64_t end = begin + kTurnColumns < columns ? begin + kTurnColumns : columns;
-        if (cold) prefetch<kTurnColumns * kColumnBytes>(tile + begin * kColumnBytes);
-        for (int chain = 0; chain < kChains; ++chain) {
-          typename V::Floats sums[kCount];
-          for (int row = 0; row < kCount; ++row) sums[row] = sum[chain][row];
-          for (std::int64_t column = begin + chain; column < end; column += kChains) add_column(sums, column);
-          for (int row = 0; row < kCount; ++row) sum[chain][row] = sums[row];
-        }
+      const std::byte* weights = tile + first * kColumnBytes + lane * Element::kBits / 8;
+      std::int64_t column = first;
+      for (; column + (kSteps - 1) * kChains + kAtOnce <= columns; column += kSteps * kChains) {
+        if (cold && first == 0) prefetch<kSteps * kChains * kColumnBytes>(weights);
+        add_columns<V, Element, kAtOnce, kCount, kSteps>(weights, at, sum);
       }
-    } else {
-      std::int64_t column = 0;
-      for (; column + kChains <= columns; column += kChains) {
-        if (cold) prefetch<kChains * kColumnBytes>(tile + column * kColumnBytes);
-        for (int chain = 0; chain < kChains; ++chain) add_column(sum[chain], column + chain);
+      for (; column + kAtOnce <= columns; column += kChains)
+        add_columns<V, Element, kAtOnce, kCount, 1>(weights, at, sum);
+      for (int chain = 0; column + chain < columns; ++chain) {
+        const auto weight = Element::load(weights + chain * kColumnBytes);
+        for (int row = 0; row < kCount; ++row)
+          sum[chain][row] = V::multiply_add(weight, V::broadcast(at[row][chain]), sum[chain][row]);
       }
-      for (int chain = 0; column + chain < columns; ++chain) add_column(sum[chain], column + chain);
+      for (int row = 0; row < kCount; ++row) {
+        total[row] = first == 0 ? sum[0][row] : V::add(total[row], sum[0][row]);
+        for (int chain = 1; chain < kAtOnce; ++chain) total[row] = V::add(total[row], sum[chain][row]);
+      }
     }
-    for (int row = 0; row < kCount; ++row) {
-      auto total = sum[0][row];
-      for (int chain = 1; chain < kChains; ++chain) total = V::add(total, sum[chain][row]);
-      put<V>(out + row * out_stride + lane, total, accumulate);
-    }
+    for (int row = 0; row < kCount; ++row) put<V>(out + row * out_stride + lane, total[row], accumulate);
   }
 }
 
 template <class V, template <class> class Element>
 void plain_tile(const std::byte* tile, std::int64_t columns, const float* input, std::int64_t input_stride,
                 std::int64_t count, float* out, std::int64_t out_stride, bool accumulate) {
-  bool cold = columns >= kTurnColumns;  // the short tiles of a KV cache do not lie one behind the other
+  constexpr std::int64_t kLongTile = 256;
+  bool cold = columns >= kLongTile;  // the short tiles of a KV cache do not lie one behind the other
   const auto take = [&]<int kCount>() {
     for (; count >= kCount; count -= kCount, input += kCount * input_stride, out += kCount * out_stride) {
       plain_tile_rows<V, Element<V>, kCount>(tile, columns, input, input_stride, out, out_stride, accumulate,
@@ -351,8 +375,7 @@ void plain_tile(const std::byte* tile, std::int64_t columns, const float* input,
       cold = false;
     }
   };
-  if constexpr (V::kRegisters >= 32) take.template operator()<16>();
-  take.template operator()<8>();
+  if constexpr (V::kRegisters >= 32) take.template operator()<8>();
   take.template operator()<4>();
   take.template operator()<2>();
   take.template operator()<1>();
