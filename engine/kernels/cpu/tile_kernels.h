@@ -148,28 +148,44 @@ void put(float* at, typename V::Floats sum, bool accumulate) {
   V::store(at, accumulate ? V::add(V::load(at), sum) : sum);
 }
 
-// One group's dot product with an input row. A single row takes it in two chains of instructions, so that
-// their latency is hidden, as it is by other rows otherwise.
+// One group's dot products with the input rows. Where registers suffice all of them are under way at once, so
+// that they hide each other's latency; a single row takes its own in two chains of instructions.
 template <class V, Packing kPacking, int kCount>
-typename V::Ints group_dot(const BlockCodes<V, kPacking.bits>& weight, int group, const std::int8_t* codes,
-                           const BlockSums& sums) {
+void group_dots(const BlockCodes<V, kPacking.bits>& weight, int group, const std::int8_t* codes,
+                std::int64_t columns, const BlockSums* sums, typename V::Ints (&dot)[kCount]) {
   constexpr int kGroups = static_cast<int>(kPacking.groups());
   constexpr int kSteps = 8 / kGroups;
   constexpr int kAway = kPacking.bits == 8 ? V::kEightBitOffset : kPacking.offset;
-  constexpr bool kTwoChains = kCount == 1 && kGroups == 1;
-  auto dot = dot_start<V, kAway>(kGroups == 1 ? sums.start : group == 0 ? sums.low_start : sums.high_start);
   const int begin = group * kSteps;
-  if constexpr (kTwoChains) {
+  const auto start = [&](int row) __attribute__((always_inline)) {
+    const BlockSums& of = sums[row * (columns / kBlock)];
+    dot[row] = dot_start<V, kAway>(kGroups == 1 ? of.start : group == 0 ? of.low_start : of.high_start);
+  };
+  const auto add_step = [&](typename V::Ints & to, int row, int step) __attribute__((always_inline)) {
+    to = V::template dot4<kPacking.bits>(to, weight.step[step], codes + row * columns + step * 4);
+  };
+  if constexpr (kCount == 1 && kGroups == 1) {
+    start(0);
     auto other = V::int_zero();
     for (int step = begin; step < begin + kSteps; step += 2) {
-      dot = V::template dot4<kPacking.bits>(dot, weight.step[step], codes + step * 4);
-      other = V::template dot4<kPacking.bits>(other, weight.step[step + 1], codes + step * 4 + 4);
+      add_step(dot[0], 0, step);
+      add_step(other, 0, step + 1);
     }
-    return V::add_ints(dot, other);
+    dot[0] = V::add_ints(dot[0], other);
+  } else if constexpr (V::kRegisters >= 32) {
+#pragma GCC unroll 8
+    for (int row = 0; row < kCount; ++row) start(row);
+#pragma GCC unroll 8
+    for (int step = begin; step < begin + kSteps; ++step) {
+#pragma GCC unroll 8
+      for (int row = 0; row < kCount; ++row) add_step(dot[row], row, step);
+    }
   } else {
-    for (int step = begin; step < begin + kSteps; ++step)
-      dot = V::template dot4<kPacking.bits>(dot, weight.step[step], codes + step * 4);
-    return dot;
+#pragma GCC unroll 8
+    for (int row = 0; row < kCount; ++row) {
+      start(row);
+      for (int step = begin; step < begin + kSteps; ++step) add_step(dot[row], row, step);
+    }
   }
 }
 
@@ -202,15 +218,16 @@ void codes_tile_rows(const std::byte* tile, const CodedRows& input, std::int64_t
       if (cold) prefetch<kPacking.block_bytes()>(at);
       const BlockCodes<V, kPacking.bits> weight(planes + lane * 4);
       const BlockScales<V, kPacking> factor(factors, lane, super);
+      const std::int8_t* code = codes + block * kBlock;
+      const BlockScale* scale = scales + block;
+      const BlockSums* totals = sums + block;
+      for (int group = 0; group < static_cast<int>(kPacking.groups()); ++group) {
+        typename V::Ints dot[kCount];
+        group_dots<V, kPacking, kCount>(weight, group, code, input.columns, totals, dot);
 #pragma GCC unroll 8
-      for (int row = 0; row < kCount; ++row) {
-        const std::int8_t* code = codes + (row * blocks + block) * kBlock;
-        const BlockScale& scale = scales[row * blocks + block];
-        const BlockSums& totals = sums[row * blocks + block];
-        for (int group = 0; group < static_cast<int>(kPacking.groups()); ++group) {
-          sum[row] =
-              add_group<V, kPacking>(sum[row], group_dot<V, kPacking, kCount>(weight, group, code, totals),
-                                     factor.scale[group], factor.minimum[group], scale, totals, group);
+        for (int row = 0; row < kCount; ++row) {
+          sum[row] = add_group<V, kPacking>(sum[row], dot[row], factor.scale[group], factor.minimum[group],
+                                            scale[row * blocks], totals[row * blocks], group);
         }
       }
     };
