@@ -10,6 +10,7 @@
 #include <openssl/evp.h>
 
 #include "engine/base/error.h"
+#include "engine/base/mapped_file.h"
 
 namespace stepdown {
 
@@ -95,9 +96,24 @@ namespace {
 
 using Sums = std::map<std::string, std::string>;  // SHA-256 of each pinned file
 
-Sums sums_of(const fs::path& folder) {
+/// In windows: a map of the whole file would count as this process's memory.
+std::string sha256_mapped(const fs::path& path) {
+  constexpr std::uint64_t kWindow = 4 << 20;
+  Sha256 hash;
+  for (std::uint64_t at = 0;; at += kWindow) {
+    const MappedFile window(path, at, kWindow);
+    if (window.bytes().empty()) return hash.hex();
+    hash.update(window.bytes());
+  }
+}
+
+std::string sum_of(const fs::path& file, FileAccess access) {
+  return access == FileAccess::kMapped ? sha256_mapped(file) : sha256_file(file);
+}
+
+Sums sums_of(const fs::path& folder, FileAccess access = FileAccess::kCopied) {
   Sums sums;
-  for (const std::string& file : pinned_files(folder)) sums.emplace(file, sha256_file(folder / file));
+  for (const std::string& file : pinned_files(folder)) sums.emplace(file, sum_of(folder / file, access));
   if (sums.empty()) throw InputError("no files to pin", folder.string(), "give a model directory");
   return sums;
 }
@@ -118,8 +134,8 @@ std::uint64_t pinned_bytes(const fs::path& path) {
   return sum;
 }
 
-std::string artifact_digest(const fs::path& path) {
-  return fs::is_directory(path) ? digest_of(sums_of(path)) : sha256_file(path);
+std::string artifact_digest(const fs::path& path, FileAccess access) {
+  return fs::is_directory(path) ? digest_of(sums_of(path, access)) : sum_of(path, access);
 }
 
 std::vector<std::string> pinning_digests(const fs::path& model) {

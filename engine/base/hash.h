@@ -34,11 +34,15 @@ std::string sha256_hex(std::string_view text);
 bool is_sha256_digest(std::string_view text);
 std::string sha256_file(const std::filesystem::path& path);
 
+/// How a file's bytes come to be hashed: copied, or mapped, which takes a tenth less time, but ends the
+/// process where the file becomes shorter or cannot be read. That is for files that it has mapped anyway.
+enum class FileAccess { kCopied, kMapped };
+
 /// The digest by which an artifact or a base model is pinned: 64 hex digits, without the "sha256:" prefix.
 /// A file: its SHA-256. A directory: SHA-256 over "<sha256>  <relative path>\n" of every regular file whose
 /// path holds no component starting with '.', sorted by path, so that `sha256sum` can check it. A directory
 /// that holds one .gguf file alone has that file's digest, so that an artifact's folder and its file agree.
-std::string artifact_digest(const std::filesystem::path& path);
+std::string artifact_digest(const std::filesystem::path& path, FileAccess access = FileAccess::kCopied);
 
 /// The files of a directory that its digest is of: relative paths, sorted.
 std::vector<std::string> pinned_files(const std::filesystem::path& folder);

@@ -1,6 +1,8 @@
 #include "engine/base/mapped_file.h"
 
+#include <algorithm>
 #include <cerrno>
+#include <limits>
 #include <system_error>
 #include <utility>
 
@@ -22,6 +24,14 @@ namespace {
 }  // namespace
 
 MappedFile::MappedFile(const std::filesystem::path& path) {
+  map(path, 0, std::numeric_limits<std::size_t>::max(), MAP_PRIVATE);
+}
+
+MappedFile::MappedFile(const std::filesystem::path& path, std::uint64_t offset, std::size_t length) {
+  map(path, offset, length, MAP_PRIVATE | MAP_POPULATE);
+}
+
+void MappedFile::map(const std::filesystem::path& path, std::uint64_t offset, std::size_t length, int flags) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) fail(path, "open");
   struct stat info {};
@@ -29,9 +39,10 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
     ::close(fd);
     throw InputError("not a regular file", path.string());
   }
-  const auto size = static_cast<std::size_t>(info.st_size);
+  const auto whole = static_cast<std::uint64_t>(info.st_size);
+  const std::size_t size = std::min<std::uint64_t>(length, whole - std::min(offset, whole));
   if (size > 0) {
-    void* address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
+    void* address = ::mmap(nullptr, size, PROT_READ, flags, fd, static_cast<off_t>(offset));
     if (address == MAP_FAILED) {
       ::close(fd);
       fail(path, "map");

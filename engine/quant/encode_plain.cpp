@@ -1,7 +1,6 @@
 // Q4_0, Q4_1, Q5_0, Q5_1, Q8_0: one scale, and at most one minimum, for 32 weights; searched only under an
 // importance matrix, and never for Q8_0.
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 
 #include "engine/base/half.h"
@@ -12,18 +11,7 @@
 namespace stepdown::quant {
 namespace {
 
-float inverse_of(float scale) {
-  return scale != 0 ? 1.0f / scale : 0.0f;
-}
-
-/// ggml takes the first weight of the largest magnitude, and no zero's sign.
-float extreme_of(std::span<const float> block, float low, float high) {
-  if (high != -low) return high > -low ? high : low;
-  return high > 0 ? *std::ranges::find_if(block, [&](float x) { return std::fabs(x) == high; }) : 0.0f;
-}
-
-constexpr std::size_t kMost = GroupLanes::kGroups;  // blocks at once
-using Codes = std::array<std::uint8_t, kMost * 32>;
+using Codes = decltype(PlainBlocks::codes);
 using BlockCodes = std::span<const std::uint8_t, 32>;
 
 BlockCodes of_block(const Codes& codes, std::size_t block) {
@@ -62,56 +50,46 @@ Codes codes_of(const GroupLanes& lanes, std::size_t blocks) {
   return codes;
 }
 
-/// The weight of largest magnitude becomes code 0, zero the middle code.
+template <typename Block>
+void store(const PlainBlocks& plain, std::span<Block> blocks) {
+  for (std::size_t b = 0; b < blocks.size(); ++b) {
+    blocks[b].d = plain.scale[b];
+    if constexpr (requires { blocks[b].m; }) blocks[b].m = plain.minimum[b];
+    pack(of_block(plain.codes, b), blocks[b]);
+  }
+}
+
 template <typename Block>
 void encode_symmetric(std::span<const float> weights, const Importance& importance, int half,
                       std::span<Block> blocks) {
-  Codes codes;
+  PlainBlocks plain;
   if (importance.given()) {
     GroupLanes lanes = lanes_of(weights, importance);
     const Scales scales = searches().symmetric(lanes, half);
-    for (std::size_t b = 0; b < blocks.size(); ++b) blocks[b].d = f32_to_f16(scales[b]);
-    codes = codes_of(lanes, blocks.size());
+    std::ranges::transform(scales, plain.scale.begin(), f32_to_f16);
+    plain.codes = codes_of(lanes, blocks.size());
   } else {
-    BlockRanges ranges;
-    searches().ranges_of(weights, ranges);
-    AffineCodes affine = {.offset = static_cast<float>(half) + 0.5f, .top = 2 * half - 1};
-    for (std::size_t b = 0; b < blocks.size(); ++b) {
-      const float extreme = extreme_of(weights.subspan(b * 32, 32), ranges.low[b], ranges.high[b]);
-      const float scale = extreme / static_cast<float>(-half);
-      affine.inverse[b] = inverse_of(scale);
-      blocks[b].d = f32_to_f16(scale);
-    }
-    searches().affine_codes(weights, affine, codes);
+    searches().plain_symmetric(weights, half, plain);
   }
-  for (std::size_t b = 0; b < blocks.size(); ++b) pack(of_block(codes, b), blocks[b]);
+  store(plain, blocks);
 }
 
 template <typename Block>
 void encode_with_minimum(std::span<const float> weights, const Importance& importance, int top,
                          std::span<Block> blocks) {
-  Codes codes;
+  PlainBlocks plain;
   if (importance.given()) {
     GroupLanes lanes = lanes_of(weights, importance);
     const Grids found = searches().with_minimum(lanes, weighted_search(top));
     for (std::size_t b = 0; b < blocks.size(); ++b) {
-      blocks[b].d = f32_to_f16(found.scale[b]);
-      blocks[b].m = f32_to_f16(-found.minimum[b]);
+      plain.scale[b] = f32_to_f16(found.scale[b]);
+      plain.minimum[b] = f32_to_f16(-found.minimum[b]);
     }
-    codes = codes_of(lanes, blocks.size());
+    plain.codes = codes_of(lanes, blocks.size());
   } else {
-    BlockRanges ranges;
-    searches().ranges_of(weights, ranges);
-    AffineCodes affine = {.minimum = ranges.low, .offset = 0.5f, .top = top};
-    for (std::size_t b = 0; b < blocks.size(); ++b) {
-      const float scale = (ranges.high[b] - ranges.low[b]) / static_cast<float>(top);
-      affine.inverse[b] = inverse_of(scale);
-      blocks[b].d = f32_to_f16(scale);
-      blocks[b].m = f32_to_f16(ranges.low[b]);
-    }
-    searches().affine_codes(weights, affine, codes);
+    searches().plain_with_minimum(weights, top, plain);
   }
-  for (std::size_t b = 0; b < blocks.size(); ++b) pack(of_block(codes, b), blocks[b]);
+  store(plain, blocks);
 }
 
 }  // namespace
@@ -138,18 +116,12 @@ void encode_blocks(std::span<const float> weights, const Importance& importance,
 
 void encode_blocks(std::span<const float> weights, const Importance& /*importance*/,
                    std::span<kernels::BlockQ8_0> blocks) {
-  BlockRanges ranges;
-  searches().ranges_of(weights, ranges);
-  GroupLanes::Lanes inverse;
+  PlainBlocks plain;
+  searches().plain_bytes(weights, plain);
   for (std::size_t b = 0; b < blocks.size(); ++b) {
-    const float scale = std::max(std::fabs(ranges.low[b]), std::fabs(ranges.high[b])) / 127;
-    inverse[b] = inverse_of(scale);
-    blocks[b].d = f32_to_f16(scale);
+    blocks[b].d = plain.scale[b];
+    std::memcpy(blocks[b].codes.data(), of_block(plain.codes, b).data(), 32);
   }
-  std::array<std::int8_t, kMost * 32> codes;
-  searches().nearest_bytes(weights, inverse, codes);
-  for (std::size_t b = 0; b < blocks.size(); ++b)
-    std::ranges::copy_n(codes.begin() + static_cast<std::ptrdiff_t>(b * 32), 32, blocks[b].codes.begin());
 }
 
 }  // namespace stepdown::quant

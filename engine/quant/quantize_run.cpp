@@ -148,8 +148,8 @@ nlohmann::json run_quantize(const QuantizeOptions& options) {
   const CalibrationSet* prompts = calibration ? &*calibration : nullptr;
 
   // Hashed beside the work: where little is searched it takes as long as that does.
-  const std::shared_future<std::string> base =
-      std::async(std::launch::async, [&options] { return artifact_digest(options.model); });
+  const std::shared_future<std::string> base = std::async(
+      std::launch::async, [&options] { return artifact_digest(options.model, FileAccess::kMapped); });
   const nlohmann::json adapters = adapters_json(options);
   std::optional<formats::StagingFolder> staging;
   method.file_name.empty() ? staging.emplace(parent, work_key(options, base.get(), adapters, prompts))

@@ -3,34 +3,34 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/quant/lanes/block_ranges.h"
+#include "engine/quant/lanes/half_lanes.h"
 #include "engine/quant/lanes/searches.h"
 #include "engine/quant/lanes/vector_of.h"
 
 // What types without a search do to blocks of 32 weights, and how rows of binary16 are read.
 namespace stepdown::quant {
 
-constexpr std::size_t kBlock = 32;
-
 template <std::size_t Width>
-void ranges_of(std::span<const float> blocks, BlockRanges& ranges) {
-  using V = VectorOf<Width>;
-  for (std::size_t b = 0; b < blocks.size() / kBlock; ++b) {
-    const auto block = blocks.subspan(b * kBlock).first<kBlock>();
-    auto low = V::load(block.data());
-    auto high = low;
-    for (std::size_t first = Width; first < kBlock; first += Width) {
-      const auto x = V::load(block.data() + first);
-      low = x < low ? x : low;
-      high = x > high ? x : high;
-    }
-    ranges.low[b] = -V::most(-low);
-    ranges.high[b] = V::most(high);
-    // Of equal ones, which zeros of either sign are, ggml takes the first.
-    if (ranges.low[b] == 0.0f) ranges.low[b] = *std::ranges::find(block, 0.0f);
-  }
+typename VectorOf<Width>::Floats inverse_of(const typename VectorOf<Width>::Floats& scale) {
+  return scale != 0.0f ? 1.0f / scale : VectorOf<Width>::all(0.0f);
 }
 
-/// Integers of [0, top], cut off towards zero; what is no number is zero.
+template <std::size_t Width>
+void store_halves(const typename VectorOf<Width>::Floats& lanes,
+                  std::array<std::uint16_t, GroupLanes::kGroups>& into, std::size_t first) {
+  const auto halves = to_halves<Width>(lanes);
+  std::memcpy(into.data() + first, &halves, sizeof halves);
+}
+
+/// A block's code = (x − minimum) · inverse + offset, cut off to an integer of [0, top]; what is no number is
+/// zero.
+struct AffineCodes {
+  GroupLanes::Lanes minimum = {}, inverse;
+  float offset;
+  int top;
+};
+
 template <std::size_t Width>
 void affine_codes(std::span<const float> blocks, const AffineCodes& affine, std::span<std::uint8_t> codes) {
   using V = VectorOf<Width>;
@@ -47,8 +47,49 @@ void affine_codes(std::span<const float> blocks, const AffineCodes& affine, std:
 }
 
 template <std::size_t Width>
+void plain_symmetric(std::span<const float> blocks, int half, PlainBlocks& into) {
+  using V = VectorOf<Width>;
+  BlockRanges ranges = ranges_of<Width>(blocks);
+  for (std::size_t b = 0; b < blocks.size() / kBlock; ++b) {
+    const float high = ranges.high[b];
+    if (high != -ranges.low[b]) continue;
+    // Of equal magnitudes ggml takes the first, and no zero's sign: where that is not the low one, none is.
+    const auto block = blocks.subspan(b * kBlock, kBlock);
+    if (*std::ranges::find_if(block, [&](float x) { return std::fabs(x) == high; }) >= 0) ranges.low[b] = 0;
+  }
+  AffineCodes affine = {.offset = static_cast<float>(half) + 0.5f, .top = 2 * half - 1};
+  for (std::size_t first = 0; first < GroupLanes::kGroups; first += Width) {
+    const auto low = V::load(ranges.low, first), high = V::load(ranges.high, first);
+    const typename V::Floats scale = (high > -low ? high : low) / static_cast<float>(-half);
+    V::store(inverse_of<Width>(scale), affine.inverse, first);
+    store_halves<Width>(scale, into.scale, first);
+  }
+  affine_codes<Width>(blocks, affine, into.codes);
+}
+
+template <std::size_t Width>
+void plain_with_minimum(std::span<const float> blocks, int top, PlainBlocks& into) {
+  using V = VectorOf<Width>;
+  BlockRanges ranges = ranges_of<Width>(blocks);
+  for (std::size_t b = 0; b < blocks.size() / kBlock; ++b) {
+    // Of equal ones, which zeros of either sign are, ggml takes the first.
+    if (ranges.low[b] == 0) ranges.low[b] = *std::ranges::find(blocks.subspan(b * kBlock, kBlock), 0.0f);
+  }
+  AffineCodes affine = {.minimum = ranges.low, .offset = 0.5f, .top = top};
+  for (std::size_t first = 0; first < GroupLanes::kGroups; first += Width) {
+    const auto low = V::load(ranges.low, first);
+    const typename V::Floats scale = (V::load(ranges.high, first) - low) / static_cast<float>(top);
+    V::store(inverse_of<Width>(scale), affine.inverse, first);
+    store_halves<Width>(scale, into.scale, first);
+    store_halves<Width>(low, into.minimum, first);
+  }
+  affine_codes<Width>(blocks, affine, into.codes);
+}
+
+/// x · inverse: halves go away from zero; what is no number is zero.
+template <std::size_t Width>
 void nearest_bytes(std::span<const float> blocks, const GroupLanes::Lanes& inverse,
-                   std::span<std::int8_t> codes) {
+                   std::span<std::uint8_t> codes) {
   using V = VectorOf<Width>;
   constexpr float kBelowHalf = 0x1.fffffep-2f;  // adding a half itself would round 0.49999997 up
   for (std::size_t first = 0; first < blocks.size(); first += Width) {
@@ -64,28 +105,42 @@ void nearest_bytes(std::span<const float> blocks, const GroupLanes::Lanes& inver
 }
 
 template <std::size_t Width>
+void plain_bytes(std::span<const float> blocks, PlainBlocks& into) {
+  using V = VectorOf<Width>;
+  const BlockRanges ranges = ranges_of<Width>(blocks);
+  GroupLanes::Lanes inverse;
+  for (std::size_t first = 0; first < GroupLanes::kGroups; first += Width) {
+    const auto low = V::magnitude(V::load(ranges.low, first)),
+               high = V::magnitude(V::load(ranges.high, first));
+    const typename V::Floats scale = (high > low ? high : low) / 127.0f;
+    V::store(inverse_of<Width>(scale), inverse, first);
+    store_halves<Width>(scale, into.scale, first);
+  }
+  nearest_bytes<Width>(blocks, inverse, into.codes);
+}
+
+/// Infinities and what is no number have the largest bits.
+template <std::size_t Width>
 bool widen_f16(std::span<const std::byte> from, std::span<float> to) {
   using V = VectorOf<Width>;
-  typename V::Floats largest = {};
+  typename V::Halves largest = {};
   const auto widen = [&](std::size_t first, std::size_t count) {
     typename V::Halves halves = {};
     std::memcpy(&halves, from.data() + first * sizeof(std::uint16_t), count * sizeof(std::uint16_t));
-    const auto bits = __builtin_convertvector(halves, typename V::Integers);
-    const typename V::Integers moved = ((bits & 0x7fff) << 13) + (112 << 23);
-    // Subnormal ones have no leading 1: it is added and subtracted again.
-    const auto normal = reinterpret_cast<typename V::Floats>(moved);
-    const auto subnormal = reinterpret_cast<typename V::Floats>(moved + (1 << 23)) - 0x1p-14f;
-    const typename V::Integers exponent = bits & 0x7c00;
-    const typename V::Floats magnitude = exponent == 0 ? subnormal : normal;
+    const typename V::Halves magnitude = halves & std::uint16_t{0x7fff};
     largest = magnitude > largest ? magnitude : largest;
-    const auto values = reinterpret_cast<typename V::Floats>(
-        reinterpret_cast<typename V::Integers>(magnitude) | ((bits & 0x8000) << 16));
+    const auto values = from_halves<Width>(halves);
     std::memcpy(to.data() + first, &values, count * sizeof(float));
   };
   std::size_t first = 0;
-  for (; first + Width <= to.size(); first += Width) widen(first, Width);
+  for (; first + Width <= to.size(); first += Width) {
+    __builtin_prefetch(from.data() + from.size() + first * sizeof(std::uint16_t));  // the next row's
+    widen(first, Width);
+  }
   if (first < to.size()) widen(first, to.size() - first);
-  return V::most(largest) < 65536.0f;  // infinities and what is no number have become at least that
+  bool numbers = true;
+  for (std::size_t lane = 0; lane < Width; ++lane) numbers = numbers && largest[lane] < 0x7c00;
+  return numbers;
 }
 
 }  // namespace stepdown::quant

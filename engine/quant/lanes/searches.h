@@ -13,15 +13,11 @@ struct LevelFits {
   GroupLanes::Lanes inverse, xq, qq;
 };
 
-/// The least and the largest weight of blocks of 32, a lane each.
-struct BlockRanges {
-  GroupLanes::Lanes low, high;
-};
-/// A block's code = (x − minimum) · inverse + offset, cut off to an integer of [0, top].
-struct AffineCodes {
-  GroupLanes::Lanes minimum = {}, inverse;
-  float offset;
-  int top;
+/// Up to 16 blocks of 32 weights as types without a search store them: scales and minima in binary16, and
+/// codes of a byte each.
+struct PlainBlocks {
+  alignas(64) std::array<std::uint8_t, GroupLanes::kGroups * 32> codes;
+  std::array<std::uint16_t, GroupLanes::kGroups> scale, minimum;
 };
 
 /// The searches for the scales with which groups of weights are best written as small integers: ggml's
@@ -44,12 +40,12 @@ struct Searches {
   void (*round_with_minimum)(GroupLanes&, const Grids&, int max_code);
   void (*round_symmetric)(GroupLanes&, const Scales&, int half);
   void (*fit_levels)(std::span<const float, 32> group, std::span<const float, 32> counts, LevelFits&);
-  /// Of up to 16 blocks of 32 weights, and their codes without a search.
-  void (*ranges_of)(std::span<const float> blocks, BlockRanges&);
-  void (*affine_codes)(std::span<const float> blocks, const AffineCodes&, std::span<std::uint8_t> codes);
-  /// Codes of Q8_0, x · inverse: halves go away from zero; what is no number is zero.
-  void (*nearest_bytes)(std::span<const float> blocks, const GroupLanes::Lanes& inverse,
-                        std::span<std::int8_t> codes);
+  /// Up to 16 blocks of 32 weights without a search: the weight of largest magnitude becomes code 0 and zero
+  /// the middle one, `half`; the range becomes [0, top]; or the largest magnitude becomes 127, of bytes with
+  /// a sign.
+  void (*plain_symmetric)(std::span<const float> blocks, int half, PlainBlocks&);
+  void (*plain_with_minimum)(std::span<const float> blocks, int top, PlainBlocks&);
+  void (*plain_bytes)(std::span<const float> blocks, PlainBlocks&);
   /// Binary16 to floats; whether all are numbers.
   bool (*widen_f16)(std::span<const std::byte> from, std::span<float> to);
   /// How many of the middles between IQ4 levels each weight, times `inverse`, has below it: its code.

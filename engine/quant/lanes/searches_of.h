@@ -22,9 +22,9 @@ constexpr Searches searches_of(std::string_view name, bool (*supported)()) {
       .round_with_minimum = round_with_minimum<Width>,
       .round_symmetric = round_symmetric<Width>,
       .fit_levels = fit_levels<Width>,
-      .ranges_of = ranges_of<Width>,
-      .affine_codes = affine_codes<Width>,
-      .nearest_bytes = nearest_bytes<Width>,
+      .plain_symmetric = plain_symmetric<Width>,
+      .plain_with_minimum = plain_with_minimum<Width>,
+      .plain_bytes = plain_bytes<Width>,
       .widen_f16 = widen_f16<Width>,
       .nearest_levels = nearest_levels<Width>,
   };

@@ -40,6 +40,17 @@ TEST_F(HashTest, AFolderWithOneGgufHasThatFilesDigest) {
   EXPECT_NE(artifact_digest(folder_), sha256_hex("1"));
 }
 
+TEST_F(HashTest, MappedFilesHaveTheDigestOfCopiedOnes) {
+  std::string content(9 << 20, 'x');  // two windows and a part of one
+  for (std::size_t i = 0; i < content.size(); i += 1000) content[i] = static_cast<char>(i / 1000);
+  for (const std::string& part : {content + "tail", content.substr(0, 8 << 20), std::string()}) {
+    write_file_atomically(folder_ / "a", part);
+    EXPECT_EQ(artifact_digest(folder_ / "a", FileAccess::kMapped), sha256_hex(part)) << part.size();
+    EXPECT_EQ(artifact_digest(folder_, FileAccess::kMapped), artifact_digest(folder_)) << part.size();
+  }
+  EXPECT_THROW(artifact_digest(folder_ / "missing", FileAccess::kMapped), InputError);
+}
+
 TEST_F(HashTest, AnEmptyDirectoryIsRefused) {
   EXPECT_THROW(artifact_digest(folder_), InputError);
 }

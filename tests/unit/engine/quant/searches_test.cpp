@@ -65,26 +65,34 @@ void expect_same_descents(const Searches& wide, const GroupLanes& first, int hal
   }
 }
 
-/// Blocks without a search, three of them under scales of their own.
-void expect_same_blocks(const Searches& wide, std::span<const float> group) {
+void expect_same(const PlainBlocks& ours, const PlainBlocks& wanted, std::size_t blocks) {
+  EXPECT_TRUE(std::equal(ours.codes.begin(), ours.codes.begin() + 32 * static_cast<std::ptrdiff_t>(blocks),
+                         wanted.codes.begin()));
+  for (std::size_t b = 0; b < blocks; ++b) {
+    EXPECT_EQ(ours.scale[b], wanted.scale[b]) << b;
+    EXPECT_EQ(ours.minimum[b], wanted.minimum[b]) << b;
+  }
+}
+
+/// Groups as blocks without a search, as many as one call takes and fewer.
+void expect_same_blocks(const Searches& wide, const GroupLanes& groups) {
   std::vector<float> blocks;
-  for (const float by : {1.0f, -2.0f, 0.5f})
-    std::ranges::transform(group, std::back_inserter(blocks), [&](float x) { return by * x; });
-  BlockRanges ranges, wanted;
-  wide.ranges_of(blocks, ranges);
-  plain_searches()->ranges_of(blocks, wanted);
-  const AffineCodes affine = {wanted.low, {4000.0f, 300.0f, 500.0f}, 0.5f, 31};
-  std::vector<std::uint8_t> codes(blocks.size()), expected(blocks.size());
-  wide.affine_codes(blocks, affine, codes);
-  plain_searches()->affine_codes(blocks, affine, expected);
-  EXPECT_EQ(codes, expected);
-  std::vector<std::int8_t> bytes(blocks.size()), expected_bytes(blocks.size());
-  wide.nearest_bytes(blocks, affine.inverse, bytes);
-  plain_searches()->nearest_bytes(blocks, affine.inverse, expected_bytes);
-  EXPECT_EQ(bytes, expected_bytes);
-  for (std::size_t b = 0; b < 3; ++b) {
-    EXPECT_EQ(ranges.low[b], wanted.low[b]);
-    EXPECT_EQ(ranges.high[b], wanted.high[b]);
+  for (std::size_t g = 0; g < GroupLanes::kGroups; ++g) {
+    for (std::size_t i = 0; i < 32; ++i) blocks.push_back(groups.values[i % groups.size][g]);
+  }
+  const Searches& plain = *plain_searches();
+  for (const std::size_t count : {3, 16}) {
+    const auto part = std::span(blocks).first(count * 32);
+    PlainBlocks ours = {}, wanted = {};
+    wide.plain_symmetric(part, 8, ours);
+    plain.plain_symmetric(part, 8, wanted);
+    expect_same(ours, wanted, count);
+    wide.plain_with_minimum(part, 31, ours);
+    plain.plain_with_minimum(part, 31, wanted);
+    expect_same(ours, wanted, count);
+    wide.plain_bytes(part, ours);
+    plain.plain_bytes(part, wanted);
+    expect_same(ours, wanted, count);
   }
 }
 
@@ -143,19 +151,19 @@ TEST_P(EverySearch, GivesTheBitsOfThePlainOne) {
     plain.fit_levels(group, counts, wanted);
     EXPECT_TRUE(same(fits.xq, wanted.xq) && same(fits.qq, wanted.qq)) << seed;
     EXPECT_EQ(wide.nearest_levels(group, 4000.0f), plain.nearest_levels(group, 4000.0f));
-    expect_same_blocks(wide, group);
+    expect_same_blocks(wide, given);
   }
 }
 
 TEST_P(EverySearch, BytesRoundHalvesAwayFromZero) {
-  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-  constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  std::array<float, 32> group = {0.5f,   -0.5f, 0.49999997f, -0.49999997f, 1.5f,      2.5f,       -2.5f,
-                                 126.5f, 1e9f,  -1e9f,       kNan,         kInfinity, -kInfinity, -0.0f};
-  std::array<std::int8_t, 32> codes;
-  GetParam()->nearest_bytes(group, {1.0f}, codes);
-  const std::array<int, 14> expected = {1, -1, 0, 0, 2, 3, -3, 127, 127, -127, 0, 127, -127, 0};
-  for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_EQ(codes[i], expected[i]) << group[i];
+  std::array<float, 32> block = {127.0f, 0.5f,  -0.5f,  0.49999997f, -0.49999997f, 1.5f,
+                                 2.5f,   -2.5f, 126.5f, -126.5f,     -0.0f};
+  PlainBlocks plain;
+  GetParam()->plain_bytes(block, plain);
+  EXPECT_EQ(plain.scale[0], f32_to_f16(1.0f));
+  const std::array<int, 11> expected = {127, 1, -1, 0, 0, 2, 3, -3, 127, -127, 0};
+  for (std::size_t i = 0; i < expected.size(); ++i)
+    EXPECT_EQ(static_cast<std::int8_t>(plain.codes[i]), expected[i]) << block[i];
 }
 
 TEST_P(EverySearch, HalvesBecomeTheFloatsThatTheyAre) {
@@ -175,26 +183,38 @@ TEST_P(EverySearch, HalvesBecomeTheFloatsThatTheyAre) {
   }
 }
 
-TEST_P(EverySearch, RangesTakeTheFirstOfEqualZeros) {
+TEST_P(EverySearch, MinimaTakeTheFirstOfEqualZeros) {
   std::array<float, 32> block = {};
   block.fill(2.0f);
   block[7] = -0.0f;
   block[20] = 0.0f;
-  block[30] = 5.0f;
-  BlockRanges range;
-  GetParam()->ranges_of(block, range);
-  EXPECT_TRUE(range.low[0] == 0.0f && std::signbit(range.low[0]));
-  EXPECT_EQ(range.high[0], 5.0f);
+  block[30] = 15.0f;
+  PlainBlocks plain;
+  GetParam()->plain_with_minimum(block, 15, plain);
+  EXPECT_EQ(plain.minimum[0], f32_to_f16(-0.0f));
+  EXPECT_EQ(plain.scale[0], f32_to_f16(1.0f));
+  EXPECT_EQ(plain.codes[7], 0);
+  EXPECT_EQ(plain.codes[8], 2);
+  EXPECT_EQ(plain.codes[30], 15);
 }
 
-TEST_P(EverySearch, AffineCodesAreCutOff) {
-  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-  constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  std::array<float, 32> block = {0.0f, 0.99f, 1.0f, 14.9f, 15.0f, 99.0f, -3.0f, kNan, kInfinity, -kInfinity};
-  std::array<std::uint8_t, 32> codes;
-  GetParam()->affine_codes(block, {{0.0f}, {1.0f}, 0.0f, 15}, codes);
-  const std::array<int, 10> expected = {0, 0, 1, 14, 15, 15, 0, 0, 15, 0};
-  for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_EQ(codes[i], expected[i]) << block[i];
+TEST_P(EverySearch, ScalesTakeTheFirstOfEqualMagnitudes) {
+  std::array<float, 96> blocks = {};  // the last is all zeros
+  blocks[3] = 8.0f;
+  blocks[9] = -8.0f;
+  blocks[32] = -8.0f;
+  blocks[60] = 8.0f;
+  blocks[64] = -0.0f;
+  PlainBlocks plain;
+  GetParam()->plain_symmetric(blocks, 8, plain);
+  EXPECT_EQ(plain.scale[0], f32_to_f16(-1.0f));
+  EXPECT_EQ(plain.codes[3], 0);
+  EXPECT_EQ(plain.codes[9], 15);  // 16 is cut off
+  EXPECT_EQ(plain.scale[1], f32_to_f16(1.0f));
+  EXPECT_EQ(plain.codes[32], 0);
+  EXPECT_EQ(plain.codes[60], 15);
+  EXPECT_EQ(plain.scale[2], f32_to_f16(-0.0f));
+  EXPECT_EQ(plain.codes[64], 8);
 }
 
 TEST_P(EverySearch, ConstantGroupsHaveNoScale) {
