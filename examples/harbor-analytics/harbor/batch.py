@@ -30,7 +30,8 @@ class Outcome:
     documents: int
     json_pass: float
     field_accuracy: float | None  # None without expected answers
-    docs_per_hour: float
+    docs_per_hour: float  # answered; reading the PDFs comes before
+    milliseconds_reading: float  # a PDF's text
     failed_answers: int
     ended_by_length: int
 
@@ -41,6 +42,18 @@ def extract(pdf: Path) -> str:
     if done.returncode != 0:
         raise GaveUp(f"{pdf}: pdftotext cannot read it ({done.stderr.strip() or done.returncode})")
     return normalize(done.stdout)
+
+
+def _texts(documents: list[Path], label: str, gave_up: list[str]) -> dict[str, str]:
+    """By name, of those that can be read."""
+    progress, texts = Progress(f"{label}: text of", len(documents), "PDFs"), {}
+    for document in documents:
+        try:
+            texts[document.stem] = extract(document)
+        except GaveUp as reason:
+            gave_up.append(str(reason))
+        progress.advance()
+    return texts
 
 
 def _expected(folder: Path) -> dict:
@@ -69,21 +82,24 @@ def run(url: str, model: str, pdfs: Path, out: Path, concurrency: int, constrain
     with Results(out) as results:
         work = queue.SimpleQueue()
         waiting = [document for document in documents if document.stem not in results]
-        for document in waiting:
-            work.put(document)
-        progress = Progress(label, len(documents), "documents", done=len(documents) - len(waiting))
+        reading = time.monotonic()
+        texts = _texts(waiting, label, gave_up)
+        milliseconds_reading = 1000 * (time.monotonic() - reading) / max(len(waiting), 1)
+        for name in texts:
+            work.put(name)
+        progress = Progress(label, len(documents), "documents", done=len(documents) - len(texts))
 
         def worker():
             client = Client(url, model, schema, constrained, failures)
             while True:
                 try:
-                    document = work.get_nowait()
+                    name = work.get_nowait()
                 except queue.Empty:
                     return client.close()
                 try:
                     # The run's own name in the id: another run's routing and repeats stay apart.
-                    answer = client.ask(f"{out.stem}-{document.stem}", extract(document))
-                    results.append({"id": document.stem, **asdict(answer)})
+                    answer = client.ask(f"{out.stem}-{name}", texts[name])
+                    results.append({"id": name, **asdict(answer)})
                 except GaveUp as reason:
                     gave_up.append(str(reason))
                 progress.advance()
@@ -108,7 +124,8 @@ def run(url: str, model: str, pdfs: Path, out: Path, concurrency: int, constrain
         documents=len(rows),
         json_pass=sum(valid) / max(len(valid), 1),
         field_accuracy=sum(right) / (len(FIELDS) * len(right)) if right else None,
-        docs_per_hour=len(waiting) / seconds * 3600 if waiting else 0.0,
+        docs_per_hour=len(texts) / seconds * 3600 if texts else 0.0,
+        milliseconds_reading=milliseconds_reading,
         failed_answers=failures.total - before,
         ended_by_length=sum(row["finish_reason"] == "length" for row in rows.values()),
     )

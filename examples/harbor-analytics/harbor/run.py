@@ -57,7 +57,7 @@ class Example:
         self.copy_reports(cluster, status)
 
         say(f"the nightly batch: {self.documents} PDFs at FP16 and at the winner, under one memory budget")
-        fp16, winner = self.nightly(cluster, status)
+        fp16, at_equal_concurrency, winner = self.nightly(cluster, status)
 
         rollbacks, bad = [], []
         for fault in faults.FAULTS:
@@ -67,7 +67,8 @@ class Example:
             rollbacks.append(rolled_back)
         blocked = cluster.get("quantizedmodel", rollout.NAME)["status"].get("blocked", [])
         return Summary(
-            fp16=fp16, winner=winner, candidates=rollout.candidate_table(status), rollbacks=rollbacks,
+            fp16=fp16, winner_at_equal_concurrency=at_equal_concurrency, winner=winner,
+            candidates=rollout.candidate_table(status), rollbacks=rollbacks,
             failed_answers=self.failures.total, tainted_answers=self.tainted,
             false_rollbacks=sum(one["digest"] not in bad for one in blocked),
         )
@@ -81,21 +82,22 @@ class Example:
                 page = cluster.host_path(one["report"]).with_suffix(".html")
                 shutil.copy(page, self.out / f"report-{one['name'].replace('/', '-')}.html")
 
-    def nightly(self, cluster: Cluster, status: dict) -> tuple[Nightly, Nightly]:
+    def nightly(self, cluster: Cluster, status: dict) -> tuple[Nightly, Nightly, Nightly]:
+        """FP16, then the winner with as many sequences, then with as many as the memory has room for."""
         base, winner = manifests.HERE / "model", rollout.winner(status)
         memory = engine.inspect(self.binaries, base)["memory"]
         budget = engine.budget_for(memory, BASELINE_SEQUENCES, self.context)
         fp16 = self.one_nightly("fp16", base, BASELINE_SEQUENCES)
         if winner is None:
-            return fp16, fp16
+            return fp16, fp16, fp16
         artifact = engine.weights_file(cluster.host_path(winner["uri"]))
         sequences = engine.sequences_within(engine.inspect(self.binaries, artifact)["memory"], budget, self.context)
         print(f"budget {budget / 1e6:.2f} MB: FP16 fits {BASELINE_SEQUENCES} sequences, {winner['name']} {sequences} "
               "(predicted)", file=sys.stderr)
-        return fp16, self.one_nightly(winner["name"], artifact, sequences)
+        return fp16, *(self.one_nightly(winner["name"], artifact, count) for count in (BASELINE_SEQUENCES, sequences))
 
     def one_nightly(self, method: str, model: Path, sequences: int) -> Nightly:
-        slug = method.replace("/", "-")
+        slug = f"{method.replace('/', '-')}-{sequences}"
         log = self.logs / f"nightly-{slug}.log"
         with engine.serving(self.binaries, model, rollout.NAME, sequences, self.context, log) as (url, process):
             def one_batch(constrained: bool):
@@ -107,7 +109,8 @@ class Example:
             peak = processes.peak_memory_bytes(process.pid)
         return Nightly(method=method, json_pass=free.json_pass, json_pass_constrained=constrained.json_pass,
                        field_accuracy=constrained.field_accuracy, docs_per_hour=constrained.docs_per_hour,
-                       sequences=sequences, peak_memory_bytes=peak)
+                       sequences=sequences, peak_memory_bytes=peak,
+                       milliseconds_reading=constrained.milliseconds_reading)
 
     def promote_bad(self, cluster: Cluster, model: dict, status: dict, fault: str) -> tuple[str, Rollback]:
         name, artifact = f"{rollout.NAME}-bad-{fault}", self.bad_artifact(cluster, rollout.smallest(status), fault)
