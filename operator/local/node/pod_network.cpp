@@ -1,8 +1,10 @@
 #include "operator/local/node/pod_network.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <cstddef>
+#include <cstring>
 #include <functional>
 #include <string>
 
@@ -27,8 +29,9 @@ int claim(int number) {
   address.sun_family = AF_UNIX;
   std::ranges::copy(name, address.sun_path + 1);
   const int socket = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (socket < 0) throw Error(std::string("no socket: ") + std::strerror(errno), "network of the pods");
   const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
-  if (socket < 0 || ::bind(socket, reinterpret_cast<const sockaddr*>(&address), size) == 0) return socket;
+  if (::bind(socket, reinterpret_cast<const sockaddr*>(&address), size) == 0) return socket;
   ::close(socket);
   return -1;
 }
