@@ -1,6 +1,7 @@
 #include "engine/model/attention.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "engine/base/half.h"
@@ -107,9 +108,11 @@ Attention::Visible Attention::score(const Call& call, const Item& item, Scratch&
     call.product(tile, dimensions, scratch.queries.data(), dimensions, rows, out, score_stride_, false);
     if (cache_.type(call.layer) == KvType::kF16) continue;
     const std::uint16_t* scales = cache_.key_scales(call.layer, page, item.head) + token % kPage;
-    for (std::int64_t lane = 0; lane < kTileRows; ++lane) {
-      const float factor = f16_to_f32(scales[lane]);
-      for (std::int64_t row = 0; row < rows; ++row) out[row * score_stride_ + lane] *= factor;
+    std::array<float, kTileRows> factors;
+    std::transform(scales, scales + kTileRows, factors.begin(), f16_to_f32);
+    for (std::int64_t row = 0; row < rows; ++row) {
+      for (std::int64_t lane = 0; lane < kTileRows; ++lane)
+        out[row * score_stride_ + lane] *= factors[static_cast<std::size_t>(lane)];
     }
   }
   for (std::int64_t row = 0; row < rows; ++row) {
