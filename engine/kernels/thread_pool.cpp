@@ -76,16 +76,16 @@ void ThreadPool::run(std::int64_t count, Job job) {
   job_ = job;
   count_ = count;
   next_.store(0, std::memory_order_relaxed);
-  busy_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
   bool asleep = false;
   {
-    const std::lock_guard lock(mutex_);  // a worker that is about to sleep sees the round or is counted
-    round_.fetch_add(1, std::memory_order_release);
+    const std::lock_guard lock(mutex_);  // a worker that is about to sleep sees the loop or is counted
+    ++state_;
     asleep = sleeping_ > 0;
   }
   if (asleep) wake_.notify_all();
   take_all(0);
-  const auto done = [this] { return busy_.load(std::memory_order_acquire) == 0; };
+  ++state_;
+  const auto done = [this] { return joined_ == 0; };
   while (!spin(done)) std::this_thread::yield();
 }
 
@@ -97,24 +97,28 @@ void ThreadPool::take_all(int worker) {
   }
 }
 
-std::uint64_t ThreadPool::await_round(std::uint64_t seen) {
-  const auto changed = [&] { return round_.load(std::memory_order_acquire) != seen || stop_.load(); };
+std::uint64_t ThreadPool::await_change(std::uint64_t seen) {
+  const auto changed = [&] { return state_ != seen || stop_; };
   if (!spin(changed)) {
     std::unique_lock lock(mutex_);
     ++sleeping_;
     wake_.wait(lock, changed);
     --sleeping_;
   }
-  return stop_.load() ? 0 : round_.load(std::memory_order_acquire);
+  return stop_ ? 0 : state_.load();
 }
 
+// All in one order (sequentially consistent): either run() counts a worker that joins, and waits for it, or
+// that worker sees that the loop was closed, and touches nothing of it.
 void ThreadPool::work(int worker) {
   std::uint64_t seen = 0;
   for (;;) {
-    seen = await_round(seen);
+    seen = await_change(seen);
     if (seen == 0) return;
-    take_all(worker);
-    busy_.fetch_sub(1, std::memory_order_release);
+    if (seen % 2 == 0) continue;
+    ++joined_;
+    if (state_ == seen) take_all(worker);
+    --joined_;
   }
 }
 

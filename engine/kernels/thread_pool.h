@@ -11,7 +11,7 @@ namespace stepdown::kernels {
 
 /// Workers for one step's parallel loops. The caller works too; `threads` counts it. Between the loops of a
 /// step workers spin for a few microseconds, since a wake by the kernel costs more than a small matrix; then
-/// they sleep.
+/// they sleep. A loop ends once its work is done: it never waits for a worker that is still waking up.
 class ThreadPool {
  public:
   /// Throws Error when the system does not give that many.
@@ -40,14 +40,14 @@ class ThreadPool {
   void run(std::int64_t count, Job job);
   void take_all(int worker);
   void work(int worker);
-  /// The round after `seen`, or 0 to stop.
-  std::uint64_t await_round(std::uint64_t seen);
+  /// A state other than `seen`, or 0 to stop.
+  std::uint64_t await_change(std::uint64_t seen);
 
   Job job_;
   std::int64_t count_ = 0;
   alignas(64) std::atomic<std::int64_t> next_{0};
-  alignas(64) std::atomic<std::uint64_t> round_{0};  ///< rises with every loop
-  alignas(64) std::atomic<int> busy_{0};             ///< workers that have not left the loop
+  alignas(64) std::atomic<std::uint64_t> state_{0};  ///< rises with every loop: odd while it may be joined
+  alignas(64) std::atomic<int> joined_{0};           ///< workers that have not left the loop
   std::atomic<bool> stop_{false};
   std::mutex mutex_;
   std::condition_variable wake_;
