@@ -151,13 +151,15 @@ Task<Upstreams::Reply> Proxy::reach(const Job& job, std::string digest, const Re
   asio::steady_timer timer(io_);
   for (;;) {
     Upstreams::Reply reply = co_await upstreams_->send(digest, request, priority, job.deadline, job.gone);
-    const bool nobody = !reply.call && (reply.failure.kind == Upstreams::Failure::Kind::kNoEndpoint ||
-                                        (reply.failure.kind == Upstreams::Failure::Kind::kNet &&
-                                         reply.failure.net.kind == NetError::Kind::kConnect));
+    const bool unreached = !reply.call && (reply.failure.kind == Upstreams::Failure::Kind::kNoEndpoint ||
+                                           (reply.failure.kind == Upstreams::Failure::Kind::kNet &&
+                                            reply.failure.net.kind == NetError::Kind::kConnect));
+    const bool nobody = unreached || reply.unavailable();
     const bool waits = nobody && digest == traffic_.rollout().fp16() && priority != Priority::kShadow &&
                        !job.gone.stop_requested() && steady_clock::now() + kTurn < patience;
     if (!waits) co_return reply;
-    note_missing(digest, reply.failure);
+    if (unreached) note_missing(digest, reply.failure);
+    reply.call.reset();  // its place at the gate is free while this waits
     boost::system::error_code ignored;
     timer.expires_after(kTurn);
     co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));

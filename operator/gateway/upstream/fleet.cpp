@@ -59,6 +59,10 @@ bool Fleet::failed(const Address& address, SteadyTime sent, SteadyTime now, bool
   return news && (endpoint->answered || !refused);
 }
 
+void Fleet::unavailable(const Address& address) {
+  if (Endpoint* endpoint = find(address)) endpoint->apart = true;
+}
+
 void Fleet::recovered(const Address& address) {
   Endpoint* endpoint = find(address);
   if (endpoint == nullptr) return;

@@ -34,6 +34,8 @@ class Fleet {
   /// A connection failure of a request sent at `sent`; `refused`: before anything could be sent. True when it
   /// is a new incident.
   bool failed(const Address& address, SteadyTime sent, SteadyTime now, bool refused = false);
+  /// It answers that it takes no work (503), as one does that is about to end: set apart, and no incident.
+  void unavailable(const Address& address);
   /// A probe succeeded.
   void recovered(const Address& address);
   /// Those set apart.

@@ -52,6 +52,7 @@ Task<Upstreams::Reply> Upstreams::send(std::string digest, const Request& reques
   }
 
   std::vector<Address> tried;
+  std::optional<Reply> unavailable;
   while (const std::optional<Address> to = revision->fleet.pick(tried, tried.empty())) {
     tried.push_back(*to);
     const SteadyTime sent = steady_clock::now();
@@ -63,7 +64,10 @@ Task<Upstreams::Reply> Upstreams::send(std::string digest, const Request& reques
       revision->fleet.answered(*to);
       Reply reply;
       reply.call = Call{std::move(*answer.value), std::move(held), *to, sent};
-      co_return reply;
+      if (!reply.unavailable()) co_return reply;
+      revision->fleet.unavailable(*to);
+      unavailable = std::move(reply);
+      continue;
     }
     if (answer.error.kind == NetError::Kind::kGivenUp) {
       failure.kind = Failure::Kind::kGivenUp;
@@ -75,6 +79,7 @@ Task<Upstreams::Reply> Upstreams::send(std::string digest, const Request& reques
     failure = {Failure::Kind::kNet, std::move(answer.error), incident || failure.new_incident};
     if (timeout) break;  // the time is up; another endpoint would work on the same for nothing
   }
+  if (unavailable) co_return *std::move(unavailable);
   co_return Reply{std::nullopt, failure};
 }
 

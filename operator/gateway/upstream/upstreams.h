@@ -17,9 +17,10 @@ namespace stepdown::gateway {
 using Endpoints = std::map<std::string, std::vector<Address>>;
 
 /// Requests to the engines of each revision: picks the endpoint, bounds what is under way, tries another
-/// endpoint when one cannot be reached before it answered anything.
+/// endpoint when one cannot be reached before it answered anything, or answers that it takes no work (503).
 class Upstreams : public std::enable_shared_from_this<Upstreams> {
  public:
+  static constexpr int kUnavailable = 503;
   struct Limits {
     std::size_t per_endpoint = 64;  ///< requests under way
     std::size_t waiting = 1024;     ///< a revision
@@ -47,6 +48,9 @@ class Upstreams : public std::enable_shared_from_this<Upstreams> {
   struct Reply {
     std::optional<Call> call;
     Failure failure;
+
+    /// Every endpoint that could be reached takes no work.
+    bool unavailable() const { return call && call->answer.status() == kUnavailable; }
   };
   /// Waits for the header of the answer. `gone` ends all that is done for the request at once.
   Task<Reply> send(std::string digest, const Request& request, Priority priority, SteadyTime deadline,

@@ -104,6 +104,10 @@ void Mounts::add_secret(const std::string& name, const std::string& secret, cons
   mounts.push_back({{"name", name}, {"mountPath", path}, {"readOnly", true}});
 }
 
+json lingering() {
+  return {{"preStop", {{"sleep", {{"seconds", kLingerSeconds}}}}}};
+}
+
 json pod_security() {
   return {{"runAsNonRoot", true},
           {"runAsUser", kUser},

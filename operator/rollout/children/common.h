@@ -52,6 +52,10 @@ struct Mounts {
 /// Mounts spec.model.adapters and appends the arguments that merge them into the base.
 void add_adapters(Mounts& mounts, nlohmann::json& args, const api::QuantizedModel& model);
 
+/// Of a pod that clients reach by its own address: it serves on for kLingerSeconds after its end began, of
+/// which proxies and gateways hear late, and then ends what is under way within kDrainSeconds.
+inline constexpr std::int64_t kLingerSeconds = 5, kDrainSeconds = 60;
+nlohmann::json lingering();  ///< its container's lifecycle
 nlohmann::json pod_security();
 nlohmann::json container_security();
 

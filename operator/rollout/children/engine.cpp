@@ -16,7 +16,6 @@ using nlohmann::json;
 
 constexpr int kPort = 8080;
 constexpr const char* kBasePath = "/models/base";
-constexpr std::int64_t kDrainSeconds = 60;
 constexpr std::int64_t kSlowestBytesPerSecond = 50 << 20;  // of a cold network volume
 constexpr std::int64_t kStartSeconds = 60;
 
@@ -27,7 +26,7 @@ std::int64_t start_seconds(std::int64_t bytes) {
 /// Until a new pod serves, its copy to the node included.
 std::int64_t deadline_seconds(const api::QuantizedModel& model, std::int64_t bytes) {
   const std::int64_t copies = model.spec.storage.node_cache ? 1 : 0;
-  return (1 + copies) * start_seconds(bytes) + kDrainSeconds;
+  return (1 + copies) * start_seconds(bytes) + kLingerSeconds + kDrainSeconds;
 }
 
 json http_probe(const std::string& path, int period, std::int64_t failures) {
@@ -148,6 +147,7 @@ json container(const api::QuantizedModel& model, const Settings& settings,
               {"startupProbe", http_probe(ready, 1, start_seconds(engine.bytes))},
               {"readinessProbe", http_probe(ready, 2, 2)},
               {"livenessProbe", http_probe(alive, 10, 6)},
+              {"lifecycle", lingering()},
               {"securityContext", container_security()}};
   if (profile && !profile->spec.command.empty()) out["command"] = profile->spec.command;
   return out;
@@ -261,7 +261,7 @@ std::vector<json> engine(const api::QuantizedModel& model, const Settings& setti
   pod["resources"] = resources(model.spec.serving, footprint.at(given.sequences) / nodes(model.spec.serving));
   json pod_spec = {{"automountServiceAccountToken", false},
                    {"securityContext", pod_security()},
-                   {"terminationGracePeriodSeconds", kDrainSeconds},
+                   {"terminationGracePeriodSeconds", kLingerSeconds + kDrainSeconds},
                    {"volumes", mounts.volumes},
                    {"containers", {std::move(pod)}}};
   if (const auto& cache = model.spec.storage.node_cache) {

@@ -9,10 +9,6 @@ namespace {
 using nlohmann::json;
 
 constexpr int kPort = 8000;
-constexpr int kDrainSeconds = 60;
-/// A gateway that is to end serves on for so long: nodes hear of it at their own pace, and lead clients to it
-/// until then.
-constexpr int kLingerSeconds = 5;
 
 json role(const api::QuantizedModel& model, const std::string& name) {
   json out = object("rbac.authorization.k8s.io/v1", "Role", model, name, "gateway");
@@ -57,7 +53,7 @@ json deployment(const api::QuantizedModel& model, const Settings& settings, cons
       {"startupProbe", probe("/healthz", 1, 60)},
       {"readinessProbe", probe("/readyz", 2, 2)},
       {"livenessProbe", probe("/healthz", 10, 3)},
-      {"lifecycle", {{"preStop", {{"sleep", {{"seconds", kLingerSeconds}}}}}}},
+      {"lifecycle", lingering()},
       {"resources", {{"requests", {{"memory", "64Mi"}}}}},
       {"securityContext", container_security()},
       {"volumeMounts", mounts.mounts}};

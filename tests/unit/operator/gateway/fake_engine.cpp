@@ -85,7 +85,7 @@ std::string FakeEngine::last_header(const std::string& name) const {
 Task<> FakeEngine::handle(Exchange& exchange) {
   if (exchange.request().method == "GET") {
     Response page;
-    page.status = mode_ == Mode::kWithoutPages ? 404 : 200;
+    page.status = mode_ == Mode::kWithoutPages ? 404 : mode_ == Mode::kEnding ? 503 : 200;
     page.body = "ok";
     co_await exchange.respond(std::move(page));
     co_return;
@@ -110,6 +110,7 @@ Task<> FakeEngine::handle(Exchange& exchange) {
   if (mode == Mode::kNonFinite) failure = error_response(500, "engine_error", "nonfinite_logits", "NaN");
   if (mode == Mode::kClientError)
     failure = error_response(400, "invalid_request_error", "context_length_exceeded", "long");
+  if (mode == Mode::kEnding) failure = error_response(503, "engine_error", "shutting_down", "shutting down");
   if (mode == Mode::kOverloaded) failure = error_response(429, "overloaded", "overloaded", "busy");
   if (failure.status != 200) {
     co_await exchange.respond(std::move(failure));

@@ -30,6 +30,7 @@ class FakeEngine {
     kNonFiniteMidway,
     kClientError,
     kOverloaded,
+    kEnding,        // takes no more work, as an engine that got SIGTERM
     kWithoutPages,  // healthy, and knows no /readyz, as vLLM
   };
 

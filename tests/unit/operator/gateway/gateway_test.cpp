@@ -411,6 +411,39 @@ TEST_F(GatewayTest, NewRequestsWaitForTheLastFp16EngineToRestart) {
   }
 }
 
+TEST_F(GatewayTest, AnEngineThatIsEndingIsLedAroundAndIsNoFault) {
+  Snapshot two = snapshot(1);
+  FakeEngine ending(Mode::kEnding);
+  two.endpoints["m-c"].push_back(ending.address());
+  Running gateway(two, state_dir_);
+  httplib::Client client = gateway.client();
+  for (int i = 0; i < 20; ++i) {
+    const Answered answered = ask(client, "p", i % 2 == 0, i % 3 == 0);
+    EXPECT_EQ(answered.text, right("p", i % 2 == 0));
+    EXPECT_EQ(answered.route, "candidate");
+    EXPECT_EQ(answered.retried, "");
+  }
+  EXPECT_GE(ending.requests(), 1);
+  EXPECT_LE(ending.requests(), 2) << "it is asked no more until it says that it is ready";
+  EXPECT_TRUE(gateway.get("/route")["trips"].empty());
+}
+
+TEST_F(GatewayTest, NewRequestsWaitWhileTheLastFp16EngineIsEnding) {
+  Running gateway(snapshot(0), state_dir_);
+  httplib::Client client = gateway.client();
+  for (const bool stream : {false, true}) {
+    fp16_.set(Mode::kEnding);
+    std::thread restart([&] {
+      std::this_thread::sleep_for(500ms);
+      fp16_.set(Mode::kHealthy);
+    });
+    const Answered answered = ask(client, "p", false, stream);
+    restart.join();
+    EXPECT_EQ(answered.status, 200) << stream;
+    EXPECT_EQ(answered.text, right("p", false)) << stream;
+  }
+}
+
 TEST_F(GatewayTest, ATripSurvivesARestart) {
   candidate_.set(Mode::kNonFinite);
   {

@@ -61,14 +61,17 @@ TEST(Placement, AllPodsArePulledWithTheSecretsOfTheInstallation) {
       pod_of(children::gateway(model, {"engine:1", "gateway:1"}).at(3)).contains("imagePullSecrets"));
 }
 
-/// Proxies of nodes hear late that a pod ends, and lead clients to it until then.
-TEST(Placement, AGatewayThatEndsServesUntilItIsLedAround) {
-  const json pod = pod_of(children::gateway(model_on_tainted_nodes(), kSettings).at(3));
-  const json& container = pod.at("containers").at(0);
-  const int linger = container.at("lifecycle").at("preStop").at("sleep").at("seconds");
-  EXPECT_GE(linger, 5);
-  EXPECT_GE(pod.at("terminationGracePeriodSeconds").get<int>(), linger + 25)
-      << "and then ends what is under way";
+/// Proxies of nodes hear late that a pod ends, and lead clients to it until then; so do gateways of an
+/// engine.
+TEST(Placement, GatewaysAndEnginesThatEndServeUntilTheyAreLedAround) {
+  const api::QuantizedModel model = model_on_tainted_nodes();
+  for (const json& pod : {pod_of(children::gateway(model, kSettings).at(3)), engine_pod(model)}) {
+    const json& container = pod.at("containers").at(0);
+    const int linger = container.at("lifecycle").at("preStop").at("sleep").at("seconds");
+    EXPECT_GE(linger, 5);
+    EXPECT_GE(pod.at("terminationGracePeriodSeconds").get<int>(), linger + 25)
+        << "and then ends what is under way";
+  }
 }
 
 /// A budget counts the pods that its selector finds: those of the Deployment, and no Job's.
