@@ -121,7 +121,7 @@ Sums sums_of(const fs::path& folder, FileAccess access = FileAccess::kCopied) {
 std::string digest_of(const Sums& sums) {
   if (sums.size() == 1 && sums.begin()->first.ends_with(".gguf")) return sums.begin()->second;
   Sha256 all;
-  for (const auto& [file, sum] : sums) all.update(sum + "  " + file + "\n");
+  for (const auto& [file, sum] : sums) all.update(sum).update("  ").update(file).update("\n");
   return all.hex();
 }
 

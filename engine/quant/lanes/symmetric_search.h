@@ -150,7 +150,8 @@ void descend_in_turns(std::span<GroupLanes> blocks, int half, std::span<Scales> 
     for (std::size_t i = 0; i < blocks.front().size; ++i) {
       for (auto& search : searches) search.move(i);
     }
-    moved = (searches[I].has_moved() | ...);
+    moved = false;
+    for (auto& search : searches) moved = search.has_moved() || moved;
   }
   (searches[I].end_descent(into[I / kEach]), ...);
 }
