@@ -47,7 +47,7 @@ constexpr std::array kFamilies = {
 };
 
 std::string describe(const JsonView& step) {
-  const std::string type = step.required("type").text();
+  std::string type = step.required("type").text();
   if (type == "ByteLevel") {
     if (step.boolean("add_prefix_space", false)) return "ByteLevel with prefix space";
     return step.boolean("use_regex", true) ? "ByteLevel" : "Bytes";

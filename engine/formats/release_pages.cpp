@@ -8,12 +8,13 @@
 namespace stepdown::formats {
 
 void release_pages(std::span<const std::byte> mapped) {
-  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
-  const auto begin = reinterpret_cast<std::uintptr_t>(mapped.data());
-  const std::uintptr_t first = (begin + page - 1) / page * page;
-  const std::uintptr_t end = (begin + mapped.size()) / page * page;
+  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  const std::size_t into_page = reinterpret_cast<std::uintptr_t>(mapped.data()) % page;
+  const std::size_t skipped = (page - into_page) % page;
+  if (mapped.size() < skipped + page) return;
+  const auto whole = mapped.subspan(skipped, (mapped.size() - skipped) / page * page);
   // A refused hint costs memory alone.
-  if (end > first) ::madvise(reinterpret_cast<void*>(first), end - first, MADV_DONTNEED);
+  ::madvise(const_cast<std::byte*>(whole.data()), whole.size(), MADV_DONTNEED);
 }
 
 }  // namespace stepdown::formats

@@ -129,8 +129,7 @@ bool WatchedServer::next_request(Wire& wire) const {
 
 void WatchedServer::set_connections(std::size_t most) {
   most_ = static_cast<int>(most);
-  // NOLINTNEXTLINE(cppcoreguidelines-owning-memory): cpp-httplib owns it
-  new_task_queue = [most] { return new httplib::ThreadPool(most); };
+  new_task_queue = [most] { return std::make_unique<httplib::ThreadPool>(most).release(); };
 }
 
 bool WatchedServer::process_and_close_socket(socket_t socket) {

@@ -44,7 +44,7 @@ std::shared_ptr<const Identity> read(const pki::KeyPair& pair) {
 
 struct Server::State {
   explicit State(const Reviewer& reviewer) : server([this](SSL_CTX& context) { return prepare(context); }) {
-    server.new_task_queue = [] { return new httplib::ThreadPool(kThreads); };
+    server.new_task_queue = [] { return std::make_unique<httplib::ThreadPool>(kThreads).release(); };
     server.set_payload_max_length(kLargestReview);
     refuse_unclear_framing(server);
     server.set_keep_alive_max_count(kReviewsAConnection);
@@ -91,7 +91,7 @@ struct Server::State {
   std::jthread thread;
 };
 
-Server::Server(int port, Reviewer reviewer) : state_(std::make_unique<State>(reviewer)) {
+Server::Server(int port, const Reviewer& reviewer) : state_(std::make_unique<State>(reviewer)) {
   httplib::SSLServer& server = state_->server;
   state_->port = bind_everywhere(server, port);
   if (state_->port == 0) {

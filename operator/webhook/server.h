@@ -15,7 +15,7 @@ class Server {
  public:
   using Reviewer = std::function<Answer(const std::string& body)>;
 
-  Server(int port, Reviewer reviewer);
+  Server(int port, const Reviewer& reviewer);
   ~Server();
 
   /// New connections get this certificate from now on. Safe from any thread. Throws InputError for texts that

@@ -74,7 +74,7 @@ struct Webhook::State {
   std::jthread thread;  // last: it uses all of the above
 };
 
-Webhook::Webhook(const kube::Client& client, Options options)
+Webhook::Webhook(const kube::Client& client, const Options& options)
     : state_(std::make_unique<State>(client, options)) {}
 Webhook::~Webhook() = default;
 

@@ -19,7 +19,7 @@ struct Options {
 /// fresh. Runs in every copy of the operator, leading or not, until destroyed.
 class Webhook {
  public:
-  Webhook(const kube::Client& client, Options options);
+  Webhook(const kube::Client& client, const Options& options);
   ~Webhook();
 
   /// Why no review can be answered yet; empty once API servers were told to trust a certificate that is

@@ -35,7 +35,7 @@ bool write_text(const fs::path& path, const std::string& text) {
 /// Empty where the kernel or the permissions have none.
 fs::path make_group(const Version& version, const std::string& name) {
   const fs::path parent = version.root / "stepdown";
-  const fs::path group = parent / name;
+  fs::path group = parent / name;
   std::error_code error;
   fs::create_directories(parent, error);
   write_text(parent / "cgroup.subtree_control",

@@ -56,7 +56,8 @@ json with_condition(json conditions, const std::string& type, bool holds, const 
                  {"lastTransitionTime", kube::format_time(now)}};
   for (json& condition : conditions) {
     if (text_at(condition, "/type") != type) continue;
-    if (text_at(condition, "/status") == wanted["status"] && condition.contains("lastTransitionTime")) {
+    if (text_at(condition, "/status") == text_at(wanted, "/status") &&
+        condition.contains("lastTransitionTime")) {
       wanted["lastTransitionTime"] = condition["lastTransitionTime"];
     }
     condition.update(wanted);

@@ -71,7 +71,8 @@ json condition(const char* type, bool holds, const char* reason, const std::stri
   if (!holds && reason != nullptr) result["reason"] = reason;
   if (!holds && !message.empty()) result["message"] = message;
   for (const json& old : kube::value_at(previous, "/conditions")) {
-    if (kube::text_at(old, "/type") == type && kube::text_at(old, "/status") == result["status"]) {
+    if (kube::text_at(old, "/type") == type &&
+        kube::text_at(old, "/status") == kube::text_at(result, "/status")) {
       const std::string since = kube::text_at(old, "/lastTransitionTime");
       if (!since.empty()) result["lastTransitionTime"] = since;
     }

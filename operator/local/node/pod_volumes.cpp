@@ -21,7 +21,7 @@ constexpr const char* kRootCertificates = "kube-root-ca.crt";
 /// Keys of config maps and secrets become file names; the API allows no slash, but a lying server must not
 /// get out.
 fs::path file_below(const fs::path& folder, const std::string& name) {
-  const fs::path file = (folder / name).lexically_normal();
+  fs::path file = (folder / name).lexically_normal();
   if (name.empty() || fs::path(name).is_absolute() ||
       file.lexically_relative(folder).string().starts_with("..")) {
     throw InputError("a volume's file name leads out of the volume", name);
@@ -104,7 +104,7 @@ fs::path PodVolumes::prepare_volume(const json& volume) {
     fs::create_directories(context_.claim_folder(claim));
     return context_.claim_folder(claim);
   }
-  const fs::path folder = folder_ / text_at(volume, "/name");
+  fs::path folder = folder_ / text_at(volume, "/name");
   fs::create_directories(folder);
   if (volume.contains("emptyDir")) return folder;
   if (volume.contains("configMap")) {
@@ -125,7 +125,7 @@ fs::path PodVolumes::prepare_volume(const json& volume) {
 }
 
 fs::path PodVolumes::host_path(const json& source) const {
-  const fs::path path = text_at(source, "/path");
+  fs::path path = text_at(source, "/path");
   if (text_at(source, "/type") == "DirectoryOrCreate") fs::create_directories(path);
   if (!fs::exists(path)) throw Error("hostPath does not exist", path.string());
   return path;
