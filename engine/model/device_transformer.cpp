@@ -226,7 +226,7 @@ class DeviceTransformer final : public Decoder {
   std::int64_t splits_for(const DeviceStep& step) const {
     if (step.rows > kSplitRows) return 1;
     const std::int64_t blocks = step.items * config_.kv_heads;
-    const std::int64_t wanted = (2 * device_->facts().multiprocessors + blocks - 1) / blocks;
+    const std::int64_t wanted = (std::int64_t{2} * device_->facts().multiprocessors + blocks - 1) / blocks;
     return std::clamp<std::int64_t>(wanted, 1, std::min(kMostSplits, table_pages_));
   }
 

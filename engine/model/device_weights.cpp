@@ -9,6 +9,7 @@ namespace cuda = kernels::cuda;
 void DeviceWeightLoader::matrices(const std::vector<Wanted>& wanted, std::int64_t columns,
                                   DeviceProjection& target) {
   std::vector<TensorView> tensors;
+  tensors.reserve(wanted.size());
   for (const Wanted& each : wanted) tensors.push_back(loader_.tensor(each.name, each.rows, columns));
   if (cuda::joinable(tensors)) return add(std::move(tensors), target);
   for (TensorView& tensor : tensors) add({std::move(tensor)}, target);

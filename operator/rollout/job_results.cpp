@@ -61,7 +61,7 @@ std::optional<double> number(const json& summary, std::initializer_list<const ch
 }
 
 std::string digest_of(const json& summary, const Job& job) {
-  const std::string digest = text(summary, {"digest"});
+  std::string digest = text(summary, {"digest"});
   constexpr std::size_t kLength = 7 + 64;
   const bool valid = digest.size() == kLength && digest.starts_with("sha256:") &&
                      digest.find_first_not_of("0123456789abcdef", 7) == std::string::npos;
