@@ -42,7 +42,8 @@ struct StatusServer::State {
   std::jthread thread;
 };
 
-StatusServer::StatusServer(const std::string& address, Pages pages) : state_(std::make_unique<State>()) {
+StatusServer::StatusServer(const std::string& address, const Pages& pages)
+    : state_(std::make_unique<State>()) {
   httplib::Server& server = state_->server;
   server.new_task_queue = [] { return std::make_unique<httplib::ThreadPool>(kThreads).release(); };
   server.set_payload_max_length(kLargestBody);

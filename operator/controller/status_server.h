@@ -15,7 +15,7 @@ class StatusServer {
   };
 
   /// `address`: "host:port" or ":port". Throws Error when it cannot listen there.
-  StatusServer(const std::string& address, Pages pages);
+  StatusServer(const std::string& address, const Pages& pages);
   ~StatusServer();
   StatusServer(const StatusServer&) = delete;
   StatusServer& operator=(const StatusServer&) = delete;

@@ -8,7 +8,7 @@
 namespace stepdown::kernels {
 namespace {
 
-constexpr std::int64_t kInputs = 16;  // input rows of a matrix register
+inline constexpr std::int64_t kInputs = 16;  // input rows of a matrix register
 
 /// Of the matrix registers, as the processor reads it.
 struct Shape {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <bit>
+#include <cstddef>
 
 #include "engine/kernels/operations.h"
 
@@ -16,7 +17,7 @@ struct BlockCodes {
 
   explicit BlockCodes(const std::byte* words) {
     if constexpr (kBits == 8) {
-      for (int j = 0; j < 8; ++j) step[j] = V::load_bytes(words + j * 64);
+      for (std::ptrdiff_t j = 0; j < 8; ++j) step[j] = V::load_bytes(words + j * 64);
     } else if constexpr (kBits == 4) {
       nibbles(words);
     } else if constexpr (kBits == 2) {
@@ -35,7 +36,7 @@ struct BlockCodes {
   }
 
   void nibbles(const std::byte* words) {
-    for (int i = 0; i < 4; ++i) {
+    for (std::ptrdiff_t i = 0; i < 4; ++i) {
       const auto word = V::load_bytes(words + i * 64);
       step[2 * i] = V::template field<0, 15>(word);
       step[2 * i + 1] = V::template field<4, 15>(word);
@@ -45,7 +46,7 @@ struct BlockCodes {
   // Two-bit fields, moved up to bit kAt; joined to what is there unless kAt is 0.
   template <int kAt>
   void crumbs(const std::byte* words) {
-    for (int i = 0; i < 2; ++i) {
+    for (std::ptrdiff_t i = 0; i < 2; ++i) {
       const auto word = V::load_bytes(words + i * 64);
       put<kAt>(4 * i, V::template field<0 - kAt, 3 << kAt>(word));
       put<kAt>(4 * i + 1, V::template field<2 - kAt, 3 << kAt>(word));
@@ -68,7 +69,7 @@ struct BlockCodes {
   }
 
   template <int kAt>
-  void put(int j, typename V::Bytes field) {
+  void put(std::ptrdiff_t j, typename V::Bytes field) {
     if constexpr (kAt == 0) {
       step[j] = field;
     } else {
@@ -95,7 +96,7 @@ struct SuperScales {
   typename V::Floats scale = V::zero();
   typename V::Floats minimum = V::zero();  // of affine types alone
 
-  void load([[maybe_unused]] const std::byte* at, [[maybe_unused]] int lane) {
+  void load([[maybe_unused]] const std::byte* at, [[maybe_unused]] std::ptrdiff_t lane) {
     if constexpr (kPacking.two_level) scale = V::load_f16(at + lane * 2);
     if constexpr (kPacking.two_level && kPacking.minima) minimum = V::load_f16(at + (kTileRows + lane) * 2);
   }
@@ -108,7 +109,8 @@ struct BlockScales {
   typename V::Floats scale[kGroups];
   typename V::Floats minimum[kGroups];  // of affine types alone
 
-  BlockScales(const std::byte* at, int lane, [[maybe_unused]] const SuperScales<V, kPacking>& super) {
+  BlockScales(const std::byte* at, std::ptrdiff_t lane,
+              [[maybe_unused]] const SuperScales<V, kPacking>& super) {
     for (int group = 0; group < kGroups; ++group) {
       if constexpr (kPacking.two_level) {
         scale[group] = V::multiply(super.scale, V::load_i8(at + lane));
@@ -161,7 +163,8 @@ void group_dots(const BlockCodes<V, kPacking.bits>& weight, int group, const std
     const BlockSums& of = sums[row * (columns / kBlock)];
     dot[row] = dot_start<V, kAway>(kGroups == 1 ? of.start : group == 0 ? of.low_start : of.high_start);
   };
-  const auto add_step = [&](typename V::Ints & to, int row, int step) __attribute__((always_inline)) {
+  const auto add_step = [&](typename V::Ints & to, int row, std::ptrdiff_t step)
+      __attribute__((always_inline)) {
     to = V::template dot4<kPacking.bits>(to, weight.step[step], codes + row * columns + step * 4);
   };
   if constexpr (kCount == 1 && kGroups == 1) {
@@ -208,7 +211,7 @@ void codes_tile_rows(const std::byte* tile, const CodedRows& input, std::int64_t
   const std::int8_t* codes = input.codes + first * input.columns;
   const BlockScale* scales = input.scales + first * blocks;
   const BlockSums* sums = input.sums + first * blocks;
-  for (int lane = 0; lane < kTileRows; lane += V::kLanes) {
+  for (std::ptrdiff_t lane = 0; lane < kTileRows; lane += V::kLanes) {
     typename V::Floats sum[kCount];
     for (int row = 0; row < kCount; ++row) sum[row] = V::zero();
     SuperScales<V, kPacking> super;
@@ -310,7 +313,7 @@ struct I4Element {
 // Column i belongs to chain i % kChains of multiply-adds, and an output is ((chain 0 + 1) + 2) + 3, however
 // many chains are under way at once: several hide the latency, and with many rows the other chains' turn
 // comes after, so that all sums keep to registers.
-inline constexpr int kChains = 4;
+inline constexpr std::int64_t kChains = 4;
 
 // Keeps a pointer in a register of its own: left alone GCC computes it again, from a base and a stride, at
 // each use, which takes more instructions than the products do.
@@ -321,13 +324,13 @@ inline void hold(const float*& pointer) {
 }
 
 // Adds to the sums of kAtOnce chains, from `input` and `tile` on, kSteps columns of each.
-template <class V, class Element, int kAtOnce, int kCount, int kSteps>
+template <class V, class Element, int kAtOnce, int kCount, std::int64_t kSteps>
 void add_columns(const std::byte*& tile, const float* (&input)[kCount],
                  typename V::Floats (&sum)[kAtOnce][kCount]) {
   constexpr std::int64_t kColumnBytes = kTileRows * Element::kBits / 8;
-  for (int step = 0; step < kSteps; ++step) {
+  for (std::int64_t step = 0; step < kSteps; ++step) {
     for (int chain = 0; chain < kAtOnce; ++chain) {
-      const int column = step * kChains + chain;
+      const std::int64_t column = step * kChains + chain;
       const auto weight = Element::load(tile + column * kColumnBytes);
 #pragma GCC unroll 8
       for (int row = 0; row < kCount; ++row)
@@ -347,9 +350,9 @@ void plain_tile_rows(const std::byte* tile, std::int64_t columns, const float* i
                      std::int64_t input_stride, float* out, std::int64_t out_stride, bool accumulate,
                      bool cold) {
   constexpr int kAtOnce = kCount * kChains > V::kRegisters / 2 ? kChains / 2 : kChains;
-  constexpr int kSteps = 2;
+  constexpr std::int64_t kSteps = 2;
   constexpr std::int64_t kColumnBytes = kTileRows * Element::kBits / 8;
-  for (int lane = 0; lane < kTileRows; lane += V::kLanes) {
+  for (std::ptrdiff_t lane = 0; lane < kTileRows; lane += V::kLanes) {
     typename V::Floats total[kCount];
     for (int first = 0; first < kChains; first += kAtOnce) {
       typename V::Floats sum[kAtOnce][kCount];

@@ -27,7 +27,7 @@ namespace fs = std::filesystem;
 constexpr int kReadSeconds =
     5;  // for the next bytes of a request that has begun; clients are on this machine
 constexpr std::size_t kMaxConnections = 1024;
-constexpr std::size_t kMaxBody = 3 * 1024 * 1024;  // as the API server's
+constexpr std::size_t kMaxBody = std::size_t{3} << 20;  // as the API server's
 constexpr std::size_t kMaxPath = 1024;             // names are at most 253 long; a longer path is no resource
 
 template <typename T, void (*kFree)(T*)>
@@ -238,7 +238,7 @@ struct Server::Impl {
     for (const std::string& warning : from.warnings)
       response.set_header("Warning", "299 - " + in_quotes(warning));
     if (!from.stream) {
-      response.set_content(std::move(from.body), from.content_type);
+      response.set_content(from.body, from.content_type);
       return;
     }
     const int descriptor = SSL_get_fd(ssl);
