@@ -14,6 +14,17 @@ std::string joined(const auto& rows, auto name_of) {
   return names;
 }
 
+// Codes are packed eight to a word, and engines read groups of whole words.
+CLI::Validator group_size() {
+  const auto read = [](const std::string& given) -> std::string {
+    std::int64_t size = 0;
+    const bool whole = CLI::detail::lexical_cast(given, size);
+    return whole && (size == -1 || (size > 0 && size % 8 == 0)) ? ""
+                                                                : "give -1 or a multiple of 8, not " + given;
+  };
+  return {read, ""};
+}
+
 void add_method_options(CLI::App& app, MethodRequest& request) {
   WeightSettings& weights = request.weights;
   constexpr const char* kGroup = "Methods";
@@ -26,7 +37,8 @@ void add_method_options(CLI::App& app, MethodRequest& request) {
       ->group(kGroup);
   app.add_option("--bits", weights.bits, "Bits a weight (gptq, autoround, qat: 2, 3, 4 or 8)")->group(kGroup);
   app.add_option("--group-size", weights.group_size,
-                 "Weights that share a scale; -1: a whole row (default 128)")
+                 "Weights that share a scale, a multiple of 8; -1: a whole row (default 128)")
+      ->check(group_size())
       ->group(kGroup);
   app.add_option("--granularity", weights.granularity, "int8, int4, fp8: what else shares a scale")
       ->type_name("tensor|channel|group|block")
@@ -77,6 +89,7 @@ void add_calibration_options(CLI::App& app, MethodRequest& request, CalibrationR
       ->type_name("PATH")
       ->group(kGroup);
   app.add_option("--samples", calibration.samples, "How many of them, evenly over their lengths")
+      ->check(positive())
       ->capture_default_str()
       ->group(kGroup);
   app.add_option("--max-tokens", calibration.max_tokens, "Of one prompt; the rest is cut off")

@@ -161,7 +161,11 @@ class Training {
   }
 
   void save() {
-    std::string bytes(reinterpret_cast<const char*>(&progressed_), sizeof progressed_);
+    std::size_t size = sizeof progressed_;
+    each_kept([&](const std::vector<float>& values) { size += values.size() * sizeof(float); });
+    std::string bytes;
+    bytes.reserve(size);  // growing would hold twice as much for a moment, which no prediction counts
+    bytes.append(reinterpret_cast<const char*>(&progressed_), sizeof progressed_);
     each_kept([&](const std::vector<float>& values) {
       bytes.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float));
     });

@@ -113,6 +113,9 @@ TEST(QuantizeCommand, RefusesUnsupportedRequests) {
       << "no calibration data";
   EXPECT_THROW(run(with({"--preset", "Q8_0", "--adapter", "lora"})), InputError);
   EXPECT_THROW(run(with({"--preset", "Q8_0", "--artifacts", out / "a"})), InputError);
+  for (const char* size : {"7", "0", "-5", "many"})
+    EXPECT_THROW(run(with({"--method", "int4", "--group-size", size})), CLI::ValidationError) << size;
+  EXPECT_THROW(run(with({"--preset", "Q8_0", "--samples", "0"})), CLI::ValidationError);
   EXPECT_TRUE(fs::is_empty(out.path()));
 }
 

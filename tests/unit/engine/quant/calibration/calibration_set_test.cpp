@@ -1,0 +1,65 @@
+#include "engine/quant/calibration/calibration_set.h"
+
+#include "tests/unit/engine/quant/random_model.h"
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "engine/base/atomic_file.h"
+
+namespace stepdown::quant {
+namespace {
+
+struct Prompts {
+  RandomModel model;
+  formats::TempFolder folder;
+  std::unique_ptr<formats::ModelFile> file = formats::open_model(model.folder.path());
+
+  CalibrationSet read(const std::string& lines, CalibrationRequest request = {}) const {
+    request.path = folder / "prompts.jsonl";
+    write_file_atomically(request.path, lines);
+    return {*file, request};
+  }
+};
+
+std::string line(const std::string& text) {
+  return nlohmann::json{{"text", text}}.dump() + "\n";
+}
+
+TEST(CalibrationSet, PersonalDataReachesNeitherTokensNorTheDigest) {
+  const Prompts prompts;
+  const std::string ann = line("write to ann@example.com today"),
+                    bob = line("write to bob@example.org today");
+  const CalibrationRequest redacting{.redact = {"email"}};
+  const CalibrationSet first = prompts.read(ann, redacting), second = prompts.read(bob, redacting);
+  EXPECT_EQ(first.digest(), second.digest());
+  EXPECT_EQ(first.streams(*prompts.file)[0].values, second.streams(*prompts.file)[0].values);
+  EXPECT_EQ(first.report()["redacted"], (nlohmann::json{{"email", 1}}));
+  EXPECT_NE(prompts.read(ann).digest(), prompts.read(bob).digest());
+}
+
+TEST(CalibrationSet, WarnsOfPromptsThatAreUnlikeTheEvaluations) {
+  const Prompts prompts;
+  std::string prose, logs;
+  for (int i = 0; i < 40; ++i) {
+    const std::string n = std::to_string(i);
+    prose += line("The river rises in the hills and runs through meadows, villages and old mills, year " + n);
+    logs += line(R"({"level":"warn","pump":)" + n + R"(,"state":"dry","dock":4,"retries":3})");
+  }
+  CalibrationRequest request;
+  request.evaluation = prompts.folder / "evaluation.jsonl";
+  write_file_atomically(request.evaluation, logs);
+  EXPECT_EQ(prompts.read(prose, request).report()["drift"]["warning"], true);
+  EXPECT_EQ(prompts.read(logs, request).report()["drift"]["warning"], false);
+}
+
+TEST(CalibrationSet, TheSeedChoosesThePrompts) {
+  const Prompts prompts;
+  std::string lines;
+  for (int i = 0; i < 60; ++i) lines += line("a pump " + std::to_string(i));
+  const CalibrationRequest one{.samples = 6, .seed = 1}, two{.samples = 6, .seed = 2};
+  EXPECT_EQ(prompts.read(lines, one).digest(), prompts.read(lines, one).digest());
+  EXPECT_NE(prompts.read(lines, one).digest(), prompts.read(lines, two).digest());
+}
+
+}  // namespace
+}  // namespace stepdown::quant
