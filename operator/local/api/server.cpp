@@ -28,7 +28,7 @@ constexpr int kReadSeconds =
     5;  // for the next bytes of a request that has begun; clients are on this machine
 constexpr std::size_t kMaxConnections = 1024;
 constexpr std::size_t kMaxBody = std::size_t{3} << 20;  // as the API server's
-constexpr std::size_t kMaxPath = 1024;             // names are at most 253 long; a longer path is no resource
+constexpr std::size_t kMaxPath = 1024;  // names are at most 253 long; a longer path is no resource
 
 template <typename T, void (*kFree)(T*)>
 struct Freed {
