@@ -160,11 +160,15 @@ class Training {
     }
   }
 
-  void save() {
+  std::size_t kept_bytes() {
     std::size_t size = sizeof progressed_;
     each_kept([&](const std::vector<float>& values) { size += values.size() * sizeof(float); });
+    return size;
+  }
+
+  void save() {
     std::string bytes;
-    bytes.reserve(size);  // growing would hold twice as much for a moment, which no prediction counts
+    bytes.reserve(kept_bytes());  // growing would hold twice as much for a moment, which no prediction counts
     bytes.append(reinterpret_cast<const char*>(&progressed_), sizeof progressed_);
     each_kept([&](const std::vector<float>& values) {
       bytes.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float));
@@ -175,9 +179,7 @@ class Training {
   void restore() {
     if (!fs::exists(state_)) return;
     const std::string bytes = read_file(state_);
-    std::size_t wanted = sizeof progressed_;
-    each_kept([&](const std::vector<float>& values) { wanted += values.size() * sizeof(float); });
-    if (bytes.size() != wanted) {
+    if (bytes.size() != kept_bytes()) {
       log::warn(state_.string() + " is not of this model: training begins anew");
       return;
     }
