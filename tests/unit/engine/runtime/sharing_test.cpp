@@ -25,16 +25,17 @@ struct Ask {
   std::uint64_t seed = 0;
 };
 
-/// Runs requests together and waits for all.
+/// Runs requests together and waits for all. Requests are handed over with the mutex held, so that no token
+/// is told, and so no second step begun, before all of them wait.
 class Client {
  public:
   explicit Client(const EngineOptions& options) : engine_(model(), options) {}
 
   std::vector<Answer> run(const std::vector<Ask>& asks) {
+    std::unique_lock lock(mutex_);
     answers_.assign(asks.size(), {});
     open_ = asks.size();
     for (std::size_t i = 0; i < asks.size(); ++i) submit(asks[i], i);
-    std::unique_lock lock(mutex_);
     changed_.wait(lock, [this] { return open_ == 0; });
     return answers_;
   }
@@ -176,11 +177,11 @@ TEST(Sharing, AClientThatAsksForMuchHoldsUpItselfAlone) {
     };
     ASSERT_FALSE(engine.submit(std::move(request)).refusal);
   };
+  std::unique_lock lock(mutex);  // 'a' tells no token before all wait
   submit('a', "much", 100);
   for (const char name : {'b', 'c', 'd', 'e'}) submit(name, "much", 2);
   submit('x', "little", 2);
   submit('y', "little", 2);
-  std::unique_lock lock(mutex);
   changed.wait(lock, [&] { return ends.size() == 7; });
   EXPECT_EQ(ends, "axbycde");
 }
@@ -203,11 +204,11 @@ TEST(Sharing, APriorityGoesFirstAndADeadlineEnds) {
     ASSERT_FALSE(engine.submit(std::move(request)).refusal);
   };
   using std::chrono::milliseconds;
+  std::unique_lock lock(mutex);  // 'a' tells no token before all wait
   submit('a', 0, 100, milliseconds(0));
   submit('b', 0, 2, milliseconds(0));
   submit('c', -1, 2, milliseconds(0));
   submit('d', 5, 2, milliseconds(-1));
-  std::unique_lock lock(mutex);
   changed.wait(lock, [&] { return ends.size() == 4; });
   const auto place = [&](char name) {
     return std::ranges::find(ends, name, &std::pair<char, FinishReason>::first) - ends.begin();
