@@ -104,15 +104,14 @@ class Exporter {
   }
 
   std::vector<NamedTensor> quantize(DecoderBlock& block) {
-    if (job_.method.prepare != nullptr) {
-      job_.method.prepare(
-          pool_, block, [&](Place place) { return streams_.observe(pool_, block, place, with_gram()); },
-          job_.settings);
-      round(block);
-    }
     std::vector<NamedTensor> tensors;
     const std::vector<Place> places = block.places();
+    const std::span attention = std::span(kStages).first<2>();
+    const std::span feed_forward = std::span(kStages).last<2>();
     for (std::size_t i = 0; i < places.size(); ++i) {  // each sees what the quantized ones before it give
+      const bool begins = i == 0 || places[i - 1].stage != places[i].stage;
+      if (begins && places[i].stage == attention.front()) prepare(block, attention);
+      if (begins && places[i].stage == feed_forward.front()) prepare(block, feed_forward);
       std::optional<StageInputs> inputs;
       if (needs_ != Needs::kNothing) inputs = streams_.observe_and_keep(pool_, block, places[i], with_gram());
       std::vector<Linear*> linears;
@@ -132,6 +131,13 @@ class Exporter {
     for (const BlockTensor& other : block.others())
       tensors.push_back(as_f16(prefix + std::string(other.name), other.shape, other.values, other.plus_one));
     return tensors;
+  }
+
+  void prepare(DecoderBlock& block, std::span<const Stage> stages) {
+    if (job_.method.prepare == nullptr) return;
+    const auto see = [&](Place place) { return streams_.observe(pool_, block, place, with_gram()); };
+    job_.method.prepare(pool_, block, stages, see, job_.settings);
+    round(block);
   }
 
   /// What is not quantized, as it will be stored.

@@ -58,8 +58,9 @@ std::vector<float> scales_of(const std::vector<float>& magnitude, float ratio) {
   return scales;
 }
 
-void prepare(kernels::ThreadPool& pool, DecoderBlock& block, const See& see, const WeightSettings& settings) {
-  for (const ScalingGroup& group : scaling_groups(block)) {
+void prepare(kernels::ThreadPool& pool, DecoderBlock& block, std::span<const Stage> stages, const See& see,
+             const WeightSettings& settings) {
+  for (const ScalingGroup& group : scaling_groups(block, stages)) {
     const StageInputs inputs = see(group.place);
     std::vector<float> best;
     double best_error = 0;

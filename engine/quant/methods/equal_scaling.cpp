@@ -1,5 +1,7 @@
 #include "engine/quant/methods/equal_scaling.h"
 
+#include <algorithm>
+
 namespace stepdown::quant {
 namespace {
 
@@ -20,7 +22,7 @@ void divide_outputs(Linear& linear, std::int64_t first_row, std::span<const floa
 
 }  // namespace
 
-std::vector<ScalingGroup> scaling_groups(DecoderBlock& block) {
+std::vector<ScalingGroup> scaling_groups(DecoderBlock& block, std::span<const Stage> stages) {
   const formats::ModelConfig& config = block.config();
   const auto readers_at = [&](Stage stage) {
     std::vector<Linear*> linears;
@@ -47,6 +49,9 @@ std::vector<ScalingGroup> scaling_groups(DecoderBlock& block) {
     Linear* up = block.find(expert == Place::kNoExpert ? "ffn_up" : "ffn_up_exps", expert);
     groups.push_back({down->place, {down}, up, up->weight.rows - down->weight.columns});
   }
+  std::erase_if(groups, [&](const ScalingGroup& group) {
+    return std::ranges::find(stages, group.place.stage) == stages.end();
+  });
   return groups;
 }
 

@@ -22,6 +22,7 @@ void scale_equally(DecoderBlock& block, const ScalingGroup& group, std::span<con
 
 /// The places of a block where that is possible: behind both norms where the architecture has them, behind
 /// v_proj where no query heads share it, behind up_proj. What a router reads counts as the experts' input.
-std::vector<ScalingGroup> scaling_groups(DecoderBlock& block);
+/// Those alone whose layers read at one of `stages`.
+std::vector<ScalingGroup> scaling_groups(DecoderBlock& block, std::span<const Stage> stages);
 
 }  // namespace stepdown::quant

@@ -17,9 +17,9 @@ namespace {
 
 constexpr float kSmallest = 1e-5f;
 
-void prepare(kernels::ThreadPool& /*pool*/, DecoderBlock& block, const See& see,
-             const WeightSettings& settings) {
-  for (const ScalingGroup& group : scaling_groups(block)) {
+void prepare(kernels::ThreadPool& /*pool*/, DecoderBlock& block, std::span<const Stage> stages,
+             const See& see, const WeightSettings& settings) {
+  for (const ScalingGroup& group : scaling_groups(block, stages)) {
     if (group.producer != nullptr) continue;  // the authors smooth behind norms alone
     const std::vector<float> largest = see(group.place).largest;
     std::vector<float> weight_largest(largest.size(), kSmallest);

@@ -58,9 +58,10 @@ struct WeightMethod {
   /// Fills in the method's own defaults. Throws InputError for settings it cannot honour.
   WeightSettings (*settle)(WeightSettings asked);
   /// Changes the block's weights so that they lose less, its function staying the same; nullptr: nothing to
-  /// do.
-  void (*prepare)(kernels::ThreadPool& pool, DecoderBlock& block, const See& see,
-                  const WeightSettings& settings);
+  /// do. Called for attention's stages, and for the feed-forward's when attention is quantized: what is seen
+  /// there holds what attention gives.
+  void (*prepare)(kernels::ThreadPool& pool, DecoderBlock& block, std::span<const Stage> stages,
+                  const See& see, const WeightSettings& settings);
   /// The linears of one place, which read the same. `inputs`: nullptr when the method needs none. Must not
   /// throw for finite weights whose shape settle() and the layout allow.
   std::vector<QuantizedWeight> (*quantize)(kernels::ThreadPool& pool, Linears linears,

@@ -181,7 +181,9 @@ TEST(Export, AKilledRunGoesOnBehindItsLastBlockWithTheSameBytes) {
 TEST(Export, ADegenerateHessianIsRecovered) {
   RandomModel model;
   write_file_atomically(model.prompts(), "{\"text\": \"a\"}\n");  // two tokens: a Hessian of rank two
-  EXPECT_LT(loss_of(model, {"--method", "gptq", "--group-size", "32", "--damping", "0"}), 0.2);
+  const double rounding = loss_of(model, {"--method", "int4", "--group-size", "32"});
+  EXPECT_LT(loss_of(model, {"--method", "gptq", "--group-size", "32", "--damping", "0"}), 0.1 * rounding)
+      << "two tokens can be kept nearly whole";
 }
 
 }  // namespace
