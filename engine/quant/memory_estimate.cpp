@@ -1,9 +1,13 @@
 #include "engine/quant/memory_estimate.h"
 
 #include <algorithm>
+#include <array>
+#include <numeric>
+#include <vector>
 
 #include "engine/kernels/packing.h"
 #include "engine/quant/calibration/prompt_streams.h"
+#include "engine/quant/training/quantization_aware.h"
 
 namespace stepdown::quant {
 namespace {
@@ -12,14 +16,21 @@ constexpr std::int64_t kF32 = 4;
 constexpr std::int64_t kF16 = 2;
 constexpr std::int64_t kSlabs = 2 * (8 << 20);  // of encoded rows, one written while the next is filled
 
+/// The linear layers of a block that read at one stage; elements.
+struct StageSize {
+  std::int64_t all = 0;
+  std::int64_t largest = 0;  ///< matrix; of experts one alone
+  std::int64_t columns = 0;
+};
+
 struct Sizes {
-  std::int64_t block = 0;           ///< elements of a block's tensors
-  std::int64_t largest_matrix = 0;  ///< of those; of experts one alone
-  std::int64_t widest_input = 0;    ///< columns of those
-  std::int64_t widest_output = 0;
+  std::int64_t block = 0;  ///< elements of a block's tensors
+  std::array<StageSize, kStages.size()> stages;
   std::int64_t rest = 0;  ///< elements outside the blocks
   std::int64_t largest_rest = 0;
   std::int64_t largest_tensor = 0;  ///< bytes as stored
+
+  std::int64_t largest_matrix() const { return std::ranges::max(stages, {}, &StageSize::largest).largest; }
 };
 
 Sizes sizes_of(const formats::ModelFile& model) {
@@ -33,45 +44,96 @@ Sizes sizes_of(const formats::ModelFile& model) {
       sizes.largest_rest = std::max(sizes.largest_rest, elements);
     } else if (tensor.name.starts_with("blk.0.")) {
       sizes.block += elements;
-      sizes.largest_matrix = std::max(sizes.largest_matrix, elements / parts);
-      sizes.widest_input = std::max(sizes.widest_input, tensor.columns());
-      if (tensor.shape.size() > 1) sizes.widest_output = std::max(sizes.widest_output, tensor.rows() / parts);
+      if (tensor.shape.size() < 2 || tensor.name == "blk.0.ffn_gate_inp.weight") continue;
+      StageSize& stage = sizes.stages[static_cast<std::size_t>(stage_of(tensor.name.substr(6)))];
+      stage.all += elements;
+      stage.largest = std::max(stage.largest, elements / parts);
+      stage.columns = tensor.columns();
     }
   }
   return sizes;
 }
 
-/// Residual streams of all prompts.
-std::int64_t streams_memory(const formats::ModelFile& model, const CalibrationSet& prompts) {
-  return prompts.tokens() * model.config().hidden * kF32;
-}
+/// Prompts on their way through a block.
+class Passage {
+ public:
+  Passage(const formats::ModelFile& model, const Sizes& sizes, const CalibrationSet& prompts)
+      : config_(model.config()),
+        sizes_(sizes),
+        joined_(config_.experts == 0 && model.find("blk.0.ffn_gate.weight") == nullptr),
+        longest_(prompts.longest()) {
+    const std::vector<std::int64_t> lengths = prompts.lengths();
+    auto next = lengths.begin();
+    for (const std::size_t count : prompts_together(lengths)) {
+      const auto end = next + static_cast<std::ptrdiff_t>(count);
+      batches_.push_back(std::accumulate(next, end, std::int64_t{0}));
+      next = end;
+    }
+  }
 
-/// Tokens that go through a block together.
-std::int64_t tokens_together(const CalibrationSet& prompts) {
-  return std::min(prompts.tokens(), std::max(prompts.longest(), kTokensTogether));
-}
+  /// Residual streams of all prompts.
+  std::int64_t streams() const {
+    return std::accumulate(batches_.begin(), batches_.end(), std::int64_t{0}) * config_.hidden * kF32;
+  }
 
-/// What such prompts take on their way through a block: what goes in, gate and up, and the weight that they
-/// are multiplied with, in order for the kernels. Gate and up in one matrix are taken apart behind it.
-std::int64_t prompt_memory(const formats::ModelFile& model, const Sizes& sizes,
-                           const CalibrationSet& prompts) {
-  const bool joined = model.config().experts == 0 && model.find("blk.0.ffn_gate.weight") == nullptr;
-  const std::int64_t row = tokens_together(prompts) * kF32;
-  const std::int64_t once = row * (model.config().hidden + sizes.widest_output);
-  const std::int64_t twice = once + row * sizes.widest_output;
-  const std::int64_t weight = sizes.largest_matrix * kF32;
-  return joined ? std::max(once + weight, twice) : twice + weight;
-}
+  /// From the streams to what a stage reads: rows, and the weight that they are multiplied with, in order for
+  /// the kernels.
+  std::int64_t way(Stage stage) const {
+    const std::int64_t hidden = config_.hidden;
+    const std::int64_t queries = config_.heads * config_.head_dim;
+    const std::int64_t keys = config_.kv_heads * config_.head_dim;
+    if (stage == Stage::kAttentionInput) return row(hidden);
+    if (stage == Stage::kAttentionOutput)
+      return std::max(row(hidden + 2 * queries + 2 * keys),
+                      row(hidden + queries) + tiles(Stage::kAttentionInput));
+    if (config_.experts > 0) {
+      // Experts are not chosen evenly: one may well get twice its share.
+      const std::int64_t own = std::min(config_.experts, 2 * config_.experts_used);
+      const std::int64_t units = at(Stage::kFeedForwardOutput).columns;
+      return row(2 * hidden) + row(2 * hidden + 2 * units) * own / config_.experts +
+             tiles(Stage::kFeedForwardInput);
+    }
+    if (stage == Stage::kFeedForwardInput) return row(hidden);
+    const std::int64_t units = at(Stage::kFeedForwardOutput).columns;
+    const std::int64_t product = row(hidden + 2 * units) + tiles(Stage::kFeedForwardInput);
+    return joined_ ? std::max(product, row(hidden + 4 * units))
+                   : product;  // then gate and up are taken apart
+  }
 
-/// What layers read that is not computed twice: whole batches of it.
-std::int64_t kept_memory(const formats::ModelFile& model, const Sizes& sizes, const CalibrationSet& prompts) {
-  const formats::ModelConfig& config = model.config();
-  const std::int64_t attended = config.heads * config.head_dim;
-  const std::int64_t width = config.experts > 0 ? attended : std::max(attended, sizes.widest_input);
-  const std::int64_t batch = tokens_together(prompts) * width * kF32;
-  const std::int64_t all = prompts.tokens() * width * kF32;
-  return all <= kKeptBytes ? all : kKeptBytes / batch * batch;
-}
+  /// What a stage reads and is not computed twice: whole batches of it. All of them, or those before the
+  /// last.
+  std::int64_t kept(Stage stage, bool with_last) const {
+    const bool leads_on =
+        stage == Stage::kAttentionOutput || (stage == Stage::kFeedForwardOutput && config_.experts == 0);
+    if (!leads_on) return 0;
+    std::int64_t bytes = 0;
+    for (std::size_t i = 0; i + (with_last ? 0 : 1) < batches_.size(); ++i) {
+      const std::int64_t more = batches_[i] * at(stage).columns * kF32;
+      if (bytes + more > kKeptBytes) break;
+      bytes += more;
+    }
+    return bytes;
+  }
+
+  /// While the inputs' Gram matrix grows by those of a prompt.
+  std::int64_t gram_rows(Stage stage) const {
+    return row(at(stage).columns) + std::min(longest_, kernels::kPanelColumns) * 2 * at(stage).columns * kF32;
+  }
+
+  /// Behind the stage: its output, and the weight in order.
+  std::int64_t output(Stage stage) const { return row(config_.hidden) + tiles(stage); }
+
+ private:
+  const StageSize& at(Stage stage) const { return sizes_.stages[static_cast<std::size_t>(stage)]; }
+  std::int64_t row(std::int64_t floats) const { return *std::ranges::max_element(batches_) * floats * kF32; }
+  std::int64_t tiles(Stage stage) const { return at(stage).largest * kF32; }
+
+  const formats::ModelConfig& config_;
+  const Sizes& sizes_;
+  bool joined_;
+  std::int64_t longest_;
+  std::vector<std::int64_t> batches_;  ///< tokens
+};
 
 }  // namespace
 
@@ -79,44 +141,77 @@ std::int64_t gguf_working_memory(const formats::ModelFile& model, const Calibrat
   const Sizes sizes = sizes_of(model);
   const std::int64_t writing = sizes.largest_tensor + kSlabs;
   if (prompts == nullptr) return writing;
-  return std::max(writing, sizes.block * kF32 + streams_memory(model, *prompts) +
-                               kept_memory(model, sizes, *prompts) + prompt_memory(model, sizes, *prompts));
+  const Passage passage(model, sizes, *prompts);
+  std::int64_t most = 0;
+  for (const Stage stage : kStages) {
+    most = std::max({most, passage.kept(stage, false) + passage.way(stage),
+                     passage.kept(stage, true) + passage.output(stage)});
+  }
+  return std::max(writing, sizes.block * kF32 + passage.streams() + most);
 }
 
 std::int64_t export_working_memory(const formats::ModelFile& model, const WeightMethod& method,
                                    const WeightSettings& settings, const CalibrationSet* prompts) {
   const Sizes sizes = sizes_of(model);
   const Needs needs = prompts == nullptr ? Needs::kNothing : method.needs(settings);
-  // The block as floats and what is written of it, scales included.
-  const auto written =
-      static_cast<std::int64_t>(static_cast<double>(sizes.block) * (settings.bits + 0.5) / 8);
-  const std::int64_t square = sizes.widest_input * sizes.widest_input * kF32;
-  const auto copies =
-      static_cast<std::int64_t>(method.footprint.copies * static_cast<double>(sizes.largest_matrix * kF32));
-  const std::int64_t streams = needs == Needs::kNothing ? 0 : streams_memory(model, *prompts);
-  std::int64_t most = written + copies + (needs == Needs::kGram ? method.footprint.squares * square : 0);
-  if (needs != Needs::kNothing) {
-    const std::int64_t gram =
-        needs == Needs::kGram
-            ? square + std::min(prompts->longest(), kernels::kPanelColumns) * 2 * sizes.widest_input * kF32
-            : 0;
-    most = std::max(most, written + prompt_memory(model, sizes, *prompts) + gram) +
-           kept_memory(model, sizes, *prompts);
-  }
-  // Then the rest as binary16, one tensor of it as floats.
+  const auto copies = [&](std::int64_t matrix) {
+    return static_cast<std::int64_t>(method.footprint.copies * static_cast<double>(matrix * kF32));
+  };
+  // What is written of a block, scales included.
+  const auto written = [&](std::int64_t elements) {
+    return static_cast<std::int64_t>(static_cast<double>(elements) * (settings.bits + 0.5) / 8);
+  };
+  // Last comes the rest as binary16, one tensor of it as floats.
   const std::int64_t rest = sizes.rest * kF16 + sizes.largest_rest * (kF32 + kF16);
-  return streams + std::max(sizes.block * kF32 + most, rest);
+  if (needs == Needs::kNothing)
+    return std::max(sizes.block * kF32 + written(sizes.block) + copies(sizes.largest_matrix()), rest);
+
+  const Passage passage(model, sizes, *prompts);
+  std::int64_t most = 0;
+  std::int64_t done = 0;
+  for (const Stage stage : kStages) {
+    const StageSize& size = sizes.stages[static_cast<std::size_t>(stage)];
+    const std::int64_t square = size.columns * size.columns * kF32;
+    const bool gram = needs == Needs::kGram;
+    const std::int64_t seeing =
+        gram ? square + std::max(passage.way(stage), passage.gram_rows(stage)) : passage.way(stage);
+    if (method.prepare != nullptr) {
+      most = std::max(most, written(done) + method.footprint.preparing_squares * square +
+                                method.footprint.preparing_rows * size.columns * kF32);
+    }
+    most = std::max(most, written(done) + passage.kept(stage, false) + seeing);
+    done += size.all;
+    const std::int64_t quantizing = (gram ? method.footprint.squares * square : 0) + copies(size.largest);
+    most = std::max(most,
+                    written(done) + passage.kept(stage, true) + std::max(quantizing, passage.output(stage)));
+  }
+  return passage.streams() + std::max(sizes.block * kF32 + most, rest);
 }
 
-std::int64_t training_working_memory(const formats::ModelFile& model, const CalibrationSet& prompts) {
+std::int64_t training_working_memory(const formats::ModelFile& model, const WeightSettings& settings,
+                                     const CalibrationSet& prompts) {
   const Sizes sizes = sizes_of(model);
-  // Teacher, student, weights that are learnt, two moments, gradients; codes; a state that is written.
-  constexpr std::int64_t kCopies = 6 + 3;
-  const std::int64_t layers = model.config().layers;
-  const std::int64_t weights = layers * sizes.block * (kCopies * kF32 + 1) + 4 * sizes.largest_rest * kF32;
-  const std::int64_t tape = layers * prompts.longest() * 10 * sizes.widest_input * kF32;
-  const std::int64_t logits = 3 * prompts.longest() * model.config().vocab * kF32;
-  return weights + tape + logits + prompts.tokens() * model.config().hidden * kF32;
+  const formats::ModelConfig& config = model.config();
+  const std::int64_t tokens = longest_trained(prompts, settings.steps);
+  const std::int64_t hidden = tokens * config.hidden * kF32;
+  const std::int64_t units = tokens * config.feed_forward * kF32;
+  const std::int64_t queries = tokens * config.heads * config.head_dim * kF32;
+  const std::int64_t keys = tokens * config.kv_heads * config.head_dim * kF32;
+  const std::int64_t matrix = sizes.largest_matrix() * kF32;
+  const std::int64_t head = config.vocab * config.hidden * kF32;
+  // Teacher, student, weights that are learnt, two moments, gradients; codes with a scale and a zero a group.
+  constexpr std::int64_t kCopies = 6;
+  constexpr std::int64_t kGrid = 4 + 2;
+  const std::int64_t grids = settings.group_size > 0 ? sizes.block / settings.group_size * kGrid : 0;
+  const std::int64_t weights = config.layers * (sizes.block * (kCopies * kF32 + 1) + grids) + 2 * head;
+  const std::int64_t tape = config.layers * (4 * hidden + 2 * queries + 2 * keys + 3 * units) + 2 * hidden;
+  const std::int64_t logits = 2 * tokens * config.vocab * kF32;
+  // On the way back: through the head, or through the widest matrix, which is turned and put in order for the
+  // kernels, or made a gradient.
+  const std::int64_t behind_head = head + 2 * hidden;
+  const std::int64_t behind_block =
+      2 * hidden + 2 * units + std::max(2 * matrix + hidden, matrix + units + 2 * hidden);
+  return weights + tape + logits + std::max(behind_head, behind_block);
 }
 
 }  // namespace stepdown::quant

@@ -17,7 +17,8 @@ std::int64_t gguf_working_memory(const formats::ModelFile& model, const Calibrat
 std::int64_t export_working_memory(const formats::ModelFile& model, const WeightMethod& method,
                                    const WeightSettings& settings, const CalibrationSet* prompts);
 
-/// Training the whole model and writing it.
-std::int64_t training_working_memory(const formats::ModelFile& model, const CalibrationSet& prompts);
+/// Training the whole model, by settled settings, and writing it.
+std::int64_t training_working_memory(const formats::ModelFile& model, const WeightSettings& settings,
+                                     const CalibrationSet& prompts);
 
 }  // namespace stepdown::quant

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <numeric>
 #include <optional>
 #include <sstream>
 
@@ -118,23 +119,26 @@ CalibrationSet::CalibrationSet(const formats::ModelFile& model, const Calibratio
   }
 }
 
-std::vector<Matrix> CalibrationSet::streams(const formats::ModelFile& model) const {
-  std::vector<Matrix> streams;
-  for (const auto& prompt : prompts_) streams.push_back(embed(model, prompt));
-  if (const TensorView* embeddings = model.find("token_embd.weight")) model.release(*embeddings);
-  return streams;
+Matrix CalibrationSet::stream(const formats::ModelFile& model, std::size_t index) const {
+  Matrix stream = embed(model, prompts_.at(index));
+  model.release(*model.find("token_embd.weight"));
+  return stream;
+}
+
+std::vector<std::int64_t> CalibrationSet::lengths() const {
+  std::vector<std::int64_t> lengths;
+  for (const auto& prompt : prompts_) lengths.push_back(static_cast<std::int64_t>(prompt.size()));
+  return lengths;
 }
 
 std::int64_t CalibrationSet::tokens() const {
-  std::int64_t count = 0;
-  for (const auto& prompt : prompts_) count += static_cast<std::int64_t>(prompt.size());
-  return count;
+  const auto all = lengths();
+  return std::accumulate(all.begin(), all.end(), std::int64_t{0});
 }
 
 std::int64_t CalibrationSet::longest() const {
-  std::size_t most = 0;
-  for (const auto& prompt : prompts_) most = std::max(most, prompt.size());
-  return static_cast<std::int64_t>(most);
+  const auto all = lengths();
+  return *std::ranges::max_element(all);  // there is always one
 }
 
 nlohmann::json CalibrationSet::report() const {

@@ -35,12 +35,13 @@ class CalibrationSet {
   /// prompts.
   CalibrationSet(const formats::ModelFile& model, const CalibrationRequest& request);
 
-  /// Each prompt's embeddings: what the first decoder block reads.
-  std::vector<Matrix> streams(const formats::ModelFile& model) const;
+  /// One prompt's embeddings: what the first decoder block reads.
+  Matrix stream(const formats::ModelFile& model, std::size_t index) const;
 
   /// SHA-256 over the redacted, sampled prompts, a line each.
   const std::string& digest() const { return digest_; }
   std::size_t samples() const { return prompts_.size(); }
+  std::vector<std::int64_t> lengths() const;  ///< tokens of each prompt
   std::int64_t tokens() const;
   /// Tokens of the longest prompt.
   std::int64_t longest() const;

@@ -26,7 +26,7 @@ void note(const std::string& name, const Linear& linear, const StageInputs& seen
 formats::Imatrix compute_imatrix(const formats::ModelFile& model, const CalibrationSet& calibration,
                                  int threads) {
   kernels::ThreadPool pool(threads > 0 ? threads : kernels::usable_processors());
-  PromptStreams streams(calibration.streams(model));
+  PromptStreams streams(model, calibration);
   formats::Imatrix imatrix;
   imatrix.dataset = "sha256:" + calibration.digest();
   imatrix.chunks = static_cast<std::uint32_t>(calibration.samples());

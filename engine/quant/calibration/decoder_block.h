@@ -20,6 +20,9 @@ enum class Stage { kAttentionInput, kAttentionOutput, kFeedForwardInput, kFeedFo
 inline constexpr std::array kStages = {Stage::kAttentionInput, Stage::kAttentionOutput,
                                        Stage::kFeedForwardInput, Stage::kFeedForwardOutput};
 
+/// Of a linear layer by GGUF's name within the block.
+Stage stage_of(std::string_view gguf);
+
 /// Where linear layers read: an expert's read only the tokens that the router gives it.
 struct Place {
   static constexpr std::int64_t kNoExpert = -1;

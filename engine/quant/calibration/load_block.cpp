@@ -16,12 +16,6 @@ constexpr std::string_view kWeight = ".weight";
 constexpr std::string_view kExpert = "{e}";
 constexpr std::string_view kRouter = "ffn_gate_inp.weight";
 
-Stage stage_of(std::string_view gguf) {
-  if (gguf.starts_with("attn_output")) return Stage::kAttentionOutput;
-  if (gguf.starts_with("attn_")) return Stage::kAttentionInput;
-  return gguf.starts_with("ffn_down") ? Stage::kFeedForwardOutput : Stage::kFeedForwardInput;
-}
-
 /// Undoes formats::permute_rope_rows: rows of each head from [half][2] back to [2][half].
 Matrix in_hf_order(const Matrix& permuted, std::int64_t heads) {
   Matrix result(permuted.rows, permuted.columns);
@@ -35,6 +29,12 @@ Matrix in_hf_order(const Matrix& permuted, std::int64_t heads) {
 }
 
 }  // namespace
+
+Stage stage_of(std::string_view gguf) {
+  if (gguf.starts_with("attn_output")) return Stage::kAttentionOutput;
+  if (gguf.starts_with("attn_")) return Stage::kAttentionInput;
+  return gguf.starts_with("ffn_down") ? Stage::kFeedForwardOutput : Stage::kFeedForwardInput;
+}
 
 float as_stored(float value, bool plus_one) {
   if (!plus_one) return f16_to_f32(f32_to_f16(value));

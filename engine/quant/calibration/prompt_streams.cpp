@@ -1,6 +1,7 @@
 #include "engine/quant/calibration/prompt_streams.h"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 namespace stepdown::quant {
@@ -18,25 +19,46 @@ std::int64_t bytes_of(const Matrix& matrix) {
 
 }  // namespace
 
+std::vector<std::size_t> prompts_together(std::span<const std::int64_t> lengths,
+                                          std::int64_t tokens_together) {
+  std::vector<std::size_t> counts;
+  std::int64_t tokens = 0;
+  for (const std::int64_t length : lengths) {
+    if (counts.empty() || tokens + length > tokens_together) {
+      counts.push_back(0);
+      tokens = 0;
+    }
+    ++counts.back();
+    tokens += length;
+  }
+  return counts;
+}
+
+PromptStreams::PromptStreams(const formats::ModelFile& model, const CalibrationSet& prompts) {
+  join(prompts.lengths(), kTokensTogether, [&](std::size_t index) { return prompts.stream(model, index); });
+}
+
 PromptStreams::PromptStreams(std::vector<Matrix> streams, std::int64_t tokens_together,
                              std::int64_t kept_bytes)
     : kept_bytes_(kept_bytes) {
-  for (std::size_t first = 0; first < streams.size();) {
-    Batch batch;
-    std::int64_t tokens = 0;
-    std::size_t end = first;
-    for (; end < streams.size(); ++end) {
-      const std::int64_t count = streams[end].rows;
-      if (end > first && tokens + count > tokens_together) break;
-      batch.lengths.push_back(count);
-      tokens += count;
-    }
-    batch.rows = Matrix(tokens, streams[first].columns);
-    float* to = batch.rows.values.data();
-    for (; first < end; ++first) {
-      to = std::ranges::copy(std::exchange(streams[first].values, {}), to).out;
-    }
+  std::vector<std::int64_t> lengths;
+  for (const Matrix& stream : streams) lengths.push_back(stream.rows);
+  join(lengths, tokens_together, [&](std::size_t index) { return std::move(streams[index]); });
+}
+
+/// One stream is read at a time, so that all of them are never held twice.
+void PromptStreams::join(std::span<const std::int64_t> lengths, std::int64_t tokens_together,
+                         const std::function<Matrix(std::size_t)>& stream) {
+  std::size_t first = 0;
+  for (const std::size_t count : prompts_together(lengths, tokens_together)) {
+    const auto own = lengths.subspan(first, count);
+    Batch batch{{}, {own.begin(), own.end()}};
+    Matrix each = stream(first);
+    batch.rows = Matrix(std::accumulate(own.begin(), own.end(), std::int64_t{0}), each.columns);
+    float* to = std::ranges::copy(each.values, batch.rows.values.data()).out;
+    for (std::size_t i = 1; i < count; ++i) to = std::ranges::copy(stream(first + i).values, to).out;
     batches_.push_back(std::move(batch));
+    first += count;
   }
 }
 

@@ -56,7 +56,7 @@ class Exporter {
 
   ExportedCheckpoint run() {
     const std::int64_t layers = job_.model.config().layers;
-    if (needs_ != Needs::kNothing) streams_ = PromptStreams(job_.calibration->streams(job_.model));
+    if (needs_ != Needs::kNothing) streams_ = PromptStreams(job_.model, *job_.calibration);
     Progress progress("quantize " + std::string(job_.method.name), static_cast<std::uint64_t>(layers),
                       " layers");
     for (std::int64_t layer = 0; layer < layers; ++layer) {

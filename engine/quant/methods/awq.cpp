@@ -152,10 +152,14 @@ nlohmann::json config(const WeightSettings& settings, const std::vector<std::str
           {"modules_to_not_convert", kept}};
 }
 
+// A trial turns the Gram matrix for its product; it holds the scaled rows, what they are rounded to, and what
+// that loses.
+constexpr Footprint kFootprint = {1, 2.0, 2, 3 * kTrialRows};
+
 }  // namespace
 
 WeightMethod awq_method() {
-  return {"awq", needs_gram, settle, prepare, one_by_one<quantize>, {2, 2.0}, config};
+  return {"awq", needs_gram, settle, prepare, one_by_one<quantize>, kFootprint, config};
 }
 
 }  // namespace stepdown::quant

@@ -50,9 +50,12 @@ formats::Imatrix importance_for(const MethodRun& run) {
   return imatrix;
 }
 
+std::int64_t gguf_memory(const MethodRun& run) {
+  return gguf_working_memory(run.model, run.request.imatrix.empty() ? run.calibration : nullptr);
+}
+
 Method gguf_method() {
-  return {"gguf", "model.gguf", run_preset,
-          [](const MethodRun& run) { return gguf_working_memory(run.model, run.calibration); }};
+  return {"gguf", "model.gguf", run_preset, gguf_memory};
 }
 
 }  // namespace stepdown::quant

@@ -12,4 +12,7 @@ Method gguf_method();
 /// The importance matrix that the request names, or that the calibration data give; empty without either.
 formats::Imatrix importance_for(const MethodRun& run);
 
+/// Method::memory of methods that write a GGUF file.
+std::int64_t gguf_memory(const MethodRun& run);
+
 }  // namespace stepdown::quant

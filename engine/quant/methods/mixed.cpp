@@ -10,7 +10,6 @@
 #include "engine/kernels/thread_pool.h"
 #include "engine/quant/encoder.h"
 #include "engine/quant/gguf_quantizer.h"
-#include "engine/quant/memory_estimate.h"
 #include "engine/quant/methods/gguf.h"
 #include "engine/quant/preset.h"
 
@@ -194,8 +193,7 @@ std::vector<std::size_t> spend_budget(const std::vector<std::vector<TypeOption>>
 }
 
 Method mixed_method() {
-  return {"mixed", "model.gguf", run_mixed,
-          [](const MethodRun& run) { return gguf_working_memory(run.model, run.calibration); }};
+  return {"mixed", "model.gguf", run_mixed, gguf_memory};
 }
 
 }  // namespace stepdown::quant

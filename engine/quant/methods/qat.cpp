@@ -71,7 +71,9 @@ MethodResult run_qat(const MethodRun& run, const fs::path& folder) {
 
 Method qat_method() {
   return {"qat", "", run_qat, [](const MethodRun& run) {
-            return run.calibration == nullptr ? 0 : training_working_memory(run.model, *run.calibration);
+            return run.calibration == nullptr
+                       ? 0
+                       : training_working_memory(run.model, settle(run.request.weights), *run.calibration);
           }};
 }
 

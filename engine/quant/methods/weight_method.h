@@ -46,8 +46,10 @@ enum class Needs { kNothing, kInputs, kGram };
 
 /// What a method holds beside a block's weights while one matrix is at work.
 struct Footprint {
-  int squares = 0;      ///< of the inputs' Gram matrix, itself among them
-  double copies = 1.5;  ///< floats for each weight of the matrix, on its way there and back
+  int squares = 0;                  ///< of the inputs' Gram matrix, itself among them
+  double copies = 1.5;              ///< floats for each weight of the matrix, on its way there and back
+  int preparing_squares = 0;        ///< the same squares while prepare() looks at a place
+  std::int64_t preparing_rows = 0;  ///< floats for each input, beside them
 };
 
 /// A way to write linear layers in fewer bits into a Hugging Face checkpoint: one file and one row of the

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "engine/base/error.h"
 #include "engine/quant/matrix_product.h"
@@ -37,10 +38,12 @@ void check_trainable(const formats::ModelFile& model) {
 Network::Network(const formats::ModelFile& model) : epsilon_(model.config().rms_eps) {
   check_trainable(model);
   for (std::int64_t layer = 0; layer < model.config().layers; ++layer) blocks_.emplace_back(model, layer);
-  output_norm_ = load_matrix(model, "output_norm.weight").values;
   const bool tied = model.find("output.weight") == nullptr;
-  output_ = load_matrix(model, tied ? "token_embd.weight" : "output.weight");
-  output_back_ = transposed(output_);
+  Head head{load_matrix(model, "output_norm.weight").values,
+            load_matrix(model, tied ? "token_embd.weight" : "output.weight"),
+            {}};
+  head.back = transposed(head.weight);
+  head_ = std::make_shared<const Head>(std::move(head));
 }
 
 LayerWeights Network::zeros() const {
@@ -59,12 +62,12 @@ Matrix Network::forward(kernels::ThreadPool& pool, const Matrix& embeddings, Tap
   for (std::size_t i = 0; i < blocks_.size(); ++i) {
     tape.last = quant::forward(pool, blocks_[i], tape.last, tape.blocks[i]);
   }
-  return product(pool, normed(tape.last, output_norm_, epsilon_), output_);
+  return product(pool, normed(tape.last, head_->norm, epsilon_), head_->weight);
 }
 
 void Network::backward(kernels::ThreadPool& pool, const Tape& tape, const Matrix& by_logits,
                        LayerWeights& by_weight) const {
-  Matrix by_stream = norm_backward(tape.last, output_norm_, epsilon_, product(pool, by_logits, output_back_));
+  Matrix by_stream = norm_backward(tape.last, head_->norm, epsilon_, product(pool, by_logits, head_->back));
   for (std::size_t i = blocks_.size(); i-- > 0;) {
     by_stream = quant::backward(pool, blocks_[i], tape.blocks[i], by_stream, by_weight[i]);
   }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "engine/formats/model_file.h"
@@ -11,7 +12,7 @@ namespace stepdown::quant {
 using LayerWeights = std::vector<std::vector<Matrix>>;
 
 /// A whole decoder in plain floats. Its linear layers may be changed between runs; embeddings, norms and the
-/// output matrix are the file's.
+/// output matrix are the file's, and copies share the latter.
 class Network {
  public:
   explicit Network(const formats::ModelFile& model);
@@ -30,11 +31,14 @@ class Network {
                 LayerWeights& by_weight) const;
 
  private:
+  struct Head {
+    std::vector<float> norm;
+    Matrix weight;  ///< [vocab][hidden]
+    Matrix back;    ///< its transpose
+  };
   float epsilon_;
   std::vector<DecoderBlock> blocks_;
-  std::vector<float> output_norm_;
-  Matrix output_;       ///< [vocab][hidden]
-  Matrix output_back_;  ///< its transpose
+  std::shared_ptr<const Head> head_;
 };
 
 /// The mean over tokens of KL(softmax(teacher) ‖ softmax(student)) in nats; `student` becomes its gradient.

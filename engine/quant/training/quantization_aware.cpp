@@ -2,12 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
+#include <fstream>
 #include <numbers>
 #include <numeric>
 #include <random>
 
 #include "engine/base/atomic_file.h"
+#include "engine/base/error.h"
 #include "engine/base/log.h"
 #include "engine/base/progress.h"
 #include "engine/quant/linear_algebra.h"
@@ -35,6 +36,20 @@ struct Progressed {
   double first_loss = 0;
 };
 
+/// The prompts of one step: epochs one after another, each in an order of its own.
+std::vector<std::size_t> batch(std::int32_t step, std::size_t prompts) {
+  std::vector<std::size_t> chosen;
+  for (int k = 0; k < kPromptsAStep; ++k) {
+    const auto index = static_cast<std::size_t>(step * kPromptsAStep + k);
+    std::vector<std::size_t> order(prompts);
+    std::iota(order.begin(), order.end(), 0);
+    std::mt19937_64 random(index / prompts);
+    for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random() % i]);
+    chosen.push_back(order[index % prompts]);
+  }
+  return chosen;
+}
+
 class Training {
  public:
   Training(const formats::ModelFile& model, const CalibrationSet& prompts, const WeightSettings& settings,
@@ -43,7 +58,8 @@ class Training {
         limits_(limits),
         state_(std::move(state)),
         pool_(threads > 0 ? threads : kernels::usable_processors()),
-        prompts_(prompts.streams(model)),
+        model_(model),
+        prompts_(prompts),
         teacher_(model),
         student_(teacher_),
         adam_(teacher_),
@@ -114,20 +130,6 @@ class Training {
     });
   }
 
-  /// The prompts of one step: epochs one after another, each in an order of its own.
-  std::vector<std::size_t> batch() const {
-    std::vector<std::size_t> chosen;
-    for (int k = 0; k < kPromptsAStep; ++k) {
-      const auto index = static_cast<std::size_t>(progressed_.step * kPromptsAStep + k);
-      std::vector<std::size_t> order(prompts_.size());
-      std::iota(order.begin(), order.end(), 0);
-      std::mt19937_64 random(index / prompts_.size());
-      for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random() % i]);
-      chosen.push_back(order[index % prompts_.size()]);
-    }
-    return chosen;
-  }
-
   float rate() const {
     const float done = static_cast<float>(progressed_.step) / static_cast<float>(limits_.steps);
     const float warm = std::min(1.0f, (done + 1e-3f) / kWarmUp);
@@ -140,9 +142,10 @@ class Training {
       for (Matrix& matrix : layer) std::ranges::fill(matrix.values, 0.0f);
     }
     double loss = 0;
-    for (const std::size_t prompt : batch()) {
-      const Matrix wanted = teacher_.forward(pool_, prompts_[prompt], tape_);
-      Matrix logits = student_.forward(pool_, prompts_[prompt], tape_);
+    for (const std::size_t prompt : batch(progressed_.step, prompts_.samples())) {
+      const Matrix embedded = prompts_.stream(model_, prompt);
+      const Matrix wanted = teacher_.forward(pool_, embedded, tape_);
+      Matrix logits = student_.forward(pool_, embedded, tape_);
       loss += distill(wanted, logits) / kPromptsAStep;
       student_.backward(pool_, tape_, logits, gradient_);
     }
@@ -166,36 +169,46 @@ class Training {
     return size;
   }
 
+  /// Piece by piece: a state in memory would be half as much again as all that training holds.
   void save() {
-    std::string bytes;
-    bytes.reserve(kept_bytes());  // growing would hold twice as much for a moment, which no prediction counts
-    bytes.append(reinterpret_cast<const char*>(&progressed_), sizeof progressed_);
-    each_kept([&](const std::vector<float>& values) {
-      bytes.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float));
-    });
-    write_file_atomically(state_, bytes);
+    fs::path next = state_;
+    next += ".next";
+    {
+      std::ofstream out(next, std::ios::binary | std::ios::trunc);
+      out.write(reinterpret_cast<const char*>(&progressed_), sizeof progressed_);
+      each_kept([&](const std::vector<float>& values) {
+        out.write(reinterpret_cast<const char*>(values.data()),
+                  static_cast<std::streamsize>(values.size() * sizeof(float)));
+      });
+      out.flush();
+      if (!out) throw Error("cannot write", next.string(), "check permissions and free space");
+    }
+    sync_to_disk(next);
+    fs::rename(next, state_);
+    sync_to_disk(state_.parent_path());
   }
 
   void restore() {
     if (!fs::exists(state_)) return;
-    const std::string bytes = read_file(state_);
-    if (bytes.size() != kept_bytes()) {
+    if (fs::file_size(state_) != kept_bytes()) {
       log::warn(state_.string() + " is not of this model: training begins anew");
       return;
     }
-    std::memcpy(&progressed_, bytes.data(), sizeof progressed_);
-    std::size_t at = sizeof progressed_;
+    std::ifstream in(state_, std::ios::binary);
+    in.read(reinterpret_cast<char*>(&progressed_), sizeof progressed_);
     each_kept([&](std::vector<float>& values) {
-      std::memcpy(values.data(), bytes.data() + at, values.size() * sizeof(float));
-      at += values.size() * sizeof(float);
+      in.read(reinterpret_cast<char*>(values.data()),
+              static_cast<std::streamsize>(values.size() * sizeof(float)));
     });
+    if (!in) throw Error("cannot read", state_.string(), "check the disk, or remove the file to begin anew");
   }
 
   const WeightSettings& settings_;
   const TrainingLimits& limits_;
   fs::path state_;
   kernels::ThreadPool pool_;
-  std::vector<Matrix> prompts_;  ///< embeddings
+  const formats::ModelFile& model_;
+  const CalibrationSet& prompts_;
   Network teacher_;
   Network student_;
   Network::Tape tape_;
@@ -207,6 +220,17 @@ class Training {
 };
 
 }  // namespace
+
+std::int64_t longest_trained(const CalibrationSet& prompts, int steps) {
+  const std::vector<std::int64_t> lengths = prompts.lengths();
+  // In one epoch every prompt has its turn.
+  const int looked_at = std::min(steps, static_cast<int>(lengths.size() / kPromptsAStep) + 1);
+  std::int64_t longest = 0;
+  for (int step = 0; step < looked_at; ++step) {
+    for (const std::size_t prompt : batch(step, lengths.size())) longest = std::max(longest, lengths[prompt]);
+  }
+  return longest;
+}
 
 Trained train(const formats::ModelFile& model, const CalibrationSet& prompts, const WeightSettings& settings,
               const TrainingLimits& limits, int threads, const fs::path& state) {

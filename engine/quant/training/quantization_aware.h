@@ -26,6 +26,9 @@ struct Trained {
   double last_loss = 0;
 };
 
+/// Tokens of the longest prompt that so many steps come to.
+std::int64_t longest_trained(const CalibrationSet& prompts, int steps);
+
 /// Quantization-aware training: the model with rounded weights learns, on the calibration prompts, to say
 /// what the full-precision model says (distillation, Hinton et al. 2015; LLM-QAT, Liu et al. 2023). Gradients
 /// pass through the rounding as if it were not there (straight-through, Bengio et al. 2013). Keeps its state

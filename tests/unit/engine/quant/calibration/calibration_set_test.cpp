@@ -32,7 +32,7 @@ TEST(CalibrationSet, PersonalDataReachesNeitherTokensNorTheDigest) {
   const CalibrationRequest redacting{.redact = {"email"}};
   const CalibrationSet first = prompts.read(ann, redacting), second = prompts.read(bob, redacting);
   EXPECT_EQ(first.digest(), second.digest());
-  EXPECT_EQ(first.streams(*prompts.file)[0].values, second.streams(*prompts.file)[0].values);
+  EXPECT_EQ(first.stream(*prompts.file, 0).values, second.stream(*prompts.file, 0).values);
   EXPECT_EQ(first.report()["redacted"], (nlohmann::json{{"email", 1}}));
   EXPECT_NE(prompts.read(ann).digest(), prompts.read(bob).digest());
 }

@@ -39,7 +39,9 @@ std::vector<Matrix> outputs(const formats::ModelFile& file, const RandomModel& m
   CalibrationRequest request;
   request.path = model.prompts();
   kernels::ThreadPool pool(2);
-  auto streams = CalibrationSet(file, request).streams(file);
+  const CalibrationSet prompts(file, request);
+  std::vector<Matrix> streams;
+  for (std::size_t i = 0; i < prompts.samples(); ++i) streams.push_back(prompts.stream(file, i));
   for (std::int64_t layer = 0; layer < file.config().layers; ++layer) {
     const DecoderBlock block(file, layer);
     for (Matrix& stream : streams) {

@@ -34,7 +34,8 @@ class ExportedModel {
     CalibrationRequest request;
     request.path = model_.prompts();
     const CalibrationSet calibration(*source_, request);
-    streams_ = calibration.streams(*source_);
+    for (std::size_t i = 0; i < calibration.samples(); ++i)
+      streams_.push_back(calibration.stream(*source_, i));
     export_checkpoint({*source_, model_.folder.path(), method, method.settle(asked), &calibration, 2},
                       out_.path());
     written_ = formats::open_model(out_.path());
