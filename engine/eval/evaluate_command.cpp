@@ -21,10 +21,12 @@
 #include "engine/base/version.h"
 #include "engine/eval/divergence.h"
 #include "engine/eval/evaluation.h"
+#include "engine/eval/evaluation_memory.h"
 #include "engine/eval/kv_check.h"
 #include "engine/eval/metric_kinds.h"
 #include "engine/runtime/device_option.h"
 #include "engine/runtime/engine.h"
+#include "engine/runtime/memory_demand.h"
 
 namespace stepdown::eval {
 namespace {
@@ -118,6 +120,17 @@ void measure_text(Report& report, runtime::Engine& engine, const formats::Tokeni
   report.metrics["perplexity"] = {.value = meter.perplexity(), .n = meter.tokens()};
 }
 
+std::int64_t longest_of(const std::vector<SampleTokens>& sequences) {
+  std::size_t longest = 0;
+  for (const SampleTokens& sequence : sequences) longest = std::max(longest, sequence.tokens.size());
+  return static_cast<std::int64_t>(longest);
+}
+
+/// The run takes what its hungriest step does.
+void predict(Report& report, std::optional<std::int64_t> step) {
+  if (step) report.predicted_memory = std::max(report.predicted_memory.value_or(0), *step);
+}
+
 /// Both models over the same tokens: how far their distributions lie apart. After the engine is gone, so that
 /// three copies of the weights are never in memory, and its peak is known already.
 void measure_reference(Report& report, const Options& options, const std::vector<Sample>& samples,
@@ -132,6 +145,9 @@ void measure_reference(Report& report, const Options& options, const std::vector
   for (const Sample& sample : samples) {
     if (!sample.brought_by_suite) sequences.push_back(tokens_of(encoder, sample, context));
   }
+  if (report.predicted_memory) {
+    predict(report, divergence_memory(*candidate, *reference, kv_type(options), longest_of(sequences)));
+  }
   Progress progress("divergence", sequences.size(), " prompts");
   const Divergence found = measure_divergence(*candidate, *reference, sequences,
                                               {.context = context,
@@ -142,6 +158,29 @@ void measure_reference(Report& report, const Options& options, const std::vector
   report.metrics["kld"] = {.value = found.mean, .n = found.tokens};
   report.metrics["kldP99"] = {.value = found.p99, .n = found.tokens};
   report.metrics["topTokenAgreement"] = {.value = found.top_agreement, .n = found.tokens};
+  report.peak_memory = std::max(report.peak_memory, peak_memory_bytes());
+}
+
+std::optional<std::int64_t> predicted_answering(const formats::ModelFile& file, const Options& options,
+                                                const std::vector<std::int64_t>& f16_kv_layers,
+                                                const std::vector<Sample>& samples,
+                                                const std::vector<std::unique_ptr<Suite>>& suites) {
+  const runtime::EngineOptions engine = engine_options(options, f16_kv_layers);
+  const auto demand = runtime::memory_demand(file, engine);
+  if (!demand) return std::nullopt;
+  std::int64_t cached = 0;
+  if (!samples.empty()) {
+    const tokenizer::ChatEncoder encoder(std::make_shared<const tokenizer::Tokenizer>(file.tokenizer()),
+                                         file.tokenizer());
+    cached = cached_tokens(encoder, samples,
+                           {.context = demand->asked.context,
+                            .concurrency = options.concurrency,
+                            .max_tokens = options.max_tokens,
+                            .constrained = std::ranges::any_of(
+                                suites, [](const auto& suite) { return suite->schema() != nullptr; })});
+  }
+  if (!options.text.empty()) cached = std::max(cached, options.context > 0 ? options.context : 512);
+  return answering_memory(file, engine, cached);
 }
 
 /// Which layers may keep a quantized cache, by the attention check; the others stay F16. Before the engine is
@@ -171,6 +210,7 @@ std::vector<std::int64_t> measure_cache(Report& report, const formats::ModelFile
     }
   }
   const auto windows = packed(prompts, context, kWindows);
+  predict(report, cache_check_memory(file, type, std::max(longest_of(windows), longest_of(retrievals))));
   Progress progress("KV cache check", 2 * (windows.size() + retrievals.size()), " prompts");
   const KvCheck check =
       check_kv(file, windows, retrievals,
@@ -198,9 +238,12 @@ std::vector<std::int64_t> measure_candidate(Report& report, const Options& optio
   const formats::TokenizerData tokenizer = file->tokenizer();
   report.model = {{"digest", "sha256:" + artifact_digest(options.model)}, {"format", file->format()}};
   const std::vector<std::int64_t> f16_kv_layers = measure_cache(report, *file, options, samples);
+  predict(report, predicted_answering(*file, options, f16_kv_layers, samples, suites));
+  report.peak_memory = peak_memory_bytes();
   reset_peak_memory();  // the check's decoder is no part of what serving takes
   runtime::Engine engine(std::move(file), engine_options(options, f16_kv_layers));
   report.setting = setting_json(options, engine);
+  if (engine.device() != "cpu") report.predicted_memory.reset();
   if (!options.text.empty()) measure_text(report, engine, tokenizer, options);
   if (!samples.empty()) {
     const tokenizer::ChatEncoder encoder(engine.tokenizer(), tokenizer);
@@ -215,6 +258,7 @@ std::vector<std::int64_t> measure_candidate(Report& report, const Options& optio
         report, [&](auto tokens) { return engine.score(tokens); }, encoder, samples, evaluation);
   }
   report.metrics["peakMemoryBytes"] = {.value = static_cast<double>(peak_memory_bytes()), .n = 1};
+  report.peak_memory = std::max(report.peak_memory, peak_memory_bytes());
   return f16_kv_layers;
 }
 
@@ -261,6 +305,11 @@ void print_table(const Report& report) {
   }
 }
 
+/// An answer that ends within a character, where its tokens ran out, is shown with a mark in its place.
+std::string text_of(const Report& report) {
+  return to_json(report).dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
 Prompts prompts_of(const std::vector<Sample>& samples) {
   Prompts prompts;
   for (const Sample& sample : samples) {
@@ -305,7 +354,7 @@ int run(const Options& options) {
     if (!path.empty() && fs::path(path).has_parent_path())
       fs::create_directories(fs::path(path).parent_path());
   }
-  if (!options.report.empty()) write_file_atomically(options.report, to_json(report).dump(1) + "\n");
+  if (!options.report.empty()) write_file_atomically(options.report, text_of(report));
   if (!options.html.empty())
     write_file_atomically(options.html, to_html(report, baseline, prompts_of(samples)));
   write_termination_log(options.termination_log, summary(report));

@@ -41,6 +41,10 @@ nlohmann::json summary(const Report& report) {
   nlohmann::json json = {{"kind", "evaluation"},        {"model", report.model},
                          {"setting", report.setting},   {"metrics", metrics_json(report)},
                          {"warnings", report.warnings}, {"seconds", report.seconds}};
+  if (report.predicted_memory) {
+    json["predictedMemoryBytes"] = *report.predicted_memory;
+    json["peakMemoryBytes"] = report.peak_memory;
+  }
   if (!report.kv_cache.is_null()) {
     json["kvCache"] = report.kv_cache;
     json["kvCache"].erase("layers");

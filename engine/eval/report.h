@@ -44,7 +44,9 @@ struct Report {
   std::map<std::string, Metric> metrics;
   nlohmann::json kv_cache;  ///< kv_check.h's, of a quantized cache; null: none
   std::vector<SampleResult> samples;
-  std::vector<std::string> warnings;  ///< why the figures may mislead
+  std::vector<std::string> warnings;             ///< why the figures may mislead
+  std::optional<std::int64_t> predicted_memory;  ///< bytes of the whole run; none: another process computes
+  std::uint64_t peak_memory = 0;                 ///< of this process: VmHWM
   double seconds = 0;
 };
 

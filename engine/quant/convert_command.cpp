@@ -1,5 +1,6 @@
 #include "engine/quant/convert_command.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -7,11 +8,15 @@
 #include <vector>
 
 #include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
 
+#include "engine/base/atomic_file.h"
 #include "engine/base/error.h"
+#include "engine/base/system_facts.h"
 #include "engine/formats/model_file.h"
 #include "engine/formats/staging_folder.h"
 #include "engine/quant/gguf_quantizer.h"
+#include "engine/quant/memory_estimate.h"
 
 namespace stepdown::quant {
 namespace {
@@ -22,6 +27,7 @@ struct Options {
   std::string model;
   std::vector<std::string> adapters;
   std::string out;
+  std::string report;
   int threads = 0;
 };
 
@@ -31,10 +37,22 @@ int convert(const Options& options) {
     throw InputError("no .gguf file", "--out " + options.out, "name the result, such as model-f16.gguf");
   }
   const auto model = formats::open_model(options.model, formats::parse_adapters(options.adapters));
+  const auto predicted =
+      std::max(peak_memory_bytes(),
+               resident_memory_bytes() + static_cast<std::uint64_t>(gguf_working_memory(*model, nullptr)));
   formats::StagingFolder staging(target.parent_path());
   const WrittenGguf written =
       write_gguf(*model, plan_f16(*model), staging.path() / "model.gguf", options.threads, "convert");
   staging.publish_file("model.gguf", target);
+  if (!options.report.empty()) {
+    const nlohmann::json report = {{"digest", "sha256:" + written.digest},
+                                   {"path", target.string()},
+                                   {"size", written.size},
+                                   {"tensors", written.tensors},
+                                   {"peakMemoryBytes", peak_memory_bytes()},
+                                   {"predictedMemoryBytes", predicted}};
+    write_file_atomically(options.report, report.dump(2) + "\n");
+  }
   std::printf("%s  %s\n", written.digest.c_str(), target.c_str());  // as sha256sum prints it
   return kDone;
 }
@@ -47,6 +65,8 @@ std::function<int()> configure(CLI::App& app) {
   app.add_option("--adapter", options->adapters, "A PEFT LoRA adapter to merge, in F32; may be repeated")
       ->type_name("PATH[=WEIGHT]");
   app.add_option("--out", options->out, "The F16 GGUF file to write")->required()->type_name("FILE");
+  app.add_option("--report", options->report, "Write the digest, size and memory here (JSON)")
+      ->type_name("FILE");
   app.add_option("--threads", options->threads, "0: all cores this process may use")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();

@@ -339,7 +339,8 @@ void HttpService::State::install() {
     out.set_content(reason, "text/plain");
   });
   http.Get("/metrics", [this](const httplib::Request&, httplib::Response& out) {
-    out.set_content(metrics.expose(engine.stats()), "text/plain; version=0.0.4; charset=utf-8");
+    out.set_content(metrics.expose(engine.stats(), options.predicted_memory),
+                    "text/plain; version=0.0.4; charset=utf-8");
   });
   http.set_exception_handler(
       [](const httplib::Request&, httplib::Response& out, const std::exception_ptr& thrown) {

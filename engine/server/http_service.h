@@ -1,7 +1,9 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,9 +18,10 @@ struct ServiceOptions {
   std::string revision;            ///< "sha256:…"
   std::size_t max_connections = 256;
   std::size_t max_body_bytes = std::size_t{8} << 20;
-  std::chrono::seconds grace{25};        ///< for open requests, once asked to stop
-  std::vector<std::string> api_keys;     ///< that open /v1; empty: all is open
-  std::string tls_certificate, tls_key;  ///< PEM files; empty: plain HTTP
+  std::chrono::seconds grace{25};                ///< for open requests, once asked to stop
+  std::vector<std::string> api_keys;             ///< that open /v1; empty: all is open
+  std::string tls_certificate, tls_key;          ///< PEM files; empty: plain HTTP
+  std::optional<std::int64_t> predicted_memory;  ///< bytes, once the cache is full; shown beside the peak
 };
 
 /// The OpenAI-compatible API of one engine.

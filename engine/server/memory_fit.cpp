@@ -6,9 +6,9 @@
 #include <string>
 
 #include "engine/base/error.h"
-#include "engine/formats/header_facts.h"
 #include "engine/memory/engines.h"
 #include "engine/memory/memory_model.h"
+#include "engine/runtime/memory_demand.h"
 
 namespace stepdown::server {
 namespace {
@@ -47,30 +47,6 @@ std::string mebibytes(std::int64_t bytes) {
   return std::to_string((bytes + (1 << 20) - 1) >> 20) + " MiB";
 }
 
-memory::Model model_of(const formats::ModelFile& file, const formats::HeaderFacts& facts,
-                       std::int64_t sequences) {
-  memory::Model model;
-  for (const TensorView& tensor : file.tensors())
-    model.weights += static_cast<std::int64_t>(tensor.data.size());
-  model.kv = memory::kv_cost(facts.attention).value_or(memory::KvCost{});
-  model.activations = memory::activation_bytes(facts.shape, sequences);
-  return model;
-}
-
-memory::KvType predicted(runtime::KvType type) {
-  switch (type) {
-    case runtime::KvType::kF16:
-      return memory::KvType::kF16;
-    case runtime::KvType::kInt8:
-      return memory::KvType::kInt8;
-    case runtime::KvType::kFp8:
-      return memory::KvType::kFp8;
-    case runtime::KvType::kInt4:
-      break;
-  }
-  return memory::KvType::kInt4;
-}
-
 std::string mend(const memory::Change& change) {
   const std::string value = std::to_string(change.value);
   switch (change.kind) {
@@ -106,34 +82,15 @@ std::optional<std::int64_t> memory_limit(const fs::path& root) {
 
 void check_memory(const formats::ModelFile& model, const formats::ModelFile* draft,
                   const runtime::EngineOptions& options, std::int64_t limit) {
-  constexpr std::int64_t kDefaultContext = 8192;
-  const formats::HeaderFacts facts = formats::header_facts(model.gguf_metadata());
-  const memory::Model main = model_of(model, facts, options.max_sequences);
-  if (!main.kv.known()) return;
-  memory::Load load;
-  load.context = options.context > 0 ? options.context : std::min(facts.context_length, kDefaultContext);
-  load.sequences = options.max_sequences;
-  load.kv_type = predicted(options.kv_type);
-  load.layers = facts.shape.layers;
-  load.f16_layers = static_cast<std::int64_t>(options.f16_kv_layers.size());
-  memory::Load cache = load;
-  if (options.kv_tokens > 0) {
-    cache.context = options.kv_tokens;
-    cache.sequences = 1;
-  }
+  const auto predicted = runtime::predicted_memory(model, draft, options);
+  if (!predicted || *predicted <= limit) return;
   const memory::EngineTraits engine = memory::engine_traits("stepdown");
-  std::int64_t beside = 0;
-  if (draft != nullptr) {
-    const memory::Model other =
-        model_of(*draft, formats::header_facts(draft->gguf_metadata()), options.max_sequences);
-    beside = memory::estimate(other, cache, {}).total();
-  }
-  const std::int64_t needed = memory::estimate(main, cache, engine).total() + beside;
-  if (needed <= limit) return;
+  const runtime::MemoryDemand main = runtime::memory_demand(model, options).value();
+  const std::int64_t beside = *predicted - main.estimate(engine).total();
   const auto change = memory::cheapest_change(
-      main, load, engine, limit - beside,
+      main.model, main.asked, engine, limit - beside,
       options.kv_type == runtime::KvType::kF16 ? std::optional(memory::KvType::kInt8) : std::nullopt, 1);
-  throw InputError("serving takes " + mebibytes(needed) + ", this process may use " + mebibytes(limit),
+  throw InputError("serving takes " + mebibytes(*predicted) + ", this process may use " + mebibytes(limit),
                    "memory", change ? mend(*change) : "give a smaller --kv-tokens or no draft model");
 }
 

@@ -8,6 +8,8 @@
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
+#include "engine/base/system_facts.h"
+
 namespace stepdown::server {
 namespace {
 
@@ -45,6 +47,13 @@ struct Metrics::State {
   Gauge& kv_usage =
       gauge(registry, "vllm:kv_cache_usage_perc", "Share of the KV cache in use, 0 to 1", labels);
   Gauge& steps = gauge(registry, "stepdown_engine_steps", "Forward steps since start", labels);
+  Gauge& peak_memory = gauge(registry, "stepdown_engine_memory_peak_bytes",
+                             "Most memory that the process has held (VmHWM)", labels);
+  prometheus::Family<Gauge>& predicted_memory =
+      prometheus::BuildGauge()
+          .Name("stepdown_engine_memory_predicted_bytes")
+          .Help("What it was predicted to hold once its cache is full; absent where that is not known")
+          .Register(registry);
   Counter& prompt =
       counter(registry, "vllm:prompt_tokens_total", "Prompt tokens of accepted requests", labels);
   Counter& generated =
@@ -114,11 +123,14 @@ void Metrics::answered(const std::string& path, int status) {
   state_->answers.Add({{"path", path}, {"status", std::to_string(status)}}).Increment();
 }
 
-std::string Metrics::expose(const runtime::EngineStats& stats) {
+std::string Metrics::expose(const runtime::EngineStats& stats, std::optional<std::int64_t> predicted_memory) {
   state_->running.Set(static_cast<double>(stats.running));
   state_->waiting.Set(static_cast<double>(stats.waiting));
   state_->kv_usage.Set(stats.kv_usage);
   state_->steps.Set(static_cast<double>(stats.steps));
+  state_->peak_memory.Set(static_cast<double>(peak_memory_bytes()));
+  if (predicted_memory)
+    state_->predicted_memory.Add(state_->labels).Set(static_cast<double>(*predicted_memory));
   const auto raise = [](Counter& counter, std::uint64_t to) {
     counter.Increment(std::max(0.0, static_cast<double>(to) - counter.Value()));
   };

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "engine/runtime/engine.h"
@@ -24,8 +25,9 @@ class Metrics {
   void timing(const runtime::Timing& timing);
   void answered(const std::string& path, int status);
 
-  /// Prometheus text format 0.0.4.
-  std::string expose(const runtime::EngineStats& stats);
+  /// Prometheus text format 0.0.4. `predicted_memory`: bytes, where it is known.
+  std::string expose(const runtime::EngineStats& stats,
+                     std::optional<std::int64_t> predicted_memory = std::nullopt);
 
  private:
   struct State;

@@ -19,6 +19,7 @@
 #include "engine/formats/model_file.h"
 #include "engine/runtime/device_option.h"
 #include "engine/runtime/engine.h"
+#include "engine/runtime/memory_demand.h"
 #include "engine/server/api_keys.h"
 #include "engine/server/http_service.h"
 #include "engine/server/memory_fit.h"
@@ -73,7 +74,9 @@ int serve(Options options) {
   const bool on_cpu = options.engine.device.kind == kernels::cuda::DeviceRequest::Kind::kCpu;
   if (const auto limit = memory_limit(); limit && on_cpu)
     check_memory(*file, draft.get(), options.engine, *limit);
+  const auto predicted = runtime::predicted_memory(*file, draft.get(), options.engine);
   runtime::Engine engine(std::move(file), options.engine, std::move(draft));
+  if (engine.device() == "cpu") options.service.predicted_memory = predicted;
   HttpService service(engine, tokenizer, options.service);
   std::latch stopped(1);
   shutdown.on_request([&] {

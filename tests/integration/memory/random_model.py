@@ -31,6 +31,11 @@ def write(folder, *, hidden, feed_forward, layers, heads, kv_heads, context=8192
                     block + "self_attn.o_proj.weight": [hidden, heads * head_dim],
                     block + "mlp.gate_proj.weight": [feed_forward, hidden], block + "mlp.up_proj.weight": [feed_forward, hidden],
                     block + "mlp.down_proj.weight": [hidden, feed_forward]}
+    write_safetensors(folder / "model.safetensors", tensors)
+
+
+def write_safetensors(path, tensors):
+    """Tensors of F16 by their shapes."""
     draw = random.Random(0)
     values = struct.pack(f"<{BLOCK}e", *(draw.gauss(0, 0.02) for _ in range(BLOCK)))
     one = struct.pack("<e", 1.0)
@@ -41,7 +46,7 @@ def write(folder, *, hidden, feed_forward, layers, heads, kv_heads, context=8192
         at += size
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
-    with open(folder / "model.safetensors", "wb") as out:
+    with open(path, "wb") as out:
         out.write(struct.pack("<Q", len(text)) + text)
         for shape in tensors.values():
             size = 2 * shape[0] * (shape[1] if len(shape) > 1 else 1)

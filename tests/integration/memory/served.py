@@ -2,6 +2,7 @@
 import http.client
 import json
 import pathlib
+import re
 import socket
 import subprocess
 import threading
@@ -57,6 +58,12 @@ class Server:
             thread.join()
         bad = [answer for answer in answers if answer is None or answer[0] != 200]
         assert not bad, bad[0]
+
+    def memory(self):
+        """What the bundled engine tells of itself, bytes."""
+        text = self.ask("GET", "/metrics")[1]
+        return {kind: int(float(re.search(rf"^stepdown_engine_memory_{kind}_bytes{{.*}} (\S+)$", text, re.MULTILINE)[1]))
+                for kind in ("predicted", "peak")}
 
     def peak(self):
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
