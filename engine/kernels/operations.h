@@ -95,7 +95,13 @@ struct Operations {
 
 /// Every compiled row, best first; the scalar one is last and always supported.
 std::span<const Operations* const> all_operations();
-/// The best row this machine supports.
+/// The row of that name; nullptr where it is not compiled or this machine does not support it.
+const Operations* find_operations(std::string_view name);
+
+/// Names the row to use in place of the best one.
+inline constexpr const char* kInstructionSetVariable = "STEPDOWN_INSTRUCTION_SET";
+/// The best row this machine supports, or the one that the environment names. Throws InputError, the first
+/// time, where that is none of this machine's.
 const Operations& operations();
 
 }  // namespace stepdown::kernels

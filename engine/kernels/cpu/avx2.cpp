@@ -87,19 +87,15 @@ struct Avx2 {
   static Floats divide(Floats a, Floats b) { return _mm256_div_ps(a, b); }
   static Floats multiply_add(Floats a, Floats b, Floats c) { return _mm256_fmadd_ps(a, b, c); }
   static Floats maximum(Floats a, Floats b) { return _mm256_max_ps(a, b); }
-  template <class Combine>
-  static float reduce(Floats a, const Combine& combine) {
-    float lanes[8];
-    store(lanes, a);
-    float total = lanes[0];
-    for (int i = 1; i < 8; ++i) total = combine(total, lanes[i]);
-    return total;
-  }
-  static float sum(Floats a) {
-    return reduce(a, [](float x, float y) { return x + y; });
+  static float sum(Floats a) {  // in halves: lanes i and i + 4, then i + 2, …
+    __m128 half = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    half = _mm_add_ps(half, _mm_movehl_ps(half, half));
+    return _mm_cvtss_f32(_mm_add_ss(half, _mm_movehdup_ps(half)));
   }
   static float largest(Floats a) {
-    return reduce(a, [](float x, float y) { return x > y ? x : y; });
+    __m128 half = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    half = _mm_max_ps(half, _mm_movehl_ps(half, half));
+    return _mm_cvtss_f32(_mm_max_ss(half, _mm_movehdup_ps(half)));
   }
 
   // As in avx512.cpp; the power of two goes in by way of the exponent bits, in two halves so that it may be

@@ -74,7 +74,9 @@ struct Avx512 {
   static Floats divide(Floats a, Floats b) { return _mm512_div_ps(a, b); }
   static Floats multiply_add(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
   static Floats maximum(Floats a, Floats b) { return _mm512_max_ps(a, b); }
-  static float sum(Floats a) { return _mm512_reduce_add_ps(a); }
+  static float sum(Floats a) {
+    return _mm512_reduce_add_ps(a);
+  }  // in halves: lanes i and i + 8, then i + 4, …
   static float largest(Floats a) { return _mm512_reduce_max_ps(a); }
 
   // 2^n · e^r with |r| ≤ ln 2 / 2, the polynomial of Cephes' expf: relative error below 2e-7. NaN stays NaN.

@@ -1,8 +1,21 @@
+#include <cstdlib>
+#include <string>
 #include <vector>
 
+#include "engine/base/error.h"
 #include "engine/kernels/cpu/instruction_sets.h"
 
 namespace stepdown::kernels {
+namespace {
+
+const Operations& best() {
+  for (const Operations* row : all_operations()) {
+    if (row->supported()) return *row;
+  }
+  return *scalar_operations();
+}
+
+}  // namespace
 
 std::span<const Operations* const> all_operations() {
   static const std::vector<const Operations*> kCompiled = [] {
@@ -16,14 +29,26 @@ std::span<const Operations* const> all_operations() {
   return kCompiled;
 }
 
+const Operations* find_operations(std::string_view name) {
+  for (const Operations* row : all_operations()) {
+    if (row->name == name && row->supported()) return row;
+  }
+  return nullptr;
+}
+
 const Operations& operations() {
-  static const Operations& best = [&]() -> const Operations& {
+  static const Operations& chosen = []() -> const Operations& {
+    const char* asked = std::getenv(kInstructionSetVariable);
+    if (asked == nullptr || *asked == '\0') return best();
+    if (const Operations* row = find_operations(asked)) return *row;
+    std::string names;
     for (const Operations* row : all_operations()) {
-      if (row->supported()) return *row;
+      if (row->supported()) names += (names.empty() ? "" : ", ") + std::string(row->name);
     }
-    return *scalar_operations();
+    throw InputError("this processor has no \"" + std::string(asked) + "\"", kInstructionSetVariable,
+                     "leave it unset, or set one of " + names);
   }();
-  return best;
+  return chosen;
 }
 
 const PeakLoops& peak_loops() {

@@ -116,7 +116,10 @@ struct Neon {
     return {vfmaq_f32(c.low, a.low, b.low), vfmaq_f32(c.high, a.high, b.high)};
   }
   static Floats maximum(Floats a, Floats b) { return {vmaxq_f32(a.low, b.low), vmaxq_f32(a.high, b.high)}; }
-  static float sum(Floats a) { return vaddvq_f32(vaddq_f32(a.low, a.high)); }
+  static float sum(Floats a) {  // in halves: lanes i and i + 4, then i + 2, …
+    const float32x4_t four = vaddq_f32(a.low, a.high);
+    return vaddv_f32(vadd_f32(vget_low_f32(four), vget_high_f32(four)));
+  }
   static float largest(Floats a) { return vmaxvq_f32(vmaxq_f32(a.low, a.high)); }
 
   // As in avx512.h; the power of two goes in by way of the exponent bits, in two halves so that it may be

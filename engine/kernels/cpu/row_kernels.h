@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <bit>
 
 #include "engine/kernels/operations.h"
@@ -32,6 +33,36 @@ void store_some(float* at, int lanes, typename V::Floats vector) {
   for (int i = 0; i < lanes; ++i) at[i] = values[i];
 }
 
+// Sums over a row as sixteen lanes make them, however many a vector has: lane i takes elements i, i + 16, …,
+// and the lanes are then folded in halves, so that every instruction set gives the same bits.
+inline constexpr int kSumLanes = 16;
+
+template <class V>
+struct LaneSums {
+  static constexpr int kParts = kSumLanes / V::kLanes;
+  typename V::Floats part[kParts];
+
+  LaneSums() {
+    for (auto& lanes : part) lanes = V::zero();
+  }
+  float total() const {
+    if constexpr (kParts == 1) return V::sum(part[0]);
+    if constexpr (kParts == 2) return V::sum(V::add(part[0], part[1]));
+  }
+};
+
+// Calls step(index, lanes, part of the sums) as each_vector calls step(index, lanes).
+template <class V, class Step>
+void each_summed(std::int64_t count, const Step& step) {
+  constexpr int kParts = LaneSums<V>::kParts;
+  std::int64_t i = 0;
+  for (; i + kSumLanes <= count; i += kSumLanes) {
+    for (int part = 0; part < kParts; ++part) step(i + part * V::kLanes, V::kLanes, part);
+  }
+  for (int part = 0; i < count; ++part, i += V::kLanes)
+    step(i, static_cast<int>(std::min<std::int64_t>(V::kLanes, count - i)), part);
+}
+
 template <class V>
 void encode_row(const float* row, std::int64_t count, std::int8_t* codes, BlockScale* scales,
                 BlockSums* sums) {
@@ -57,12 +88,12 @@ void encode_row(const float* row, std::int64_t count, std::int8_t* codes, BlockS
 
 template <class V>
 void rms_norm(const float* row, const float* weight, float epsilon, std::int64_t count, float* out) {
-  auto squares = V::zero();
-  each_vector<V>(count, [&](std::int64_t i, int lanes) {
+  LaneSums<V> squares;
+  each_summed<V>(count, [&](std::int64_t i, int lanes, int part) {
     const auto x = load_some<V>(row + i, lanes, 0.0f);
-    squares = V::multiply_add(x, x, squares);
+    squares.part[part] = V::multiply_add(x, x, squares.part[part]);
   });
-  const float mean = V::sum(squares) / static_cast<float>(count);
+  const float mean = squares.total() / static_cast<float>(count);
   const auto inverse = V::broadcast(1.0f / __builtin_sqrtf(mean + epsilon));
   each_vector<V>(count, [&](std::int64_t i, int lanes) {
     const auto x = V::multiply(load_some<V>(row + i, lanes, 0.0f), inverse);
@@ -105,13 +136,13 @@ float largest_of(const float* row, std::int64_t count) {
 template <class V>
 void softmax(float* row, std::int64_t count) {
   const auto maximum = V::broadcast(-largest_of<V>(row, count));
-  auto total = V::zero();
-  each_vector<V>(count, [&](std::int64_t i, int lanes) {
+  LaneSums<V> total;
+  each_summed<V>(count, [&](std::int64_t i, int lanes, int part) {
     const auto weight = V::exp(V::add(load_some<V>(row + i, lanes, -1e30f), maximum));
     store_some<V>(row + i, lanes, weight);
-    total = V::add(total, weight);
+    total.part[part] = V::add(total.part[part], weight);
   });
-  const auto inverse = V::broadcast(1.0f / V::sum(total));
+  const auto inverse = V::broadcast(1.0f / total.total());
   each_vector<V>(count, [&](std::int64_t i, int lanes) {
     store_some<V>(row + i, lanes, V::multiply(load_some<V>(row + i, lanes, 0.0f), inverse));
   });
@@ -130,18 +161,17 @@ Distribution summarize(const float* logits, std::int64_t count) {
   const float maximum = V::largest(largest);
   const bool finite = V::sum(zeros) == 0.0f;
   const auto shift = V::broadcast(-maximum);
-  auto total = V::zero();
-  auto weighted = V::zero();
-  each_vector<V>(count, [&](std::int64_t i, int lanes) {
-    // The filler's weight underflows to nothing and its product stays small.
-    const auto x = V::add(load_some<V>(logits + i, lanes, maximum - 100.0f), shift);
+  LaneSums<V> total;
+  LaneSums<V> weighted;
+  each_summed<V>(count, [&](std::int64_t i, int lanes, int part) {
+    const auto x = V::add(load_some<V>(logits + i, lanes, -1e30f), shift);  // the filler weighs nothing
     const auto weight = V::exp(x);
-    total = V::add(total, weight);
-    weighted = V::multiply_add(weight, x, weighted);
+    total.part[part] = V::add(total.part[part], weight);
+    weighted.part[part] = V::multiply_add(weight, x, weighted.part[part]);
   });
-  const float sum = V::sum(total);
+  const float sum = total.total();
   const float log_sum = __builtin_logf(sum);
-  return {finite, maximum, maximum + log_sum, log_sum - V::sum(weighted) / sum};
+  return {finite, maximum, maximum + log_sum, log_sum - weighted.total() / sum};
 }
 
 }  // namespace stepdown::kernels

@@ -40,7 +40,7 @@ enum class KvElement : std::int32_t { kHalf, kInt8, kFp8 };
 
 /// Whether they are of heads that a Hadamard matrix rotated: model::holds_rotated. Queries then are too.
 constexpr bool holds_rotated(KvElement element) {
-  return element == KvElement::kInt8;
+  return element != KvElement::kHalf;
 }
 
 /// One layer of a paged KV cache, of the meaning of model::KvCache: pages of 64 tokens. A page holds for each

@@ -1,6 +1,9 @@
+#include <bit>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <random>
+#include <span>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -135,6 +138,46 @@ TEST_P(EveryInstructionSet, FindsEveryNonFiniteLogit) {
       EXPECT_FALSE(operations().summarize(logits.data(), 33).finite) << poison << " at " << at;
     }
   }
+}
+
+/// FNV-1a over the bits of floats.
+std::uint64_t fold(std::uint64_t hash, std::span<const float> values) {
+  for (const float value : values) hash = (hash ^ std::bit_cast<std::uint32_t>(value)) * 0x100000001b3ull;
+  return hash;
+}
+
+// What is calibrated on one processor can be made again on another. The scalar row is left out: it rounds
+// products before it adds them, as a processor without fused ones does.
+TEST_P(EveryInstructionSet, GivesTheBitsOfEveryOther) {
+  if (operations().name == "scalar") GTEST_SKIP() << "has no fused products";
+  std::uint64_t hash = 0xcbf29ce484222325ull;
+  for (const std::size_t count : {1u, 7u, 8u, 9u, 15u, 16u, 17u, 24u, 25u, 33u, 576u, 1001u}) {
+    const auto n = static_cast<std::int64_t>(count);
+    const std::vector<float> row = random_row(count, 3.0f);
+    const std::vector<float> weight = random_row(count, 1.0f);
+    std::vector<float> out(count);
+    operations().rms_norm(row.data(), weight.data(), 1e-5f, n, out.data());
+    hash = fold(hash, out);
+    for (const auto gate : {operations().silu_multiply, operations().gelu_multiply}) {
+      out = row;
+      gate(out.data(), weight.data(), n);
+      hash = fold(hash, out);
+    }
+    out = row;
+    operations().softmax(out.data(), n);
+    hash = fold(hash, out);
+    const Distribution found = operations().summarize(row.data(), n);
+    hash = fold(hash, std::vector{found.maximum, found.log_sum, found.entropy});
+    for (const std::int64_t rows : {1, 2, 5, 9}) {
+      const std::vector<float> tile = random_row(16 * count, 1.0f);
+      const std::vector<float> input = random_row(static_cast<std::size_t>(rows) * count, 1.0f);
+      std::vector<float> products(static_cast<std::size_t>(rows) * 16);
+      operations().f32_tiles(reinterpret_cast<const std::byte*>(tile.data()), 1, n, input.data(), n, rows,
+                             products.data(), 16, /*accumulate=*/false);
+      hash = fold(hash, products);
+    }
+  }
+  EXPECT_EQ(hash, 6917589492192098607u) << operations().name;
 }
 
 INSTANTIATE_TEST_SUITE_P(Rows, EveryInstructionSet,
