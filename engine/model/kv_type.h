@@ -13,10 +13,10 @@ namespace stepdown::model {
 enum class KvType { kF16, kInt8, kFp8, kInt4 };
 
 /// Whether what is kept are heads that were rotated (rotation.h), as queries then are and sums of values are
-/// rotated back. Integers all err by the same share of the largest, so that a head's dimensions should be of
+/// rotated back. Codes err by a share of the largest, integers most, so that a head's dimensions should be of
 /// one size.
 constexpr bool holds_rotated(KvType type) {
-  return type == KvType::kInt8 || type == KvType::kInt4;
+  return type != KvType::kF16;
 }
 
 /// "f16", "int8", "fp8", "int4".

@@ -24,29 +24,27 @@ float stored(float scale) {
   return f16_to_f32(f32_to_f16(scale));
 }
 
-/// Integers, of what the head becomes when it is rotated.
-std::vector<float> rounded_to_integers(KvType type, const std::vector<float>& head) {
-  std::vector<float> turned = kernels::rotated(head);
-  const float extreme = *std::ranges::max_element(turned, {}, [](float x) { return std::abs(x); });
+float rounded_code(KvType type, float x, float scale) {
+  if (type == KvType::kFp8)
+    return formats::e4m3_to_f32(formats::f32_to_e4m3(x / scale)) / 256 * stored(scale * 256);
   const bool four_bits = type == KvType::kInt4;
-  const float scale = four_bits ? extreme / -8 : std::abs(extreme) / 127;
-  for (float& x : turned)
-    x = std::clamp(std::nearbyint(x / scale), four_bits ? -8.0f : -127.0f, four_bits ? 7.0f : 127.0f) *
-        stored(scale);
-  return kernels::rotated(turned);
+  return std::clamp(std::nearbyint(x / scale), four_bits ? -8.0f : -127.0f, four_bits ? 7.0f : 127.0f) *
+         stored(scale);
 }
 
+/// Codes are of what the head becomes when it is rotated.
 std::vector<float> rounded(KvType type, std::vector<float> head) {
-  if (type == KvType::kInt8 || type == KvType::kInt4) return rounded_to_integers(type, head);
   if (type == KvType::kF16) {
     std::ranges::transform(head, head.begin(), stored);
     return head;
   }
-  float largest = 0;
-  for (const float x : head) largest = std::max(largest, std::abs(x));
-  const float scale = largest / formats::kLargestE4m3;
-  for (float& x : head) x = formats::e4m3_to_f32(formats::f32_to_e4m3(x / scale)) / 256 * stored(scale * 256);
-  return head;
+  std::vector<float> turned = kernels::rotated(head);
+  const float extreme = *std::ranges::max_element(turned, {}, [](float x) { return std::abs(x); });
+  float scale = extreme / -8;
+  if (type == KvType::kInt8) scale = std::abs(extreme) / 127;
+  if (type == KvType::kFp8) scale = std::abs(extreme) / formats::kLargestE4m3;
+  for (float& x : turned) x = rounded_code(type, x, scale);
+  return kernels::rotated(turned);
 }
 
 struct Heads {
