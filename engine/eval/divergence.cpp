@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "engine/base/error.h"
 #include "engine/eval/sequence_runner.h"
-#include "engine/eval/statistics.h"
 
 namespace stepdown::eval {
 
@@ -32,8 +32,9 @@ Divergence measure_divergence(const formats::ModelFile& candidate, const formats
   SequenceRunner theirs(reference, options.context, {}, pool);
   constexpr auto kStep = static_cast<std::size_t>(SequenceRunner::kStep);
   std::vector<double> divergences;
-  std::int64_t agreed = 0;
+  std::vector<TokenSum> sums, agreements;  // by sequence
   for (const SampleTokens& sequence : sequences) {
+    TokenSum sum, agreed;
     const std::size_t length = std::min(sequence.tokens.size(), static_cast<std::size_t>(options.context));
     for (std::size_t start = 0; start < length; start += kStep) {
       const auto step =
@@ -45,14 +46,25 @@ Divergence measure_divergence(const formats::ModelFile& candidate, const formats
         const auto p = theirs.row(i);
         const auto q = ours.row(i);
         divergences.push_back(divergence_of(p, q));
-        if (std::ranges::max_element(p) - p.begin() == std::ranges::max_element(q) - q.begin()) ++agreed;
+        sum.sum += divergences.back();
+        if (std::ranges::max_element(p) - p.begin() == std::ranges::max_element(q) - q.begin()) ++agreed.sum;
+        ++sum.tokens;
       }
     }
+    agreed.tokens = sum.tokens;
+    sums.push_back(sum);
+    agreements.push_back(agreed);
     if (options.on_sequence) options.on_sequence();
   }
+  const auto agreed = std::accumulate(agreements.begin(), agreements.end(), 0.0,
+                                      [](double all, const TokenSum& one) { return all + one.sum; });
   const auto count = static_cast<std::int64_t>(divergences.size());
-  return {mean(divergences), quantile(divergences, 0.99),
-          count == 0 ? 0.0 : static_cast<double>(agreed) / static_cast<double>(count), count};
+  return {.mean = mean(divergences),
+          .p99 = quantile(divergences, 0.99),
+          .top_agreement = count == 0 ? 0.0 : agreed / static_cast<double>(count),
+          .tokens = count,
+          .mean_interval = token_mean_interval(sums),
+          .agreement_interval = token_mean_interval(agreements)};
 }
 
 }  // namespace stepdown::eval

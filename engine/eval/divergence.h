@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/eval/perplexity.h"
+#include "engine/eval/statistics.h"
 #include "engine/formats/model_file.h"
 #include "engine/model/kv_type.h"
 #include "engine/tokenizer/tokenizer.h"
@@ -18,6 +19,8 @@ struct Divergence {
   double p99 = 0;
   double top_agreement = 0;  ///< share of tokens whose likeliest continuation is the same
   std::int64_t tokens = 0;
+  Interval mean_interval = {};  ///< 95 %, over the sequences
+  Interval agreement_interval = {};
 };
 
 struct DivergenceOptions {

@@ -118,6 +118,7 @@ void measure_text(Report& report, runtime::Engine& engine, const formats::Tokeni
                      options.text, "give a longer text or a smaller --context");
   }
   report.metrics["perplexity"] = {.value = meter.perplexity(), .n = meter.tokens()};
+  report.likelihoods["perplexity"] = meter.texts();
 }
 
 std::int64_t longest_of(const std::vector<SampleTokens>& sequences) {
@@ -155,9 +156,10 @@ void measure_reference(Report& report, const Options& options, const std::vector
                                                .f16_kv_layers = f16_kv_layers,
                                                .threads = options.threads,
                                                .on_sequence = [&] { progress.advance(); }});
-  report.metrics["kld"] = {.value = found.mean, .n = found.tokens};
+  report.metrics["kld"] = {.value = found.mean, .n = found.tokens, .interval = found.mean_interval};
   report.metrics["kldP99"] = {.value = found.p99, .n = found.tokens};
-  report.metrics["topTokenAgreement"] = {.value = found.top_agreement, .n = found.tokens};
+  report.metrics["topTokenAgreement"] = {
+      .value = found.top_agreement, .n = found.tokens, .interval = found.agreement_interval};
   report.peak_memory = std::max(report.peak_memory, peak_memory_bytes());
 }
 

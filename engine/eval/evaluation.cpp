@@ -112,9 +112,12 @@ void run_perplexity(Report& report, const Scorer& score, const tokenizer::ChatEn
     if (options.on_answer) options.on_answer();
   }
   report.metrics["perplexity"] = {.value = answers.perplexity(), .n = answers.tokens()};
+  report.likelihoods["perplexity"] = answers.texts();
   PerplexityMeter ends;
   add_long_context(ends, score, encoder, samples, options.context, kLongContextWindows);
-  if (ends.tokens() > 0) report.metrics["longContext"] = {.value = ends.perplexity(), .n = ends.tokens()};
+  if (ends.tokens() == 0) return;
+  report.metrics["longContext"] = {.value = ends.perplexity(), .n = ends.tokens()};
+  report.likelihoods["longContext"] = ends.texts();
 }
 
 }  // namespace stepdown::eval

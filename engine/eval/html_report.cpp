@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <sstream>
 
 #include "engine/eval/html_parts.h"
@@ -31,10 +32,11 @@ void interval_bar(std::ostream& out, const Metric& metric, double scale) {
 }
 
 void metrics_table(std::ostream& out, const Report& report) {
-  double scale = 0.005;  // half a point: smaller differences are not blown up
+  std::map<Unit, double> scales = {{Unit::kShare, 0.005}};  // half a point: less is not blown up
   for (const auto& [name, metric] : report.metrics) {
-    if (metric.delta && metric.interval)
-      scale = std::max({scale, std::abs(metric.interval->low), std::abs(metric.interval->high)});
+    if (!metric.delta || !metric.interval) continue;
+    double& scale = scales[metric_kind(name).unit];
+    scale = std::max({scale, std::abs(metric.interval->low), std::abs(metric.interval->high)});
   }
   out << "<table><tr><th>metric</th><th>measured</th><th>FP16 baseline</th><th>difference</th>"
          "<th>95 % interval</th><th></th><th>n</th></tr>\n";
@@ -45,9 +47,10 @@ void metrics_table(std::ostream& out, const Report& report) {
         << shown(metric.baseline, kind.unit) << "</td><td>"
         << (metric.delta ? shown(*metric.delta, kind.unit, true) : "–") << "</td><td>";
     if (metric.interval) {
-      out << shown(metric.interval->low, kind.unit, true) << " … "
-          << shown(metric.interval->high, kind.unit, true) << "</td><td>";
-      if (metric.delta) interval_bar(out, metric, scale);
+      const bool difference = metric.delta.has_value();
+      out << shown(metric.interval->low, kind.unit, difference) << " … "
+          << shown(metric.interval->high, kind.unit, difference) << "</td><td>";
+      if (difference) interval_bar(out, metric, std::max(scales[kind.unit], 1e-9));
     } else {
       out << "</td><td>";
     }

@@ -1,3 +1,4 @@
+#include <atomic>
 #include <chrono>
 
 #include <httplib.h>
@@ -44,6 +45,11 @@ class HttpAnswerer : public Answerer {
     Answer result;
     result.latency_ms = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
     result.finish_reason = "error";
+    if (!reply && !answered_) {  // not one prompt after the other of a server that is not there
+      throw Error("no answer from " + origin_ + ": " + httplib::to_string(reply.error()), "--url",
+                  "start the server, or give its address");
+    }
+    answered_ = true;
     if (!reply) {
       result.error = "no answer from " + origin_ + ": " + httplib::to_string(reply.error());
       return result;
@@ -74,6 +80,7 @@ class HttpAnswerer : public Answerer {
     }
   }
 
+  std::atomic<bool> answered_ = false;
   std::string origin_;
   std::string path_;
   std::string model_;

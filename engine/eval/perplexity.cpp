@@ -24,10 +24,14 @@ Tokens reference_answer(const tokenizer::Tokenizer& tokenizer, const Sample& sam
 }  // namespace
 
 void PerplexityMeter::add(std::span<const float> logprobs) {
+  TokenSum text{.tokens = static_cast<std::int64_t>(logprobs.size())};
   for (const float logprob : logprobs) {
-    sum_ += std::isfinite(logprob) ? -static_cast<double>(logprob) : std::numeric_limits<double>::infinity();
+    text.sum +=
+        std::isfinite(logprob) ? -static_cast<double>(logprob) : std::numeric_limits<double>::infinity();
   }
-  tokens_ += static_cast<std::int64_t>(logprobs.size());
+  texts_.push_back(text);
+  sum_ += text.sum;
+  tokens_ += text.tokens;
 }
 
 double PerplexityMeter::perplexity() const {

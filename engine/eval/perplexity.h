@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/eval/dataset.h"
+#include "engine/eval/statistics.h"
 #include "engine/tokenizer/chat_encoder.h"
 
 namespace stepdown::eval {
@@ -17,13 +18,17 @@ using Scorer = std::function<std::vector<float>(std::span<const tokenizer::Token
 /// A running mean of negative log-likelihoods. Non-finite terms make the perplexity infinite, never smaller.
 class PerplexityMeter {
  public:
+  /// One text's.
   void add(std::span<const float> logprobs);
   std::int64_t tokens() const { return tokens_; }
+  /// Negative log-likelihoods, nats, of what was added, text by text.
+  const std::vector<TokenSum>& texts() const { return texts_; }
   double perplexity() const;
   /// The same over other units than tokens: words or bytes of the text.
   double perplexity_over(std::int64_t units) const;
 
  private:
+  std::vector<TokenSum> texts_;
   double sum_ = 0;
   std::int64_t tokens_ = 0;
 };

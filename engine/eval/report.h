@@ -15,8 +15,8 @@
 
 namespace stepdown::eval {
 
-/// One measured figure. With a baseline: its value there, the difference, and for figures that are means over
-/// prompts the 95 % interval of the paired difference.
+/// One measured figure. With a baseline: its value there, the difference, and for figures over prompts the 95
+/// % interval of the paired difference. Figures that compare with FP16 by themselves have that of the value.
 struct Metric {
   double value = 0;
   std::int64_t n = 0;
@@ -42,6 +42,8 @@ struct Report {
   nlohmann::json
       setting;  ///< what it is valid for: engine version, dataset digest, context, KV type, hardware
   std::map<std::string, Metric> metrics;
+  /// Negative log-likelihoods text by text, by the perplexity that they are of.
+  std::map<std::string, std::vector<TokenSum>> likelihoods;
   nlohmann::json kv_cache;  ///< kv_check.h's, of a quantized cache; null: none
   std::vector<SampleResult> samples;
   std::vector<std::string> warnings;             ///< why the figures may mislead
@@ -57,7 +59,8 @@ nlohmann::json summary(const Report& report);
 /// Reads a report's metrics and samples back, to serve as a baseline. Throws InputError naming the path.
 Report read_report(const std::filesystem::path& path);
 
-/// Fills baseline, delta and interval of every metric that both reports have, pairing prompts by id.
+/// Fills baseline, delta and interval of every metric that both reports have, pairing prompts by id and texts
+/// by their order.
 void compare(Report& report, const Report& baseline);
 
 /// What was asked, by the id of the sample.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <utility>
 
 namespace stepdown::rollout {
 namespace {
@@ -16,11 +17,10 @@ std::string figure(double value) {
   return text;
 }
 
-/// " (95 % 0.01 to 0.03)" of how much worse it is; empty when not known.
-std::string spread(const std::string& name, const api::Metric& metric) {
-  if (metric.interval.size() != 2) return "";
-  const double one = drop(name, metric.interval[0], 0.0), other = drop(name, metric.interval[1], 0.0);
-  return " (95 % " + figure(std::min(one, other)) + " to " + figure(std::max(one, other)) + ")";
+/// How much worse than FP16 it may be: the ends of the 95 % interval.
+std::optional<std::pair<double, double>> spread(const std::string& name, const api::Metric& metric) {
+  if (metric.interval.size() != 2) return std::nullopt;
+  return std::minmax({drop(name, metric.interval[0], 0.0), drop(name, metric.interval[1], 0.0)});
 }
 
 std::string broken(const std::string& name, const api::Slo& slo, const api::Metric* metric,
@@ -34,9 +34,19 @@ std::string broken(const std::string& name, const api::Slo& slo, const api::Metr
   const auto& fp16 = baseline != nullptr && baseline->value ? baseline->value : metric->baseline;
   if (!fp16) return name + " of FP16 was not measured";
   const double worse = drop(name, value, *fp16);
-  if (worse <= *slo.max_drop) return "";
-  return name + " " + figure(value) + " is " + figure(worse) + spread(name, *metric) + " worse than FP16's " +
-         figure(*fp16) + ", over maxDrop " + figure(*slo.max_drop);
+  const auto interval = spread(name, *metric);
+  const std::string ends =
+      interval ? " (95 % " + figure(interval->first) + " to " + figure(interval->second) + ")" : "";
+  if (worse > *slo.max_drop) {
+    return name + " " + figure(value) + " is " + figure(worse) + ends + " worse than FP16's " +
+           figure(*fp16) + ", over maxDrop " + figure(*slo.max_drop);
+  }
+  // A test of non-inferiority: prompts too few to tell are no proof.
+  if (!interval || interval->second <= *slo.max_drop) return "";
+  return name + " " + figure(value) + " against FP16's " + figure(*fp16) +
+         " is not shown to be within maxDrop " + figure(*slo.max_drop) + ": by these prompts it is " +
+         figure(interval->first) + " to " + figure(interval->second) +
+         " worse (95 %); more prompts tell closer";
 }
 
 const api::Metric* find(const api::Metrics& metrics, const std::string& name) {

@@ -10,8 +10,8 @@
 namespace stepdown::rollout {
 
 /// The first SLO that the metrics break, as a sentence; empty when they meet all. A metric that was not
-/// measured breaks its SLO. maxDrop compares with `baseline`, FP16's metrics; the sentence gives the 95 %
-/// interval of the difference where the evaluation knows it.
+/// measured breaks its SLO. maxDrop compares with `baseline`, FP16's metrics, and where the evaluation knows
+/// the 95 % interval of the difference all of it must lie within: a test of non-inferiority.
 std::string broken_slo(const std::map<std::string, api::Slo>& slo, const api::Metrics& metrics,
                        const api::Metrics& baseline);
 

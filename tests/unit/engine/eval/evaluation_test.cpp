@@ -65,6 +65,11 @@ TEST(Evaluation, AnExceptionOfAnAnswererEndsTheRun) {
   EXPECT_THROW(run({"a", "fail", "b"}), Error);
 }
 
+TEST(HttpAnswerer, AServerThatIsNotThereEndsTheRunAtTheFirstPrompt) {
+  const auto answerer = make_http_answerer("http://127.0.0.1:1/v1", "m", "");
+  EXPECT_THROW(answerer->answer(json::array({{{"role", "user"}, {"content", "hi"}}}), {}), Error);
+}
+
 TEST(Report, SurvivesTheDiskAndPairsById) {
   const Report before = run({R"({"n": 1})", R"({"n": 1})"});
   const auto path = std::filesystem::path(testing::TempDir()) / "report.json";
@@ -77,7 +82,7 @@ TEST(Report, SurvivesTheDiskAndPairsById) {
   EXPECT_DOUBLE_EQ(*metric.baseline, 1);
   EXPECT_DOUBLE_EQ(*metric.delta, -0.5);
   EXPECT_LE(metric.interval->low, -0.5);
-  EXPECT_FALSE(after.metrics.at("latencyP50Ms").interval) << "latencies are not means over prompts";
+  EXPECT_TRUE(after.metrics.at("latencyP50Ms").interval);
   after.samples[1].text = R"({"n": 23})";
   const std::string page = to_html(after, baseline, {{"s1", "user: <what>?"}});
   EXPECT_NE(page.find("Prompts that got worse: 1 of 2"), std::string::npos);
@@ -86,6 +91,54 @@ TEST(Report, SurvivesTheDiskAndPairsById) {
   EXPECT_NE(page.find("the same answer"), std::string::npos) << "others are shown for a spot check";
   EXPECT_NE(page.find("-50.00 pp"), std::string::npos);
   EXPECT_LT(summary(after).dump().size(), 4096u);
+}
+
+/// What scoring three texts came to.
+Report scored(std::vector<TokenSum> texts) {
+  Report report;
+  report.model = report.setting = json::object();
+  TokenSum all;
+  for (const TokenSum& text : texts) all = {all.sum + text.sum, all.tokens + text.tokens};
+  report.metrics["perplexity"] = {.value = std::exp(all.sum / static_cast<double>(all.tokens)),
+                                  .n = all.tokens};
+  report.likelihoods["perplexity"] = std::move(texts);
+  return report;
+}
+
+TEST(Report, PerplexitiesArePairedTextByText) {
+  const auto path = std::filesystem::path(testing::TempDir()) / "scored.json";
+  write_file_atomically(path, to_json(scored({{10, 10}, {40, 10}, {30, 20}})).dump());
+  const Report baseline = read_report(path);
+  std::filesystem::remove(path);
+  // Texts differ much, the two models little: paired, the interval is as narrow as their difference.
+  Report worse = scored({{11, 10}, {41, 10}, {32, 20}});
+  compare(worse, baseline);
+  const Interval interval = worse.metrics.at("perplexity").interval.value();
+  const double delta = *worse.metrics.at("perplexity").delta;
+  EXPECT_NEAR(delta, std::exp(2.1) - std::exp(2.0), 1e-9);
+  EXPECT_NEAR(interval.low, std::exp(1.1) - std::exp(1.0), 1e-9) << "the first text alone";
+  EXPECT_NEAR(interval.high, std::exp(4.1) - std::exp(4.0), 1e-9) << "the second text alone";
+  Report same = scored({{10, 10}, {40, 10}, {30, 20}});
+  compare(same, baseline);
+  EXPECT_EQ(same.metrics.at("perplexity").interval->high, 0);
+  Report cut_otherwise = scored({{10, 10}, {40, 11}, {30, 19}});
+  compare(cut_otherwise, baseline);
+  EXPECT_FALSE(cut_otherwise.metrics.at("perplexity").interval);
+}
+
+TEST(Report, LatenciesArePairedPromptByPrompt) {
+  Report before, after;
+  for (int i = 0; i < 40; ++i) {
+    const double latency = 10.0 * (1 + i % 7);
+    before.samples.push_back({.id = std::to_string(i), .latency_ms = latency, .finish_reason = "stop"});
+    after.samples.push_back({.id = std::to_string(i), .latency_ms = latency + 5, .finish_reason = "stop"});
+  }
+  before.metrics["latencyP50Ms"] = {.value = 40, .n = 40};
+  after.metrics["latencyP50Ms"] = {.value = 45, .n = 40};
+  compare(after, before);
+  const Interval interval = after.metrics.at("latencyP50Ms").interval.value();
+  EXPECT_DOUBLE_EQ(interval.low, 5);
+  EXPECT_DOUBLE_EQ(interval.high, 5) << "each prompt took 5 ms more, whatever it takes";
 }
 
 TEST(Report, GarbageIsNoBaseline) {

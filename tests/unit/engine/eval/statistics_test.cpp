@@ -29,5 +29,17 @@ TEST(Statistics, IntervalCoversTheMeanAndShrinksWithN) {
   EXPECT_EQ(paired_interval(few).low, wide.low) << "the same input gives the same interval";
 }
 
+TEST(Statistics, AMeanOverTokensIsDrawnTextByText) {
+  // 100 tokens that agree within their texts: two units of evidence, not a hundred.
+  const std::vector<TokenSum> two = {{50, 50}, {0, 50}};
+  const Interval wide = token_mean_interval(two);
+  EXPECT_EQ(wide.low, 0);
+  EXPECT_EQ(wide.high, 1);
+  const std::vector<std::size_t> both = {0, 1}, second = {1};
+  EXPECT_EQ(token_mean(two, both), 0.5);
+  EXPECT_EQ(token_mean(two, second), 0);
+  EXPECT_EQ(token_mean_interval({}).high, 0) << "of nothing";
+}
+
 }  // namespace
 }  // namespace stepdown::eval
