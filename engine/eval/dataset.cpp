@@ -6,17 +6,13 @@
 
 #include "engine/base/atomic_file.h"
 #include "engine/base/error.h"
+#include "engine/tokenizer/messages.h"
 
 namespace stepdown::eval {
 namespace {
 
 constexpr std::string_view kShape =
     R"(write one {"id": …, "messages": [{"role": "user", "content": "…"}]} a line)";
-
-bool is_message(const nlohmann::json& message) {
-  return message.is_object() && message.contains("role") && message["role"].is_string() &&
-         message.contains("content") && message["content"].is_string();
-}
 
 Sample parse_sample(const std::string& line, const std::string& where, std::size_t number) {
   const auto fail = [&](const std::string& what) { throw InputError(what, where, std::string(kShape)); };
@@ -29,12 +25,10 @@ Sample parse_sample(const std::string& line, const std::string& where, std::size
     sample.id = id->is_string() ? id->get<std::string>() : id->dump();
   }
   const auto messages = json.find("messages");
-  if (messages == json.end() || !messages->is_array() || messages->empty())
-    fail("messages is missing or empty");
-  for (const auto& message : *messages) {
-    if (!is_message(message)) fail("a message lacks the strings role and content");
-  }
-  sample.messages = *messages;
+  if (messages == json.end()) fail("messages is missing");
+  nlohmann::ordered_json chat = *messages;
+  if (const auto fault = tokenizer::normalize_messages(chat)) fail(fault->what);
+  sample.messages = chat;
   if (const auto expected = json.find("expected"); expected != json.end()) sample.expected = *expected;
   if (const auto refuse = json.find("refuse"); refuse != json.end()) {
     if (!refuse->is_boolean()) fail("refuse is not true or false");

@@ -7,7 +7,7 @@
 
 #include "engine/base/bounded_json.h"
 #include "engine/server/api_error.h"
-#include "engine/server/messages.h"
+#include "engine/tokenizer/messages.h"
 
 namespace stepdown::server {
 namespace {
@@ -196,7 +196,11 @@ Request read_request(const ordered_json& json, bool chat, std::uint64_t random_s
   if (chat) {
     const ordered_json* messages = fields.find("messages");
     if (messages == nullptr) refuse("messages", "is missing");
-    request.messages = read_messages(*messages);
+    request.messages = *messages;
+    if (const auto fault = tokenizer::normalize_messages(request.messages)) {
+      throw ApiError(400, fault->unsupported ? "unsupported_content" : "invalid_value", fault->what,
+                     fault->place);
+    }
     request.continue_final_message = fields.flag("continue_final_message");
     const ordered_json* extras = fields.find("chat_template_kwargs");
     if (extras != nullptr && !extras->is_object()) refuse("chat_template_kwargs", "must be an object");

@@ -35,10 +35,22 @@ std::vector<std::string> lines_of(const std::string& path) {
   return lines;
 }
 
+/// Every text in it.
+void redact(const Redactor& redactor, ordered_json& value, std::map<std::string, int>& counts) {
+  if (value.is_string()) value = redactor.redact(value.get_ref<const std::string&>(), counts);
+  if (!value.is_structured()) return;
+  for (ordered_json& member : value) redact(redactor, member, counts);
+}
+
 void redact(const Redactor& redactor, CorpusPrompt& prompt, std::map<std::string, int>& counts) {
   prompt.text = redactor.redact(prompt.text, counts);
-  for (auto& message : prompt.messages) {
-    message["content"] = redactor.redact(message["content"].get<std::string>(), counts);
+  for (ordered_json& message : prompt.messages) {
+    redact(redactor, message["content"], counts);
+    const auto calls = message.find("tool_calls");
+    if (calls == message.end() || !calls->is_array()) continue;
+    for (ordered_json& call : *calls) {  // what is looked up is as personal as what is said
+      if (call["function"].contains("arguments")) redact(redactor, call["function"]["arguments"], counts);
+    }
   }
 }
 

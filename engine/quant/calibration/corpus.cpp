@@ -7,6 +7,7 @@
 
 #include "engine/base/atomic_file.h"
 #include "engine/base/error.h"
+#include "engine/tokenizer/messages.h"
 
 namespace stepdown::quant {
 namespace {
@@ -27,14 +28,9 @@ CorpusPrompt parse_line(const std::string& line, const std::string& where) {
   };
   CorpusPrompt prompt;
   if (const auto messages = json.find("messages"); messages != json.end()) {
-    const auto is_message = [](const ordered_json& message) {
-      return message.is_object() && message.contains("role") && message["role"].is_string() &&
-             message.contains("content") && message["content"].is_string();
-    };
-    if (!messages->is_array() || messages->empty() || !std::ranges::all_of(*messages, is_message)) {
-      throw InputError("messages is no list of {role, content}", where, kShape);
-    }
     prompt.messages = *messages;
+    if (const auto fault = tokenizer::normalize_messages(prompt.messages))
+      throw InputError(fault->what, where, kShape);
     if (const auto answer = json.find("expected"); answer != json.end() && !answer->is_null()) {
       prompt.messages.push_back(
           {{"role", "assistant"},
@@ -104,7 +100,11 @@ Histogram byte_pairs(const std::vector<std::string>& texts) {
 
 std::string CorpusPrompt::plain() const {
   std::string all = text;
-  for (const auto& message : messages) all += message["content"].get<std::string>() + "\n";
+  for (const auto& message : messages) {
+    all += message["content"].get<std::string>() + "\n";
+    if (const auto calls = message.find("tool_calls"); calls != message.end() && !calls->is_null())
+      all += calls->dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+  }
   return all;
 }
 

@@ -40,14 +40,29 @@ TEST_F(DatasetTest, KeepsTheKeyOrderOfTheReferenceAnswer) {
   EXPECT_EQ(samples[1].refuse, true);
 }
 
+// As OpenAI's clients and production logs write them.
+TEST_F(DatasetTest, ReadsTextPartsAndTurnsOfCallsAlone) {
+  const auto samples = read(
+      R"({"messages": [{"role": "user", "content": [{"type": "text", "text": "which "}, {"type": "text", "text": "dock?"}]}, {"role": "assistant", "content": null, "tool_calls": [{"id": "1", "type": "function", "function": {"name": "find", "arguments": "{\"dock\": 4}"}}]}, {"role": "tool", "tool_call_id": "1", "content": "dry"}]})"
+      "\n");
+  const auto& messages = samples.at(0).messages;
+  EXPECT_EQ(messages[0]["content"], "which dock?");
+  EXPECT_EQ(messages[1]["content"], "");
+  EXPECT_EQ(messages[1]["tool_calls"][0]["function"]["arguments"]["dock"], 4);
+  EXPECT_EQ(messages[2]["content"], "dry");
+  EXPECT_NE(error_of(R"({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]})")
+                .find("'messages[0].content' may hold text parts only"),
+            std::string::npos);
+}
+
 TEST_F(DatasetTest, ErrorsNameFileLineAndMend) {
   const std::string good = R"({"id": 7, "messages": [{"role": "user", "content": "hi"}]})"
                            "\n";
   const std::pair<std::string, std::string> cases[] = {
       {good + "{", ":2: not a JSON object"},
       {good + good, ":2: id 7 stands twice"},
-      {R"({"messages": []})", ":1: messages is missing or empty"},
-      {R"({"messages": [{"role": "user"}]})", ":1: a message lacks"},
+      {R"({"messages": []})", ":1: 'messages' must be a list, not empty"},
+      {R"({"messages": [{"role": "user"}]})", ":1: 'messages[0].content' is missing"},
       {R"({"messages": [{"role": "user", "content": "x"}], "refuse": "no"})",
        ":1: refuse is not true or false"},
       {"\n\n", "no prompts"},

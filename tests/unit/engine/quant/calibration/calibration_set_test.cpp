@@ -9,8 +9,18 @@
 namespace stepdown::quant {
 namespace {
 
+/// With a template that shows all that a message holds.
+struct TalkingModel : RandomModel {
+  TalkingModel() {
+    tokenizer_config["chat_template"] =
+        "{% for message in messages %}{{ message.content }}{% if message.tool_calls %}{{ "
+        "message.tool_calls | tojson }}{% endif %}{% endfor %}";
+    write();
+  }
+};
+
 struct Prompts {
-  RandomModel model;
+  TalkingModel model;
   formats::TempFolder folder;
   std::unique_ptr<formats::ModelFile> file = formats::open_model(model.folder.path());
 
@@ -35,6 +45,26 @@ TEST(CalibrationSet, PersonalDataReachesNeitherTokensNorTheDigest) {
   EXPECT_EQ(first.stream(*prompts.file, 0).values, second.stream(*prompts.file, 0).values);
   EXPECT_EQ(first.report()["redacted"], (nlohmann::json{{"email", 1}}));
   EXPECT_NE(prompts.read(ann).digest(), prompts.read(bob).digest());
+}
+
+TEST(CalibrationSet, PersonalDataInCallsIsReplacedToo) {
+  const Prompts prompts;
+  const auto log = [](const char* address) {
+    const nlohmann::json call = {
+        {"id", "1"},
+        {"type", "function"},
+        {"function", {{"name", "mail"}, {"arguments", nlohmann::json{{"to", {address}}}.dump()}}}};
+    const nlohmann::json turn = {{"role", "assistant"}, {"content", nullptr}, {"tool_calls", {call}}};
+    return nlohmann::json{{"messages", {{{"role", "user"}, {"content", "a pump is dry"}}, turn}}}.dump() +
+           "\n";
+  };
+  const CalibrationRequest redacting{.redact = {"email"}};
+  const CalibrationSet first = prompts.read(log("ann@example.com"), redacting),
+                       second = prompts.read(log("bob@example.org"), redacting);
+  EXPECT_EQ(first.digest(), second.digest());
+  EXPECT_EQ(first.streams(*prompts.file)[0].values, second.streams(*prompts.file)[0].values);
+  EXPECT_EQ(first.report()["redacted"], (nlohmann::json{{"email", 1}}));
+  EXPECT_NE(prompts.read(log("ann@example.com")).digest(), prompts.read(log("bob@example.org")).digest());
 }
 
 TEST(CalibrationSet, WarnsOfPromptsThatAreUnlikeTheEvaluations) {

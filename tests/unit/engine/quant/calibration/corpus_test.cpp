@@ -29,6 +29,20 @@ TEST(Corpus, ReadsEveryKindOfLine) {
   EXPECT_EQ(prompts[4].text, "Another.\n");
 }
 
+// As OpenAI's clients and production logs write them.
+TEST(Corpus, ReadsTextPartsAndTurnsOfCallsAlone) {
+  const TempFolder folder;
+  write_file_atomically(
+      folder / "log.jsonl",
+      R"({"messages": [{"role": "user", "content": [{"type": "text", "text": "which "}, {"type": "text", "text": "dock?"}]}, {"role": "assistant", "content": null, "tool_calls": [{"id": "1", "type": "function", "function": {"name": "find", "arguments": "{\"dock\": 4}"}}]}]})"
+      "\n");
+  const auto prompts = read_corpus(folder.path());
+  const std::string plain = prompts.at(0).plain();
+  EXPECT_TRUE(plain.starts_with("which dock?\n")) << plain;
+  EXPECT_NE(plain.find(R"("dock":4)"), std::string::npos)
+      << "what is called is text to learn from too: " << plain;
+}
+
 TEST(Corpus, NamesTheLineThatIsWrong) {
   const TempFolder folder;
   for (const char* bad : {"[]", "{", "{\"messages\": []}", "{\"messages\": [{\"role\": 1}]}", "{\"x\": 1}"}) {
