@@ -25,7 +25,7 @@ MethodResult export_by(const WeightMethod& method, const MethodRun& run,
 std::vector<Method> all_methods() {
   std::vector<Method> all = {gguf_method(), mixed_method(), qat_method()};
   for (const WeightMethod& method : weight_methods()) {
-    all.push_back({method.name, "",
+    all.push_back({method.name, "", method.options,
                    [&method](const MethodRun& run, const std::filesystem::path& folder) {
                      return export_by(method, run, folder);
                    },

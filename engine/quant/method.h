@@ -41,7 +41,7 @@ struct MethodResult {
   std::map<std::string, int> tensors;  ///< how many by stored type
   std::string preset;
   int bits = 0;
-  bool used_calibration = false;
+  bool used_calibration = false;  ///< prompts, or an importance matrix
   nlohmann::json layers =
       nullptr;  ///< what each tensor became and why, where the method decides that itself; else null
   nlohmann::json training =
@@ -53,6 +53,7 @@ struct MethodResult {
 struct Method {
   std::string_view name;
   std::string_view file_name;  ///< of the one file it writes; empty: a Hugging Face folder
+  std::string_view options;    ///< of the command line that it reads: "--bits --group-size"
   /// Writes into `folder`. Throws InputError for a request or a model it cannot honour.
   std::function<MethodResult(const MethodRun& run, const std::filesystem::path& folder)> run;
   /// What a run takes beside what the process holds when it begins, predicted; bytes.

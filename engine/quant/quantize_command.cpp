@@ -34,7 +34,10 @@ int quantize(const QuantizeOptions& options) {
 std::function<int()> configure(CLI::App& app) {
   const auto options = std::make_shared<QuantizeOptions>();
   add_options(app, *options);
-  return [options] { return quantize(*options); };
+  return [options, &app] {
+    refuse_unread(app, find_method(options->method));
+    return quantize(*options);
+  };
 }
 
 }  // namespace

@@ -31,4 +31,7 @@ struct QuantizeOptions {
 /// Declares the command line; `options` must outlive the parsing.
 void add_options(CLI::App& app, QuantizeOptions& options);
 
+/// Throws InputError when the command line holds an option of other methods, which this one would not read.
+void refuse_unread(const CLI::App& app, const Method& method);
+
 }  // namespace stepdown::quant

@@ -64,6 +64,13 @@ nlohmann::json adapters_json(const QuantizeOptions& options) {
   return adapters;
 }
 
+/// What scales are learnt from: an importance matrix goes before prompts; null: neither.
+nlohmann::json calibration_json(const QuantizeOptions& options, const CalibrationSet* prompts) {
+  if (!options.request.imatrix.empty())
+    return {{"imatrix", "sha256:" + artifact_digest(options.request.imatrix)}};
+  return prompts == nullptr ? nlohmann::json(nullptr) : prompts->report();
+}
+
 /// Names one piece of work, so that a rerun of it takes up what a killed run left.
 std::string work_key(const QuantizeOptions& options, const std::string& base, const nlohmann::json& adapters,
                      const CalibrationSet* calibration) {
@@ -132,7 +139,7 @@ double seconds_since(Clock::time_point began) {
 
 }  // namespace
 
-nlohmann::json run_quantize(const QuantizeOptions& options) {
+nlohmann::json run_quantize(const QuantizeOptions& options, const CheckInputs& check_inputs) {
   const auto began = Clock::now();
   return_freed_matrices();
   check(options);
@@ -151,6 +158,10 @@ nlohmann::json run_quantize(const QuantizeOptions& options) {
   const std::shared_future<std::string> base = std::async(
       std::launch::async, [&options] { return artifact_digest(options.model, FileAccess::kMapped); });
   const nlohmann::json adapters = adapters_json(options);
+  const nlohmann::json learnt_from = calibration_json(options, prompts);
+  if (check_inputs) {
+    check_inputs({{"base", "sha256:" + base.get()}, {"adapters", adapters}, {"calibration", learnt_from}});
+  }
   std::optional<formats::StagingFolder> staging;
   method.file_name.empty() ? staging.emplace(parent, work_key(options, base.get(), adapters, prompts))
                            : staging.emplace(parent);
@@ -177,7 +188,7 @@ nlohmann::json run_quantize(const QuantizeOptions& options) {
                            {"methodSeconds", method_seconds},
                            {"tensors", result.tensors},
                            {"calibration", nullptr}};
-  if (calibration && result.used_calibration) report["calibration"] = calibration->report();
+  if (result.used_calibration) report["calibration"] = learnt_from;
   if (!result.training.is_null()) report["training"] = result.training;
   if (!result.layers.is_null()) report["layers"] = result.layers;
   return report;

@@ -84,18 +84,22 @@ void check_input(const std::string& what, const std::string& wanted, const std::
                    what, mend);
 }
 
-void check_inputs(const json& record, const json& report) {
-  check_input("base model", text_at(record, "/base/digest"), text_at(report, "/base"),
+void check_inputs(const json& record, const json& inputs) {
+  check_input("base model", text_at(record, "/base/digest"), text_at(inputs, "/base"),
               "give the record's --model");
-  check_input("calibration data", text_at(record, "/calibration/digest"),
-              text_at(report, "/calibration/digest"),
-              "give the record's --calibration, and --redact-names where it had some");
+  // Prompts that the method did not learn from are not in the record.
+  if (const std::string wanted = text_at(record, "/calibration/digest"); !wanted.empty()) {
+    check_input("calibration data", wanted, text_at(inputs, "/calibration/digest"),
+                "give the record's --calibration, and --redact-names where it had some");
+  }
+  check_input("importance matrix", text_at(record, "/calibration/imatrix"),
+              text_at(inputs, "/calibration/imatrix"), "give the record's --imatrix");
   const auto digests = [](const json& holder) {
     std::string all;
     for (const json& each : holder.value("adapters", json::array())) all += each.value("digest", "") + " ";
     return all;
   };
-  check_input("adapters", digests(record), digests(report),
+  check_input("adapters", digests(record), digests(inputs),
               "give each --adapter of the record, in its order");
 }
 
@@ -109,8 +113,7 @@ int reproduce(const Options& options) {
   QuantizeOptions quantize = options_of(record, options);
   const formats::StagingFolder folder(options.work);
   quantize.artifacts = folder.path();
-  const json report = run_quantize(quantize);
-  check_inputs(record, report);
+  const json report = run_quantize(quantize, [&](const json& inputs) { check_inputs(record, inputs); });
   const std::string found = text_at(report, "/digest");
   std::printf("%s\n", json({{"wanted", wanted},
                             {"found", found},

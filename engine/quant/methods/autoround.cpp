@@ -152,7 +152,10 @@ nlohmann::json config(const WeightSettings& settings, const std::vector<std::str
 }  // namespace
 
 WeightMethod autoround_method() {
-  return {"autoround", needs_gram, settle, nullptr, one_by_one<quantize>, {2, 5.0}, config};
+  return {"autoround", "--bits --group-size --granularity --asymmetric --no-clip --checkpoint-format --steps",
+          needs_gram,  settle,
+          nullptr,     one_by_one<quantize>,
+          {2, 5.0},    config};
 }
 
 }  // namespace stepdown::quant

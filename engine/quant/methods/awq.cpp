@@ -159,7 +159,10 @@ constexpr Footprint kFootprint = {1, 2.0, 2, 3 * kTrialRows};
 }  // namespace
 
 WeightMethod awq_method() {
-  return {"awq", needs_gram, settle, prepare, one_by_one<quantize>, kFootprint, config};
+  return {"awq",      "--bits --group-size --granularity --asymmetric --no-clip",
+          needs_gram, settle,
+          prepare,    one_by_one<quantize>,
+          kFootprint, config};
 }
 
 }  // namespace stepdown::quant

@@ -99,7 +99,10 @@ nlohmann::json config(const WeightSettings& settings, const std::vector<std::str
 }  // namespace
 
 WeightMethod fp8_method() {
-  return {"fp8", needs, settle, nullptr, one_by_one<quantize>, {0, 3.5}, config};
+  return {"fp8",    "--bits --group-size --granularity --static-activations",
+          needs,    settle,
+          nullptr,  one_by_one<quantize>,
+          {0, 3.5}, config};
 }
 
 }  // namespace stepdown::quant

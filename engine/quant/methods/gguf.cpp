@@ -32,7 +32,7 @@ MethodResult run_preset(const MethodRun& run, const std::filesystem::path& folde
   result.tensors = written.tensors;
   result.preset = preset.name;
   result.bits = preset.bits;
-  result.used_calibration = run.calibration != nullptr && run.request.imatrix.empty();
+  result.used_calibration = run.calibration != nullptr || !run.request.imatrix.empty();
   result.digest = written.digest;
   return result;
 }
@@ -55,7 +55,8 @@ std::int64_t gguf_memory(const MethodRun& run) {
 }
 
 Method gguf_method() {
-  return {"gguf", "model.gguf", run_preset, gguf_memory};
+  return {"gguf", "model.gguf", "--preset --bits --group-size --imatrix --imatrix-out", run_preset,
+          gguf_memory};
 }
 
 }  // namespace stepdown::quant

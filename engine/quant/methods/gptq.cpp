@@ -211,7 +211,15 @@ nlohmann::json config(const WeightSettings& settings, const std::vector<std::str
 }  // namespace
 
 WeightMethod gptq_method() {
-  return {"gptq", needs_gram, settle_gptq_layout, nullptr, quantize_place, {5, 0.5}, config};
+  return {"gptq",
+          "--bits --group-size --granularity --asymmetric --no-act-order --no-static-groups --damping "
+          "--checkpoint-format",
+          needs_gram,
+          settle_gptq_layout,
+          nullptr,
+          quantize_place,
+          {5, 0.5},
+          config};
 }
 
 }  // namespace stepdown::quant

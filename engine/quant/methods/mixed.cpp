@@ -56,14 +56,12 @@ double measure(kernels::ThreadPool& pool, const TensorView& tensor, DType type,
   return all_energy > 0 ? all_lost / all_energy : 0.0;
 }
 
-std::vector<TypeOption> options_for(kernels::ThreadPool& pool, const TensorView& tensor,
-                                    std::span<const float> importance) {
+/// Not measured yet.
+std::vector<TypeOption> options_for(const TensorView& tensor) {
   std::vector<TypeOption> options;
   for (const DType type : kTypes) {
     const auto row = row_bytes(type, static_cast<std::size_t>(tensor.columns()));
-    if (!row) continue;
-    options.push_back(
-        {type, *row * static_cast<std::uint64_t>(tensor.rows()), measure(pool, tensor, type, importance)});
+    if (row) options.push_back({type, *row * static_cast<std::uint64_t>(tensor.rows()), 0.0});
   }
   if (options.empty()) {
     options.push_back({DType::kF16, 2 * static_cast<std::uint64_t>(tensor.rows() * tensor.columns()), 0.0});
@@ -119,25 +117,33 @@ MethodResult run_mixed(const MethodRun& run, const std::filesystem::path& folder
   }
   GgufPlan plan = plan_preset(run.model, "Q8_0", true);
   plan.file_type = kMostlyQ4KM;
-  const formats::Imatrix imatrix = importance_for(run);
-  kernels::ThreadPool pool(run.threads > 0 ? run.threads : kernels::usable_processors());
   std::vector<TensorPlan*> chosen;
   std::vector<std::vector<TypeOption>> options;
-  Progress progress("sensitivity", plan.tensors.size(), " tensors");
   for (TensorPlan& tensor : plan.tensors) {
-    if (may_quantize(*tensor.source)) {
-      const auto found = imatrix.columns.find(tensor.source->name);
-      const auto importance =
-          found == imatrix.columns.end() ? std::span<const float>() : std::span<const float>(found->second);
-      chosen.push_back(&tensor);
-      run.model.prepare(*tensor.source);
-      options.push_back(options_for(pool, *tensor.source, importance));
-      run.model.release(*tensor.source);
-    }
-    progress.advance();
+    if (!may_quantize(*tensor.source)) continue;
+    chosen.push_back(&tensor);
+    options.push_back(options_for(*tensor.source));
   }
   const std::uint64_t rest = overhead(run.model);
-  const auto choice = spend_budget(options, run.request.budget > rest ? run.request.budget - rest : 0);
+  const std::uint64_t budget = run.request.budget > rest ? run.request.budget - rest : 0;
+  spend_budget(options, budget);  // refuses one that holds not even the smallest types, before the long work
+  const formats::Imatrix imatrix = importance_for(run);
+  kernels::ThreadPool pool(run.threads > 0 ? run.threads : kernels::usable_processors());
+  Progress progress("sensitivity", chosen.size(), " tensors");
+  for (std::size_t i = 0; i < chosen.size(); ++i) {
+    const TensorView& tensor = *chosen[i]->source;
+    const auto found = imatrix.columns.find(tensor.name);
+    const auto importance =
+        found == imatrix.columns.end() ? std::span<const float>() : std::span<const float>(found->second);
+    run.model.prepare(tensor);
+    for (TypeOption& option : options[i]) {
+      if (dtype_info(option.type).block_elements > 1)
+        option.error = measure(pool, tensor, option.type, importance);
+    }
+    run.model.release(tensor);
+    progress.advance();
+  }
+  const auto choice = spend_budget(options, budget);
   MethodResult result;
   result.layers = nlohmann::json::array();
   double bits = 0;
@@ -161,7 +167,7 @@ MethodResult run_mixed(const MethodRun& run, const std::filesystem::path& folder
   result.tensors = written.tensors;
   result.digest = written.digest;
   result.bits = static_cast<int>(std::lround(bits / std::max(1.0, weights)));
-  result.used_calibration = run.request.imatrix.empty();
+  result.used_calibration = true;
   return result;
 }
 
@@ -193,7 +199,7 @@ std::vector<std::size_t> spend_budget(const std::vector<std::vector<TypeOption>>
 }
 
 Method mixed_method() {
-  return {"mixed", "model.gguf", run_mixed, gguf_memory};
+  return {"mixed", "model.gguf", "--budget --imatrix --imatrix-out", run_mixed, gguf_memory};
 }
 
 }  // namespace stepdown::quant

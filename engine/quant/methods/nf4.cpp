@@ -116,7 +116,10 @@ nlohmann::json config(const WeightSettings& /*settings*/, const std::vector<std:
 }  // namespace
 
 WeightMethod nf4_method() {
-  return {"nf4", needs_nothing, settle, nullptr, one_by_one<quantize>, {0, 3.3}, config};
+  return {"nf4",         "--bits --group-size --granularity",
+          needs_nothing, settle,
+          nullptr,       one_by_one<quantize>,
+          {0, 3.3},      config};
 }
 
 }  // namespace stepdown::quant

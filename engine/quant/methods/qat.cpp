@@ -32,7 +32,8 @@ nlohmann::json config(const WeightSettings& settings, const std::vector<std::str
   return gptq_layout_config(settings, false, kept);
 }
 
-constexpr WeightMethod kRounding = {"qat", needs_nothing, settle, nullptr, one_by_one<quantize>, {}, config};
+constexpr WeightMethod kRounding = {"qat", "",    needs_nothing, settle, nullptr, one_by_one<quantize>,
+                                    {},    config};
 
 MethodResult run_qat(const MethodRun& run, const fs::path& folder) {
   if (run.calibration == nullptr) {
@@ -70,7 +71,10 @@ MethodResult run_qat(const MethodRun& run, const fs::path& folder) {
 }  // namespace
 
 Method qat_method() {
-  return {"qat", "", run_qat, [](const MethodRun& run) {
+  return {"qat", "",
+          "--bits --group-size --granularity --asymmetric --no-clip --checkpoint-format --steps --max-hours "
+          "--learning-rate",
+          run_qat, [](const MethodRun& run) {
             return run.calibration == nullptr
                        ? 0
                        : training_working_memory(run.model, settle(run.request.weights), *run.calibration);

@@ -68,12 +68,14 @@ nlohmann::json config(const WeightSettings& settings, const std::vector<std::str
 
 }  // namespace
 
+constexpr std::string_view kOptions = "--bits --group-size --granularity --asymmetric --no-clip";
+
 WeightMethod int8_method() {
-  return {"int8", needs_nothing, settle<8>, nullptr, one_by_one<quantize>, {0, 2.25}, config};
+  return {"int8", kOptions, needs_nothing, settle<8>, nullptr, one_by_one<quantize>, {0, 2.25}, config};
 }
 
 WeightMethod int4_method() {
-  return {"int4", needs_nothing, settle<4>, nullptr, one_by_one<quantize>, {}, config};
+  return {"int4", kOptions, needs_nothing, settle<4>, nullptr, one_by_one<quantize>, {}, config};
 }
 
 }  // namespace stepdown::quant

@@ -56,6 +56,7 @@ struct Footprint {
 /// table.
 struct WeightMethod {
   std::string_view name;
+  std::string_view options;                        ///< of the command line that it reads
   Needs (*needs)(const WeightSettings& settings);  ///< of calibration data
   /// Fills in the method's own defaults. Throws InputError for settings it cannot honour.
   WeightSettings (*settle)(WeightSettings asked);

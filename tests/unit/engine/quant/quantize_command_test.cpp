@@ -1,6 +1,7 @@
 #include "engine/quant/quantize_command.h"
 
 #include <csignal>
+#include <sstream>
 
 #include "tests/unit/engine/base/run_command.h"
 #include "tests/unit/engine/quant/quantizable_folder.h"
@@ -15,6 +16,8 @@
 #include "engine/base/hash.h"
 #include "engine/base/system_facts.h"
 #include "engine/formats/model_file.h"
+#include "engine/quant/method.h"
+#include "engine/quant/quantize_options.h"
 
 namespace stepdown::quant {
 namespace {
@@ -60,6 +63,43 @@ TEST(QuantizeCommand, StoresTheArtifactUnderItsDigestAndReportsIt) {
   EXPECT_EQ(nlohmann::json::parse(read_file(out / "log"))["digest"], report["digest"]);
   ASSERT_EQ(run(arguments), kDone) << "a second run finds its result there";
   EXPECT_EQ(std::distance(fs::directory_iterator(artifacts), fs::directory_iterator()), 1);
+}
+
+TEST(QuantizeCommand, RefusesAnOptionThatTheMethodWouldNotRead) {
+  QuantizableFolder hf;
+  hf.write();
+  const TempFolder out;
+  const auto refusal = [&](Arguments arguments) {
+    arguments.insert(arguments.end(), {"--model", hf.folder.path(), "--out", out / "out"});
+    try {
+      run(arguments);
+    } catch (const InputError& error) {
+      return std::string(error.what());
+    }
+    return std::string("none");
+  };
+  EXPECT_NE(refusal({"--method", "int8", "--damping", "0.1"}).find("--damping: method int8 does not read it"),
+            std::string::npos);
+  EXPECT_NE(refusal({"--method", "int4", "--imatrix", "x"}).find("--imatrix: method int4"),
+            std::string::npos);
+  EXPECT_NE(refusal({"--method", "gptq", "--no-clip"}).find("--no-clip: method gptq"), std::string::npos);
+  EXPECT_NE(refusal({"--method", "gguf", "--steps", "3"}).find("the method reads --preset"),
+            std::string::npos);
+  EXPECT_EQ(refusal({"--method", "int8", "--asymmetric", "--no-clip", "--granularity", "channel"}), "none");
+}
+
+TEST(QuantizeCommand, EveryOptionOfMethodsIsReadByOne) {
+  CLI::App app;
+  QuantizeOptions options;
+  add_options(app, options);
+  std::string read;
+  for (const Method& method : methods()) read += " " + std::string(method.options) + " ";
+  for (const CLI::Option* option : app.get_options()) {
+    if (option->get_group() != "Methods") continue;
+    EXPECT_NE(read.find(" " + option->get_name() + " "), std::string::npos) << option->get_name();
+  }
+  std::istringstream names(read);
+  for (std::string name; names >> name;) EXPECT_NE(app.get_option_no_throw(name), nullptr) << name;
 }
 
 // One matrix of 48 MiB after the other: large enough to tell one in memory from two.

@@ -5,7 +5,9 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "engine/base/atomic_file.h"
 #include "engine/base/error.h"
+#include "engine/base/hash.h"
 #include "engine/quant/quantize_run.h"
 
 namespace stepdown::quant {
@@ -78,6 +80,55 @@ TEST(Reproduce, NamesTheInputThatIsNotTheRecords) {
   EXPECT_THROW(reproduce(recorded.arguments()), InputError) << "calibration data";
   recorded.record["spec"]["base"]["digest"] = "sha256:other";
   EXPECT_THROW(reproduce(recorded.arguments()), InputError) << "base model";
+}
+
+TEST(Reproduce, LooksAtTheInputsBeforeTheWork) {
+  const Recorded recorded;
+  QuantizeOptions options;
+  options.model = recorded.model.folder.path();
+  options.method = "gptq";
+  options.calibration.path = recorded.model.prompts();
+  const formats::TempFolder out;
+  options.artifacts = out / "artifacts";
+  json seen;
+  EXPECT_THROW(run_quantize(options,
+                            [&](const json& inputs) {
+                              seen = inputs;
+                              throw InputError("other inputs");
+                            }),
+               InputError);
+  EXPECT_EQ(seen["base"], recorded.record["spec"]["base"]["digest"]);
+  EXPECT_EQ(seen["calibration"]["digest"].get<std::string>().substr(0, 7), "sha256:");
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(out.path()))
+    EXPECT_FALSE(entry.is_regular_file()) << entry.path();
+}
+
+TEST(Reproduce, AnImportanceMatrixIsAnInput) {
+  const Recorded recorded;
+  const formats::TempFolder out;
+  QuantizeOptions options;
+  options.model = recorded.model.folder.path();
+  options.request.preset = "Q4_K_M";
+  options.calibration.path = recorded.model.prompts();
+  options.request.imatrix_out = out / "first.gguf";
+  options.artifacts = out / "artifacts";
+  run_quantize(options);
+  options.request.imatrix = std::exchange(options.request.imatrix_out, "");
+  options.calibration.path.clear();
+  const json report = run_quantize(options);
+  EXPECT_EQ(report["calibration"]["imatrix"], "sha256:" + artifact_digest(options.request.imatrix));
+  const json record = {{"spec",
+                        {{"base", {{"digest", report["base"]}}},
+                         {"calibration", report["calibration"]},
+                         {"recipe", {"--method", "gguf", "--preset", "Q4_K_M"}},
+                         {"artifact", {{"digest", report["digest"]}}}}}};
+  write_file_atomically(out / "record.json", record.dump());
+  Arguments arguments = {"--record", out / "record.json", "--model", options.model, "--work", out.path()};
+  EXPECT_THROW(reproduce(arguments), InputError) << "without the matrix";
+  arguments.insert(arguments.end(), {"--imatrix", options.request.imatrix});
+  testing::internal::CaptureStdout();
+  EXPECT_EQ(reproduce(arguments), kDone);
+  testing::internal::GetCapturedStdout();
 }
 
 TEST(Reproduce, RefusesWhatHoldsNoRecipe) {

@@ -47,12 +47,25 @@ TEST(AuditReport, TellsAllThatIsRecorded) {
         "- layers whose KV cache stays FP16 (attention check): 0, 3",
         "| jsonPass | 0.97 | 0.98 | -0.01 | -0.03 … 0.01 | 200 |",
         "stepdown-engine quantize --method awq --bits 4 --samples 64",
-        "reproduce --record record.json --model BASE --calibration PROMPTS",
+        "reproduce --record record.json --model BASE --adapter ADAPTER=0.5 --calibration PROMPTS\n",
         "| gguf/Q3_K_S | Failed | 2 MiB | jsonPass 0.8 is under min 0.95 |",
         "| awq/4 (ladder) | Chosen | 3 MiB | the smallest that meets every SLO |"}) {
     EXPECT_THAT(text, HasSubstr(part));
   }
   EXPECT_THAT(text, Not(HasSubstr("Rolled back")));
+}
+
+TEST(AuditReport, NamesEveryInputThatReproducingNeeds) {
+  api::QuantizedModel redacted = model();
+  redacted.spec.quantization.calibration = api::CalibrationSpec{.redact_names = "pvc://d/names.txt"};
+  api::QuantRevision made = revision();
+  made.spec.adapters = {};
+  EXPECT_THAT(audit_report(redacted, {made}),
+              HasSubstr("--model BASE --calibration PROMPTS --redact-names NAMES\n"));
+  made.spec.calibration = api::Calibration{.digest = "", .imatrix = "sha256:matrix"};
+  const std::string text = audit_report(redacted, {made});
+  EXPECT_THAT(text, HasSubstr("--model BASE --imatrix IMATRIX\n"));
+  EXPECT_THAT(text, HasSubstr("- importance matrix: sha256:matrix\n"));
 }
 
 TEST(AuditReport, SaysWhenNothingWasRecorded) {
