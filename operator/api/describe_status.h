@@ -13,7 +13,7 @@ constexpr auto describe(Metric*) {
 
 constexpr auto describe(Calibration*) {
   return std::tuple{optional("digest", &Calibration::digest), optional("samples", &Calibration::samples),
-                    optional("drift", &Calibration::drift)};
+                    optional("drift", &Calibration::drift), optional("imatrix", &Calibration::imatrix)};
 }
 
 constexpr auto describe(MergedAdapter*) {

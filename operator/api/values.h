@@ -55,9 +55,10 @@ struct Metric {
 using Metrics = std::map<std::string, Metric>;
 
 struct Calibration {
-  std::string digest;
+  std::string digest;  ///< of the prompts
   std::optional<std::int64_t> samples;
   std::optional<double> drift;  ///< from the evaluation prompts: 0 (alike) to 1
+  std::string imatrix = {};     ///< digest of an importance matrix in place of prompts
   bool operator==(const Calibration&) const = default;
 };
 

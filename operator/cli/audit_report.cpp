@@ -52,9 +52,11 @@ void provenance(std::ostream& out, const api::QuantRevisionSpec& spec) {
   line(out, "group size", spec.group_size ? std::to_string(*spec.group_size) : "");
   if (const auto& calibration = spec.calibration) {
     std::string text = calibration->digest;
-    if (calibration->samples) text += ", " + std::to_string(*calibration->samples) + " prompts";
+    if (calibration->samples && !text.empty())
+      text += ", " + std::to_string(*calibration->samples) + " prompts";
     if (calibration->drift) text += ", drift from the evaluation's " + number(*calibration->drift);
     line(out, "calibration data", text);
+    line(out, "importance matrix", calibration->imatrix);
   }
   line(out, "made by", spec.tool_version);
   line(out, "artifact", spec.artifact.digest + " at " + spec.artifact.uri);
@@ -83,6 +85,22 @@ void candidates(std::ostream& out, const api::QuantizedModelStatus& status) {
                 : row.message)
         << " |\n";
   }
+}
+
+/// What makes it again from files that the auditor puts in place of the capitals.
+std::string reproduce_line(const api::QuantRevisionSpec& revision, const api::QuantizedModelSpec& model) {
+  std::string out = "stepdown-engine reproduce --record record.json --model BASE";
+  for (const api::MergedAdapter& each : revision.adapters) {
+    out += " --adapter ADAPTER" + (each.weight == 1 ? "" : "=" + number(each.weight));
+  }
+  if (!revision.calibration) return out;
+  if (!revision.calibration->digest.empty()) {
+    out += " --calibration PROMPTS";
+    const auto& asked = model.quantization.calibration;
+    if (asked && !asked->redact_names.empty()) out += " --redact-names NAMES";
+  }
+  if (!revision.calibration->imatrix.empty()) out += " --imatrix IMATRIX";
+  return out;
 }
 
 void rollbacks(std::ostream& out, const api::QuantizedModelStatus& status) {
@@ -114,9 +132,8 @@ std::string audit_report(const api::QuantizedModel& model, const std::vector<api
     if (revision.spec.recipe.empty()) continue;
     out << "\nMade by `stepdown-engine quantize " << joined(revision.spec.recipe)
         << "`. To make it again and compare "
-        << "digests:\n\n    kubectl get qr " << revision.metadata.name
-        << " -o json > record.json\n    stepdown-engine reproduce --record record.json --model BASE"
-        << (revision.spec.calibration ? " --calibration PROMPTS" : "") << "\n";
+        << "digests:\n\n    kubectl get qr " << revision.metadata.name << " -o json > record.json\n    "
+        << reproduce_line(revision.spec, model.spec) << "\n";
   }
   if (revisions.empty()) out << "\nNo quantized revision was recorded: FP16 serves.\n";
   candidates(out, model.status);

@@ -85,8 +85,11 @@ std::vector<std::string> revision_diff(const api::QuantRevision& a, const api::Q
   };
   out.field("adapters", adapters(x), adapters(y));
   out.field("recipe", recipe(x), recipe(y));
-  out.field("calibration", x.calibration ? short_digest(x.calibration->digest) : "",
-            y.calibration ? short_digest(y.calibration->digest) : "");
+  const auto calibration = [](const api::QuantRevisionSpec& spec) {
+    return spec.calibration.value_or(api::Calibration{});
+  };
+  out.field("calibration", short_digest(calibration(x).digest), short_digest(calibration(y).digest));
+  out.field("imatrix", short_digest(calibration(x).imatrix), short_digest(calibration(y).imatrix));
   out.field("tool", x.tool_version, y.tool_version);
   out.field("artifact", short_digest(x.artifact.digest), short_digest(y.artifact.digest));
   const auto evaluation = [](const api::QuantRevisionSpec& spec) {

@@ -130,9 +130,9 @@ QuantizeResult read_quantization(const Job& job, const std::string& claim) {
                         .tool_version = text(summary, {"toolVersion"})};
   result.bits = number(summary, {"bits"});
   if (find(summary, {"calibration"}) != nullptr) {
-    result.calibration = api::Calibration{text(summary, {"calibration", "digest"}),
-                                          integer(summary, {"calibration", "samples"}),
-                                          number(summary, {"calibration", "drift", "score"})};
+    result.calibration = api::Calibration{
+        text(summary, {"calibration", "digest"}), integer(summary, {"calibration", "samples"}),
+        number(summary, {"calibration", "drift", "score"}), text(summary, {"calibration", "imatrix"})};
   }
   if (const json* adapters = find(summary, {"adapters"}); adapters != nullptr && adapters->is_array()) {
     for (const json& each : *adapters) {
