@@ -295,15 +295,21 @@ Report measure_url(const Options& options, const std::vector<Sample>& samples,
 }
 
 void print_table(const Report& report) {
-  std::printf("%-20s %14s %14s %14s %8s\n", "metric", "measured", "FP16", "difference", "n");
+  std::printf("%-20s %14s %14s %14s %26s %8s\n", "metric", "measured", "FP16", "difference", "95 % interval",
+              "n");
   for (const auto& [name, metric] : report.metrics) {
     const Unit unit = metric_kind(name).unit;
     const auto cell = [&](const std::optional<double>& value, bool difference) {
       return value ? shown(*value, unit, difference) : std::string("-");
     };
-    std::printf("%-20s %14s %14s %14s %8lld\n", name.c_str(), cell(metric.value, false).c_str(),
+    const std::string interval = metric.interval
+                                     ? cell(metric.interval->low, metric.delta.has_value()) + " … " +
+                                           cell(metric.interval->high, metric.delta.has_value())
+                                     : "-";
+    // A width counts bytes, and the dots are three.
+    std::printf("%-20s %14s %14s %14s %*s %8lld\n", name.c_str(), cell(metric.value, false).c_str(),
                 cell(metric.baseline, false).c_str(), cell(metric.delta, true).c_str(),
-                static_cast<long long>(metric.n));
+                metric.interval ? 28 : 26, interval.c_str(), static_cast<long long>(metric.n));
   }
 }
 
