@@ -62,7 +62,7 @@ TEST(CalibrationSet, PersonalDataInCallsIsReplacedToo) {
   const CalibrationSet first = prompts.read(log("ann@example.com"), redacting),
                        second = prompts.read(log("bob@example.org"), redacting);
   EXPECT_EQ(first.digest(), second.digest());
-  EXPECT_EQ(first.streams(*prompts.file)[0].values, second.streams(*prompts.file)[0].values);
+  EXPECT_EQ(first.stream(*prompts.file, 0).values, second.stream(*prompts.file, 0).values);
   EXPECT_EQ(first.report()["redacted"], (nlohmann::json{{"email", 1}}));
   EXPECT_NE(prompts.read(log("ann@example.com")).digest(), prompts.read(log("bob@example.org")).digest());
 }
