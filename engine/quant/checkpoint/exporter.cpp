@@ -45,10 +45,10 @@ NamedTensor as_f16(const std::string& name, const std::vector<std::int64_t>& sha
 class Exporter {
  public:
   Exporter(const ExportJob& job, const fs::path& folder)
-      : job_(job),
+      : pool_(job.threads > 0 ? job.threads : kernels::usable_processors()),
+        job_(job),
         needs_(job.method.needs(job.settings)),
-        folder_(folder),
-        pool_(job.threads > 0 ? job.threads : kernels::usable_processors()) {
+        folder_(folder) {
     kept_.emplace_back("lm_head");
     const std::string config = job.method.config(job.settings, kept_).dump();
     read_ = formats::quantized_layout(formats::JsonView::parse(config, "quantization_config"));
@@ -202,6 +202,7 @@ class Exporter {
 
   void write(std::int64_t index, const std::vector<NamedTensor>& tensors) {
     std::vector<TensorView> views;
+    views.reserve(tensors.size());
     for (const NamedTensor& tensor : tensors) views.push_back(tensor.view());
     formats::write_safetensors(folder_ / shard_name(index), views);
     for (const TensorView& view : views) note(view, shard_name(index));
@@ -233,11 +234,11 @@ class Exporter {
     }
   }
 
+  kernels::ThreadPool pool_;
   const ExportJob& job_;
   Needs needs_;
   fs::path folder_;
   std::vector<std::string> kept_;  ///< modules that are not quantized
-  kernels::ThreadPool pool_;
   formats::ReadWeight read_;
   PromptStreams streams_;
   std::map<std::string, std::string> files_;

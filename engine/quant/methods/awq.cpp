@@ -51,6 +51,7 @@ double trial_error(kernels::ThreadPool& pool, const Matrix& weight, const Matrix
 
 std::vector<float> scales_of(const std::vector<float>& magnitude, float ratio) {
   std::vector<float> scales;
+  scales.reserve(magnitude.size());
   for (const float x : magnitude) scales.push_back(std::max(std::pow(x, ratio), 1e-4f));
   const auto [least, most] = std::ranges::minmax(scales);
   const float middle = std::sqrt(least * most);
