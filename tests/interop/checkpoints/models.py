@@ -58,11 +58,12 @@ def half_split(values, heads):
     return values.reshape(heads, rows // heads // 2, 2, -1).swapaxes(1, 2).reshape(values.shape)
 
 
-def engine_weights(program, model, work, *more):
-    """The checkpoint as this engine reads it: F16 by Hugging Face names, rows of q and k put back."""
+def engine_weights(program, model, work, *more, config_of=None):
+    """The checkpoint as this engine reads it: F16 by Hugging Face names, rows of q and k put back. `config_of`: the folder whose
+    settings hold, of a model without."""
     file = work / "converted.gguf"
     engine(program, "convert", "--model", model, "--out", file, *more)
-    config = AutoConfig.from_pretrained(model)
+    config = AutoConfig.from_pretrained(config_of or model)
     kind, weights = config.model_type, {}
     for tensor in gguf.GGUFReader(file).tensors:
         values = torch.from_numpy(np.array(tensor.data))
