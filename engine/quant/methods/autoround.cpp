@@ -155,7 +155,7 @@ WeightMethod autoround_method() {
   return {"autoround", "--bits --group-size --granularity --asymmetric --no-clip --checkpoint-format --steps",
           needs_gram,  settle,
           nullptr,     one_by_one<quantize>,
-          {2, 5.0},    config};
+          {2, 3.6},    config};
 }
 
 }  // namespace stepdown::quant

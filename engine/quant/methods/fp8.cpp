@@ -102,7 +102,7 @@ WeightMethod fp8_method() {
   return {"fp8",    "--bits --group-size --granularity --static-activations",
           needs,    settle,
           nullptr,  one_by_one<quantize>,
-          {0, 3.5}, config};
+          {0, 3.2}, config};
 }
 
 }  // namespace stepdown::quant

@@ -119,7 +119,7 @@ WeightMethod nf4_method() {
   return {"nf4",         "--bits --group-size --granularity",
           needs_nothing, settle,
           nullptr,       one_by_one<quantize>,
-          {0, 3.3},      config};
+          {0, 3.0},      config};
 }
 
 }  // namespace stepdown::quant

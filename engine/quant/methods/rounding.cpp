@@ -71,7 +71,7 @@ nlohmann::json config(const WeightSettings& settings, const std::vector<std::str
 constexpr std::string_view kOptions = "--bits --group-size --granularity --asymmetric --no-clip";
 
 WeightMethod int8_method() {
-  return {"int8", kOptions, needs_nothing, settle<8>, nullptr, one_by_one<quantize>, {0, 2.25}, config};
+  return {"int8", kOptions, needs_nothing, settle<8>, nullptr, one_by_one<quantize>, {}, config};
 }
 
 WeightMethod int4_method() {

@@ -86,10 +86,14 @@ Needs needs(const WeightSettings& /*settings*/) {
 }  // namespace
 
 WeightMethod smoothquant_method() {
-  return {"smoothquant", "--bits --group-size --granularity --no-clip --migration --static-activations",
-          needs,         settle,
-          prepare,       one_by_one<quantize>,
-          {0, 2.25},     config};
+  return {"smoothquant",
+          "--bits --group-size --granularity --no-clip --migration --static-activations",
+          needs,
+          settle,
+          prepare,
+          one_by_one<quantize>,
+          {},
+          config};
 }
 
 }  // namespace stepdown::quant
