@@ -37,7 +37,7 @@ struct Answer {
 class Answerer {
  public:
   virtual ~Answerer() = default;
-  virtual Answer answer(const nlohmann::json& messages, const AnswerOptions& options) = 0;
+  virtual Answer answer(const nlohmann::ordered_json& messages, const AnswerOptions& options) = 0;
 };
 
 /// `engine` must outlive the answerer. Throws InputError when the chat template cannot be parsed.

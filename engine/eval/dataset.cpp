@@ -26,9 +26,8 @@ Sample parse_sample(const std::string& line, const std::string& where, std::size
   }
   const auto messages = json.find("messages");
   if (messages == json.end()) fail("messages is missing");
-  nlohmann::ordered_json chat = *messages;
-  if (const auto fault = tokenizer::normalize_messages(chat)) fail(fault->what);
-  sample.messages = chat;
+  sample.messages = *messages;
+  if (const auto fault = tokenizer::normalize_messages(sample.messages)) fail(fault->what);
   if (const auto expected = json.find("expected"); expected != json.end()) sample.expected = *expected;
   if (const auto refuse = json.find("refuse"); refuse != json.end()) {
     if (!refuse->is_boolean()) fail("refuse is not true or false");

@@ -12,7 +12,7 @@ namespace stepdown::eval {
 /// One held-out prompt, a line of the user's JSONL file.
 struct Sample {
   std::string id;
-  nlohmann::json messages;                         ///< OpenAI chat messages
+  nlohmann::ordered_json messages;                 ///< tokenizer::normalize_messages's
   std::optional<nlohmann::ordered_json> expected;  ///< the reference answer, key order as written
   std::optional<bool> refuse;                      ///< whether a refusal is the right answer
   bool brought_by_suite = false;  ///< no prompt of the user's: only suites with prompts judge it

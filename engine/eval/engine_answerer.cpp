@@ -34,7 +34,7 @@ class EngineAnswerer : public Answerer {
   EngineAnswerer(Engine& engine, const tokenizer::ChatEncoder& encoder)
       : engine_(engine), tokenizer_(engine.tokenizer()), encoder_(encoder) {}
 
-  Answer answer(const nlohmann::json& messages, const AnswerOptions& options) override {
+  Answer answer(const nlohmann::ordered_json& messages, const AnswerOptions& options) override {
     runtime::GenerateRequest request;
     request.prompt = encoder_.prompt(messages);
     request.max_tokens = options.max_tokens;

@@ -12,6 +12,20 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+/// Servers want the arguments of calls as a text.
+nlohmann::ordered_json as_sent(nlohmann::ordered_json messages) {
+  for (auto& message : messages) {
+    const auto calls = message.find("tool_calls");
+    if (calls == message.end() || !calls->is_array()) continue;
+    for (auto& call : *calls) {
+      auto& function = call["function"];
+      const auto arguments = function.find("arguments");
+      if (arguments != function.end() && arguments->is_object()) *arguments = arguments->dump();
+    }
+  }
+  return messages;
+}
+
 class HttpAnswerer : public Answerer {
  public:
   HttpAnswerer(const std::string& url, std::string model, std::string api_key)
@@ -27,9 +41,11 @@ class HttpAnswerer : public Answerer {
     while (path_.ends_with('/')) path_.pop_back();
   }
 
-  Answer answer(const nlohmann::json& messages, const AnswerOptions& options) override {
-    nlohmann::ordered_json body = {
-        {"model", model_}, {"messages", messages}, {"max_tokens", options.max_tokens}, {"temperature", 0}};
+  Answer answer(const nlohmann::ordered_json& messages, const AnswerOptions& options) override {
+    nlohmann::ordered_json body = {{"model", model_},
+                                   {"messages", as_sent(messages)},
+                                   {"max_tokens", options.max_tokens},
+                                   {"temperature", 0}};
     if (options.schema != nullptr) {
       body["response_format"] = {
           {"type", "json_schema"},

@@ -3,8 +3,10 @@
 #include <cmath>
 #include <filesystem>
 #include <limits>
+#include <thread>
 
 #include <gtest/gtest.h>
+#include <httplib.h>
 
 #include "engine/base/atomic_file.h"
 #include "engine/base/error.h"
@@ -17,7 +19,7 @@ using nlohmann::json;
 /// Answers each prompt with the text after "say ", in whatever order threads ask.
 class Echo : public Answerer {
  public:
-  Answer answer(const json& messages, const AnswerOptions& options) override {
+  Answer answer(const nlohmann::ordered_json& messages, const AnswerOptions& options) override {
     const std::string text = messages[0]["content"].get<std::string>().substr(4);
     if (text == "fail") throw Error("engine gone");
     return {.text = options.schema != nullptr ? R"({"n": 1})" : text,
@@ -68,6 +70,25 @@ TEST(Evaluation, AnExceptionOfAnAnswererEndsTheRun) {
 TEST(HttpAnswerer, AServerThatIsNotThereEndsTheRunAtTheFirstPrompt) {
   const auto answerer = make_http_answerer("http://127.0.0.1:1/v1", "m", "");
   EXPECT_THROW(answerer->answer(json::array({{{"role", "user"}, {"content", "hi"}}}), {}), Error);
+}
+
+TEST(HttpAnswerer, SendsTheArgumentsOfCallsAsText) {
+  json sent;
+  httplib::Server server;
+  server.Post("/v1/chat/completions", [&](const httplib::Request& request, httplib::Response& response) {
+    sent = json::parse(request.body);
+    response.set_content(R"({"choices": [{"message": {"content": "dry"}, "finish_reason": "stop"}]})",
+                         "application/json");
+  });
+  const int port = server.bind_to_any_port("127.0.0.1");
+  std::jthread serving([&] { server.listen_after_bind(); });
+  const auto answerer = make_http_answerer("http://127.0.0.1:" + std::to_string(port) + "/v1", "m", "");
+  const auto messages = nlohmann::ordered_json::parse(
+      R"([{"role": "assistant", "content": "", "tool_calls": [{"id": "1", "type": "function",
+           "function": {"name": "find", "arguments": {"dock": 4, "aisle": 2}}}]}])");
+  EXPECT_EQ(answerer->answer(messages, {}).text, "dry");
+  server.stop();
+  EXPECT_EQ(sent["messages"][0]["tool_calls"][0]["function"]["arguments"], R"({"dock":4,"aisle":2})");
 }
 
 TEST(Report, SurvivesTheDiskAndPairsById) {
