@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdio>
 #include <utility>
 
@@ -73,7 +74,7 @@ std::string broken_slo(const std::map<std::string, api::Slo>& slo, const api::Me
 
 std::string why_larger_lost(const api::CandidateStatus& loser, const api::CandidateStatus& winner) {
   const auto mebibytes = [](std::int64_t bytes) {
-    return figure(static_cast<double>(bytes) / static_cast<double>(1 << 20)) + " MiB";
+    return figure(std::round(static_cast<double>(bytes) / static_cast<double>(1 << 20) * 100) / 100) + " MiB";
   };
   const std::string sizes =
       mebibytes(loser.size) + " against " + mebibytes(winner.size) + " of " + winner.name;
