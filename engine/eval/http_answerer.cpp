@@ -62,7 +62,7 @@ class HttpAnswerer : public Answerer {
     result.latency_ms = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
     result.finish_reason = "error";
     if (!reply && !answered_) {  // not one prompt after the other of a server that is not there
-      throw Error("no answer from " + origin_ + ": " + httplib::to_string(reply.error()), "--url",
+      throw Error("no answer from " + origin_ + " (" + httplib::to_string(reply.error()) + ")", "--url",
                   "start the server, or give its address");
     }
     answered_ = true;

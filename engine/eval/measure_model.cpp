@@ -208,6 +208,7 @@ std::vector<std::int64_t> measure_candidate(Report& report, const MeasureOptions
       formats::open_model(options.model, formats::parse_adapters(options.adapters), formats::Merged::kAsBase);
   const formats::TokenizerData tokenizer = file->tokenizer();
   report.model = {{"digest", "sha256:" + artifact_digest(options.model)}, {"format", file->format()}};
+  runtime::resolved(engine_options(options, {}), file->config());  // refuses before the long work
   const std::vector<std::int64_t> f16_kv_layers = measure_cache(report, *file, options, samples);
   predict(report, predicted_answering(*file, options, f16_kv_layers, samples, suites));
   report.peak_memory = peak_memory_bytes();

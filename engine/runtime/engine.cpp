@@ -8,11 +8,9 @@
 #include "engine/runtime/scheduler.h"
 
 namespace stepdown::runtime {
-namespace {
-
-constexpr std::int64_t kDefaultContext = 8192;
 
 EngineOptions resolved(EngineOptions options, const formats::ModelConfig& config) {
+  constexpr std::int64_t kDefaultContext = 8192;
   const std::int64_t longest = config.context_length > 0 ? config.context_length : kDefaultContext;
   if (options.context == 0) options.context = std::min(longest, kDefaultContext);
   if (options.context < 2 || options.context > longest) {
@@ -30,6 +28,8 @@ EngineOptions resolved(EngineOptions options, const formats::ModelConfig& config
   options.prefill_chunk = std::clamp<std::int64_t>(options.prefill_chunk, 1, options.context);
   return options;
 }
+
+namespace {
 
 std::int64_t pages_for(const EngineOptions& options) {
   constexpr std::int64_t kPage = model::KvCache::kPageTokens;

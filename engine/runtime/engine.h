@@ -97,6 +97,10 @@ struct EngineStats {
   std::chrono::steady_clock::time_point last_step{};
 };
 
+/// The options as an engine of this model runs them: what was left open is filled in. Throws InputError for
+/// what the model cannot do.
+EngineOptions resolved(EngineOptions options, const formats::ModelConfig& config);
+
 /// A loaded model with its scheduler: continuous batching over a paged KV cache, one thread that steps, owned
 /// and joined here. submit, cancel and stats are safe from any thread.
 class Engine {

@@ -25,7 +25,6 @@ memory::KvType cache_type(KvType type) {
 }  // namespace
 
 std::optional<MemoryDemand> memory_demand(const formats::ModelFile& file, const EngineOptions& options) {
-  constexpr std::int64_t kDefaultContext = 8192;
   const formats::HeaderFacts facts = formats::header_facts(file.gguf_metadata());
   const auto kv = memory::kv_cost(facts.attention);
   if (!kv || !kv->known()) return std::nullopt;
@@ -34,8 +33,7 @@ std::optional<MemoryDemand> memory_demand(const formats::ModelFile& file, const 
   for (const TensorView& tensor : file.tensors())
     demand.model.weights += static_cast<std::int64_t>(tensor.data.size());
   demand.model.activations = memory::activation_bytes(facts.shape, options.max_sequences);
-  demand.asked.context =
-      options.context > 0 ? options.context : std::min(facts.context_length, kDefaultContext);
+  demand.asked.context = resolved(options, file.config()).context;
   demand.asked.sequences = options.max_sequences;
   demand.asked.kv_type = cache_type(options.kv_type);
   demand.asked.layers = facts.shape.layers;
