@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "engine/base/atomic_file.h"
+#include "engine/base/bounded_json.h"
 #include "engine/base/error.h"
 #include "engine/tokenizer/messages.h"
 
@@ -16,7 +17,7 @@ constexpr std::string_view kShape =
 
 Sample parse_sample(const std::string& line, const std::string& where, std::size_t number) {
   const auto fail = [&](const std::string& what) { throw InputError(what, where, std::string(kShape)); };
-  const auto json = nlohmann::ordered_json::parse(line, nullptr, false);
+  const auto json = parse_bounded(line);
   if (!json.is_object()) fail("not a JSON object");
   Sample sample;
   sample.id = std::to_string(number);

@@ -1,15 +1,19 @@
 #include "engine/eval/evaluate_command.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <optional>
+#include <set>
+#include <span>
 #include <thread>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
+#include <unistd.h>
 
 #include "engine/base/atomic_file.h"
 #include "engine/base/error.h"
@@ -53,10 +57,14 @@ Report measure_url(const Options& options, const std::vector<Sample>& samples,
              {.concurrency = options.concurrency, .max_tokens = options.max_tokens, .on_answer = [&] {
                 progress.advance();
               }});
-  for (const SampleResult& sample : report.samples) {
-    if (!sample.error.empty())
-      throw Error(sample.error, options.url, "check that the server runs and serves --name");
-  }
+  const auto failed = [](const SampleResult& sample) { return !sample.error.empty(); };
+  const auto failures = std::ranges::count_if(report.samples, failed);
+  if (failures == 0) return report;
+  const std::string first = std::ranges::find_if(report.samples, failed)->error;
+  if (static_cast<std::size_t>(failures) == report.samples.size())
+    throw Error(first, options.url, "check that the server runs and serves --name");
+  report.warnings.push_back(std::to_string(failures) + " of " + std::to_string(report.samples.size()) +
+                            " prompts had no answer and count as wrong: " + first);
   return report;
 }
 
@@ -98,6 +106,64 @@ Prompts prompts_of(const std::vector<Sample>& samples) {
   return prompts;
 }
 
+/// Prompts of suites have ids of their own, whatever stands in the data set and in other suites.
+std::vector<Sample> all_samples(const Options& options, std::span<const std::unique_ptr<Suite>> suites) {
+  auto samples = options.dataset.empty() ? std::vector<Sample>{} : read_dataset(options.dataset);
+  std::set<std::string> ids;
+  for (const Sample& sample : samples) ids.insert(sample.id);
+  for (const auto& suite : suites) {
+    for (Sample sample : suite->prompts()) {
+      const std::string id = sample.id;
+      for (int copy = 2; !ids.insert(sample.id).second; ++copy) sample.id = id + "-" + std::to_string(copy);
+      samples.push_back(std::move(sample));
+    }
+  }
+  return samples;
+}
+
+void refuse_unread(const Options& options) {
+  if (!options.text.empty() && !options.dataset.empty()) {
+    throw InputError("the perplexity is of a text or of prompts", "--text, --dataset", "give one of them");
+  }
+  const bool local =
+      !options.text.empty() || !options.adapters.empty() || options.kv_type != "f16" || options.context != 0;
+  if (!options.url.empty() && local) {
+    throw InputError("belong to a model that runs here", "--text, --adapter, --kv-type, --context",
+                     "leave them out, or give --model in place of --url");
+  }
+}
+
+/// A report that cannot be written is told before the long work.
+void prepare_output(const Options& options) {
+  for (const std::string& path : {options.report, options.html}) {
+    if (path.empty()) continue;
+    std::error_code error;
+    const fs::path folder = fs::absolute(path).parent_path();
+    fs::create_directories(folder, error);
+    if (error || ::access(folder.c_str(), W_OK) != 0)
+      throw InputError("cannot be written to", folder.string(), "name another --report or --html");
+  }
+}
+
+/// Prompts are paired by their ids, which are mostly numbers of lines.
+void check_baseline(const Report& baseline, const Options& options) {
+  if (options.dataset.empty()) return;
+  const std::string wanted = baseline.setting.value("dataset", "");
+  if (wanted.empty() || wanted == "sha256:" + artifact_digest(options.dataset)) return;
+  throw InputError("was measured on another data set, " + wanted, "--baseline " + options.baseline,
+                   "measure it again on " + options.dataset);
+}
+
+/// No draw of prompts shows what none of them did: of n without a change, 3/n may still (the rule of three,
+/// Hanley and Lippman-Hand 1983).
+std::string few_prompts(const Report& report) {
+  constexpr std::size_t kEnough = 100;
+  const std::size_t count = report.samples.size();
+  if (count == 0 || count >= kEnough) return "";
+  return std::to_string(count) + " prompts cannot exclude that as many as " + std::to_string(300 / count) +
+         " % of others get worse, were none of these to";
+}
+
 int run(const Options& options) {
   if (options.model.empty() == options.url.empty()) {
     throw InputError("give exactly one of --model and --url", "command line");
@@ -105,10 +171,9 @@ int run(const Options& options) {
   const auto start = std::chrono::steady_clock::now();
   const nlohmann::json suite_config = parse_suites(options.suites);
   const auto suites = make_suites(suite_config);
-  auto samples = options.dataset.empty() ? std::vector<Sample>{} : read_dataset(options.dataset);
-  for (const auto& suite : suites) {
-    samples.insert(samples.end(), suite->prompts().begin(), suite->prompts().end());
-  }
+  refuse_unread(options);
+  prepare_output(options);
+  const auto samples = all_samples(options, suites);
   if (samples.empty() && (options.text.empty() || options.model.empty())) {
     throw InputError("nothing to measure", "command line",
                      "give --dataset, suites with prompts of their own, or --model with --text");
@@ -117,17 +182,19 @@ int run(const Options& options) {
     throw InputError("compares two models on prompts", "--reference", "give --model and --dataset with it");
   }
   std::optional<Report> baseline;
-  if (!options.baseline.empty()) baseline = read_report(options.baseline);
+  if (!options.baseline.empty()) {
+    baseline = read_report(options.baseline);
+    check_baseline(*baseline, options);
+  }
   Report report =
       options.url.empty() ? measure_model(options, samples, suites) : measure_url(options, samples, suites);
-  if (baseline) compare(report, *baseline);
+  if (baseline) {
+    compare(report, *baseline);
+    if (const std::string warning = few_prompts(report); !warning.empty()) report.warnings.push_back(warning);
+  }
   for (const std::string& warning : warnings_about(suite_config)) report.warnings.push_back(warning);
   for (const std::string& warning : report.warnings) log::warn(warning);
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  for (const std::string& path : {options.report, options.html}) {
-    if (!path.empty() && fs::path(path).has_parent_path())
-      fs::create_directories(fs::path(path).parent_path());
-  }
   if (!options.report.empty()) write_file_atomically(options.report, text_of(report));
   if (!options.html.empty())
     write_file_atomically(options.html, to_html(report, baseline, prompts_of(samples)));

@@ -105,7 +105,8 @@ void predict(Report& report, std::optional<std::int64_t> step) {
 /// three copies of the weights are never in memory, and its peak is known already.
 void measure_reference(Report& report, const MeasureOptions& options, const std::vector<Sample>& samples,
                        const std::vector<std::int64_t>& f16_kv_layers) {
-  const auto candidate = formats::open_model(options.model);
+  const auto candidate =
+      formats::open_model(options.model, formats::parse_adapters(options.adapters), formats::Merged::kAsBase);
   const auto reference = formats::open_model(options.reference);
   const tokenizer::ChatEncoder encoder(std::make_shared<const tokenizer::Tokenizer>(candidate->tokenizer()),
                                        candidate->tokenizer());
@@ -208,6 +209,10 @@ std::vector<std::int64_t> measure_candidate(Report& report, const MeasureOptions
       formats::open_model(options.model, formats::parse_adapters(options.adapters), formats::Merged::kAsBase);
   const formats::TokenizerData tokenizer = file->tokenizer();
   report.model = {{"digest", "sha256:" + artifact_digest(options.model)}, {"format", file->format()}};
+  for (const formats::Adapter& adapter : formats::parse_adapters(options.adapters)) {
+    report.model["adapters"].push_back(
+        {{"digest", "sha256:" + artifact_digest(adapter.path)}, {"weight", adapter.weight}});
+  }
   runtime::resolved(engine_options(options, {}), file->config());  // refuses before the long work
   const std::vector<std::int64_t> f16_kv_layers = measure_cache(report, *file, options, samples);
   predict(report, predicted_answering(*file, options, f16_kv_layers, samples, suites));

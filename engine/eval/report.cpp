@@ -77,26 +77,6 @@ std::optional<Interval> score_interval(const std::string& name, std::span<const 
   return paired_interval(differences);
 }
 
-constexpr std::array kLatencies = {std::pair{"latencyP50Ms", 0.5}, std::pair{"latencyP99Ms", 0.99}};
-
-std::optional<Interval> latency_interval(double q, std::span<const Pair> pairs) {
-  std::vector<double> ours, baselines;
-  for (const Pair& pair : pairs) {
-    if (pair.ours->finish_reason == "error" || pair.baselines->finish_reason == "error") continue;
-    ours.push_back(pair.ours->latency_ms);
-    baselines.push_back(pair.baselines->latency_ms);
-  }
-  if (ours.empty()) return std::nullopt;
-  std::vector<double> drawn_ours(ours.size()), drawn_baselines(ours.size());
-  return bootstrap_interval(ours.size(), [&](std::span<const std::size_t> drawn) {
-    for (std::size_t i = 0; i < drawn.size(); ++i) {
-      drawn_ours[i] = ours[drawn[i]];
-      drawn_baselines[i] = baselines[drawn[i]];
-    }
-    return quantile(drawn_ours, q) - quantile(drawn_baselines, q);
-  });
-}
-
 /// None where the texts were cut otherwise: by another context or tokenizer.
 std::optional<Interval> perplexity_interval(const std::string& name, const Report& report,
                                             const Report& baseline) {
@@ -192,11 +172,6 @@ void compare(Report& report, const Report& baseline) {
     metric.delta = metric.value - before->second.value;
     metric.interval = score_interval(name, pairs);
     if (!metric.interval) metric.interval = perplexity_interval(name, report, baseline);
-  }
-  for (const auto& [name, q] : kLatencies) {
-    const auto metric = report.metrics.find(name);
-    if (metric != report.metrics.end() && metric->second.delta)
-      metric->second.interval = latency_interval(q, pairs);
   }
 }
 

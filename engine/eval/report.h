@@ -15,8 +15,9 @@
 
 namespace stepdown::eval {
 
-/// One measured figure. With a baseline: its value there, the difference, and for figures over prompts the 95
-/// % interval of the paired difference. Figures that compare with FP16 by themselves have that of the value.
+/// One measured figure. With a baseline: its value there, the difference, and for scores and perplexities the
+/// 95 % interval of the paired difference. Latencies have none: two runs differ by more than their prompts
+/// do. Figures that compare with FP16 by themselves have that of the value.
 struct Metric {
   double value = 0;
   std::int64_t n = 0;

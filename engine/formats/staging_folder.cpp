@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <string>
 #include <system_error>
+#include <utility>
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -56,9 +57,16 @@ StagingFolder::StagingFolder(const fs::path& parent, const std::string& key)
   for (;;) {  // whoever had the lock before may have published the folder
     create(path_);
     lock_ = ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (lock_ < 0) continue;
-    if (::flock(lock_, LOCK_EX) == 0 && fs::exists(path_)) return;
-    ::close(lock_);
+    if (lock_ < 0 && errno == ENOENT) continue;
+    if (lock_ < 0) fail(path_, "go on with what a killed run left");
+    if (::flock(lock_, LOCK_EX) != 0 && errno != EINTR) {
+      const int reason = errno;
+      ::close(std::exchange(lock_, -1));
+      errno = reason;
+      fail(path_, "lock");
+    }
+    if (fs::exists(path_)) return;
+    ::close(std::exchange(lock_, -1));
   }
 }
 

@@ -83,7 +83,8 @@ void encode_rows(const TensorPlan& plan, std::span<const float> importance, std:
   }
 }
 
-/// The tensor's importance, or nothing when the matrix has none: the embeddings' input is no activation.
+}  // namespace
+
 std::span<const float> importance_of(const formats::Imatrix& imatrix, const TensorView& tensor) {
   const auto found = imatrix.columns.find(tensor.name);
   if (found == imatrix.columns.end()) return {};
@@ -95,6 +96,8 @@ std::span<const float> importance_of(const formats::Imatrix& imatrix, const Tens
   }
   return found->second;
 }
+
+namespace {
 
 /// Starts encoding `slab` into `out` on the pool.
 void start(WorkerPool& pool, const formats::ModelFile& model, const formats::Imatrix& imatrix,

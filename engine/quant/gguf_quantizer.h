@@ -27,6 +27,9 @@ struct GgufPlan {
 /// By preset ("Q4_K_M"); with_imatrix: llama.cpp's mixes differ a little where an importance matrix is given.
 /// Throws InputError for unknown presets and architectures, and for weights that are quantized already.
 GgufPlan plan_preset(const formats::ModelFile& model, std::string_view preset, bool with_imatrix);
+/// The tensor's importance, or nothing when the matrix has none: the embeddings' input is no activation.
+/// Throws InputError for one of another model.
+std::span<const float> importance_of(const formats::Imatrix& imatrix, const TensorView& tensor);
 /// What counts for one row of a tensor whose importance is given: of experts each has its own.
 std::span<const float> importance_of_row(std::span<const float> importance, const TensorView& tensor,
                                          std::size_t row);

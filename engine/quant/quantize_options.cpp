@@ -16,12 +16,15 @@ std::string joined(const auto& rows, auto name_of) {
 }
 
 // Codes are packed eight to a word, and engines read groups of whole words.
+constexpr std::int64_t kLargestGroup = 65536;  // as the CRD has it
+
 CLI::Validator group_size() {
   const auto read = [](const std::string& given) -> std::string {
     std::int64_t size = 0;
     const bool whole = CLI::detail::lexical_cast(given, size);
-    return whole && (size == -1 || (size > 0 && size % 8 == 0)) ? ""
-                                                                : "give -1 or a multiple of 8, not " + given;
+    return whole && (size == -1 || (size > 0 && size <= kLargestGroup && size % 8 == 0))
+               ? ""
+               : "give -1 or a multiple of 8, not " + given;
   };
   return {read, ""};
 }

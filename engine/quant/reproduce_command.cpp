@@ -50,6 +50,17 @@ json read_record(const std::string& path) {
     throw InputError("the record holds no recipe", path + " /spec/recipe",
                      "only revisions that this version's operator made can be made again");
   }
+  if (text_at(spec, "/artifact/digest").empty()) {
+    throw InputError("the record names no artifact to compare with", path + " /spec/artifact/digest",
+                     "give the whole QuantRevision");
+  }
+  const json adapters = spec.value("adapters", json::array());
+  const auto has_digest = [](const json& each) {
+    return each.is_object() && each.contains("digest") && each["digest"].is_string();
+  };
+  if (!adapters.is_array() || !std::ranges::all_of(adapters, has_digest))
+    throw InputError("is no list of adapters with digests", path + " /spec/adapters",
+                     "give the whole QuantRevision");
   return spec;
 }
 
@@ -71,6 +82,7 @@ QuantizeOptions options_of(const json& record, const Options& given) {
   options.calibration.path = given.inputs.calibration.path;
   options.calibration.names = given.inputs.calibration.names;
   options.request.imatrix = given.inputs.request.imatrix;
+  options.request.imatrix_out.clear();
   options.threads = given.inputs.threads;
   return options;
 }

@@ -61,7 +61,7 @@ class ArithmeticSuite : public Suite {
   std::span<const Sample> prompts() const override { return prompts_; }
 
   void score(const Sample& sample, const Answers& answers, Scores& scores) const override {
-    if (!sample.id.starts_with("arithmetic-") || !sample.expected) return;
+    if (!sample.brought_by_suite || !sample.id.starts_with("arithmetic-") || !sample.expected) return;
     const auto number = last_number(answers.free.text);
     scores["arithmetic"] = number && *number == sample.expected->get<long long>() ? 1.0 : 0.0;
   }

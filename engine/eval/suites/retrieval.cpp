@@ -41,7 +41,7 @@ class RetrievalSuite : public Suite {
   std::span<const Sample> prompts() const override { return prompts_; }
 
   void score(const Sample& sample, const Answers& answers, Scores& scores) const override {
-    if (!sample.id.starts_with("retrieval-") || !sample.expected) return;
+    if (!sample.brought_by_suite || !sample.id.starts_with("retrieval-") || !sample.expected) return;
     const bool found = answers.free.text.find(sample.expected->get<std::string>()) != std::string::npos;
     scores["retrieval"] = found ? 1.0 : 0.0;
   }

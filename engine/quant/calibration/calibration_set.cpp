@@ -38,6 +38,10 @@ std::vector<std::string> lines_of(const std::string& path) {
 /// Every text in it.
 void redact(const Redactor& redactor, ordered_json& value, std::map<std::string, int>& counts) {
   if (value.is_string()) value = redactor.redact(value.get_ref<const std::string&>(), counts);
+  if (value.is_number()) {  // of a card, of a telephone
+    const std::string digits = value.dump();
+    if (std::string shown = redactor.redact(digits, counts); shown != digits) value = std::move(shown);
+  }
   if (!value.is_structured()) return;
   for (ordered_json& member : value) redact(redactor, member, counts);
 }

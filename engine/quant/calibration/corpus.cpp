@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "engine/base/atomic_file.h"
+#include "engine/base/bounded_json.h"
 #include "engine/base/error.h"
 #include "engine/tokenizer/messages.h"
 
@@ -20,7 +21,7 @@ constexpr const char* kShape =
 constexpr std::size_t kStrata = 8;
 
 CorpusPrompt parse_line(const std::string& line, const std::string& where) {
-  const auto json = ordered_json::parse(line, nullptr, false);
+  const auto json = parse_bounded(line);
   if (!json.is_object()) throw InputError("not a JSON object", where, kShape);
   const auto text = [&](const char* key) {
     const auto found = json.find(key);

@@ -160,10 +160,9 @@ constexpr Footprint kFootprint = {1, 2.0, 2, 3 * kTrialRows};
 }  // namespace
 
 WeightMethod awq_method() {
-  return {"awq",      "--bits --group-size --granularity --asymmetric --no-clip",
-          needs_gram, settle,
-          prepare,    one_by_one<quantize>,
-          kFootprint, config};
+  return {
+      "awq", "--bits --group-size --no-clip", needs_gram, settle, prepare, one_by_one<quantize>, kFootprint,
+      config};
 }
 
 }  // namespace stepdown::quant

@@ -40,7 +40,15 @@ MethodResult run_preset(const MethodRun& run, const std::filesystem::path& folde
 }  // namespace
 
 formats::Imatrix importance_for(const MethodRun& run) {
-  if (!run.request.imatrix.empty()) return formats::read_imatrix(run.request.imatrix);
+  if (!run.request.imatrix.empty()) {
+    formats::Imatrix given = formats::read_imatrix(run.request.imatrix);
+    if (std::ranges::none_of(run.model.tensors(),
+                             [&](const TensorView& tensor) { return given.columns.contains(tensor.name); })) {
+      throw InputError("has nothing of this model's tensors", run.request.imatrix,
+                       "give one that was computed on this model");
+    }
+    return given;
+  }
   if (run.calibration == nullptr) return {};
   formats::Imatrix imatrix = compute_imatrix(run.model, *run.calibration, run.threads);
   if (!run.request.imatrix_out.empty()) {

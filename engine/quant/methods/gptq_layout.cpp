@@ -16,6 +16,9 @@ WeightSettings settle_gptq_layout(WeightSettings asked) {
     throw InputError("GPTQ's layout has groups", "--granularity",
                      "give --group-size, −1 for one scale a channel");
   }
+  if (!(asked.damping >= 0 && asked.damping <= 1)) {  // NaN is none of these
+    throw InputError("is no share", "--damping", "give 0 to 1");
+  }
   if (asked.group_size == 0) asked.group_size = 128;
   // Version 1 stores a zero less one, so it has no zero of 0.
   if (!asked.symmetric) asked.gptq_version = formats::GptqVersion::kV2;

@@ -132,9 +132,7 @@ MethodResult run_mixed(const MethodRun& run, const std::filesystem::path& folder
   Progress progress("sensitivity", chosen.size(), " tensors");
   for (std::size_t i = 0; i < chosen.size(); ++i) {
     const TensorView& tensor = *chosen[i]->source;
-    const auto found = imatrix.columns.find(tensor.name);
-    const auto importance =
-        found == imatrix.columns.end() ? std::span<const float>() : std::span<const float>(found->second);
+    const auto importance = importance_of(imatrix, tensor);
     run.model.prepare(tensor);
     for (TypeOption& option : options[i]) {
       if (dtype_info(option.type).block_elements > 1)

@@ -55,6 +55,11 @@ TEST_F(DatasetTest, ReadsTextPartsAndTurnsOfCallsAlone) {
             std::string::npos);
 }
 
+TEST_F(DatasetTest, DeepNestingIsNoJson) {
+  const std::string deep = std::string(200000, '[') + std::string(200000, ']');
+  EXPECT_NE(error_of(R"({"messages": )" + deep + "}").find("not a JSON object"), std::string::npos);
+}
+
 TEST_F(DatasetTest, ErrorsNameFileLineAndMend) {
   const std::string good = R"({"id": 7, "messages": [{"role": "user", "content": "hi"}]})"
                            "\n";

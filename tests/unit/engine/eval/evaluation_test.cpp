@@ -103,7 +103,7 @@ TEST(Report, SurvivesTheDiskAndPairsById) {
   EXPECT_DOUBLE_EQ(*metric.baseline, 1);
   EXPECT_DOUBLE_EQ(*metric.delta, -0.5);
   EXPECT_LE(metric.interval->low, -0.5);
-  EXPECT_TRUE(after.metrics.at("latencyP50Ms").interval);
+  EXPECT_FALSE(after.metrics.at("latencyP50Ms").interval) << "another run differs by more than prompts do";
   after.samples[1].text = R"({"n": 23})";
   const std::string page = to_html(after, baseline, {{"s1", "user: <what>?"}});
   EXPECT_NE(page.find("Prompts that got worse: 1 of 2"), std::string::npos);
@@ -145,21 +145,6 @@ TEST(Report, PerplexitiesArePairedTextByText) {
   Report cut_otherwise = scored({{10, 10}, {40, 11}, {30, 19}});
   compare(cut_otherwise, baseline);
   EXPECT_FALSE(cut_otherwise.metrics.at("perplexity").interval);
-}
-
-TEST(Report, LatenciesArePairedPromptByPrompt) {
-  Report before, after;
-  for (int i = 0; i < 40; ++i) {
-    const double latency = 10.0 * (1 + i % 7);
-    before.samples.push_back({.id = std::to_string(i), .latency_ms = latency, .finish_reason = "stop"});
-    after.samples.push_back({.id = std::to_string(i), .latency_ms = latency + 5, .finish_reason = "stop"});
-  }
-  before.metrics["latencyP50Ms"] = {.value = 40, .n = 40};
-  after.metrics["latencyP50Ms"] = {.value = 45, .n = 40};
-  compare(after, before);
-  const Interval interval = after.metrics.at("latencyP50Ms").interval.value();
-  EXPECT_DOUBLE_EQ(interval.low, 5);
-  EXPECT_DOUBLE_EQ(interval.high, 5) << "each prompt took 5 ms more, whatever it takes";
 }
 
 TEST(Report, GarbageIsNoBaseline) {

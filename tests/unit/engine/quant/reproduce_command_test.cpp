@@ -8,6 +8,7 @@
 #include "engine/base/atomic_file.h"
 #include "engine/base/error.h"
 #include "engine/base/hash.h"
+#include "engine/formats/imatrix_file.h"
 #include "engine/quant/quantize_run.h"
 
 namespace stepdown::quant {
@@ -131,9 +132,44 @@ TEST(Reproduce, AnImportanceMatrixIsAnInput) {
   testing::internal::GetCapturedStdout();
 }
 
+TEST(ImportanceMatrix, OfAnotherModelIsRefused) {
+  const RandomModel model;
+  const formats::TempFolder out;
+  QuantizeOptions options;
+  options.model = model.folder.path();
+  options.calibration.path = model.prompts();
+  options.request.preset = "Q4_K_M";
+  options.request.imatrix_out = out / "own.gguf";
+  options.artifacts = out / "artifacts";
+  run_quantize(options);
+  const formats::Imatrix own = formats::read_imatrix(std::exchange(options.request.imatrix_out, ""));
+  formats::Imatrix narrow, unknown;
+  for (const auto& [name, columns] : own.columns) {
+    narrow.columns[name] = {columns.begin(),
+                            columns.begin() + static_cast<std::ptrdiff_t>(columns.size() / 2)};
+    unknown.columns["other." + name] = columns;
+  }
+  options.request.imatrix = out / "other.gguf";
+  options.request.budget = 1 << 20;
+  for (const formats::Imatrix* other : {&narrow, &unknown}) {
+    formats::write_imatrix(options.request.imatrix, *other, 10, 10);
+    for (const char* method : {"gguf", "mixed"}) {
+      options.method = method;
+      options.request.preset = options.method == "gguf" ? "Q4_K_M" : "";
+      EXPECT_THROW(run_quantize(options), InputError) << method;
+    }
+  }
+}
+
 TEST(Reproduce, RefusesWhatHoldsNoRecipe) {
   Recorded recorded;
   recorded.record["spec"]["recipe"] = {"--method", "gptq", "--no-such-option"};
+  EXPECT_THROW(reproduce(recorded.arguments()), InputError);
+  recorded.record["spec"]["recipe"] = {"--method", "gptq", "--bits", "3", "--group-size", "32"};
+  recorded.record["spec"]["adapters"] = {3};
+  EXPECT_THROW(reproduce(recorded.arguments()), InputError);
+  recorded.record["spec"]["adapters"] = json::array();
+  recorded.record["spec"]["artifact"].erase("digest");
   EXPECT_THROW(reproduce(recorded.arguments()), InputError);
   recorded.record["spec"].erase("recipe");
   EXPECT_THROW(reproduce(recorded.arguments()), InputError);

@@ -43,6 +43,13 @@ TEST(Corpus, ReadsTextPartsAndTurnsOfCallsAlone) {
       << "what is called is text to learn from too: " << plain;
 }
 
+TEST(Corpus, DeepNestingIsNoJson) {
+  const TempFolder folder;
+  const std::string deep = std::string(200000, '[') + std::string(200000, ']');
+  write_file_atomically(folder / "deep.jsonl", R"({"text": "a", "more": )" + deep + "}\n");
+  EXPECT_THROW(read_corpus(folder / "deep.jsonl"), InputError);
+}
+
 TEST(Corpus, NamesTheLineThatIsWrong) {
   const TempFolder folder;
   for (const char* bad : {"[]", "{", "{\"messages\": []}", "{\"messages\": [{\"role\": 1}]}", "{\"x\": 1}"}) {
