@@ -160,8 +160,8 @@ std::string few_prompts(const Report& report) {
   constexpr std::size_t kEnough = 100;
   const std::size_t count = report.samples.size();
   if (count == 0 || count >= kEnough) return "";
-  return std::to_string(count) + " prompts cannot exclude that as many as " + std::to_string(300 / count) +
-         " % of others get worse, were none of these to";
+  return std::to_string(count) + " prompts are few: were none of them worse, " +
+         std::to_string(std::min<std::size_t>(100, 300 / count)) + " % of others still could be";
 }
 
 int run(const Options& options) {

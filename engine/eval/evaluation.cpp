@@ -111,8 +111,10 @@ void run_perplexity(Report& report, const Scorer& score, const tokenizer::ChatEn
     add_sample(answers, score, encoder, sample, options.context);
     if (options.on_answer) options.on_answer();
   }
-  report.metrics["perplexity"] = {.value = answers.perplexity(), .n = answers.tokens()};
-  report.likelihoods["perplexity"] = answers.texts();
+  if (answers.tokens() > 0) {
+    report.metrics["perplexity"] = {.value = answers.perplexity(), .n = answers.tokens()};
+    report.likelihoods["perplexity"] = answers.texts();
+  }
   PerplexityMeter ends;
   add_long_context(ends, score, encoder, samples, options.context, kLongContextWindows);
   if (ends.tokens() == 0) return;
