@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numeric>
 
 #include "engine/base/error.h"
 #include "engine/eval/sequence_runner.h"
@@ -56,13 +55,11 @@ Divergence measure_divergence(const formats::ModelFile& candidate, const formats
     agreements.push_back(agreed);
     if (options.on_sequence) options.on_sequence();
   }
-  const auto agreed = std::accumulate(agreements.begin(), agreements.end(), 0.0,
-                                      [](double all, const TokenSum& one) { return all + one.sum; });
-  const auto count = static_cast<std::int64_t>(divergences.size());
+  const TokenSum agreed = total(agreements);
   return {.mean = mean(divergences),
           .p99 = quantile(divergences, 0.99),
-          .top_agreement = count == 0 ? 0.0 : agreed / static_cast<double>(count),
-          .tokens = count,
+          .top_agreement = agreed.tokens == 0 ? 0.0 : agreed.sum / static_cast<double>(agreed.tokens),
+          .tokens = agreed.tokens,
           .mean_interval = token_mean_interval(sums),
           .agreement_interval = token_mean_interval(agreements)};
 }

@@ -33,7 +33,7 @@ namespace {
 namespace fs = std::filesystem;
 
 struct Options : MeasureOptions {
-  std::string url, served_model_name, suites = "[]", baseline, report, html;
+  std::string dataset, url, served_model_name, suites = "[]", baseline, report, html;
   std::string termination_log = kTerminationLog;
 };
 
@@ -48,8 +48,7 @@ Report measure_url(const Options& options, const std::vector<Sample>& samples,
                    const std::vector<std::unique_ptr<Suite>>& suites) {
   Report report;
   report.model = {{"url", options.url}, {"name", options.served_model_name}};
-  report.setting = {{"concurrency", options.concurrency},
-                    {"dataset", options.dataset.empty() ? "" : "sha256:" + artifact_digest(options.dataset)}};
+  report.setting = {{"concurrency", options.concurrency}, {"dataset", options.dataset_digest}};
   const char* key = std::getenv("OPENAI_API_KEY");
   const auto answerer = make_http_answerer(options.url, options.served_model_name, key == nullptr ? "" : key);
   Progress progress("evaluate", samples.size(), " prompts");
@@ -147,9 +146,8 @@ void prepare_output(const Options& options) {
 
 /// Prompts are paired by their ids, which are mostly numbers of lines.
 void check_baseline(const Report& baseline, const Options& options) {
-  if (options.dataset.empty()) return;
   const std::string wanted = baseline.setting.value("dataset", "");
-  if (wanted.empty() || wanted == "sha256:" + artifact_digest(options.dataset)) return;
+  if (options.dataset_digest.empty() || wanted.empty() || wanted == options.dataset_digest) return;
   throw InputError("was measured on another data set, " + wanted, "--baseline " + options.baseline,
                    "measure it again on " + options.dataset);
 }
@@ -164,7 +162,7 @@ std::string few_prompts(const Report& report) {
          std::to_string(std::min<std::size_t>(100, 300 / count)) + " % of others still could be";
 }
 
-int run(const Options& options) {
+int run(Options options) {
   if (options.model.empty() == options.url.empty()) {
     throw InputError("give exactly one of --model and --url", "command line");
   }
@@ -174,6 +172,7 @@ int run(const Options& options) {
   refuse_unread(options);
   prepare_output(options);
   const auto samples = all_samples(options, suites);
+  if (!options.dataset.empty()) options.dataset_digest = "sha256:" + artifact_digest(options.dataset);
   if (samples.empty() && (options.text.empty() || options.model.empty())) {
     throw InputError("nothing to measure", "command line",
                      "give --dataset, suites with prompts of their own, or --model with --text");

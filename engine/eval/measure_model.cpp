@@ -33,7 +33,7 @@ nlohmann::json setting_json(const MeasureOptions& options, const runtime::Engine
       {"threads", resolved.threads},
       {"context", resolved.context},
       {"kvType", options.kv_type}};
-  if (!options.dataset.empty()) setting["dataset"] = "sha256:" + artifact_digest(options.dataset);
+  if (!options.dataset_digest.empty()) setting["dataset"] = options.dataset_digest;
   return setting;
 }
 
@@ -205,11 +205,11 @@ std::vector<std::int64_t> measure_cache(Report& report, const formats::ModelFile
 std::vector<std::int64_t> measure_candidate(Report& report, const MeasureOptions& options,
                                             const std::vector<Sample>& samples,
                                             const std::vector<std::unique_ptr<Suite>>& suites) {
-  auto file =
-      formats::open_model(options.model, formats::parse_adapters(options.adapters), formats::Merged::kAsBase);
+  const auto adapters = formats::parse_adapters(options.adapters);
+  auto file = formats::open_model(options.model, adapters, formats::Merged::kAsBase);
   const formats::TokenizerData tokenizer = file->tokenizer();
   report.model = {{"digest", "sha256:" + artifact_digest(options.model)}, {"format", file->format()}};
-  for (const formats::Adapter& adapter : formats::parse_adapters(options.adapters)) {
+  for (const formats::Adapter& adapter : adapters) {
     report.model["adapters"].push_back(
         {{"digest", "sha256:" + artifact_digest(adapter.path)}, {"weight", adapter.weight}});
   }

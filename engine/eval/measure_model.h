@@ -21,7 +21,7 @@ struct MeasureOptions {
   std::string model;
   std::vector<std::string> adapters;  ///< "PATH" or "PATH=WEIGHT"
   std::string reference;              ///< the FP16 model, for divergence
-  std::string dataset;                ///< for its digest
+  std::string dataset_digest;         ///< of what is measured on
   std::string text;                   ///< to measure perplexity on
   std::string convention = kLlamaCpp;
   std::string kv_type = "f16";

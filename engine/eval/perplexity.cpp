@@ -30,16 +30,14 @@ void PerplexityMeter::add(std::span<const float> logprobs) {
         std::isfinite(logprob) ? -static_cast<double>(logprob) : std::numeric_limits<double>::infinity();
   }
   texts_.push_back(text);
-  sum_ += text.sum;
-  tokens_ += text.tokens;
 }
 
 double PerplexityMeter::perplexity() const {
-  return tokens_ == 0 ? 0 : std::exp(sum_ / static_cast<double>(tokens_));
+  return perplexity_over(tokens());
 }
 
 double PerplexityMeter::perplexity_over(std::int64_t units) const {
-  return units == 0 ? 0 : std::exp(sum_ / static_cast<double>(units));
+  return units == 0 ? 0 : std::exp(total(texts_).sum / static_cast<double>(units));
 }
 
 SampleTokens tokens_of(const tokenizer::ChatEncoder& encoder, const Sample& sample, std::int64_t context) {

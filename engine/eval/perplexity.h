@@ -20,7 +20,7 @@ class PerplexityMeter {
  public:
   /// One text's.
   void add(std::span<const float> logprobs);
-  std::int64_t tokens() const { return tokens_; }
+  std::int64_t tokens() const { return total(texts_).tokens; }
   /// Negative log-likelihoods, nats, of what was added, text by text.
   const std::vector<TokenSum>& texts() const { return texts_; }
   double perplexity() const;
@@ -29,8 +29,6 @@ class PerplexityMeter {
 
  private:
   std::vector<TokenSum> texts_;
-  double sum_ = 0;
-  std::int64_t tokens_ = 0;
 };
 
 /// A sample as tokens, prompt then reference answer, at most `context` of them, and where the counted ones

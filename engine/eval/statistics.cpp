@@ -46,6 +46,12 @@ Interval paired_interval(std::span<const double> differences) {
   });
 }
 
+TokenSum total(std::span<const TokenSum> texts) {
+  TokenSum all;
+  for (const TokenSum& text : texts) all = {all.sum + text.sum, all.tokens + text.tokens};
+  return all;
+}
+
 double token_mean(std::span<const TokenSum> texts, std::span<const std::size_t> drawn) {
   TokenSum all;
   for (const std::size_t index : drawn) {

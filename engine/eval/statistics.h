@@ -35,6 +35,7 @@ struct TokenSum {
   std::int64_t tokens = 0;
 };
 
+TokenSum total(std::span<const TokenSum> texts);
 /// Σ sums / Σ tokens of the drawn texts.
 double token_mean(std::span<const TokenSum> texts, std::span<const std::size_t> drawn);
 /// Of a mean over tokens.

@@ -59,13 +59,14 @@ StagingFolder::StagingFolder(const fs::path& parent, const std::string& key)
     lock_ = ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (lock_ < 0 && errno == ENOENT) continue;
     if (lock_ < 0) fail(path_, "go on with what a killed run left");
-    if (::flock(lock_, LOCK_EX) != 0 && errno != EINTR) {
+    if (::flock(lock_, LOCK_EX) == 0) {
+      if (fs::exists(path_)) return;
+    } else if (errno != EINTR) {
       const int reason = errno;
-      ::close(std::exchange(lock_, -1));
+      ::close(lock_);
       errno = reason;
       fail(path_, "lock");
     }
-    if (fs::exists(path_)) return;
     ::close(std::exchange(lock_, -1));
   }
 }

@@ -1,6 +1,5 @@
 #include "engine/quant/convert_command.h"
 
-#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -37,9 +36,7 @@ int convert(const Options& options) {
     throw InputError("no .gguf file", "--out " + options.out, "name the result, such as model-f16.gguf");
   }
   const auto model = formats::open_model(options.model, formats::parse_adapters(options.adapters));
-  const auto predicted =
-      std::max(peak_memory_bytes(),
-               resident_memory_bytes() + static_cast<std::uint64_t>(gguf_working_memory(*model, nullptr)));
+  const std::uint64_t predicted = peak_with(gguf_working_memory(*model, nullptr));
   formats::StagingFolder staging(target.parent_path());
   const WrittenGguf written =
       write_gguf(*model, plan_f16(*model), staging.path() / "model.gguf", options.threads, "convert");

@@ -83,22 +83,6 @@ void encode_rows(const TensorPlan& plan, std::span<const float> importance, std:
   }
 }
 
-}  // namespace
-
-std::span<const float> importance_of(const formats::Imatrix& imatrix, const TensorView& tensor) {
-  const auto found = imatrix.columns.find(tensor.name);
-  if (found == imatrix.columns.end()) return {};
-  const std::int64_t experts = tensor.shape.size() > 2 ? tensor.shape.front() : 1;
-  if (found->second.size() != static_cast<std::size_t>(experts * tensor.columns())) {
-    throw InputError("has " + std::to_string(found->second.size()) + " values for " +
-                         std::to_string(experts * tensor.columns()) + " columns of '" + tensor.name + "'",
-                     "importance matrix", "give one that was computed on this model");
-  }
-  return found->second;
-}
-
-namespace {
-
 /// Starts encoding `slab` into `out` on the pool.
 void start(WorkerPool& pool, const formats::ModelFile& model, const formats::Imatrix& imatrix,
            const Slab& slab, std::vector<std::byte>& out) {
@@ -117,6 +101,18 @@ void start(WorkerPool& pool, const formats::ModelFile& model, const formats::Ima
 }
 
 }  // namespace
+
+std::span<const float> importance_of(const formats::Imatrix& imatrix, const TensorView& tensor) {
+  const auto found = imatrix.columns.find(tensor.name);
+  if (found == imatrix.columns.end()) return {};
+  const std::int64_t experts = tensor.shape.size() > 2 ? tensor.shape.front() : 1;
+  if (found->second.size() != static_cast<std::size_t>(experts * tensor.columns())) {
+    throw InputError("has " + std::to_string(found->second.size()) + " values for " +
+                         std::to_string(experts * tensor.columns()) + " columns of '" + tensor.name + "'",
+                     "importance matrix", "give one that was computed on this model");
+  }
+  return found->second;
+}
 
 std::span<const float> importance_of_row(std::span<const float> importance, const TensorView& tensor,
                                          std::size_t row) {

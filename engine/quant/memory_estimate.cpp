@@ -5,6 +5,7 @@
 #include <numeric>
 #include <vector>
 
+#include "engine/base/system_facts.h"
 #include "engine/kernels/packing.h"
 #include "engine/quant/calibration/prompt_streams.h"
 #include "engine/quant/training/quantization_aware.h"
@@ -136,6 +137,10 @@ class Passage {
 };
 
 }  // namespace
+
+std::uint64_t peak_with(std::int64_t working) {
+  return std::max(peak_memory_bytes(), resident_memory_bytes() + static_cast<std::uint64_t>(working));
+}
 
 std::int64_t gguf_working_memory(const formats::ModelFile& model, const CalibrationSet* prompts) {
   const Sizes sizes = sizes_of(model);

@@ -9,6 +9,9 @@
 /// What quantization takes beside what the process holds when it begins; bytes, touched file pages included.
 namespace stepdown::quant {
 
+/// The peak of this process, which then takes `working` bytes more than it holds now.
+std::uint64_t peak_with(std::int64_t working);
+
 /// Writing a GGUF file tensor by tensor; with prompts, measuring importance block by block before.
 std::int64_t gguf_working_memory(const formats::ModelFile& model, const CalibrationSet* prompts);
 

@@ -18,6 +18,7 @@
 #include "engine/formats/model_file.h"
 #include "engine/formats/staging_folder.h"
 #include "engine/quant/calibration/calibration_set.h"
+#include "engine/quant/memory_estimate.h"
 #include "engine/quant/method.h"
 #include "engine/quant/quantize_options.h"
 
@@ -166,8 +167,7 @@ nlohmann::json run_quantize(const QuantizeOptions& options, const CheckInputs& c
   method.file_name.empty() ? staging.emplace(parent, work_key(options, base.get(), adapters, prompts))
                            : staging.emplace(parent);
   const MethodRun run{*model, options.model, options.request, prompts, options.threads};
-  const std::uint64_t predicted =
-      std::max(peak_memory_bytes(), resident_memory_bytes() + static_cast<std::uint64_t>(method.memory(run)));
+  const std::uint64_t predicted = peak_with(method.memory(run));
   const auto method_began = Clock::now();
   const MethodResult result = method.run(run, staging->path());
   const double method_seconds = seconds_since(method_began);
