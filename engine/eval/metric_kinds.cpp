@@ -26,6 +26,7 @@ constexpr std::array kKinds = std::to_array<MetricKind>({
     {"refusal", "prompts refused, or not, as expected", Unit::kShare, true},
     {"arithmetic", "sums solved", Unit::kShare, true},
     {"retrieval", "facts found in long contexts", Unit::kShare, true},
+    {"multiKeyRetrieval", "facts found among others like them in long contexts", Unit::kShare, true},
     {"toolCall", "tools called as expected", Unit::kShare, true},
     {"multipleChoice", "choices made right", Unit::kShare, true},
     {"latencyP50Ms", "median time of an answer", Unit::kMilliseconds, false},

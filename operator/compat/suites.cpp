@@ -5,14 +5,35 @@
 #include <nlohmann/json.hpp>
 
 namespace stepdown::compat {
+namespace {
+
+using nlohmann::json;
+
+/// null where it is none.
+json parsed(const api::RawJson& suite) {
+  json out = json::parse(suite.text, nullptr, /*allow_exceptions=*/false);
+  return out.is_object() ? out : json();
+}
+
+std::string type_of(const json& suite) {
+  return suite.contains("type") && suite["type"].is_string() ? suite["type"].get<std::string>() : "";
+}
+
+}  // namespace
 
 std::vector<std::string> suite_types(const api::EvaluationSpec& evaluation) {
   std::vector<std::string> out;
-  for (const api::RawJson& suite : evaluation.suites) {
-    const auto parsed = nlohmann::json::parse(suite.text, nullptr, /*allow_exceptions=*/false);
-    const auto type = parsed.is_object() ? parsed.find("type") : parsed.end();
-    const bool named = parsed.is_object() && type != parsed.end() && type->is_string();
-    out.push_back(named ? type->get<std::string>() : "");
+  for (const api::RawJson& suite : evaluation.suites) out.push_back(type_of(parsed(suite)));
+  return out;
+}
+
+std::vector<std::int64_t> retrieval_keys(const api::EvaluationSpec& evaluation) {
+  std::vector<std::int64_t> out;
+  for (const api::RawJson& each : evaluation.suites) {
+    const json suite = parsed(each);
+    if (type_of(suite) != "retrieval") continue;
+    const bool stated = suite.contains("keys") && suite["keys"].is_number_integer();
+    out.push_back(stated ? suite["keys"].get<std::int64_t>() : 1);
   }
   return out;
 }

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <string_view>
 
 #include "engine/base/error.h"
 #include "engine/eval/suite.h"
@@ -18,17 +19,27 @@ constexpr std::array<const char*, 6> kFiller = {
 constexpr std::array<const char*, 8> kKeys = {"amber", "cobalt", "crimson", "ivory",
                                               "jade",  "olive",  "scarlet", "teal"};
 
+/// What is asked of a text with one needle, and of one with others like it (RULER's single and multi-key):
+/// a model that is asked both has a figure of each.
+struct Task {
+  std::string_view metric;
+  std::string_view prompts;  ///< what their ids begin with; no other task's begin so
+};
+constexpr Task kSingle = {"retrieval", "retrieval-"};
+constexpr Task kMultiKey = {"multiKeyRetrieval", "multi-key-retrieval-"};
+
 /// retrieval: a needle (or one of several, to be told apart) in a long text of its own, at every depth in
 /// turn.
 class RetrievalSuite : public Suite {
  public:
-  RetrievalSuite(std::int64_t count, std::int64_t words, std::int64_t keys) {
+  RetrievalSuite(std::int64_t count, std::int64_t words, std::int64_t keys)
+      : task_(keys > 1 ? kMultiKey : kSingle) {
     for (std::int64_t i = 0; i < count; ++i) {
       const double depth = count == 1 ? 0.5 : static_cast<double>(i) / static_cast<double>(count - 1);
       const auto asked = static_cast<std::size_t>(i % keys);
       Sample sample;
       sample.brought_by_suite = true;
-      sample.id = "retrieval-" + std::to_string(i);
+      sample.id = std::string(task_.prompts) + std::to_string(i);
       sample.messages = {
           {{"role", "user"},
            {"content", text(words, keys, asked, depth, i) + "\n\nWhat is the code of the " +
@@ -41,9 +52,9 @@ class RetrievalSuite : public Suite {
   std::span<const Sample> prompts() const override { return prompts_; }
 
   void score(const Sample& sample, const Answers& answers, Scores& scores) const override {
-    if (!sample.brought_by_suite || !sample.id.starts_with("retrieval-") || !sample.expected) return;
+    if (!sample.brought_by_suite || !sample.id.starts_with(task_.prompts) || !sample.expected) return;
     const bool found = answers.free.text.find(sample.expected->get<std::string>()) != std::string::npos;
-    scores["retrieval"] = found ? 1.0 : 0.0;
+    scores[std::string(task_.metric)] = found ? 1.0 : 0.0;
   }
 
  private:
@@ -74,6 +85,7 @@ class RetrievalSuite : public Suite {
     return all;
   }
 
+  Task task_;
   std::vector<Sample> prompts_;
 };
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/base/error.h"
+#include "engine/eval/metric_kinds.h"
 
 namespace stepdown::eval {
 namespace {
@@ -139,7 +140,25 @@ TEST(RetrievalSuite, NeedlesLieAtEveryDepthAndAreToldApart) {
   Answers wrong;
   wrong.free = {.text = "0000", .finish_reason = "stop"};
   suites[0]->score(suites[0]->prompts()[0], wrong, scores);
-  EXPECT_EQ(scores.at("retrieval"), 0);
+  EXPECT_EQ(scores.at("multiKeyRetrieval"), 0);
+}
+
+TEST(RetrievalSuite, OneNeedleAndManyAreFiguresOfTheirOwn) {
+  const auto suites = make_suites(json::array(
+      {{{"type", "retrieval"}, {"count", 2}}, {{"type", "retrieval"}, {"count", 2}, {"keys", 4}}}));
+  const char* metrics[] = {"retrieval", "multiKeyRetrieval"};
+  for (std::size_t of = 0; of < 2; ++of) {
+    for (Sample sample : suites[of]->prompts()) {
+      sample.id += "-2";  // as where the user's prompts have that id
+      Answers answers;
+      answers.free = {.text = sample.expected->get<std::string>(), .finish_reason = "stop"};
+      Scores scores;
+      for (const auto& suite : suites) suite->score(sample, answers, scores);
+      EXPECT_EQ(scores, (Scores{{metrics[of], 1.0}})) << sample.id;
+      EXPECT_EQ(metric_kind(metrics[of]).name, metrics[of]);
+      EXPECT_FALSE(metric_kind(metrics[of]).meaning.empty());
+    }
+  }
 }
 
 TEST(ToolCallSuite, NameAndArgumentsMustBeRight) {

@@ -623,6 +623,24 @@ std::vector<RuleCase> fault_cases() {
       {"limit without its suite",
        [](auto& s, auto&) { s.evaluation.slo["citation"].min = 0.9; },
        {"SD054 error spec.evaluation.slo[citation]"}},
+      {"needles of both kinds, each with its limit",
+       [](auto& s, auto&) {
+         s.evaluation.suites = {{R"({"type":"retrieval"})"}, {R"({"type":"retrieval","keys":4})"}};
+         s.evaluation.slo["retrieval"].min = s.evaluation.slo["multiKeyRetrieval"].min = 0.9;
+       },
+       {}},
+      {"a limit on one needle of a suite with many",
+       [](auto& s, auto&) {
+         s.evaluation.suites = {{R"({"type":"retrieval","keys":4})"}};
+         s.evaluation.slo["retrieval"].min = 0.9;
+       },
+       {"SD054 error spec.evaluation.slo[retrieval]"}},
+      {"a limit on many needles of a suite with one",
+       [](auto& s, auto&) {
+         s.evaluation.suites = {{R"({"type":"retrieval","keys":1})"}};
+         s.evaluation.slo["multiKeyRetrieval"].min = 0.9;
+       },
+       {"SD054 error spec.evaluation.slo[multiKeyRetrieval]"}},
       {"percent for a share",
        [](auto& s, auto&) {
          s.evaluation.suites = {{R"({"type":"jsonSchema"})"}};
@@ -677,6 +695,25 @@ TEST(Judge, FindsEachFaultAtItsPath) {
     }
     EXPECT_EQ(found, test.found) << test.name;
   }
+}
+
+TEST(Judge, NamesTheMetricThatASuiteOfNeedlesHas) {
+  const auto found = [](const char* suites, const char* metric) {
+    api::QuantizedModelSpec spec = good_spec();
+    spec.evaluation.suites.clear();
+    if (*suites != 0) spec.evaluation.suites = {{suites}};
+    spec.evaluation.slo[metric].min = 0.9;
+    for (const Finding& each : judge(spec, good_inventory()))
+      if (each.id == "SD054") return each.message + "; " + each.mend;
+    return std::string();
+  };
+  EXPECT_THAT(
+      found(R"({"type":"retrieval","keys":4})", "retrieval"),
+      testing::HasSubstr("several keys, which are measured as multiKeyRetrieval; limit multiKeyRetrieval"));
+  EXPECT_THAT(found(R"({"type":"retrieval"})", "multiKeyRetrieval"),
+              testing::HasSubstr("one key, which is measured as retrieval; limit retrieval"));
+  EXPECT_THAT(found("", "multiKeyRetrieval"), testing::HasSubstr("add {type: retrieval, keys: 4}"));
+  EXPECT_THAT(found("", "retrieval"), testing::HasSubstr("add {type: retrieval} "));
 }
 
 TEST(Judge, NotesWhatIsMissing) {

@@ -95,6 +95,21 @@ TEST(BrokenSlo, ComparesEachLimit) {
   }
 }
 
+TEST(BrokenSlo, NamesTheMetricThatASuiteOfNeedlesHas) {
+  const std::map<std::string, api::Slo> one = {{"retrieval", {.min = 0.9, .max = {}, .max_drop = {}}}},
+                                        many = {
+                                            {"multiKeyRetrieval", {.min = 0.9, .max = {}, .max_drop = {}}}};
+  api::Metrics found_many, found_one;
+  found_many["multiKeyRetrieval"].value = 1;
+  found_one["retrieval"].value = 1;
+  EXPECT_EQ(broken_slo(one, found_many, {}),
+            "retrieval was not measured: by the keys of its suite it is multiKeyRetrieval");
+  EXPECT_EQ(broken_slo(many, found_one, {}),
+            "multiKeyRetrieval was not measured: by the keys of its suite it is retrieval");
+  EXPECT_EQ(broken_slo(one, {}, {}), "retrieval was not measured");
+  EXPECT_EQ(broken_slo(one, found_one, {}), "");
+}
+
 TEST(Choose, TakesTheSmallestThatPassedAndTheFirstOfEquals) {
   const auto row = [](const char* state, std::int64_t size) {
     return api::CandidateStatus{.name = "c", .state = state, .size = size};
