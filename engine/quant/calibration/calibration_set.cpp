@@ -14,6 +14,7 @@
 #include "engine/base/log.h"
 #include "engine/kernels/dequantize.h"
 #include "engine/quant/calibration/corpus.h"
+#include "engine/quant/calibration/redact_prompt.h"
 #include "engine/quant/calibration/redaction.h"
 #include "engine/tokenizer/chat_encoder.h"
 #include "engine/tokenizer/tokenizer.h"
@@ -33,29 +34,6 @@ std::vector<std::string> lines_of(const std::string& path) {
     lines.push_back(line);
   }
   return lines;
-}
-
-/// Every text in it.
-void redact(const Redactor& redactor, ordered_json& value, std::map<std::string, int>& counts) {
-  if (value.is_string()) value = redactor.redact(value.get_ref<const std::string&>(), counts);
-  if (value.is_number()) {  // of a card, of a telephone
-    const std::string digits = value.dump();
-    if (std::string shown = redactor.redact(digits, counts); shown != digits) value = std::move(shown);
-  }
-  if (!value.is_structured()) return;
-  for (ordered_json& member : value) redact(redactor, member, counts);
-}
-
-void redact(const Redactor& redactor, CorpusPrompt& prompt, std::map<std::string, int>& counts) {
-  prompt.text = redactor.redact(prompt.text, counts);
-  for (ordered_json& message : prompt.messages) {
-    redact(redactor, message["content"], counts);
-    const auto calls = message.find("tool_calls");
-    if (calls == message.end() || !calls->is_array()) continue;
-    for (ordered_json& call : *calls) {  // what is looked up is as personal as what is said
-      if (call["function"].contains("arguments")) redact(redactor, call["function"]["arguments"], counts);
-    }
-  }
 }
 
 /// Prompts → token ids, as the engine's server would see them.

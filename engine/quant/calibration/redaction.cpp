@@ -30,6 +30,18 @@ bool starts_word(std::string_view text, std::size_t at) {
   return at == 0 || !is_word(text[at - 1]);
 }
 
+/// JSON within a text has line ends as "\n" and other characters as "\u00e9": what follows such a mark
+/// begins a word, though its last character is a letter or a digit. The length of one whose backslash lies
+/// before `at`; 0: there is none.
+std::size_t escape_length(std::string_view text, std::size_t at) {
+  if (at == 0 || text[at - 1] != '\\') return 0;
+  if (std::string_view("bfnrt").find(text[at]) != std::string_view::npos) return 1;
+  constexpr std::size_t kUnicode = 5;
+  if (text[at] != 'u' || text.size() - at < kUnicode) return 0;
+  const auto hex = [](char c) { return std::isxdigit(static_cast<unsigned char>(c)) != 0; };
+  return std::ranges::all_of(text.substr(at + 1, kUnicode - 1), hex) ? kUnicode : 0;
+}
+
 std::size_t find_email(std::string_view text, std::size_t at) {
   const auto local = [](char c) {
     return is_digit(c) || is_letter(c) || std::string_view("._%+-").find(c) != std::string_view::npos;
@@ -185,11 +197,15 @@ std::string Redactor::redact(std::string_view text, std::map<std::string, int>& 
     return 0;
   };
   std::string result;
-  std::string_view rest =
-      text;  // begins behind the last replacement, so that what follows it counts as a beginning
+  // Begins behind the last replacement or mark, so that what follows it counts as a beginning.
+  std::string_view rest = text;
   for (std::size_t at = 0; at < rest.size();) {
     if (const std::size_t length = replace_at(rest, at, result); length > 0) {
       rest.remove_prefix(at + length);
+      at = 0;
+    } else if (const std::size_t mark = escape_length(rest, at); mark > 0) {
+      result += rest.substr(at, mark);
+      rest.remove_prefix(at + mark);
       at = 0;
     } else {
       result += rest[at++];

@@ -13,8 +13,8 @@ namespace {
 struct TalkingModel : RandomModel {
   TalkingModel() {
     tokenizer_config["chat_template"] =
-        "{% for message in messages %}{{ message.content }}{% if message.tool_calls %}{{ "
-        "message.tool_calls | tojson }}{% endif %}{% endfor %}";
+        "{% for message in messages %}{{ message.name }}{{ message.reasoning_content }}{{ message.content }}"
+        "{% if message.tool_calls %}{{ message.tool_calls | tojson }}{% endif %}{% endfor %}";
     write();
   }
 };
@@ -65,6 +65,36 @@ TEST(CalibrationSet, PersonalDataInCallsIsReplacedToo) {
   EXPECT_EQ(first.stream(*prompts.file, 0).values, second.stream(*prompts.file, 0).values);
   EXPECT_EQ(first.report()["redacted"], (nlohmann::json{{"email", 1}}));
   EXPECT_NE(prompts.read(log("ann@example.com")).digest(), prompts.read(log("bob@example.org")).digest());
+}
+
+/// A turn that calls a tool, with an address in one place.
+std::string turn_with(const char* address, const std::string& place) {
+  nlohmann::json arguments = {{"to", "all"}};
+  if (place == "key") arguments = {{"mails", {{address, 3}}}};
+  const nlohmann::json call = {
+      {"id", "1"}, {"type", "function"}, {"function", {{"name", "mail"}, {"arguments", arguments.dump()}}}};
+  nlohmann::json turn = {{"role", "assistant"}, {"content", nullptr}, {"tool_calls", {call}}};
+  if (place == "name" || place == "reasoning_content") turn[place] = address;
+  if (place == "expected") {
+    turn.erase("tool_calls");
+    turn["content"] = "who?";
+  }
+  nlohmann::json log = {{"messages", {turn}}};
+  if (place == "expected") log["expected"] = {{"note", "call\n" + std::string(address)}};
+  return log.dump() + "\n";
+}
+
+TEST(CalibrationSet, PersonalDataIsReplacedWhereverAMessageHasIt) {
+  const Prompts prompts;
+  const CalibrationRequest redacting{.redact = {"email"}};
+  for (const char* place : {"key", "name", "reasoning_content", "expected"}) {
+    const std::string ann = turn_with("ann@example.com", place), bob = turn_with("bob@example.org", place);
+    const CalibrationSet first = prompts.read(ann, redacting), second = prompts.read(bob, redacting);
+    EXPECT_EQ(first.digest(), second.digest()) << place;
+    EXPECT_EQ(first.stream(*prompts.file, 0).values, second.stream(*prompts.file, 0).values) << place;
+    EXPECT_EQ(first.report()["redacted"], (nlohmann::json{{"email", 1}})) << place;
+    EXPECT_NE(prompts.read(ann).digest(), prompts.read(bob).digest()) << place;
+  }
 }
 
 TEST(CalibrationSet, WarnsOfPromptsThatAreUnlikeTheEvaluations) {

@@ -44,6 +44,22 @@ TEST(Redaction, LeavesOtherTextAlone) {
   }
 }
 
+// Such as answers that are documents, and logs of logs.
+TEST(Redaction, SeesWordsBehindTheMarksOfJsonInAText) {
+  const std::pair<const char*, const char*> cases[] = {
+      {R"({"note": "call\nAda"})", R"({"note": "call\n[name]"})"},
+      {R"(\tAda \\nAda \r\nAda)", R"(\t[name] \\n[name] \r\n[name])"},
+      {R"(on\n+49 170 1234567\n4111 1111 1111 1111)", R"(on\n[phone]\n[card])"},
+      {R"(\nDE89370400440532013000)", R"(\n[iban])"},
+      {R"(\u00a0Ada)", R"(\u00a0[name])"},
+      {R"(C:\nada\Ada)", R"(C:\n[name]\[name])"},
+  };
+  for (const auto& [text, result] : cases) EXPECT_EQ(redacted(text), result);
+  for (const char* text : {R"(\nAdamant)", R"(\u00aAda)", R"(nAda)", R"(\)", R"(\u)"})
+    EXPECT_EQ(redacted(text), text);
+  EXPECT_EQ(redacted(R"(DOMAIN\bob@b.io)"), R"(DOMAIN\[email])") << "a word may begin with a mark's letter";
+}
+
 TEST(Redaction, CountsWhatItReplacedAndRefusesWhatItDoesNotKnow) {
   std::map<std::string, int> counts;
   const std::vector<std::string> email = {"email"};
