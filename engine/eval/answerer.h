@@ -18,6 +18,8 @@ class ChatEncoder;
 
 namespace stepdown::eval {
 
+struct Sample;
+
 struct AnswerOptions {
   std::int64_t max_tokens = 512;
   /// Constrains decoding to the schema; nullptr: free text.
@@ -25,7 +27,7 @@ struct AnswerOptions {
 };
 
 struct Answer {
-  std::string text;
+  std::string text;           ///< calls of tools included, as the model writes them
   std::string finish_reason;  ///< "stop", "length", or "error"
   std::string error;          ///< why, when finish_reason is "error"
   double latency_ms = 0;      ///< of the whole answer
@@ -37,7 +39,7 @@ struct Answer {
 class Answerer {
  public:
   virtual ~Answerer() = default;
-  virtual Answer answer(const nlohmann::ordered_json& messages, const AnswerOptions& options) = 0;
+  virtual Answer answer(const Sample& sample, const AnswerOptions& options) = 0;
 };
 
 /// `engine` must outlive the answerer. Throws InputError when the chat template cannot be parsed.

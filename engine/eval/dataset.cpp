@@ -8,6 +8,7 @@
 #include "engine/base/bounded_json.h"
 #include "engine/base/error.h"
 #include "engine/tokenizer/messages.h"
+#include "engine/tokenizer/offered_tools.h"
 
 namespace stepdown::eval {
 namespace {
@@ -29,6 +30,7 @@ Sample parse_sample(const std::string& line, const std::string& where, std::size
   if (messages == json.end()) fail("messages is missing");
   sample.messages = *messages;
   if (const auto fault = tokenizer::normalize_messages(sample.messages)) fail(fault->what);
+  if (const auto fault = tokenizer::read_tools(json, sample.tools)) fail(fault->what);
   if (const auto expected = json.find("expected"); expected != json.end()) sample.expected = *expected;
   if (const auto refuse = json.find("refuse"); refuse != json.end()) {
     if (!refuse->is_boolean()) fail("refuse is not true or false");

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/eval/answerer.h"
+#include "engine/eval/dataset.h"
 #include "engine/runtime/engine.h"
 #include "engine/schema/schema.h"
 #include "engine/tokenizer/chat_encoder.h"
@@ -34,9 +35,9 @@ class EngineAnswerer : public Answerer {
   EngineAnswerer(Engine& engine, const tokenizer::ChatEncoder& encoder)
       : engine_(engine), tokenizer_(engine.tokenizer()), encoder_(encoder) {}
 
-  Answer answer(const nlohmann::ordered_json& messages, const AnswerOptions& options) override {
+  Answer answer(const Sample& sample, const AnswerOptions& options) override {
     runtime::GenerateRequest request;
-    request.prompt = encoder_.prompt(messages);
+    request.prompt = encoder_.prompt(sample.messages, sample.tools);
     request.max_tokens = options.max_tokens;
     if (options.schema != nullptr) {
       request.constraint = engine_.constraints().make(schema::Schema::compile(*options.schema));

@@ -95,6 +95,7 @@ Prompts prompts_of(const std::vector<Sample>& samples) {
   Prompts prompts;
   for (const Sample& sample : samples) {
     std::string& text = prompts[sample.id];
+    if (!sample.tools.is_null()) text += "tools: " + sample.tools.dump() + "\n";
     for (const auto& message : sample.messages) {
       const auto content = message.find("content");
       if (content == message.end()) continue;

@@ -75,11 +75,11 @@ void run_suites(Report& report, Answerer& answerer, std::span<const Sample> samp
                  [&](std::size_t i) {
                    Answers answers;
                    AnswerOptions asked{.max_tokens = options.max_tokens};
-                   answers.free = answerer.answer(samples[i].messages, asked);
+                   answers.free = answerer.answer(samples[i], asked);
                    tokens += answers.free.tokens;
                    if (schema != nullptr && !samples[i].brought_by_suite) {
                      asked.schema = schema;
-                     answers.constrained = answerer.answer(samples[i].messages, asked);
+                     answers.constrained = answerer.answer(samples[i], asked);
                      tokens += answers.constrained->tokens;
                    }
                    SampleResult& result = report.samples[i];

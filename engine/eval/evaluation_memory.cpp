@@ -47,7 +47,7 @@ std::int64_t cached_tokens(const tokenizer::ChatEncoder& encoder, std::span<cons
   std::int64_t scored = 0;
   std::int64_t longest = 0;
   for (const Sample& sample : samples) {
-    std::vector<tokenizer::TokenId> prompt = encoder.prompt(sample.messages);
+    std::vector<tokenizer::TokenId> prompt = encoder.prompt(sample.messages, sample.tools);
     const auto asked = std::min<std::int64_t>(static_cast<std::int64_t>(prompt.size()), options.context);
     const auto whole = static_cast<std::int64_t>(tokens_of(encoder, sample, options.context).tokens.size());
     std::uint64_t hash = 14695981039346656037u;  // FNV-1a's

@@ -6,6 +6,7 @@
 
 #include "engine/base/error.h"
 #include "engine/eval/answerer.h"
+#include "engine/eval/dataset.h"
 
 namespace stepdown::eval {
 namespace {
@@ -26,6 +27,23 @@ nlohmann::ordered_json as_sent(nlohmann::ordered_json messages) {
   return messages;
 }
 
+/// Servers read calls out of the text; suites judge a text that they stand in, as most models write them.
+std::string text_of(const nlohmann::json& message) {
+  const auto calls = message.find("tool_calls");
+  const bool called = calls != message.end() && calls->is_array() && !calls->empty();
+  // Beside calls it may be null or missing.
+  const nlohmann::json content = called ? message.value("content", nlohmann::json()) : message.at("content");
+  std::string text = content.is_string() ? content.get<std::string>() : std::string();
+  if (!called) return text;
+  for (const auto& call : *calls) {
+    const auto& function = call.at("function");
+    const nlohmann::ordered_json written = {{"name", function.at("name")},
+                                            {"arguments", function.at("arguments")}};
+    text += "<tool_call>\n" + written.dump() + "\n</tool_call>\n";
+  }
+  return text;
+}
+
 class HttpAnswerer : public Answerer {
  public:
   HttpAnswerer(const std::string& url, std::string model, std::string api_key)
@@ -41,11 +59,12 @@ class HttpAnswerer : public Answerer {
     while (path_.ends_with('/')) path_.pop_back();
   }
 
-  Answer answer(const nlohmann::ordered_json& messages, const AnswerOptions& options) override {
+  Answer answer(const Sample& sample, const AnswerOptions& options) override {
     nlohmann::ordered_json body = {{"model", model_},
-                                   {"messages", as_sent(messages)},
+                                   {"messages", as_sent(sample.messages)},
                                    {"max_tokens", options.max_tokens},
                                    {"temperature", 0}};
+    if (!sample.tools.is_null()) body["tools"] = sample.tools;
     if (options.schema != nullptr) {
       body["response_format"] = {
           {"type", "json_schema"},
@@ -83,10 +102,10 @@ class HttpAnswerer : public Answerer {
     try {
       const auto json = nlohmann::json::parse(body);
       const auto& choice = json.at("choices").at(0);
-      const auto& content = choice.at("message").at("content");
-      result.text = content.is_string() ? content.get<std::string>() : std::string();
+      result.text = text_of(choice.at("message"));
       const auto& finish = choice.at("finish_reason");
-      result.finish_reason = finish.is_string() ? finish.get<std::string>() : "stop";
+      result.finish_reason =
+          finish.is_string() && finish != "tool_calls" ? finish.get<std::string>() : "stop";
       if (const auto usage = json.find("usage"); usage != json.end()) {
         result.tokens = usage->value("completion_tokens", std::int64_t{0});
       }

@@ -41,7 +41,7 @@ double PerplexityMeter::perplexity_over(std::int64_t units) const {
 }
 
 SampleTokens tokens_of(const tokenizer::ChatEncoder& encoder, const Sample& sample, std::int64_t context) {
-  SampleTokens result{encoder.prompt(sample.messages)};
+  SampleTokens result{encoder.prompt(sample.messages, sample.tools)};
   const Tokens answer = reference_answer(encoder.tokenizer(), sample);
   if (!answer.empty()) result.counted_from = std::max<std::size_t>(result.tokens.size(), 1);
   append(result.tokens, answer);
@@ -119,7 +119,7 @@ void add_long_context(PerplexityMeter& meter, const Scorer& score, const tokeniz
   Tokens window;
   for (const Sample& sample : samples) {
     if (sample.brought_by_suite) continue;
-    append(window, encoder.prompt(sample.messages));
+    append(window, encoder.prompt(sample.messages, sample.tools));
     append(window, reference_answer(encoder.tokenizer(), sample));
     if (window.size() < size) continue;
     window.resize(size);

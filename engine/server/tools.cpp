@@ -4,23 +4,18 @@
 
 #include "engine/base/bounded_json.h"
 #include "engine/server/api_error.h"
+#include "engine/tokenizer/offered_tools.h"
 
 namespace stepdown::server {
 namespace {
 
 using nlohmann::ordered_json;
 
-Tool read_tool(const ordered_json& tool, const std::string& where) {
-  const ordered_json* function = tool.is_object() ? member(tool, "function") : nullptr;
-  if (function == nullptr || tool.value("type", "") != "function" || !function->is_object())
-    refuse(where, "must be {\"type\": \"function\", \"function\": {…}}");
-  const ordered_json* name = member(*function, "name");
-  if (name == nullptr || !name->is_string() || name->get_ref<const std::string&>().empty())
-    refuse(where + ".function.name", "must name the function");
-  const ordered_json* parameters = member(*function, "parameters");
-  if (parameters != nullptr && !parameters->is_object())
-    refuse(where + ".function.parameters", "must be a JSON Schema");
-  return {name->get<std::string>(),
+/// Of one that tokenizer::check_tools() found nothing wrong with.
+Tool read_tool(const ordered_json& tool) {
+  const ordered_json& function = tool["function"];
+  const ordered_json* parameters = member(function, "parameters");
+  return {function["name"].get<std::string>(),
           parameters != nullptr ? *parameters
                                 : ordered_json{{"type", "object"}, {"properties", ordered_json::object()}}};
 }
@@ -57,8 +52,9 @@ ToolUse read_tools(const ordered_json& body) {
     return use;
   }
   if (tools->size() > kMostTools) refuse("tools", "may hold at most " + std::to_string(kMostTools));
-  for (std::size_t i = 0; i < tools->size(); ++i)
-    use.tools.push_back(read_tool((*tools)[i], "tools[" + std::to_string(i) + "]"));
+  if (const auto fault = tokenizer::check_tools(*tools))
+    throw ApiError(400, "invalid_value", fault->what, fault->place);
+  for (const ordered_json& tool : *tools) use.tools.push_back(read_tool(tool));
   use.choice = ToolUse::Choice::kAuto;
   if (choice != nullptr) read_choice(*choice, use);
   if (const ordered_json* parallel = member(body, "parallel_tool_calls")) {

@@ -41,8 +41,9 @@ std::vector<TokenId> ChatEncoder::encode(std::string_view rendered) const {
   return tokenizer_->encode(rendered, true);
 }
 
-std::vector<TokenId> ChatEncoder::prompt(const nlohmann::ordered_json& messages) const {
-  return encode(render({{"messages", messages}, {"add_generation_prompt", true}}));
+std::vector<TokenId> ChatEncoder::prompt(const nlohmann::ordered_json& messages,
+                                         const nlohmann::ordered_json& tools) const {
+  return encode(render({{"messages", messages}, {"tools", tools}, {"add_generation_prompt", true}}));
 }
 
 }  // namespace stepdown::tokenizer

@@ -22,8 +22,9 @@ class ChatEncoder {
   std::string render(nlohmann::ordered_json variables) const;
   /// Rendered text as ids. BOS is the template's business alone, as in transformers.
   std::vector<TokenId> encode(std::string_view rendered) const;
-  /// Messages with the generation prompt behind them.
-  std::vector<TokenId> prompt(const nlohmann::ordered_json& messages) const;
+  /// Messages with the generation prompt behind them. `tools`: what the model may call; null: nothing.
+  std::vector<TokenId> prompt(const nlohmann::ordered_json& messages,
+                              const nlohmann::ordered_json& tools) const;
   const Tokenizer& tokenizer() const { return *tokenizer_; }
 
  private:

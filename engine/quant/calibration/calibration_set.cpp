@@ -45,10 +45,11 @@ class Encoder {
   }
 
   std::vector<TokenId> encode(const CorpusPrompt& prompt) const {
-    std::vector<TokenId> ids =
-        prompt.messages.empty() || !chat_
-            ? tokenizer_->encode(prompt.plain(), false)
-            : chat_->encode(chat_->render({{"messages", prompt.messages}, {"add_generation_prompt", false}}));
+    std::vector<TokenId> ids = prompt.messages.empty() || !chat_
+                                   ? tokenizer_->encode(prompt.plain(), false)
+                                   : chat_->encode(chat_->render({{"messages", prompt.messages},
+                                                                  {"tools", prompt.tools},
+                                                                  {"add_generation_prompt", false}}));
     const TokenId bos = tokenizer_->bos();
     if (bos >= 0 && (ids.empty() || ids.front() != bos)) ids.insert(ids.begin(), bos);
     return ids;
@@ -93,9 +94,9 @@ CalibrationSet::CalibrationSet(const formats::ModelFile& model, const Calibratio
   for (const std::size_t index : sample_by_length(lengths, wanted, request.seed)) {
     CorpusPrompt& prompt = corpus[index];
     redact(redactor, prompt, redacted_);
-    hash.update(ordered_json{{"messages", prompt.messages}, {"text", prompt.text}}.dump(
-                    -1, ' ', false, ordered_json::error_handler_t::replace) +
-                "\n");
+    ordered_json pinned = {{"messages", prompt.messages}, {"text", prompt.text}};
+    if (!prompt.tools.is_null()) pinned["tools"] = prompt.tools;
+    hash.update(pinned.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n");
     texts.push_back(prompt.plain());
     auto ids = encoder.encode(prompt);
     if (ids.size() > limit) ids.resize(limit);

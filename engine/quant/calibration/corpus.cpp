@@ -9,6 +9,7 @@
 #include "engine/base/bounded_json.h"
 #include "engine/base/error.h"
 #include "engine/tokenizer/messages.h"
+#include "engine/tokenizer/offered_tools.h"
 
 namespace stepdown::quant {
 namespace {
@@ -31,6 +32,8 @@ CorpusPrompt parse_line(const std::string& line, const std::string& where) {
   if (const auto messages = json.find("messages"); messages != json.end()) {
     prompt.messages = *messages;
     if (const auto fault = tokenizer::normalize_messages(prompt.messages))
+      throw InputError(fault->what, where, kShape);
+    if (const auto fault = tokenizer::read_tools(json, prompt.tools))
       throw InputError(fault->what, where, kShape);
     if (const auto answer = json.find("expected"); answer != json.end() && !answer->is_null()) {
       prompt.messages.push_back(
@@ -101,6 +104,7 @@ Histogram byte_pairs(const std::vector<std::string>& texts) {
 
 std::string CorpusPrompt::plain() const {
   std::string all = text;
+  if (!tools.is_null()) all += tools.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
   for (const auto& message : messages) {
     all += message["content"].get<std::string>() + "\n";
     if (const auto calls = message.find("tool_calls"); calls != message.end() && !calls->is_null())

@@ -11,15 +11,16 @@ namespace stepdown::quant {
 /// One calibration prompt: chat messages, or plain text where those are empty.
 struct CorpusPrompt {
   nlohmann::ordered_json messages;
+  nlohmann::ordered_json tools;  ///< that the chat offered; null: none
   std::string text;
 
   /// All words of it, in order.
   std::string plain() const;
 };
 
-/// Reads .jsonl files, a prompt a line: {"messages": [{"role", "content"}…], "expected"?} (the expected
-/// answer becomes the assistant's), {"prompt": "…", "completion"?} or {"text": "…"}; and .txt files, whose
-/// paragraphs are prompts. A folder gives all of its files. Throws InputError with file:line.
+/// Reads .jsonl files, a prompt a line: {"messages": [{"role", "content"}…], "tools"?, "expected"?} (the
+/// expected answer becomes the assistant's), {"prompt": "…", "completion"?} or {"text": "…"}; and .txt files,
+/// whose paragraphs are prompts. A folder gives all of its files. Throws InputError with file:line.
 std::vector<CorpusPrompt> read_corpus(const std::filesystem::path& path);
 
 /// `count` of `lengths`, evenly over their range: sorted by length, cut into as many strata as fit, the same

@@ -63,6 +63,10 @@ void redact_message(const Redactor& redactor, ordered_json& message, Counts& cou
 void redact(const Redactor& redactor, CorpusPrompt& prompt, Counts& counts) {
   prompt.text = redactor.redact(prompt.text, counts);
   for (ordered_json& message : prompt.messages) redact_message(redactor, message, counts);
+  for (ordered_json& tool : prompt.tools) {  // offered for one customer, whose data they name
+    redact_members(redactor, tool, {"type", "function"}, counts);
+    redact_members(redactor, tool["function"], {}, counts);
+  }
 }
 
 }  // namespace stepdown::quant

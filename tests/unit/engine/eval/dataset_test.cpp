@@ -55,6 +55,15 @@ TEST_F(DatasetTest, ReadsTextPartsAndTurnsOfCallsAlone) {
             std::string::npos);
 }
 
+TEST_F(DatasetTest, ReadsTheToolsThatAChatOffers) {
+  const std::string chat = R"("messages": [{"role": "user", "content": "dry?"}])",
+                    tools = R"(, "tools": [{"type": "function", "function": {"name": "look"}}])";
+  const auto samples = read("{" + chat + tools + "}\n{" + chat + tools + R"(, "tool_choice": "none"})" +
+                            "\n{" + chat + R"(, "tools": null})" + "\n{" + chat + R"(, "tools": []})");
+  EXPECT_EQ(samples.at(0).tools[0]["function"]["name"], "look");
+  for (const std::size_t without : {1, 2, 3}) EXPECT_TRUE(samples.at(without).tools.is_null()) << without;
+}
+
 TEST_F(DatasetTest, DeepNestingIsNoJson) {
   const std::string deep = std::string(200000, '[') + std::string(200000, ']');
   EXPECT_NE(error_of(R"({"messages": )" + deep + "}").find("not a JSON object"), std::string::npos);
@@ -70,6 +79,9 @@ TEST_F(DatasetTest, ErrorsNameFileLineAndMend) {
       {R"({"messages": [{"role": "user"}]})", ":1: 'messages[0].content' is missing"},
       {R"({"messages": [{"role": "user", "content": "x"}], "refuse": "no"})",
        ":1: refuse is not true or false"},
+      {R"({"messages": [{"role": "user", "content": "x"}], "tools": "look"})", ":1: 'tools' must be a list"},
+      {R"({"messages": [{"role": "user", "content": "x"}], "tools": [{"name": "look"}]})",
+       ":1: 'tools[0]' must be {\"type\": \"function\""},
       {"\n\n", "no prompts"},
   };
   for (const auto& [text, wanted] : cases) {

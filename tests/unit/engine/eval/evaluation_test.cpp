@@ -19,8 +19,8 @@ using nlohmann::json;
 /// Answers each prompt with the text after "say ", in whatever order threads ask.
 class Echo : public Answerer {
  public:
-  Answer answer(const nlohmann::ordered_json& messages, const AnswerOptions& options) override {
-    const std::string text = messages[0]["content"].get<std::string>().substr(4);
+  Answer answer(const Sample& sample, const AnswerOptions& options) override {
+    const std::string text = sample.messages[0]["content"].get<std::string>().substr(4);
     if (text == "fail") throw Error("engine gone");
     return {.text = options.schema != nullptr ? R"({"n": 1})" : text,
             .finish_reason = "stop",
@@ -69,26 +69,66 @@ TEST(Evaluation, AnExceptionOfAnAnswererEndsTheRun) {
 
 TEST(HttpAnswerer, AServerThatIsNotThereEndsTheRunAtTheFirstPrompt) {
   const auto answerer = make_http_answerer("http://127.0.0.1:1/v1", "m", "");
-  EXPECT_THROW(answerer->answer(json::array({{{"role", "user"}, {"content", "hi"}}}), {}), Error);
+  EXPECT_THROW(answerer->answer(samples_saying({"hi"})[0], {}), Error);
 }
 
-TEST(HttpAnswerer, SendsTheArgumentsOfCallsAsText) {
+/// A server's one answer to a sample, and what it was sent.
+std::pair<Answer, json> ask_server(const Sample& sample, const std::string& choice) {
   json sent;
   httplib::Server server;
   server.Post("/v1/chat/completions", [&](const httplib::Request& request, httplib::Response& response) {
     sent = json::parse(request.body);
-    response.set_content(R"({"choices": [{"message": {"content": "dry"}, "finish_reason": "stop"}]})",
-                         "application/json");
+    response.set_content(R"({"choices": [)" + choice + "]}", "application/json");
   });
   const int port = server.bind_to_any_port("127.0.0.1");
   std::jthread serving([&] { server.listen_after_bind(); });
   const auto answerer = make_http_answerer("http://127.0.0.1:" + std::to_string(port) + "/v1", "m", "");
-  const auto messages = nlohmann::ordered_json::parse(
+  const Answer answer = answerer->answer(sample, {});
+  server.stop();
+  return {answer, sent};
+}
+
+TEST(HttpAnswerer, SendsTheArgumentsOfCallsAsText) {
+  Sample sample;
+  sample.messages = nlohmann::ordered_json::parse(
       R"([{"role": "assistant", "content": "", "tool_calls": [{"id": "1", "type": "function",
            "function": {"name": "find", "arguments": {"dock": 4, "aisle": 2}}}]}])");
-  EXPECT_EQ(answerer->answer(messages, {}).text, "dry");
-  server.stop();
+  const auto [answer, sent] =
+      ask_server(sample, R"({"message": {"content": "dry"}, "finish_reason": "stop"})");
+  EXPECT_EQ(answer.text, "dry");
   EXPECT_EQ(sent["messages"][0]["tool_calls"][0]["function"]["arguments"], R"({"dock":4,"aisle":2})");
+  EXPECT_FALSE(sent.contains("tools"));
+}
+
+TEST(HttpAnswerer, OffersToolsAndJudgesTheirCalls) {
+  Sample sample = samples_saying({"hi"})[0];
+  sample.tools =
+      nlohmann::ordered_json::parse(R"([{"type": "function", "function": {"name": "stop_belt"}}])");
+  sample.expected = {{"name", "stop_belt"}, {"arguments", {{"belt", 7}}}};
+  const auto suites = make_suites(json::parse(R"([{"type": "toolCall"}])"));
+  const auto score = [&](const std::string& message) {
+    const auto [answer, sent] =
+        ask_server(sample, R"({"finish_reason": "tool_calls", "message": )" + message + "}");
+    EXPECT_EQ(sent["tools"], json(sample.tools));
+    EXPECT_EQ(answer.finish_reason, "stop") << answer.error;
+    Scores scores;
+    suites[0]->score(sample, {.free = answer, .constrained = {}}, scores);
+    return scores.at("toolCall");
+  };
+  constexpr const char* kCall =
+      R"("tool_calls": [{"id": "1", "type": "function", "function": {"name": "stop_belt", "arguments": "{\"belt\": 7}"}}])";
+  EXPECT_EQ(score(R"({"content": null, )" + std::string(kCall) + "}"), 1);
+  EXPECT_EQ(score("{" + std::string(kCall) + "}"), 1);
+  EXPECT_EQ(score(R"({"content": "I stop {it}.", )" + std::string(kCall) + "}"), 1);
+  EXPECT_EQ(score(R"({"content": "stop_belt"})"), 0);
+  EXPECT_EQ(
+      score(R"({"content": null, "tool_calls": [{"function": {"name": "stop_belt", "arguments": "{"}}]})"),
+      0);
+}
+
+TEST(HttpAnswerer, AnAnswerOfNothingIsNone) {
+  EXPECT_NE(ask_server(samples_saying({"hi"})[0], R"({"message": {}, "finish_reason": "stop"})").first.error,
+            "");
 }
 
 TEST(Report, SurvivesTheDiskAndPairsById) {

@@ -13,6 +13,7 @@ namespace {
 struct TalkingModel : RandomModel {
   TalkingModel() {
     tokenizer_config["chat_template"] =
+        "{% if tools %}{{ tools | tojson }}{% endif %}"
         "{% for message in messages %}{{ message.name }}{{ message.reasoning_content }}{{ message.content }}"
         "{% if message.tool_calls %}{{ message.tool_calls | tojson }}{% endif %}{% endfor %}";
     write();
@@ -80,6 +81,10 @@ std::string turn_with(const char* address, const std::string& place) {
     turn["content"] = "who?";
   }
   nlohmann::json log = {{"messages", {turn}}};
+  if (place == "tools") {
+    const nlohmann::json mail = {{"name", "mail"}, {"description", "from " + std::string(address)}};
+    log["tools"] = {{{"type", "function"}, {"function", mail}}};
+  }
   if (place == "expected") log["expected"] = {{"note", "call\n" + std::string(address)}};
   return log.dump() + "\n";
 }
@@ -87,7 +92,7 @@ std::string turn_with(const char* address, const std::string& place) {
 TEST(CalibrationSet, PersonalDataIsReplacedWhereverAMessageHasIt) {
   const Prompts prompts;
   const CalibrationRequest redacting{.redact = {"email"}};
-  for (const char* place : {"key", "name", "reasoning_content", "expected"}) {
+  for (const char* place : {"key", "name", "reasoning_content", "expected", "tools"}) {
     const std::string ann = turn_with("ann@example.com", place), bob = turn_with("bob@example.org", place);
     const CalibrationSet first = prompts.read(ann, redacting), second = prompts.read(bob, redacting);
     EXPECT_EQ(first.digest(), second.digest()) << place;
@@ -95,6 +100,22 @@ TEST(CalibrationSet, PersonalDataIsReplacedWhereverAMessageHasIt) {
     EXPECT_EQ(first.report()["redacted"], (nlohmann::json{{"email", 1}})) << place;
     EXPECT_NE(prompts.read(ann).digest(), prompts.read(bob).digest()) << place;
   }
+}
+
+TEST(CalibrationSet, TheModelSeesTheToolsThatAChatOffered) {
+  const Prompts prompts;
+  const auto log = [](const char* more) {
+    return R"({"messages": [{"role": "user", "content": "is a pump dry?"}])" + std::string(more) + "}\n";
+  };
+  constexpr const char* kTools = R"(, "tools": [{"type": "function", "function": {"name": "look_at_pump"}}])";
+  const CalibrationSet none = prompts.read(log("")), offered = prompts.read(log(kTools)),
+                       forbidden =
+                           prompts.read(log((std::string(kTools) + R"(, "tool_choice": "none")").c_str()));
+  EXPECT_GT(offered.tokens(), none.tokens());
+  EXPECT_NE(offered.digest(), none.digest());
+  EXPECT_EQ(forbidden.tokens(), none.tokens()) << "as it was served";
+  EXPECT_EQ(forbidden.digest(), none.digest());
+  EXPECT_EQ(prompts.read(log(R"(, "tools": [])")).digest(), none.digest());
 }
 
 TEST(CalibrationSet, WarnsOfPromptsThatAreUnlikeTheEvaluations) {

@@ -43,6 +43,21 @@ TEST(Corpus, ReadsTextPartsAndTurnsOfCallsAlone) {
       << "what is called is text to learn from too: " << plain;
 }
 
+TEST(Corpus, ReadsTheToolsThatAChatOffered) {
+  const TempFolder folder;
+  write_file_atomically(
+      folder / "log.jsonl",
+      R"({"messages": [{"role": "user", "content": "dry?"}], "tools": [{"type": "function", "function": {"name": "look"}}]})"
+      "\n"
+      R"({"messages": [{"role": "user", "content": "dry?"}]})"
+      "\n");
+  const auto prompts = read_corpus(folder.path());
+  EXPECT_EQ(prompts.at(0).tools[0]["function"]["name"], "look");
+  EXPECT_EQ(prompts[0].plain(), prompts[0].tools.dump() + "\ndry?\n");
+  EXPECT_TRUE(prompts.at(1).tools.is_null());
+  EXPECT_EQ(prompts[1].plain(), "dry?\n");
+}
+
 TEST(Corpus, DeepNestingIsNoJson) {
   const TempFolder folder;
   const std::string deep = std::string(200000, '[') + std::string(200000, ']');
@@ -52,7 +67,8 @@ TEST(Corpus, DeepNestingIsNoJson) {
 
 TEST(Corpus, NamesTheLineThatIsWrong) {
   const TempFolder folder;
-  for (const char* bad : {"[]", "{", "{\"messages\": []}", "{\"messages\": [{\"role\": 1}]}", "{\"x\": 1}"}) {
+  for (const char* bad : {"[]", "{", "{\"messages\": []}", "{\"messages\": [{\"role\": 1}]}", "{\"x\": 1}",
+                          R"({"messages": [{"role": "user", "content": "x"}], "tools": [{"name": "f"}]})"}) {
     write_file_atomically(folder / "bad.jsonl", std::string("{\"text\": \"fine\"}\n") + bad + "\n");
     try {
       read_corpus(folder / "bad.jsonl");

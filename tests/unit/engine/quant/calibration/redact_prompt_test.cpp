@@ -32,6 +32,22 @@ TEST(RedactPrompt, EveryValueOfAMessageButRolesTypesAndIds) {
   EXPECT_EQ(counts, (std::map<std::string, int>{{"email", 1}, {"name", 4}}));
 }
 
+TEST(RedactPrompt, ToolsThatNameSomebody) {
+  CorpusPrompt prompt;
+  prompt.tools = ordered_json::parse(
+      R"([{"type": "function", "function": {"name": "mail", "description": "from Ada", "parameters":
+          {"type": "object", "properties": {"Ada": {"enum": ["a@b.io", "all"]}}}}}])");
+  std::map<std::string, int> counts;
+  redact(Redactor(kKinds, {"Ada"}), prompt, counts);
+  EXPECT_EQ(
+      prompt.tools,
+      ordered_json::parse(
+          R"([{"type": "function", "function": {"name": "mail", "description": "from [name]", "parameters":
+              {"type": "object", "properties": {"[name]": {"enum": ["[email]", "all"]}}}}}])"))
+      << prompt.tools;
+  EXPECT_EQ(counts, (std::map<std::string, int>{{"email", 1}, {"name", 2}}));
+}
+
 TEST(RedactPrompt, KeysThatBecomeAlikeKeepTheirValuesAndOrder) {
   std::map<std::string, int> counts;
   const CorpusPrompt prompt = redacted(
