@@ -181,6 +181,8 @@ int run(Options options) {
   if (!options.reference.empty() && (options.model.empty() || samples.empty())) {
     throw InputError("compares two models on prompts", "--reference", "give --model and --dataset with it");
   }
+  if (options.reference.empty() && !options.reference_adapters.empty())
+    throw InputError("belongs to a reference", "--reference-adapter", "give --reference with it");
   std::optional<Report> baseline;
   if (!options.baseline.empty()) {
     baseline = read_report(options.baseline);
@@ -213,6 +215,8 @@ Command evaluate_command() {
                            "A PEFT LoRA adapter that is part of the model, PATH[=WEIGHT]; may be repeated");
             app.add_option("--reference", options->reference,
                            "The FP16 model: adds KL divergence and top-token agreement over the data set");
+            app.add_option("--reference-adapter", options->reference_adapters,
+                           "A PEFT LoRA adapter that is part of it, PATH[=WEIGHT]; may be repeated");
             app.add_option("--url", options->url,
                            "Or: root of an OpenAI-compatible API, e.g. http://host:8000/v1");
             app.add_option("--name", options->served_model_name, "Model name to ask for at --url");

@@ -101,13 +101,19 @@ void predict(Report& report, std::optional<std::int64_t> step) {
   if (step) report.predicted_memory = std::max(report.predicted_memory.value_or(0), *step);
 }
 
+/// The base with the adapters that a candidate may be made of: as FP16 is served.
+std::unique_ptr<formats::ModelFile> open_reference(const MeasureOptions& options) {
+  return formats::open_model(options.reference, formats::parse_adapters(options.reference_adapters),
+                             formats::Merged::kAsBase);
+}
+
 /// Both models over the same tokens: how far their distributions lie apart. After the engine is gone, so that
 /// three copies of the weights are never in memory, and its peak is known already.
 void measure_reference(Report& report, const MeasureOptions& options, const std::vector<Sample>& samples,
                        const std::vector<std::int64_t>& f16_kv_layers) {
   const auto candidate =
       formats::open_model(options.model, formats::parse_adapters(options.adapters), formats::Merged::kAsBase);
-  const auto reference = formats::open_model(options.reference);
+  const auto reference = open_reference(options);
   const tokenizer::ChatEncoder encoder(std::make_shared<const tokenizer::Tokenizer>(candidate->tokenizer()),
                                        candidate->tokenizer());
   const std::int64_t context = std::min<std::int64_t>(options.context > 0 ? options.context : 2048,
@@ -244,7 +250,7 @@ std::vector<std::int64_t> measure_candidate(Report& report, const MeasureOptions
 Report measure_model(const MeasureOptions& options, const std::vector<Sample>& samples,
                      const std::vector<std::unique_ptr<Suite>>& suites) {
   // A reference that cannot be used is told before the long work, not behind it.
-  if (!options.reference.empty()) formats::open_model(options.reference);
+  if (!options.reference.empty()) open_reference(options);
   Report report;
   const auto f16_kv_layers = measure_candidate(report, options, samples, suites);
   if (!options.reference.empty()) measure_reference(report, options, samples, f16_kv_layers);

@@ -19,10 +19,11 @@ inline constexpr const char* kLmEval = "lm-eval";
 /// A model and how it is run in this process; empty paths: nothing of the kind.
 struct MeasureOptions {
   std::string model;
-  std::vector<std::string> adapters;  ///< "PATH" or "PATH=WEIGHT"
-  std::string reference;              ///< the FP16 model, for divergence
-  std::string dataset_digest;         ///< of what is measured on
-  std::string text;                   ///< to measure perplexity on
+  std::vector<std::string> adapters;            ///< "PATH" or "PATH=WEIGHT"
+  std::string reference;                        ///< the FP16 model, for divergence
+  std::vector<std::string> reference_adapters;  ///< that are part of it
+  std::string dataset_digest;                   ///< of what is measured on
+  std::string text;                             ///< to measure perplexity on
   std::string convention = kLlamaCpp;
   std::string kv_type = "f16";
   double max_attention_error = 0;  ///< 0: usual_attention_error()

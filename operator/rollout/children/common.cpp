@@ -87,12 +87,12 @@ void Mounts::add_scratch(const std::string& name, const std::string& path, bool 
   if (read_only) mounts.back()["readOnly"] = true;
 }
 
-void add_adapters(Mounts& mounts, json& args, const api::QuantizedModel& model) {
+void add_adapters(Mounts& mounts, json& args, const api::QuantizedModel& model, const char* flag) {
   const std::vector<api::Adapter>& adapters = model.spec.model.adapters;
   for (std::size_t i = 0; i < adapters.size(); ++i) {
     const std::string path = "/models/adapters/" + std::to_string(i);
     mounts.add_source("adapter-" + std::to_string(i), adapters[i].source, path);
-    args.push_back("--adapter");
+    args.push_back(flag);
     args.push_back(path + "=" + json(adapters[i].weight).dump());
   }
 }

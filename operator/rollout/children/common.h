@@ -50,7 +50,8 @@ struct Mounts {
 };
 
 /// Mounts spec.model.adapters and appends the arguments that merge them into the base.
-void add_adapters(Mounts& mounts, nlohmann::json& args, const api::QuantizedModel& model);
+void add_adapters(Mounts& mounts, nlohmann::json& args, const api::QuantizedModel& model,
+                  const char* flag = "--adapter");
 
 /// Of a pod that clients reach by its own address: it serves on for kLingerSeconds after its end began, of
 /// which proxies and gateways hear late, and then ends what is under way within kDrainSeconds.

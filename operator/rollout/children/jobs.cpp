@@ -182,23 +182,23 @@ json evaluate_job(const api::QuantizedModel& model, const Settings& settings, co
                   const api::ModelFacts& base, const Measured& measured) {
   Mounts mounts(model);
   mounts.add_claim("artifacts", names::claim(model), "/artifacts", /*read_only=*/false);
-  json adapters = json::array();
+  json read = json::array();  // what the measured model is made of beside its files, or compared with
   if (measured.uri.empty()) {
     mounts.add_base("model");
-    add_adapters(mounts, adapters, model);
+    add_adapters(mounts, read, model);
   } else {
     mounts.add_source("model", measured.uri, "/models/artifact");
   }
   const compat::Footprint footprint =
       compat::footprint(model.spec, base, measured.bytes, "fp16");  // the cache's check keeps both
   std::int64_t memory = footprint.at(2) + kWorkingMemory;
-  // Artifacts are compared with the base token by token too, one after the other having been served; not with
-  // a base whose adapters only the artifact has in it.
-  const bool referred = !measured.uri.empty() && model.spec.model.adapters.empty() &&
-                        may_hold(model.spec.serving, memory + base.memory.weights);
-  if (referred) {
+  // Artifacts are compared with FP16 token by token too, one after the other having been served: with the
+  // base and the adapters that the artifact has in it.
+  if (!measured.uri.empty() && may_hold(model.spec.serving, memory + base.memory.weights)) {
     mounts.add_base("base");
     memory += base.memory.weights;
+    read = {"--reference", "/models/base"};
+    add_adapters(mounts, read, model, "--reference-adapter");
   }
   mounts.add_source("evaluation", model.spec.evaluation.dataset, "/data/evaluation");
   std::string suites;
@@ -220,11 +220,7 @@ json evaluate_job(const api::QuantizedModel& model, const Settings& settings, co
                report + ".json",
                "--html",
                report + ".html"};
-  args.insert(args.end(), adapters.begin(), adapters.end());
-  if (referred) {
-    args.push_back("--reference");
-    args.push_back("/models/base");
-  }
+  args.insert(args.end(), read.begin(), read.end());
   if (const auto& limit = model.spec.kv_cache.max_attention_error; limit && measured.kv_type != "fp16") {
     args.push_back("--max-attention-error");
     args.push_back(json(*limit).dump());

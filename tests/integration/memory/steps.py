@@ -40,13 +40,13 @@ def write_prompts(path, count, words, expected=None):
             out.write(json.dumps(line) + "\n")
 
 
-def write_adapter(folder, rank=8):
+def write_adapter(folder, model="90M", rank=8):
     """PEFT's files, of LoRA on the down projections: their product is as large as the matrix that it changes."""
     folder.mkdir()
-    tensors = {}
-    for layer in range(MODELS["90M"]["layers"]):
+    tensors, shape = {}, MODELS[model]
+    for layer in range(shape["layers"]):
         name = f"base_model.model.model.layers.{layer}.mlp.down_proj.lora_"
-        tensors |= {name + "A.weight": [rank, SHAPE["feed_forward"]], name + "B.weight": [SHAPE["hidden"], rank]}
+        tensors |= {name + "A.weight": [rank, shape["feed_forward"]], name + "B.weight": [shape["hidden"], rank]}
     random_model.write_safetensors(folder / "adapter_model.safetensors", tensors)
     (folder / "adapter_config.json").write_text(json.dumps({
         "peft_type": "LORA", "r": rank, "lora_alpha": 16, "target_modules": ["down_proj"], "bias": "none", "fan_in_fan_out": False}))
@@ -105,3 +105,7 @@ class Steps:
         yield self.run("evaluate, a cache partly filled", "evaluate", "--model", self.model("25M"), *short, "--concurrency", "4")
         yield self.run("evaluate, a checked INT8 cache", "evaluate", "--model", self.model("25M"), *short, "--kv-type", "int8")
         yield self.run("evaluate beside a reference", "evaluate", "--model", self.model("25M"), *short, "--reference", self.model("25M"))
+        adapter = self.folder / "reference-adapter"
+        write_adapter(adapter, "25M")
+        yield self.run("evaluate beside a reference with an adapter", "evaluate", "--model", self.model("25M"), *short,
+                       "--reference", self.model("25M"), "--reference-adapter", adapter)

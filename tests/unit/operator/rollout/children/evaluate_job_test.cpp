@@ -12,10 +12,12 @@ using nlohmann::json;
 
 constexpr std::int64_t kGiB = std::int64_t{1} << 30;
 
-json container_of(const std::string& artifact, const std::string& limit) {
+json container_of(const std::string& artifact, const std::string& limit,
+                  const std::vector<api::Adapter>& adapters = {}) {
   api::QuantizedModel model;
   model.metadata = {.name = "m", .ns = "default", .uid = "u"};
   model.spec.model.source = "file:///models/llama";
+  model.spec.model.adapters = adapters;
   model.spec.evaluation.dataset = "file:///data/heldout.jsonl";
   model.spec.serving.context_length = 512;
   if (!limit.empty()) {
@@ -30,15 +32,22 @@ json container_of(const std::string& artifact, const std::string& limit) {
   return job["spec"]["template"]["spec"]["containers"][0];
 }
 
-bool refers_to_base(const json& container) {
-  const json wanted = {"--reference", "/models/base"};
+bool has_run(const json& container, const json& wanted) {
   const json& args = container["args"];
   return std::search(args.begin(), args.end(), wanted.begin(), wanted.end()) != args.end();
 }
 
-bool mounts_base(const json& container) {
+bool refers_to_base(const json& container) {
+  return has_run(container, {"--reference", "/models/base"});
+}
+
+bool has_mount(const json& container, const char* path) {
   return std::ranges::any_of(container["volumeMounts"],
-                             [](const json& mount) { return mount["mountPath"] == "/models/base"; });
+                             [&](const json& mount) { return mount["mountPath"] == path; });
+}
+
+bool mounts_base(const json& container) {
+  return has_mount(container, "/models/base");
 }
 
 TEST(EvaluateJob, ComparesArtifactsWithTheBaseTokenByToken) {
@@ -51,6 +60,21 @@ TEST(EvaluateJob, ComparesArtifactsWithTheBaseTokenByToken) {
 
 TEST(EvaluateJob, TheBaseItselfHasNoReference) {
   EXPECT_FALSE(refers_to_base(container_of("", "")));
+}
+
+// So that what is measured is quantization alone.
+TEST(EvaluateJob, TheReferenceHasTheAdaptersThatTheArtifactHas) {
+  const std::vector<api::Adapter> adapters = {{"file:///models/tone", 1}, {"file:///models/law", 0.5}};
+  const json container = container_of("pvc://claim/abc", "", adapters);
+  EXPECT_TRUE(has_run(container, {"--reference", "/models/base", "--reference-adapter",
+                                  "/models/adapters/0=1.0", "--reference-adapter", "/models/adapters/1=0.5"}))
+      << container["args"];
+  EXPECT_TRUE(has_mount(container, "/models/adapters/1"));
+  EXPECT_FALSE(has_run(container, {"--adapter"})) << "not merged a second time";
+  EXPECT_FALSE(has_run(container_of("", "", adapters), {"--reference-adapter"}));
+  const json small = container_of("pvc://claim/abc", "5Gi", adapters);
+  EXPECT_FALSE(has_run(small, {"--reference-adapter"}));
+  EXPECT_FALSE(has_mount(small, "/models/adapters/0")) << "nobody reads them";
 }
 
 TEST(EvaluateJob, ALimitThatHoldsNotBothLeavesTheReferenceOut) {
