@@ -31,6 +31,13 @@ Sha256::~Sha256() = default;
 Sha256::Sha256(Sha256&&) noexcept = default;
 Sha256& Sha256::operator=(Sha256&&) noexcept = default;
 
+std::string Sha256::hex_so_far() const {
+  Sha256 copy;
+  if (EVP_MD_CTX_copy_ex(copy.state_->context.get(), state_->context.get()) != 1)
+    throw Error("SHA-256 is unavailable");
+  return copy.hex();
+}
+
 Sha256& Sha256::update(std::span<const std::byte> bytes) {
   EVP_DigestUpdate(state_->context.get(), bytes.data(), bytes.size());
   return *this;

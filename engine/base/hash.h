@@ -23,6 +23,8 @@ class Sha256 {
   Sha256& update(std::string_view text);
   /// 64 lowercase hex digits; call once.
   std::string hex();
+  /// The same of what came until now; more may follow.
+  std::string hex_so_far() const;
 
  private:
   struct State;

@@ -1,12 +1,16 @@
 #include "engine/formats/gguf_writer.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <fstream>
+#include <optional>
 #include <system_error>
 #include <utility>
 
 #include <fcntl.h>
+#include <nlohmann/json.hpp>
 #include <unistd.h>
 
 #include "engine/base/error.h"
@@ -68,6 +72,22 @@ std::uint32_t alignment_of(const GgufMetadata& metadata) {
   return static_cast<std::uint32_t>(found->second.integer().value_or(kGgufDefaultAlignment));
 }
 
+struct WrittenNote {
+  std::size_t tensors;
+  std::uint64_t bytes;
+  std::string sha256;
+};
+
+std::optional<WrittenNote> read_note(const std::filesystem::path& path) {
+  std::ifstream file(path);
+  const nlohmann::json note = nlohmann::json::parse(file, nullptr, false);
+  try {
+    return WrittenNote{note.at("tensors"), note.at("bytes"), note.at("sha256")};
+  } catch (const nlohmann::json::exception&) {  // none, or one cut short
+    return std::nullopt;
+  }
+}
+
 }  // namespace
 
 std::size_t GgufTensor::bytes() const {
@@ -79,9 +99,13 @@ std::size_t GgufTensor::bytes() const {
 }
 
 GgufWriter::GgufWriter(std::filesystem::path path, const GgufMetadata& metadata,
-                       std::vector<GgufTensor> tensors)
+                       std::vector<GgufTensor> tensors, Existing existing)
     : path_(std::move(path)), tensors_(std::move(tensors)), alignment_(alignment_of(metadata)) {
   const std::string header = header_bytes(metadata, tensors_, alignment_);
+  if (existing == Existing::kContinued) {
+    note_ = path_.parent_path() / ("." + path_.filename().string() + ".written");
+    if (take_up(header)) return;
+  }
   fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (fd_ < 0) fail(path_, "create");
   put(std::as_bytes(std::span(header)));
@@ -103,6 +127,7 @@ void GgufWriter::write(std::span<const std::byte> bytes) {
     pad();
     ++current_;
     current_bytes_ = 0;
+    if (!note_.empty()) note_whole();
   }
 }
 
@@ -112,7 +137,47 @@ std::string GgufWriter::finish() {
   if (::fsync(fd_) != 0) fail(path_, "sync");
   const int result = ::close(std::exchange(fd_, -1));
   if (result != 0) fail(path_, "close");
+  std::error_code ignored;  // a file that is whole needs no note
+  if (!note_.empty()) std::filesystem::remove(note_, ignored);
   return hash_.hex();
+}
+
+/// Not synced, as a tensor may take a millisecond: what a machine that stopped left of note or data is told
+/// by the digest.
+void GgufWriter::note_whole() const {
+  const std::filesystem::path next = note_.string() + ".next";
+  std::ofstream(next) << nlohmann::json{
+      {"tensors", current_}, {"bytes", written_}, {"sha256", hash_.hex_so_far()}};
+  std::error_code ignored;  // then a killed run begins anew
+  std::filesystem::rename(next, note_, ignored);
+}
+
+/// Goes on behind the tensors that the note tells of; false where they are not there, byte for byte.
+bool GgufWriter::take_up(std::string_view header) {
+  const auto told = read_note(note_);
+  if (!told || told->tensors > tensors_.size()) return false;
+  std::uint64_t end = align_up(header.size(), alignment_);
+  for (std::size_t i = 0; i < told->tensors; ++i) end = align_up(end + tensors_[i].bytes(), alignment_);
+  if (told->bytes != end) return false;
+  std::ifstream file(path_, std::ios::binary);
+  Sha256 hash;
+  std::string piece(1 << 20, '\0');
+  for (std::uint64_t at = 0; at < end; at += piece.size()) {
+    piece.resize(std::min<std::uint64_t>(piece.size(), end - at));
+    if (!file.read(piece.data(), static_cast<std::streamsize>(piece.size()))) return false;
+    if (at < header.size() &&
+        header.substr(at, piece.size()) != std::string_view(piece).substr(0, header.size() - at))
+      return false;
+    hash.update(piece);
+  }
+  if (hash.hex_so_far() != told->sha256) return false;
+  fd_ = ::open(path_.c_str(), O_WRONLY | O_CLOEXEC);
+  if (fd_ < 0 || ::ftruncate(fd_, static_cast<off_t>(end)) != 0 || ::lseek(fd_, 0, SEEK_END) < 0)
+    fail(path_, "go on with");
+  hash_ = std::move(hash);
+  written_ = end;
+  current_ = told->tensors;
+  return true;
 }
 
 void GgufWriter::put(std::span<const std::byte> bytes) {

@@ -1,6 +1,7 @@
 #include "engine/formats/staging_folder.h"
 
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <string>
 #include <system_error>
@@ -19,7 +20,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kPrefix = ".tmp-";
+constexpr const char* kPrefix = ".tmp-stepdown-";  // a name that no other program gives: they are removed
+constexpr const char* kResumablePrefix = ".partial-";
+constexpr std::chrono::hours kResumable{7 *
+                                        24};  // since a run last began, renamed or removed something there
 
 void remove_when_abandoned(const fs::path& folder) {
   const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -29,11 +33,21 @@ void remove_when_abandoned(const fs::path& folder) {
   ::close(fd);
 }
 
+/// A key of ours: 16 hexadecimal digits.
+bool is_resumable(std::string_view name) {
+  if (!name.starts_with(kResumablePrefix)) return false;
+  name.remove_prefix(std::string_view(kResumablePrefix).size());
+  return name.size() == 16 && name.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
 void remove_abandoned(const fs::path& parent) {
+  const auto long_ago = fs::file_time_type::clock::now() - kResumable;
   for (const auto& entry : fs::directory_iterator(parent)) {
-    if (entry.is_directory() && entry.path().filename().string().starts_with(kPrefix)) {
-      remove_when_abandoned(entry.path());
-    }
+    const std::string name = entry.path().filename();
+    std::error_code gone;  // another cleaner may be faster
+    if (!entry.is_directory(gone)) continue;
+    const bool old = is_resumable(name) && fs::last_write_time(entry.path(), gone) < long_ago && !gone;
+    if (old || name.starts_with(kPrefix)) remove_when_abandoned(entry.path());
   }
 }
 
@@ -53,14 +67,14 @@ void create(const fs::path& folder) {
 }  // namespace
 
 StagingFolder::StagingFolder(const fs::path& parent, const std::string& key)
-    : path_(parent / (".partial-" + key)), resumable_(true) {
+    : path_(parent / (kResumablePrefix + key)), resumable_(true) {
   for (;;) {  // whoever had the lock before may have published the folder
     create(path_);
     lock_ = ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (lock_ < 0 && errno == ENOENT) continue;
     if (lock_ < 0) fail(path_, "go on with what a killed run left");
     if (::flock(lock_, LOCK_EX) == 0) {
-      if (fs::exists(path_)) return;
+      if (fs::exists(path_)) break;
     } else if (errno != EINTR) {
       const int reason = errno;
       ::close(lock_);
@@ -69,6 +83,7 @@ StagingFolder::StagingFolder(const fs::path& parent, const std::string& key)
     }
     ::close(std::exchange(lock_, -1));
   }
+  remove_abandoned(parent);
 }
 
 StagingFolder::StagingFolder(const fs::path& parent) {

@@ -5,14 +5,15 @@
 
 namespace stepdown::formats {
 
-/// A hidden folder ".tmp-XXXXXX" beside a result under construction, so that nobody ever sees half of it. It
-/// is locked (flock) while its process lives and removed at the end; folders that dead processes left are
-/// removed when a new one is made.
+/// A hidden folder ".tmp-stepdown-XXXXXX" beside a result under construction, so that nobody ever sees half
+/// of it. It is locked (flock) while its process lives and removed at the end; folders that dead processes
+/// left are removed when a new one is made.
 class StagingFolder {
  public:
   explicit StagingFolder(const std::filesystem::path& parent);
-  /// One that a later process takes up again: ".partial-<key>", left where it is unless it is published.
-  /// Waits while another process works in it.
+  /// One that a later process takes up again: ".partial-<key>", left where it is unless it is published or
+  /// discarded. Waits while another process works in it. Others beside it (keys of 16 hexadecimal digits)
+  /// that nobody took up for a week are removed.
   StagingFolder(const std::filesystem::path& parent, const std::string& key);
   ~StagingFolder();
   StagingFolder(const StagingFolder&) = delete;
@@ -20,6 +21,8 @@ class StagingFolder {
 
   const std::filesystem::path& path() const { return path_; }
 
+  /// Nobody shall go on with it: it goes with this object.
+  void discard() { resumable_ = false; }
   /// Renames the file `name` of this folder to `target` (same file system), durably; replaces an old one.
   void publish_file(const std::string& name, const std::filesystem::path& target);
   /// Renames this folder to `target`, durably. Does nothing when `target` exists: content-addressed results

@@ -6,7 +6,6 @@
 
 #include "engine/base/error.h"
 #include "engine/base/progress.h"
-#include "engine/formats/gguf_writer.h"
 #include "engine/kernels/dequantize.h"
 #include "engine/model/architecture.h"
 #include "engine/quant/encoder.h"
@@ -45,9 +44,9 @@ std::size_t stored_row_bytes(const TensorView& tensor, DType type) {
   return row_bytes(type, static_cast<std::size_t>(tensor.columns())).value();
 }
 
-std::vector<Slab> cut(const GgufPlan& plan) {
+std::vector<Slab> cut(std::span<const TensorPlan> tensors) {
   std::vector<Slab> slabs;
-  for (const TensorPlan& tensor : plan.tensors) {
+  for (const TensorPlan& tensor : tensors) {
     const auto rows = static_cast<std::size_t>(tensor.source->rows());
     const std::size_t step =
         std::max<std::size_t>(1, kSlabBytes / stored_row_bytes(*tensor.source, tensor.type));
@@ -154,7 +153,7 @@ GgufPlan plan_f16(const formats::ModelFile& model) {
 
 WrittenGguf write_gguf(const formats::ModelFile& model, const GgufPlan& plan,
                        const std::filesystem::path& path, int threads, const std::string& label,
-                       const formats::Imatrix& imatrix) {
+                       const formats::Imatrix& imatrix, formats::Existing existing) {
   formats::GgufMetadata metadata = model.gguf_metadata();
   metadata["general.file_type"] = formats::GgufValue::of(plan.file_type);
   metadata["general.quantization_version"] = formats::GgufValue::of(std::uint32_t{2});
@@ -171,11 +170,12 @@ WrittenGguf write_gguf(const formats::ModelFile& model, const GgufPlan& plan,
     tensors.push_back({tensor.source->name, tensor.type, tensor.source->shape});
     ++written.tensors[std::string(dtype_info(tensor.type).name)];
   }
-  formats::GgufWriter writer(path, metadata, std::move(tensors));
+  formats::GgufWriter writer(path, metadata, std::move(tensors), existing);
   Progress progress(label, plan.tensors.size(), " tensors");
+  progress.advance(writer.whole_tensors());
   std::array<std::vector<std::byte>, 2> buffers;  // before the pool: its threads write into them to the end
   WorkerPool pool(threads);
-  const std::vector<Slab> slabs = cut(plan);
+  const std::vector<Slab> slabs = cut(std::span(plan.tensors).subspan(writer.whole_tensors()));
   if (!slabs.empty()) start(pool, model, imatrix, slabs[0], buffers[0]);
   for (std::size_t i = 0; i < slabs.size(); ++i) {
     pool.wait();

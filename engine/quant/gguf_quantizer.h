@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/base/dtype.h"
+#include "engine/formats/gguf_writer.h"
 #include "engine/formats/imatrix_file.h"
 #include "engine/formats/model_file.h"
 
@@ -44,9 +45,10 @@ struct WrittenGguf {
 
 /// Streams the model into `path`, some MiB at a time, encoded on `threads` threads (0: all cores); the bytes
 /// do not depend on their number. Throws InputError for weights that are not finite or beyond binary16's
-/// range, and for an importance matrix of another model.
+/// range, and for an importance matrix of another model. `existing`: what becomes of a file that is there.
 WrittenGguf write_gguf(const formats::ModelFile& model, const GgufPlan& plan,
                        const std::filesystem::path& path, int threads, const std::string& label,
-                       const formats::Imatrix& imatrix = {});
+                       const formats::Imatrix& imatrix = {},
+                       formats::Existing existing = formats::Existing::kReplaced);
 
 }  // namespace stepdown::quant

@@ -74,12 +74,14 @@ nlohmann::json calibration_json(const QuantizeOptions& options, const Calibratio
 
 /// Names one piece of work, so that a rerun of it takes up what a killed run left.
 std::string work_key(const QuantizeOptions& options, const std::string& base, const nlohmann::json& adapters,
-                     const CalibrationSet* calibration) {
+                     const nlohmann::json& learnt_from) {
   const WeightSettings& w = options.request.weights;
   const nlohmann::json work = {base,
                                adapters,
-                               calibration == nullptr ? "" : calibration->digest(),
                                options.method,
+                               options.request.preset,
+                               options.request.budget,
+                               learnt_from,
                                w.bits,
                                w.group_size,
                                w.granularity,
@@ -123,6 +125,16 @@ Published publish(formats::StagingFolder& staging, const QuantizeOptions& option
   return {target, digest};
 }
 
+/// What cannot be quantized as asked cannot be when it is asked again: nothing of it is kept.
+MethodResult run_in(formats::StagingFolder& staging, const Method& method, const MethodRun& run) {
+  try {
+    return method.run(run, staging.path());
+  } catch (const InputError&) {
+    staging.discard();
+    throw;
+  }
+}
+
 /// Matrices of a block and what prompts are on their way through it go back to the machine when they are
 /// freed. glibc keeps what is below a threshold, which it raises to 32 MB as such are freed, and the holes
 /// between: a fifth of the peak of a mixture's experts, a seventh of a block's that is 1024 wide.
@@ -163,15 +175,13 @@ nlohmann::json run_quantize(const QuantizeOptions& options, const CheckInputs& c
   if (check_inputs) {
     check_inputs({{"base", "sha256:" + base.get()}, {"adapters", adapters}, {"calibration", learnt_from}});
   }
-  std::optional<formats::StagingFolder> staging;
-  method.file_name.empty() ? staging.emplace(parent, work_key(options, base.get(), adapters, prompts))
-                           : staging.emplace(parent);
+  formats::StagingFolder staging(parent, work_key(options, base.get(), adapters, learnt_from));
   const MethodRun run{*model, options.model, options.request, prompts, options.threads};
   const std::uint64_t predicted = peak_with(method.memory(run));
   const auto method_began = Clock::now();
-  const MethodResult result = method.run(run, staging->path());
+  const MethodResult result = run_in(staging, method, run);
   const double method_seconds = seconds_since(method_began);
-  const Published published = publish(*staging, options, method, result);
+  const Published published = publish(staging, options, method, result);
 
   nlohmann::json report = {{"digest", "sha256:" + published.digest},
                            {"path", published.path.string()},

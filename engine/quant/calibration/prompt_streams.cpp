@@ -62,6 +62,12 @@ void PromptStreams::join(std::span<const std::int64_t> lengths, std::int64_t tok
   }
 }
 
+std::vector<std::span<float>> PromptStreams::values() {
+  std::vector<std::span<float>> all;
+  for (Batch& batch : batches_) all.emplace_back(batch.rows.values);
+  return all;
+}
+
 StageInputs PromptStreams::observe(kernels::ThreadPool& pool, const DecoderBlock& block, Place place,
                                    bool with_gram) const {
   Observer observer(with_gram);

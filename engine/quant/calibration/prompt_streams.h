@@ -29,6 +29,8 @@ class PromptStreams {
   explicit PromptStreams(std::vector<Matrix> streams, std::int64_t tokens_together = kTokensTogether,
                          std::int64_t kept_bytes = kKeptBytes);
   bool empty() const { return batches_.empty(); }
+  /// Where the prompts are between two blocks: the numbers that a run which goes on begins with.
+  std::vector<std::span<float>> values();
 
   /// What the place's linears read, as the block is now.
   StageInputs observe(kernels::ThreadPool& pool, const DecoderBlock& block, Place place,

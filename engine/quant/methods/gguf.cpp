@@ -4,14 +4,18 @@
 
 #include "engine/base/error.h"
 #include "engine/quant/calibration/compute_imatrix.h"
-#include "engine/quant/gguf_quantizer.h"
+#include "engine/quant/kept_state.h"
 #include "engine/quant/memory_estimate.h"
 #include "engine/quant/preset.h"
 
 namespace stepdown::quant {
 namespace {
 
-MethodResult run_preset(const MethodRun& run, const std::filesystem::path& folder) {
+namespace fs = std::filesystem;
+
+constexpr const char* kImportance = ".importance";
+
+MethodResult run_preset(const MethodRun& run, const fs::path& folder) {
   const Preset& preset = find_preset(run.request.preset);
   const WeightSettings& asked = run.request.weights;
   if (asked.bits != 0 && asked.bits != preset.bits) {
@@ -23,10 +27,9 @@ MethodResult run_preset(const MethodRun& run, const std::filesystem::path& folde
                      "leave it out: the preset decides");
   }
   plan_preset(run.model, preset.name, false);  // refuses what cannot be quantized before anything is computed
-  const formats::Imatrix imatrix = importance_for(run);
+  const formats::Imatrix imatrix = importance_for(run, folder);
   const GgufPlan plan = plan_preset(run.model, preset.name, !imatrix.columns.empty());
-  const WrittenGguf written = write_gguf(run.model, plan, folder / "model.gguf", run.threads,
-                                         "quantize " + std::string(preset.name), imatrix);
+  const WrittenGguf written = write_model(run, plan, imatrix, folder, "quantize " + std::string(preset.name));
   MethodResult result;
   result.size = written.size;
   result.tensors = written.tensors;
@@ -39,7 +42,7 @@ MethodResult run_preset(const MethodRun& run, const std::filesystem::path& folde
 
 }  // namespace
 
-formats::Imatrix importance_for(const MethodRun& run) {
+formats::Imatrix importance_for(const MethodRun& run, const fs::path& folder) {
   if (!run.request.imatrix.empty()) {
     formats::Imatrix given = formats::read_imatrix(run.request.imatrix);
     if (std::ranges::none_of(run.model.tensors(),
@@ -50,12 +53,20 @@ formats::Imatrix importance_for(const MethodRun& run) {
     return given;
   }
   if (run.calibration == nullptr) return {};
-  formats::Imatrix imatrix = compute_imatrix(run.model, *run.calibration, run.threads);
+  formats::Imatrix imatrix = compute_imatrix(run.model, *run.calibration, run.threads, folder / kImportance);
   if (!run.request.imatrix_out.empty()) {
     const auto tokens = static_cast<std::uint32_t>(run.calibration->tokens());
     formats::write_imatrix(run.request.imatrix_out, imatrix, tokens, tokens / std::max(1u, imatrix.chunks));
   }
   return imatrix;
+}
+
+WrittenGguf write_model(const MethodRun& run, const GgufPlan& plan, const formats::Imatrix& imatrix,
+                        const fs::path& folder, const std::string& label) {
+  const WrittenGguf written = write_gguf(run.model, plan, folder / "model.gguf", run.threads, label, imatrix,
+                                         formats::Existing::kContinued);
+  discard_state(folder / kImportance);
+  return written;
 }
 
 std::int64_t gguf_memory(const MethodRun& run) {

@@ -127,7 +127,7 @@ MethodResult run_mixed(const MethodRun& run, const std::filesystem::path& folder
   const std::uint64_t rest = overhead(run.model);
   const std::uint64_t budget = run.request.budget > rest ? run.request.budget - rest : 0;
   spend_budget(options, budget);  // refuses one that holds not even the smallest types, before the long work
-  const formats::Imatrix imatrix = importance_for(run);
+  const formats::Imatrix imatrix = importance_for(run, folder);
   kernels::ThreadPool pool(run.threads > 0 ? run.threads : kernels::usable_processors());
   Progress progress("sensitivity", chosen.size(), " tensors");
   for (std::size_t i = 0; i < chosen.size(); ++i) {
@@ -159,8 +159,7 @@ MethodResult run_mixed(const MethodRun& run, const std::filesystem::path& folder
                              {"error", option.error},
                              {"errors", errors}});
   }
-  const WrittenGguf written =
-      write_gguf(run.model, plan, folder / "model.gguf", run.threads, "quantize mixed", imatrix);
+  const WrittenGguf written = write_model(run, plan, imatrix, folder, "quantize mixed");
   result.size = written.size;
   result.tensors = written.tensors;
   result.digest = written.digest;

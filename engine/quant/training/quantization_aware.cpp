@@ -2,15 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <numbers>
 #include <numeric>
 #include <random>
 
-#include "engine/base/atomic_file.h"
-#include "engine/base/error.h"
-#include "engine/base/log.h"
 #include "engine/base/progress.h"
+#include "engine/quant/kept_state.h"
 #include "engine/quant/linear_algebra.h"
 #include "engine/quant/methods/affine_rounding.h"
 #include "engine/quant/training/adam.h"
@@ -31,7 +28,6 @@ constexpr float kWarmUp = 0.05f;  // share of the steps in which the rate rises
 /// What is kept of a run: little, then all weights with their moments.
 struct Progressed {
   std::int32_t step = 0;
-  std::int32_t reserved = 0;
   double seconds = 0;
   double first_loss = 0;
 };
@@ -163,44 +159,25 @@ class Training {
     }
   }
 
-  std::size_t kept_bytes() {
-    std::size_t size = sizeof progressed_;
-    each_kept([&](const std::vector<float>& values) { size += values.size() * sizeof(float); });
-    return size;
-  }
-
-  /// Piece by piece: a state in memory would be half as much again as all that training holds.
   void save() {
-    fs::path next = state_;
-    next += ".next";
-    {
-      std::ofstream out(next, std::ios::binary | std::ios::trunc);
-      out.write(reinterpret_cast<const char*>(&progressed_), sizeof progressed_);
-      each_kept([&](const std::vector<float>& values) {
-        out.write(reinterpret_cast<const char*>(values.data()),
-                  static_cast<std::streamsize>(values.size() * sizeof(float)));
-      });
-      out.flush();
-      if (!out) throw Error("cannot write", next.string(), "check permissions and free space");
-    }
-    sync_to_disk(next);
-    fs::rename(next, state_);
-    sync_to_disk(state_.parent_path());
+    std::vector<std::span<const float>> numbers;
+    each_kept([&](const std::vector<float>& values) { numbers.emplace_back(values); });
+    keep_state(
+        state_,
+        {{"step", progressed_.step}, {"seconds", progressed_.seconds}, {"firstLoss", progressed_.first_loss}},
+        numbers);
   }
 
   void restore() {
-    if (!fs::exists(state_)) return;
-    if (fs::file_size(state_) != kept_bytes()) {
-      log::warn(state_.string() + " is not of this model: training begins anew");
-      return;
-    }
-    std::ifstream in(state_, std::ios::binary);
-    in.read(reinterpret_cast<char*>(&progressed_), sizeof progressed_);
-    each_kept([&](std::vector<float>& values) {
-      in.read(reinterpret_cast<char*>(values.data()),
-              static_cast<std::streamsize>(values.size() * sizeof(float)));
-    });
-    if (!in) throw Error("cannot read", state_.string(), "check the disk, or remove the file to begin anew");
+    Progressed kept;
+    const nlohmann::json head =
+        take_up_state(state_, [&](const nlohmann::json& kept_head, std::size_t /*numbers*/) {
+          kept = {kept_head.at("step"), kept_head.at("seconds"), kept_head.at("firstLoss")};
+          std::vector<std::span<float>> places;
+          each_kept([&](std::vector<float>& values) { places.emplace_back(values); });
+          return places;
+        });
+    if (!head.is_null()) progressed_ = kept;
   }
 
   const WeightSettings& settings_;

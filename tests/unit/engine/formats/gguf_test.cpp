@@ -7,6 +7,7 @@
 
 #include "engine/base/atomic_file.h"
 #include "engine/base/error.h"
+#include "engine/base/hash.h"
 #include "engine/formats/gguf_model.h"
 #include "engine/formats/gguf_writer.h"
 #include "engine/formats/hf_tensors.h"
@@ -162,6 +163,64 @@ TEST_F(GgufTest, WriterRefusesTooMuchAndTooLittle) {
   EXPECT_THROW(writer.write(std::vector<std::byte>(17)), Error);
   writer.write(std::vector<std::byte>(16));
   EXPECT_THROW(writer.finish(), Error);
+}
+
+/// Three tensors; the first `count` of them are written, each byte `fill` plus its tensor's number.
+std::string write_some(const std::filesystem::path& path, std::size_t count, Existing existing,
+                       const std::string& third = "c", std::size_t from = 0) {
+  GgufWriter writer(path, {}, {{"a", DType::kF32, {4}}, {"b", DType::kF32, {5}}, {third, DType::kF32, {6}}},
+                    existing);
+  EXPECT_EQ(writer.whole_tensors(), from);
+  for (std::size_t i = from; i < count; ++i)
+    writer.write(std::vector<std::byte>(16 + 4 * i, static_cast<std::byte>(i + 1)));
+  if (count < 3) {
+    writer.write(std::vector<std::byte>(4));  // of the next one: lost
+    return "";
+  }
+  return writer.finish();
+}
+
+TEST_F(GgufTest, AKilledWritersFileIsContinuedBehindItsLastWholeTensor) {
+  const TempFolder folder;
+  const std::filesystem::path note = folder / ".x.gguf.written";
+  const std::string digest = write_some(folder / "whole.gguf", 3, Existing::kReplaced);
+  const std::filesystem::path file = folder / "x.gguf";
+  for (const std::size_t whole : {0U, 1U, 2U}) {
+    write_some(file, whole, Existing::kContinued);
+    EXPECT_EQ(std::filesystem::exists(note), whole > 0);
+    EXPECT_EQ(write_some(file, 3, Existing::kContinued, "c", whole), digest);
+    EXPECT_EQ(sha256_file(file), digest);
+    EXPECT_FALSE(std::filesystem::exists(note));
+    std::filesystem::remove(file);
+  }
+}
+
+TEST_F(GgufTest, AFileThatIsNotAsItsNoteSaysIsWrittenAnew) {
+  const TempFolder folder;
+  const std::filesystem::path file = folder / "x.gguf";
+  const std::filesystem::path note = folder / ".x.gguf.written";
+  const std::string digest = write_some(folder / "whole.gguf", 3, Existing::kReplaced);
+  const auto damage = [&](const std::filesystem::path& path, const std::string& content) {
+    write_some(file, 2, Existing::kContinued);
+    write_file(path, content);
+    EXPECT_EQ(write_some(file, 3, Existing::kContinued), digest) << path << content.size();
+    std::filesystem::remove(file);
+  };
+  write_some(file, 2, Existing::kContinued);
+  std::string flipped = read_file(file);
+  const std::string told = read_file(note);
+  std::filesystem::remove(file);
+  flipped[flipped.size() - 60] ^= 1;
+  damage(file, flipped);
+  damage(file, flipped.substr(0, 100));
+  damage(file, "");
+  damage(note, "");
+  damage(note, told.substr(0, 20));
+  damage(note, R"({"tensors": 9, "bytes": 9, "sha256": ""})");
+  damage(note, R"({"tensors": -1, "bytes": 9, "sha256": ""})");
+  damage(note, "[1]");
+  write_some(file, 2, Existing::kContinued);
+  write_some(file, 3, Existing::kContinued, "another model's");
 }
 
 TEST(OpenModel, MissingAndEmptyPathsAreNamed) {

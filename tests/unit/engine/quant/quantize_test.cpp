@@ -93,10 +93,10 @@ TEST(Quantize, QuantizedInputIsRefused) {
 
 TEST(StagingFolder, AbandonedOnesAreCleanedAndLivingOnesKept) {
   const TempFolder parent;
-  fs::create_directories(parent / ".tmp-dead");
-  write_file(parent / ".tmp-dead" / "model.gguf", "half");
+  fs::create_directories(parent / ".tmp-stepdown-dead0");
+  write_file(parent / ".tmp-stepdown-dead0" / "model.gguf", "half");
   const formats::StagingFolder living(parent.path());
-  EXPECT_FALSE(fs::exists(parent / ".tmp-dead"));
+  EXPECT_FALSE(fs::exists(parent / ".tmp-stepdown-dead0"));
   {
     formats::StagingFolder second(parent.path());
     EXPECT_TRUE(fs::exists(living.path()));
@@ -111,6 +111,33 @@ TEST(StagingFolder, AbandonedOnesAreCleanedAndLivingOnesKept) {
   }
   EXPECT_EQ(std::distance(fs::directory_iterator(parent.path()), fs::directory_iterator()), 2)
       << "result and living";
+}
+
+TEST(StagingFolder, OneThatIsTakenUpAgainStaysForAWeek) {
+  const TempFolder parent;
+  const std::string key = "0123456789abcdef";
+  { const formats::StagingFolder kept(parent.path(), key); }
+  EXPECT_TRUE(fs::is_empty(parent.path())) << "an empty one is of no use";
+  {
+    const formats::StagingFolder kept(parent.path(), key);
+    write_file(kept.path() / "x", "1");
+  }
+  const auto age = [&](const std::string& name, int days) {
+    fs::create_directories(parent / name);
+    fs::last_write_time(parent / name, fs::file_time_type::clock::now() - std::chrono::hours(24 * days));
+  };
+  age(".partial-" + key, 6);
+  age(".partial-00000000000000ff", 8);
+  age(".partial-of-another-program", 8);
+  {
+    formats::StagingFolder other(parent.path(), "fedcba9876543210");
+    EXPECT_EQ(read_file(parent / (".partial-" + key) / "x"), "1");
+    EXPECT_FALSE(fs::exists(parent / ".partial-00000000000000ff"));
+    EXPECT_TRUE(fs::exists(parent / ".partial-of-another-program"));
+    write_file(other.path() / "x", "1");
+    other.discard();
+  }
+  EXPECT_FALSE(fs::exists(parent / ".partial-fedcba9876543210"));
 }
 
 }  // namespace
