@@ -1,7 +1,6 @@
 #include "engine/quant/method.h"
 
 #include <algorithm>
-#include <array>
 
 #include "engine/base/error.h"
 #include "engine/quant/checkpoint/exporter.h"
@@ -9,6 +8,7 @@
 #include "engine/quant/methods/gguf.h"
 #include "engine/quant/methods/mixed.h"
 #include "engine/quant/methods/qat.h"
+#include "engine/quant/preset.h"
 
 namespace stepdown::quant {
 namespace {
@@ -37,22 +37,6 @@ std::vector<Method> all_methods() {
   return all;
 }
 
-struct Refusal {
-  std::string_view name;
-  std::string_view reason;
-  std::string_view mend;
-};
-// Names that the field uses for what is no quantization of a trained model.
-constexpr std::array kRefusals = {
-    Refusal{"ternary",
-            "rounding a trained model to three values destroys it: only models trained so keep their sense",
-            "load a model that was trained ternary (TQ1_0 and TQ2_0 are read), or use gguf Q2_K"},
-    Refusal{"tq1_0", "TQ1_0 stores models that were trained ternary; a trained model rounded so is destroyed",
-            "load a ternary model as it is, or use gguf Q2_K"},
-    Refusal{"tq2_0", "TQ2_0 stores models that were trained ternary; a trained model rounded so is destroyed",
-            "load a ternary model as it is, or use gguf Q2_K"},
-};
-
 }  // namespace
 
 std::span<const Method> methods() {
@@ -64,10 +48,7 @@ const Method& find_method(std::string_view name) {
   const auto all = methods();
   const auto method = std::ranges::find(all, name, &Method::name);
   if (method != all.end()) return *method;
-  if (const auto* refusal = std::ranges::find(kRefusals, name, &Refusal::name); refusal != kRefusals.end()) {
-    throw InputError(std::string(refusal->reason), "--method " + std::string(name),
-                     std::string(refusal->mend));
-  }
+  refuse_ternary(name, "--method");
   std::string known;
   for (const Method& each : all) known += (known.empty() ? "" : ", ") + std::string(each.name);
   throw InputError("method \"" + std::string(name) + "\" is not supported", "--method",

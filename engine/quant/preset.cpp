@@ -187,6 +187,9 @@ bool same_ignoring_case(std::string_view left, std::string_view right) {
       left, right, [](unsigned char a, unsigned char b) { return std::toupper(a) == std::toupper(b); });
 }
 
+// Names that the field uses for what is no quantization of a trained model.
+constexpr std::array<std::string_view, 3> kTernary = {"ternary", "TQ1_0", "TQ2_0"};
+
 }  // namespace
 
 std::span<const Preset> presets() {
@@ -197,10 +200,20 @@ const Preset& find_preset(std::string_view name) {
   const auto* row =
       std::ranges::find_if(kPresets, [&](const Preset& each) { return same_ignoring_case(each.name, name); });
   if (row != kPresets.end()) return *row;
+  refuse_ternary(name, "--preset");
   std::string known;
   for (const Preset& each : kPresets) known += (known.empty() ? "" : ", ") + std::string(each.name);
   throw InputError(name.empty() ? "method gguf needs a preset" : "unknown preset '" + std::string(name) + "'",
                    "--preset", "give one of " + known);
+}
+
+void refuse_ternary(std::string_view name, const std::string& option) {
+  if (std::ranges::none_of(kTernary, [&](std::string_view each) { return same_ignoring_case(each, name); }))
+    return;
+  throw InputError(
+      "rounding a trained model to three values destroys it: only models trained so keep their sense",
+      option + " " + std::string(name),
+      "load a model that was trained ternary as it is (TQ1_0 and TQ2_0 are read), or use gguf Q2_K");
 }
 
 bool may_quantize(const TensorView& tensor) {

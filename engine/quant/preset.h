@@ -24,6 +24,10 @@ std::span<const Preset> presets();
 /// Case counts not. Throws InputError naming all presets.
 const Preset& find_preset(std::string_view name);
 
+/// Throws InputError with the reason where `name` is of ternary weights, which no preset and no method rounds
+/// a model to. `option`: that named it.
+void refuse_ternary(std::string_view name, const std::string& option);
+
 /// The type of each tensor under `preset`, in the given order: llama.cpp's rules (llama-quant.cpp);
 /// `imatrix`: whether an importance matrix is given. Tensors must be in file order of llama-quantize
 /// (quantization_order), since some rules count them.

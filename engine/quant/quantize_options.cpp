@@ -62,7 +62,8 @@ void add_method_options(CLI::App& app, MethodRequest& request) {
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str()
       ->group(kMethods);
-  app.add_option("--checkpoint-format", weights.gptq_version, "gptq: how zeros are stored")
+  app.add_option("--checkpoint-format", weights.gptq_version,
+                 "gptq: how zeros are stored [gptq; gptq_v2 when asymmetric]")
       ->transform(one_of<formats::GptqVersion>(
           {{"gptq", formats::GptqVersion::kV1}, {"gptq_v2", formats::GptqVersion::kV2}}))
       ->type_name("gptq|gptq_v2")

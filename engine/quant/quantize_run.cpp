@@ -90,7 +90,7 @@ std::string work_key(const QuantizeOptions& options, const std::string& base, co
                                w.act_order,
                                w.static_groups,
                                w.damping,
-                               static_cast<int>(w.gptq_version),
+                               static_cast<int>(w.gptq_version.value_or(formats::GptqVersion{})),
                                w.steps,
                                w.migration,
                                w.static_activations,

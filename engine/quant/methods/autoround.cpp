@@ -142,7 +142,7 @@ WeightSettings settle(WeightSettings asked) {
 QuantizedWeight quantize(kernels::ThreadPool& pool, const Linear& linear, const StageInputs* inputs,
                          const WeightSettings& settings) {
   const AffineMatrix matrix = Learner(pool, linear.weight, inputs->gram, settings).run();
-  return formats::pack_gptq(matrix, settings.gptq_version);
+  return formats::pack_gptq(matrix, settings.gptq_version.value());
 }
 
 nlohmann::json config(const WeightSettings& settings, const std::vector<std::string>& kept) {

@@ -44,6 +44,9 @@ MethodResult run_preset(const MethodRun& run, const fs::path& folder) {
 
 formats::Imatrix importance_for(const MethodRun& run, const fs::path& folder) {
   if (!run.request.imatrix.empty()) {
+    if (!run.request.imatrix_out.empty())
+      throw InputError("an importance matrix that is given is not computed", "--imatrix-out",
+                       "leave --imatrix or --imatrix-out out");
     formats::Imatrix given = formats::read_imatrix(run.request.imatrix);
     if (std::ranges::none_of(run.model.tensors(),
                              [&](const TensorView& tensor) { return given.columns.contains(tensor.name); })) {
@@ -52,7 +55,12 @@ formats::Imatrix importance_for(const MethodRun& run, const fs::path& folder) {
     }
     return given;
   }
-  if (run.calibration == nullptr) return {};
+  if (run.calibration == nullptr) {
+    if (!run.request.imatrix_out.empty())
+      throw InputError("no importance matrix is computed without prompts", "--imatrix-out",
+                       "give --calibration, or leave it out");
+    return {};
+  }
   formats::Imatrix imatrix = compute_imatrix(run.model, *run.calibration, run.threads, folder / kImportance);
   if (!run.request.imatrix_out.empty()) {
     const auto tokens = static_cast<std::uint32_t>(run.calibration->tokens());

@@ -189,7 +189,7 @@ QuantizedWeight quantize(kernels::ThreadPool& pool, const Matrix& weight, const 
           static_cast<std::int32_t>(static_cast<std::int64_t>(j) / matrix.group_size);
     }
   }
-  return formats::pack_gptq(matrix, settings.gptq_version);
+  return formats::pack_gptq(matrix, settings.gptq_version.value());
 }
 
 std::vector<QuantizedWeight> quantize_place(kernels::ThreadPool& pool, Linears linears,

@@ -20,8 +20,12 @@ WeightSettings settle_gptq_layout(WeightSettings asked) {
     throw InputError("is no share", "--damping", "give 0 to 1");
   }
   if (asked.group_size == 0) asked.group_size = 128;
-  // Version 1 stores a zero less one, so it has no zero of 0.
-  if (!asked.symmetric) asked.gptq_version = formats::GptqVersion::kV2;
+  if (!asked.gptq_version)
+    asked.gptq_version = asked.symmetric ? formats::GptqVersion::kV1 : formats::GptqVersion::kV2;
+  if (!asked.symmetric && asked.gptq_version == formats::GptqVersion::kV1) {
+    throw InputError("version 1 stores a zero less one, so it has no zero of 0, which asymmetric codes need",
+                     "--checkpoint-format gptq", "give gptq_v2, or leave --asymmetric out");
+  }
   return asked;
 }
 

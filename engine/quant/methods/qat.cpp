@@ -25,7 +25,7 @@ QuantizedWeight quantize(kernels::ThreadPool& pool, const Linear& linear, const 
                          const WeightSettings& settings) {
   const GridSearch search{settings.bits, settings.symmetric, settings.search_clip};
   return formats::pack_gptq(round_to_nearest(pool, linear.weight, settings.group_size, search),
-                            settings.gptq_version);
+                            settings.gptq_version.value());
 }
 
 nlohmann::json config(const WeightSettings& settings, const std::vector<std::string>& kept) {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -28,7 +29,7 @@ struct WeightSettings {
   bool act_order = true;      ///< GPTQ: columns of large inputs first
   bool static_groups = true;  ///< GPTQ: groups are neighbours in the file whatever the order
   double damping = 0.01;      ///< GPTQ: of the Hessian's mean diagonal
-  formats::GptqVersion gptq_version = formats::GptqVersion::kV1;
+  std::optional<formats::GptqVersion> gptq_version;  ///< settle_gptq_layout() chooses
   int steps = 0;  ///< AutoRound: of gradient descent, a matrix; QAT: of training; 0: the method's own
   double migration = 0.85;  ///< SmoothQuant's α
   bool static_activations = false;

@@ -83,9 +83,28 @@ TEST(QuantizeCommand, RefusesAnOptionThatTheMethodWouldNotRead) {
   EXPECT_NE(refusal({"--method", "int4", "--imatrix", "x"}).find("--imatrix: method int4"),
             std::string::npos);
   EXPECT_NE(refusal({"--method", "gptq", "--no-clip"}).find("--no-clip: method gptq"), std::string::npos);
+  EXPECT_NE(refusal({"--preset", "tq1_0"}).find("only models trained so keep their sense"),
+            std::string::npos);
+  EXPECT_NE(refusal({"--method", "ternary"}).find("only models trained so keep their sense"),
+            std::string::npos);
+  EXPECT_NE(refusal({"--preset", "Q8_0", "--imatrix-out", "x"}).find("--imatrix-out"), std::string::npos);
   EXPECT_NE(refusal({"--method", "gguf", "--steps", "3"}).find("the method reads --preset"),
             std::string::npos);
   EXPECT_EQ(refusal({"--method", "int8", "--asymmetric", "--no-clip", "--granularity", "channel"}), "none");
+}
+
+TEST(QuantizeCommand, AsymmetricCodesHaveNoPlaceInTheFirstVersionOfGptqsLayout) {
+  const RandomModel model;
+  const TempFolder out;
+  Arguments arguments = {"--model",     model.folder.path(), "--out",         out / "q",      "--method",
+                         "gptq",        "--calibration",     model.prompts(), "--group-size", "32",
+                         "--asymmetric"};
+  auto version1 = arguments;
+  version1.insert(version1.end(), {"--checkpoint-format", "gptq"});
+  EXPECT_THROW(run(version1), InputError);
+  EXPECT_TRUE(fs::is_empty(out.path())) << "nothing is kept of what cannot be";
+  ASSERT_EQ(run(arguments), kDone);
+  EXPECT_NE(read_file(out / "q" / "config.json").find("gptq_v2"), std::string::npos);
 }
 
 TEST(QuantizeCommand, EveryOptionOfMethodsIsReadByOne) {
