@@ -83,31 +83,34 @@ Matrix embed(const formats::ModelFile& model, std::span<const std::int32_t> toke
 
 CalibrationSet::CalibrationSet(const formats::ModelFile& model, const CalibrationRequest& request) {
   const Redactor redactor(request.redact, lines_of(request.names));
-  std::vector<CorpusPrompt> corpus = read_corpus(request.path);
   std::vector<std::size_t> lengths;
-  for (const CorpusPrompt& prompt : corpus) lengths.push_back(prompt.plain().size());
+  each_prompt(request.path, [&](const CorpusPrompt& prompt) { lengths.push_back(prompt.plain().size()); });
   const auto wanted = static_cast<std::size_t>(std::max(1, request.samples));
   const Encoder encoder(model);
   const auto limit = static_cast<std::size_t>(std::min(request.max_tokens, model.config().context_length));
   Sha256 hash;
-  std::vector<std::string> texts;
-  for (const std::size_t index : sample_by_length(lengths, wanted, request.seed)) {
-    CorpusPrompt& prompt = corpus[index];
+  BytePairs calibrated;
+  const std::vector<std::size_t> chosen = sample_by_length(lengths, wanted, request.seed);
+  auto next = chosen.begin();
+  std::size_t index = 0;
+  each_prompt(request.path, [&](CorpusPrompt prompt) {
+    if (next == chosen.end() || index++ != *next) return;
+    ++next;
     redact(redactor, prompt, redacted_);
     ordered_json pinned = {{"messages", prompt.messages}, {"text", prompt.text}};
     if (!prompt.tools.is_null()) pinned["tools"] = prompt.tools;
     hash.update(pinned.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n");
-    texts.push_back(prompt.plain());
+    calibrated.add(prompt.plain());
     auto ids = encoder.encode(prompt);
     if (ids.size() > limit) ids.resize(limit);
     if (!ids.empty()) prompts_.push_back(std::move(ids));
-  }
+  });
   if (prompts_.empty()) throw InputError("holds no prompts", request.path, "give prompts with text in them");
   digest_ = hash.hex();
   if (request.evaluation.empty()) return;
-  std::vector<std::string> judged;
-  for (const CorpusPrompt& prompt : read_corpus(request.evaluation)) judged.push_back(prompt.plain());
-  drift_ = drift_score(texts, judged);
+  BytePairs judged;
+  each_prompt(request.evaluation, [&](const CorpusPrompt& prompt) { judged.add(prompt.plain()); });
+  drift_ = drift_score(calibrated, judged);
   if (*drift_ > kDriftWarning) {
     log::warn("the calibration prompts are unlike the evaluation's: drift " + std::to_string(*drift_) +
               ", over " + std::to_string(kDriftWarning) + "; calibrate on prompts like those to be served");

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 #include <numeric>
-#include <sstream>
+#include <utility>
 
-#include "engine/base/atomic_file.h"
 #include "engine/base/bounded_json.h"
 #include "engine/base/error.h"
 #include "engine/tokenizer/messages.h"
@@ -47,20 +47,29 @@ CorpusPrompt parse_line(const std::string& line, const std::string& where) {
   return prompt;
 }
 
-void read_lines(const fs::path& path, std::vector<CorpusPrompt>& prompts) {
-  std::istringstream lines(read_file(path));
+using Visit = std::function<void(CorpusPrompt prompt)>;
+
+std::ifstream open_text(const fs::path& path) {
+  std::ifstream text(path, std::ios::binary);
+  if (!text) throw InputError("cannot open", path.string(), "check that the file is readable");
+  return text;
+}
+
+void read_lines(const fs::path& path, const Visit& visit) {
+  std::ifstream lines = open_text(path);
   std::string line;
   for (std::size_t number = 1; std::getline(lines, line); ++number) {
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    prompts.push_back(parse_line(line, path.string() + ":" + std::to_string(number)));
+    visit(parse_line(line, path.string() + ":" + std::to_string(number)));
   }
+  if (lines.bad()) throw Error("cannot read", path.string(), "check the disk");
 }
 
-void read_paragraphs(const fs::path& path, std::vector<CorpusPrompt>& prompts) {
-  std::istringstream lines(read_file(path));
+void read_paragraphs(const fs::path& path, const Visit& visit) {
+  std::ifstream lines = open_text(path);
   CorpusPrompt prompt;
   const auto finish = [&] {
-    if (!prompt.text.empty()) prompts.push_back(std::exchange(prompt, {}));
+    if (!prompt.text.empty()) visit(std::exchange(prompt, {}));
   };
   for (std::string line; std::getline(lines, line);) {
     if (line.find_first_not_of(" \t\r") == std::string::npos) {
@@ -70,6 +79,7 @@ void read_paragraphs(const fs::path& path, std::vector<CorpusPrompt>& prompts) {
     }
   }
   finish();
+  if (lines.bad()) throw Error("cannot read", path.string(), "check the disk");
 }
 
 /// SplitMix64 (Steele et al. 2014): the standard library's distributions differ between implementations.
@@ -79,25 +89,6 @@ std::uint64_t next_random(std::uint64_t& state) {
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
   z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
   return z ^ (z >> 31);
-}
-
-using Histogram = std::vector<double>;
-
-Histogram byte_pairs(const std::vector<std::string>& texts) {
-  Histogram counts(65536);
-  double total = 0;
-  for (const std::string& text : texts) {
-    for (std::size_t i = 1; i < text.size(); ++i) {
-      const auto pair = static_cast<std::size_t>(static_cast<unsigned char>(text[i - 1])) << 8 |
-                        static_cast<unsigned char>(text[i]);
-      counts[pair] += 1;
-      total += 1;
-    }
-  }
-  if (total > 0) {
-    for (double& count : counts) count /= total;
-  }
-  return counts;
 }
 
 }  // namespace
@@ -113,7 +104,7 @@ std::string CorpusPrompt::plain() const {
   return all;
 }
 
-std::vector<CorpusPrompt> read_corpus(const fs::path& path) {
+void each_prompt(const fs::path& path, const Visit& visit) {
   if (!fs::exists(path))
     throw InputError("no such file", path.string(), "give a .jsonl or .txt file, or a folder");
   std::vector<fs::path> files;
@@ -126,12 +117,14 @@ std::vector<CorpusPrompt> read_corpus(const fs::path& path) {
   } else {
     files.push_back(path);
   }
-  std::vector<CorpusPrompt> prompts;
-  for (const fs::path& file : files) {
-    file.extension() == ".txt" ? read_paragraphs(file, prompts) : read_lines(file, prompts);
-  }
-  if (prompts.empty()) throw InputError("holds no prompts", path.string(), kShape);
-  return prompts;
+  bool any = false;
+  const auto note = [&](CorpusPrompt prompt) {
+    any = true;
+    visit(std::move(prompt));
+  };
+  for (const fs::path& file : files)
+    file.extension() == ".txt" ? read_paragraphs(file, note) : read_lines(file, note);
+  if (!any) throw InputError("holds no prompts", path.string(), kShape);
 }
 
 std::vector<std::size_t> sample_by_length(const std::vector<std::size_t>& lengths, std::size_t count,
@@ -157,14 +150,26 @@ std::vector<std::size_t> sample_by_length(const std::vector<std::size_t>& length
   return chosen;
 }
 
-double drift_score(const std::vector<std::string>& left, const std::vector<std::string>& right) {
-  const Histogram a = byte_pairs(left);
-  const Histogram b = byte_pairs(right);
+void BytePairs::add(std::string_view text) {
+  for (std::size_t i = 1; i < text.size(); ++i) {
+    ++counts_[static_cast<std::size_t>(static_cast<unsigned char>(text[i - 1])) << 8 |
+              static_cast<unsigned char>(text[i])];
+    ++total_;
+  }
+}
+
+double BytePairs::share(std::size_t pair) const {
+  return total_ == 0 ? 0.0 : static_cast<double>(counts_[pair]) / static_cast<double>(total_);
+}
+
+double drift_score(const BytePairs& left, const BytePairs& right) {
   const auto term = [](double p, double mean) { return p > 0 ? p * std::log2(p / mean) / 2 : 0.0; };
   double divergence = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    const double mean = (a[i] + b[i]) / 2;
-    divergence += term(a[i], mean) + term(b[i], mean);
+  for (std::size_t i = 0; i < left.counts_.size(); ++i) {
+    const double p = left.share(i);
+    const double q = right.share(i);
+    const double mean = (p + q) / 2;
+    divergence += term(p, mean) + term(q, mean);
   }
   return divergence;
 }

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/base/atomic_file.h"
+#include "engine/base/system_facts.h"
 
 namespace stepdown::quant {
 namespace {
@@ -46,6 +47,20 @@ TEST(CalibrationSet, PersonalDataReachesNeitherTokensNorTheDigest) {
   EXPECT_EQ(first.stream(*prompts.file, 0).values, second.stream(*prompts.file, 0).values);
   EXPECT_EQ(first.report()["redacted"], (nlohmann::json{{"email", 1}}));
   EXPECT_NE(prompts.read(ann).digest(), prompts.read(bob).digest());
+}
+
+TEST(CalibrationSet, ANightsLogsAreNeverInMemoryAtOnce) {
+  const Prompts prompts;
+  constexpr int kLines = 64 * 1024;
+  std::string lines;
+  for (int i = 0; i < kLines; ++i) lines += line(std::to_string(i) + std::string(1000, 'a'));
+  CalibrationRequest request{.path = prompts.folder / "prompts.jsonl", .samples = 3};
+  write_file_atomically(request.path, lines);
+  std::string().swap(lines);
+  reset_peak_memory();
+  const std::uint64_t before = peak_memory_bytes();
+  EXPECT_EQ(CalibrationSet(*prompts.file, request).samples(), 3U);
+  EXPECT_LT(peak_memory_bytes() - before, 8 << 20) << "of 67 MB";
 }
 
 TEST(CalibrationSet, PersonalDataInCallsIsReplacedToo) {
