@@ -64,17 +64,26 @@ void create(const fs::path& folder) {
   }
 }
 
+/// Whoever had the lock before may have published or removed the folder, and another process made the next
+/// one under its name.
+bool stands_at(int folder, const fs::path& path) {
+  struct stat locked {};
+  struct stat named {};
+  return ::fstat(folder, &locked) == 0 && ::stat(path.c_str(), &named) == 0 &&
+         locked.st_dev == named.st_dev && locked.st_ino == named.st_ino;
+}
+
 }  // namespace
 
 StagingFolder::StagingFolder(const fs::path& parent, const std::string& key)
     : path_(parent / (kResumablePrefix + key)), resumable_(true) {
-  for (;;) {  // whoever had the lock before may have published the folder
+  for (;;) {
     create(path_);
     lock_ = ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (lock_ < 0 && errno == ENOENT) continue;
     if (lock_ < 0) fail(path_, "go on with what a killed run left");
     if (::flock(lock_, LOCK_EX) == 0) {
-      if (fs::exists(path_)) break;
+      if (stands_at(lock_, path_)) break;
     } else if (errno != EINTR) {
       const int reason = errno;
       ::close(lock_);
