@@ -125,6 +125,27 @@ Sums sums_of(const fs::path& folder, FileAccess access = FileAccess::kCopied) {
   return sums;
 }
 
+/// Its first pages, where a model's header lies, and others all over it.
+std::string sample_of(const fs::path& path) {
+  constexpr std::uint64_t kPage = 4096;
+  constexpr std::uint64_t kPages = 64;
+  const std::uint64_t size = fs::file_size(path);
+  std::ifstream in(path, std::ios::binary);
+  if (!in) throw InputError("cannot open", path.string(), "check that the file exists and is readable");
+  std::vector<char> bytes(kPages * kPage);
+  const auto read = [&](std::uint64_t at, std::uint64_t count) {
+    in.clear();
+    in.seekg(static_cast<std::streamoff>(at));
+    in.read(bytes.data(), static_cast<std::streamsize>(count));
+    return std::string_view(bytes.data(), static_cast<std::size_t>(in.gcount()));
+  };
+  Sha256 hash;
+  hash.update(std::to_string(size)).update("\n").update(read(0, kPages * kPage));
+  for (std::uint64_t page = 1; page < kPages && size > kPages * kPage; ++page)
+    hash.update(read(size / kPages * page, kPage));
+  return hash.hex();
+}
+
 std::string digest_of(const Sums& sums) {
   if (sums.size() == 1 && sums.begin()->first.ends_with(".gguf")) return sums.begin()->second;
   Sha256 all;
@@ -143,6 +164,14 @@ std::uint64_t pinned_bytes(const fs::path& path) {
 
 std::string artifact_digest(const fs::path& path, FileAccess access) {
   return fs::is_directory(path) ? digest_of(sums_of(path, access)) : sum_of(path, access);
+}
+
+std::string sampled_digest(const fs::path& path) {
+  if (!fs::is_directory(path)) return sample_of(path);
+  Sha256 all;
+  for (const std::string& file : pinned_files(path))
+    all.update(sample_of(path / file)).update(file).update("\n");
+  return all.hex();
 }
 
 std::vector<std::string> pinning_digests(const fs::path& model) {

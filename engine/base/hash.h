@@ -46,6 +46,10 @@ enum class FileAccess { kCopied, kMapped };
 /// that holds one .gguf file alone has that file's digest, so that an artifact's folder and its file agree.
 std::string artifact_digest(const std::filesystem::path& path, FileAccess access = FileAccess::kCopied);
 
+/// Tells models apart in a moment, by their files' names, sizes and some of their pages. Others may have the
+/// same.
+std::string sampled_digest(const std::filesystem::path& path);
+
 /// The files of a directory that its digest is of: relative paths, sorted.
 std::vector<std::string> pinned_files(const std::filesystem::path& folder);
 /// Bytes of a file, or of the files of a directory that its digest is of.

@@ -3,9 +3,13 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <fstream>
 #include <future>
+#include <iterator>
 #include <optional>
 #include <string>
+#include <system_error>
+#include <utility>
 #include <vector>
 
 #include <malloc.h>
@@ -101,6 +105,48 @@ std::string work_key(const QuantizeOptions& options, const std::string& base, co
   return sha256_hex(work.dump()).substr(0, 16);
 }
 
+/// Beside what lies in the folder of a piece of work: the digest of the base that it was made from. The
+/// folder's name tells bases apart by a sample alone, so that the work need not wait for the digest.
+class BaseNote {
+ public:
+  /// Of another base, or of one that was killed before it was known, nothing in `folder` stays.
+  BaseNote(const fs::path& folder, std::shared_future<std::string> base)
+      : folder_(folder), file_(folder / ".base") {
+    if (!fs::is_empty(folder_)) {
+      std::string told;
+      std::ifstream(file_) >> told;
+      if (told != base.get()) clear();
+    }
+    written_ = std::async(std::launch::async, [this, base = std::move(base)] {
+      std::ofstream(file_) << base.get();  // one that is cut short is another base's
+    });
+  }
+  ~BaseNote() {
+    written_.wait();
+    std::error_code ignored;  // what stays is told apart when the folder is taken up
+    if (std::distance(fs::directory_iterator(folder_, ignored), {}) == 1) fs::remove(file_, ignored);
+  }
+  BaseNote(const BaseNote&) = delete;
+  BaseNote& operator=(const BaseNote&) = delete;
+
+  /// The result is whole.
+  void remove() {
+    written_.wait();
+    fs::remove(file_);
+  }
+
+ private:
+  void clear() {
+    std::vector<fs::path> found;
+    for (const auto& entry : fs::directory_iterator(folder_)) found.push_back(entry.path());
+    for (const fs::path& each : found) fs::remove_all(each);
+  }
+
+  fs::path folder_;
+  fs::path file_;
+  std::future<void> written_;
+};
+
 /// Renames the result to where it belongs, and tells where and under which digest.
 struct Published {
   fs::path path;
@@ -167,7 +213,8 @@ nlohmann::json run_quantize(const QuantizeOptions& options, const CheckInputs& c
   if (!options.calibration.path.empty()) calibration.emplace(*model, options.calibration);
   const CalibrationSet* prompts = calibration ? &*calibration : nullptr;
 
-  // Hashed beside the work: where little is searched it takes as long as that does.
+  // Hashed beside the work: where little is searched it takes as long as that does, and a model that is
+  // larger than the memory would be read twice.
   const std::shared_future<std::string> base = std::async(
       std::launch::async, [&options] { return artifact_digest(options.model, FileAccess::kMapped); });
   const nlohmann::json adapters = adapters_json(options);
@@ -175,12 +222,15 @@ nlohmann::json run_quantize(const QuantizeOptions& options, const CheckInputs& c
   if (check_inputs) {
     check_inputs({{"base", "sha256:" + base.get()}, {"adapters", adapters}, {"calibration", learnt_from}});
   }
-  formats::StagingFolder staging(parent, work_key(options, base.get(), adapters, learnt_from));
+  formats::StagingFolder staging(parent,
+                                 work_key(options, sampled_digest(options.model), adapters, learnt_from));
+  BaseNote note(staging.path(), base);
   const MethodRun run{*model, options.model, options.request, prompts, options.threads};
   const std::uint64_t predicted = peak_with(method.memory(run));
   const auto method_began = Clock::now();
   const MethodResult result = run_in(staging, method, run);
   const double method_seconds = seconds_since(method_began);
+  note.remove();
   const Published published = publish(staging, options, method, result);
 
   nlohmann::json report = {{"digest", "sha256:" + published.digest},

@@ -81,7 +81,8 @@ class Exporter {
     write_config();
     copy_other_files();
     for (const auto& entry : fs::directory_iterator(folder_)) {
-      if (entry.is_regular_file()) result_.size += entry.file_size();
+      const bool kept = !entry.path().filename().string().starts_with('.');  // no note of the work's
+      if (kept && entry.is_regular_file()) result_.size += entry.file_size();
     }
     return result_;
   }

@@ -1,6 +1,9 @@
 #include "engine/base/hash.h"
 
+#include <algorithm>
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -38,6 +41,29 @@ TEST_F(HashTest, AFolderWithOneGgufHasThatFilesDigest) {
   EXPECT_EQ(artifact_digest(folder_), sha256_hex("1"));
   write_file_atomically(folder_ / "config.json", "{}");
   EXPECT_NE(artifact_digest(folder_), sha256_hex("1"));
+}
+
+TEST_F(HashTest, SamplesTellApartSizesNamesHeadersAndPages) {
+  constexpr std::size_t kSize = 4 << 20;
+  std::string content(kSize, 'x');
+  std::vector<std::string> seen;
+  const auto see = [&](const std::string& name, const std::string& bytes) {
+    write_file_atomically(folder_ / name, bytes);
+    seen.push_back(sampled_digest(folder_));
+    EXPECT_EQ(seen.back(), sampled_digest(folder_));
+    EXPECT_NE(sampled_digest(folder_ / name), "");
+    fs::remove(folder_ / name);
+  };
+  see("a", content);
+  see("b", content);
+  see("a", content + "x");
+  see("a", "");
+  content[5] = 'y';
+  see("a", content);
+  content[kSize / 64 * 63 + 7] = 'y';
+  see("a", content);
+  std::ranges::sort(seen);
+  EXPECT_EQ(std::ranges::adjacent_find(seen), seen.end());
 }
 
 TEST_F(HashTest, MappedFilesHaveTheDigestOfCopiedOnes) {

@@ -1,5 +1,6 @@
 #include "engine/quant/quantize_command.h"
 
+#include <chrono>
 #include <csignal>
 #include <sstream>
 
@@ -24,6 +25,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using formats::TempFolder;
+using formats::write_file;
 using Arguments = std::vector<std::string>;
 
 int run(Arguments arguments) {
@@ -219,6 +221,61 @@ TEST(QuantizeCommand, KilledAtAnyMomentLeavesNothingHalfWritten) {
   EXPECT_EQ(folder.filename(), whole.filename());
   EXPECT_EQ(artifact_digest(folder), folder.filename());
   EXPECT_EQ(std::distance(fs::directory_iterator(folder), fs::directory_iterator()), 1) << "model.gguf alone";
+}
+
+/// What lies in the folder of the piece of work under way, or of a killed one; empty: there is none.
+fs::path partial_in(const fs::path& parent) {
+  for (const auto& entry : fs::directory_iterator(parent)) {
+    if (entry.path().filename().string().starts_with(".partial-")) return entry.path();
+  }
+  return {};
+}
+
+// A large file beside the weights takes seconds to hash, which the work does not need.
+TEST(QuantizeCommand, TheWorkBeginsBeforeTheBaseIsHashed) {
+  using Clock = std::chrono::steady_clock;
+  QuantizableFolder hf;
+  hf.write();
+  write_file(hf.folder / "notes.bin", "");
+  fs::resize_file(hf.folder / "notes.bin", std::uint64_t{3} << 30);
+  auto began = Clock::now();
+  artifact_digest(hf.folder.path(), FileAccess::kMapped);
+  const auto hashing = Clock::now() - began;
+  const TempFolder out;
+  began = Clock::now();
+  const pid_t child = start({"--model", hf.folder.path(), "--artifacts", out.path(), "--preset", "Q4_0"});
+  while (partial_in(out.path()).empty() && Clock::now() - began < 10 * hashing) ::usleep(1000);
+  EXPECT_LT(Clock::now() - began, hashing / 2);
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+}
+
+TEST(QuantizeCommand, GoesOnWithWhatWasMadeFromTheSameBaseAlone) {
+  QuantizableFolder hf;
+  hf.write();
+  const std::string base = artifact_digest(hf.folder.path());
+  const TempFolder out;
+  const Arguments arguments = {"--model", hf.folder.path(), "--artifacts", out.path(), "--method", "int8"};
+  const pid_t child = start(arguments);
+  while (partial_in(out.path()).empty()) ::usleep(100);
+  const fs::path partial = partial_in(out.path());
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  const std::vector<std::pair<std::string, bool>> cases = {
+      {base, true}, {std::string(64, 'f'), false}, {base.substr(0, 63), false}, {"", false}};
+  for (const auto& [told, goes_on] : cases) {
+    fs::create_directories(partial);
+    write_file(partial / ".base", told);
+    write_file(partial / "begun", "");
+    ASSERT_EQ(run(arguments), kDone);
+    bool found = false;
+    for (const auto& entry : fs::directory_iterator(out.path())) {
+      found = found || fs::exists(entry.path() / "begun");
+      EXPECT_FALSE(fs::exists(entry.path() / ".base"));
+      fs::remove_all(entry.path());
+    }
+    EXPECT_EQ(found, goes_on) << told;
+  }
 }
 
 }  // namespace
