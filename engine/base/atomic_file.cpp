@@ -4,6 +4,7 @@
 #include <fstream>
 #include <iterator>
 #include <system_error>
+#include <vector>
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -13,6 +14,19 @@
 namespace stepdown {
 
 namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::string_view kUnfinished = ".tmp-";  // and the process's number
+
+bool is_unfinished(std::string_view name) {
+  const std::size_t mark = name.rfind(kUnfinished);
+  if (mark == std::string_view::npos) return false;
+  name.remove_prefix(mark + kUnfinished.size());
+  return !name.empty() && name.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+}  // namespace
 
 std::string read_file(const fs::path& path) {
   std::ifstream in(path, std::ios::binary);
@@ -30,7 +44,7 @@ void sync_to_disk(const fs::path& path) {
 
 void write_file_atomically(const fs::path& path, std::string_view content) {
   fs::path temporary = path;
-  temporary += ".tmp-" + std::to_string(::getpid());
+  temporary += std::string(kUnfinished) + std::to_string(::getpid());
   {
     std::ofstream out(temporary, std::ios::binary | std::ios::trunc);
     out.write(content.data(), static_cast<std::streamsize>(content.size()));
@@ -40,6 +54,15 @@ void write_file_atomically(const fs::path& path, std::string_view content) {
   sync_to_disk(temporary);
   fs::rename(temporary, path);
   sync_to_disk(path.has_parent_path() ? path.parent_path() : fs::path("."));
+}
+
+void remove_unfinished_files(const fs::path& folder) {
+  std::vector<fs::path> found;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (entry.is_regular_file() && is_unfinished(entry.path().filename().string()))
+      found.push_back(entry.path());
+  }
+  for (const fs::path& file : found) fs::remove(file);
 }
 
 }  // namespace stepdown

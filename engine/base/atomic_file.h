@@ -12,6 +12,9 @@ std::string read_file(const std::filesystem::path& path);
 /// or the whole new one, whatever is killed when.
 void write_file_atomically(const std::filesystem::path& path, std::string_view content);
 
+/// Removes what write_file_atomically() left in `folder` when it was killed. No process may write there.
+void remove_unfinished_files(const std::filesystem::path& folder);
+
 /// fsync of a file or a directory. Throws Error.
 void sync_to_disk(const std::filesystem::path& path);
 

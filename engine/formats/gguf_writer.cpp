@@ -146,9 +146,13 @@ std::string GgufWriter::finish() {
 /// by the digest.
 void GgufWriter::note_whole() const {
   const std::filesystem::path next = note_.string() + ".next";
-  std::ofstream(next) << nlohmann::json{
-      {"tensors", current_}, {"bytes", written_}, {"sha256", hash_.hex_so_far()}};
-  std::error_code ignored;  // then a killed run begins anew
+  {
+    std::ofstream file(next);
+    file << nlohmann::json{{"tensors", current_}, {"bytes", written_}, {"sha256", hash_.hex_so_far()}};
+    file.flush();
+    if (!file) return;  // a killed run goes on behind what the last note tells of
+  }
+  std::error_code ignored;
   std::filesystem::rename(next, note_, ignored);
 }
 

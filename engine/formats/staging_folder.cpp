@@ -92,6 +92,7 @@ StagingFolder::StagingFolder(const fs::path& parent, const std::string& key)
     }
     ::close(std::exchange(lock_, -1));
   }
+  remove_unfinished_files(path_);  // or they would become part of the result
   remove_abandoned(parent);
 }
 

@@ -4,6 +4,7 @@
 
 #include "engine/base/error.h"
 #include "engine/quant/checkpoint/exporter.h"
+#include "engine/quant/kept_state.h"
 #include "engine/quant/memory_estimate.h"
 #include "engine/quant/methods/affine_rounding.h"
 #include "engine/quant/methods/gptq_layout.h"
@@ -53,8 +54,8 @@ MethodResult run_qat(const MethodRun& run, const fs::path& folder) {
     const auto& weights = trained.weights[static_cast<std::size_t>(block.index())];
     for (std::size_t i = 0; i < weights.size(); ++i) block.linears()[i].weight = weights[i];
   };
-  fs::remove(state);
   const ExportedCheckpoint written = export_checkpoint(job, folder);
+  discard_state(state);  // a run that is killed before need not train again
   MethodResult result;
   result.size = written.size;
   result.tensors = written.tensors;

@@ -195,6 +195,15 @@ TEST_F(GgufTest, AKilledWritersFileIsContinuedBehindItsLastWholeTensor) {
   }
 }
 
+TEST_F(GgufTest, OnAFullDiskTheLastWholeNoteStays) {
+  const TempFolder folder;
+  const std::filesystem::path file = folder / "x.gguf";
+  write_some(file, 1, Existing::kContinued);
+  std::filesystem::create_symlink("/dev/full", folder / ".x.gguf.written.next");
+  write_some(file, 2, Existing::kContinued, "c", 1);
+  write_some(file, 2, Existing::kContinued, "c", 1);
+}
+
 TEST_F(GgufTest, AFileThatIsNotAsItsNoteSaysIsWrittenAnew) {
   const TempFolder folder;
   const std::filesystem::path file = folder / "x.gguf";

@@ -10,8 +10,6 @@
 #include "tests/unit/engine/formats/temp_folder.h"
 #include <gtest/gtest.h>
 
-#include "engine/base/atomic_file.h"
-
 namespace stepdown::formats {
 namespace {
 
@@ -39,6 +37,19 @@ TEST(StagingFolder, NoTwoWorkInOneThoughManyWaitForIt) {
   }
   for (std::thread& each : workers) each.join();
   EXPECT_FALSE(shared);
+}
+
+TEST(StagingFolder, AFileThatAKilledRunHadNotWrittenToItsEndIsNoPartOfTheResult) {
+  const TempFolder parent;
+  const fs::path left = parent / ".partial-0123456789abcdef";
+  fs::create_directories(left);
+  for (const char* name : {"config.json", "tokenizer.json.tmp-4711", "notes.tmp-x", "x.tmp-"})
+    write_file(left / name, "1");
+  StagingFolder folder(parent.path(), "0123456789abcdef");
+  folder.publish_folder(parent / "result");
+  EXPECT_FALSE(fs::exists(parent / "result" / "tokenizer.json.tmp-4711"));
+  for (const char* name : {"config.json", "notes.tmp-x", "x.tmp-"})
+    EXPECT_TRUE(fs::exists(parent / "result" / name)) << name << " may be the model's";
 }
 
 }  // namespace
