@@ -114,8 +114,11 @@ void each_prompt(const fs::path& path, const Visit& visit) {
       if (extension == ".jsonl" || extension == ".txt") files.push_back(entry.path());
     }
     std::ranges::sort(files);
-  } else {
+  } else if (fs::is_regular_file(path)) {
     files.push_back(path);
+  } else {  // pipes give what they have once
+    throw InputError("is read more than once, which only files can be", path.string(),
+                     "save the prompts as a .jsonl or .txt file");
   }
   bool any = false;
   const auto note = [&](CorpusPrompt prompt) {

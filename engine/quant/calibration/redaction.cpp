@@ -130,12 +130,41 @@ std::size_t find_iban(std::string_view text, std::size_t at) {
   return found;
 }
 
+/// "2026-11-30", "30.11.2026": three groups of digits, the year first or last, with one separator.
+bool begins_date(std::string_view text) {
+  std::array<int, 3> groups{};
+  std::array<std::size_t, 3> lengths{};
+  std::size_t at = 0;
+  char separator = '\0';
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    for (; at < text.size() && is_digit(text[at]) && lengths[i] < 5; ++at, ++lengths[i])
+      groups[i] = groups[i] * 10 + (text[at] - '0');
+    if (i + 1 == groups.size()) break;
+    if (at == text.size() || std::string_view("-./").find(text[at]) == std::string_view::npos) return false;
+    if (i == 0) separator = text[at];
+    if (text[at++] != separator) return false;
+  }
+  const bool ends = at == text.size() || !(is_digit(text[at]) || text[at] == separator);
+  const bool year_first = lengths == std::array<std::size_t, 3>{4, 2, 2};
+  const bool year_last = lengths == std::array<std::size_t, 3>{2, 2, 4};
+  const auto [low, high] = std::minmax(groups[1], year_first ? groups[2] : groups[0]);
+  return ends && (year_first || year_last) && low >= 1 && low <= 12 && high <= 31;
+}
+
+/// "0.0012": a single digit before the point.
+bool begins_decimal(std::string_view text) {
+  return text.size() > 2 && text[1] == '.' && is_digit(text[2]);
+}
+
 std::size_t find_phone(std::string_view text, std::size_t at) {
   const bool plus = text[at] == '+';
   if (!plus && text[at] != '(' && text[at] != '0' && !is_digit(text[at])) return 0;
   if (!starts_word(text, at) ||
       (at > 0 && (text[at - 1] == '.' || text[at - 1] == '-' || text[at - 1] == '+')))
     return 0;
+  if (at > 1 && text[at - 1] == '/' && is_digit(text[at - 2])) return 0;
+  // What logs are full of, followed by a time or another number.
+  if (is_digit(text[at]) && (begins_date(text.substr(at)) || begins_decimal(text.substr(at)))) return 0;
   const std::size_t skip = plus ? 1 : 0;
   const DigitRun run = digit_run(text, at + skip, " -./()", 15);
   const std::size_t end = at + skip + run.length;

@@ -95,6 +95,15 @@ TEST(Corpus, NamesTheLineThatIsWrong) {
   EXPECT_THROW(read_corpus(folder / "none.jsonl"), InputError);
 }
 
+TEST(Corpus, APipeIsRefusedAsSuch) {
+  try {
+    read_corpus("/dev/null");
+    FAIL();
+  } catch (const InputError& error) {
+    EXPECT_NE(std::string(error.what()).find("read more than once"), std::string::npos) << error.what();
+  }
+}
+
 TEST(SampleByLength, TakesShortAndLongAlike) {
   std::vector<std::size_t> lengths;
   for (std::size_t i = 0; i < 800; ++i) lengths.push_back(i * 37 % 800);

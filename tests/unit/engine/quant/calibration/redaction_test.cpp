@@ -44,6 +44,18 @@ TEST(Redaction, LeavesOtherTextAlone) {
   }
 }
 
+TEST(Redaction, DatesWithTimesAndDecimalsAreNoTelephones) {
+  for (const char* text :
+       {"2026-11-30 12:15:00 INFO", "2026/11/30 12:15", "30.11.2026 12:15", "01/02/2026 12:15",
+        "[2026-11-30 12]", "loss 0.0012345678", "0.25 0.125 0.5", "pi is 3.141592653"}) {
+    EXPECT_EQ(redacted(text), text);
+  }
+  EXPECT_EQ(redacted("2026-11-30 0171 2345678"), "2026-11-30 [phone]");
+  for (const char* phone :
+       {"01.23.45.67.89", "555.123.4567", "0171.2345678", "01-02-2026-12", "20-30-202612", "99.99.999999"})
+    EXPECT_EQ(redacted(phone), "[phone]");
+}
+
 // Such as answers that are documents, and logs of logs.
 TEST(Redaction, SeesWordsBehindTheMarksOfJsonInAText) {
   const std::pair<const char*, const char*> cases[] = {
