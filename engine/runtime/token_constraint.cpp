@@ -5,6 +5,7 @@
 #include <mutex>
 #include <string>
 
+#include "engine/base/hash.h"
 #include "engine/runtime/token_mask.h"
 
 namespace stepdown::runtime {
@@ -72,8 +73,8 @@ struct ConstraintFactory::State {
   TokenIndex index;
   TokenMaskCache masks;
   std::mutex mutex;
-  std::map<std::string, std::uint64_t> languages;
-  std::uint64_t next_language = 0;  // a number is never used again
+  std::map<std::string, std::uint64_t> languages;  // by digest
+  std::uint64_t next_language = 0;                 // a number is never used again
 };
 
 ConstraintFactory::ConstraintFactory(std::shared_ptr<const tokenizer::Tokenizer> tokenizer)
@@ -96,13 +97,14 @@ std::unique_ptr<TokenConstraint> ConstraintFactory::make(schema::PrefixMatcher m
                                                          const std::string& language,
                                                          std::string_view written) {
   constexpr std::size_t kMostLanguages = 64;
+  const std::string digest = sha256_hex(language);  // texts may be megabytes
   if (matcher.accept(written) != written.size()) return nullptr;
   std::uint64_t number = 0;
   {
     const std::lock_guard lock(state_->mutex);
     auto& known = state_->languages;
-    if (known.size() >= kMostLanguages && !known.contains(language)) known.clear();
-    const auto [entry, added] = known.try_emplace(language, state_->next_language);
+    if (known.size() >= kMostLanguages && !known.contains(digest)) known.clear();
+    const auto [entry, added] = known.try_emplace(digest, state_->next_language);
     if (added) ++state_->next_language;
     number = entry->second;
   }

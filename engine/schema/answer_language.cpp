@@ -63,7 +63,7 @@ AnswerLanguage choice(const ordered_json& value, const std::string& param) {
     refuse(param, "must be a list of 1 to " + std::to_string(kMost) + " strings");
   std::vector<std::string> choices;
   for (const ordered_json& one : value) choices.push_back(text_of(one, param));
-  return {.grammar = TextGrammar::from_choices(choices)};
+  return {.grammar = compiled(TextGrammar::from_choices, choices, "unsupported_choice", param)};
 }
 
 AnswerLanguage response_format(const ordered_json& format, const std::string& param) {

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "engine/base/error.h"
+#include "engine/schema/alternatives.h"
 #include "engine/schema/disjoint.h"
 #include "engine/schema/grammar_checks.h"
 #include "engine/schema/keywords.h"
@@ -38,6 +39,7 @@ class Compiler {
     if (nests_beyond(root_, kDeepestJson)) throw InputError("the schema is nested too deeply", "#");
     grammar_.root = compile(root_, "#");
     check_grammar(grammar_);
+    flatten_alternatives(grammar_);
     for (const OneOf& each : one_ofs_) check_exclusive(each);
     return std::make_shared<const Grammar>(std::move(grammar_));
   }
@@ -48,6 +50,7 @@ class Compiler {
     object.additional = any();
     grammar_.root = add(std::move(object));
     check_grammar(grammar_);
+    flatten_alternatives(grammar_);
     return std::make_shared<const Grammar>(std::move(grammar_));
   }
 
@@ -59,15 +62,12 @@ class Compiler {
 
   /// Documents are followed by the first alternative that fits; that no other fits too must be certain.
   void check_exclusive(const OneOf& one_of) const {
-    const auto& all = one_of.alternatives;
-    for (std::size_t i = 0; i < all.size(); ++i) {
-      for (std::size_t j = i + 1; j < all.size(); ++j) {
-        if (are_disjoint(grammar_, all[i], all[j])) continue;
-        throw InputError(
-            "a document might be valid for both " + std::to_string(i) + " and " + std::to_string(j),
-            one_of.path, "write 'anyOf', or give both a required property whose 'const' tells them apart");
-      }
-    }
+    const auto both = overlapping(grammar_, one_of.alternatives);
+    if (!both) return;
+    throw InputError("a document might be valid for both " + std::to_string(both->first) + " and " +
+                         std::to_string(both->second),
+                     one_of.path,
+                     "write 'anyOf', or give both a required property whose 'const' tells them apart");
   }
 
   NodeId add(Node node) {
@@ -90,11 +90,21 @@ class Compiler {
     return add(std::move(node));
   }
 
+  /// A trie takes a hundred times the memory of its texts.
+  void count_literal(const std::string& text) {
+    constexpr std::size_t kMostBytes = 256 << 10;
+    if ((literal_bytes_ += text.size()) > kMostBytes)
+      throw InputError("the schema's names and values are too long together", "#",
+                       "give fewer or shorter ones");
+  }
+
   NodeId literals(const std::vector<ordered_json>& values) {
     Node node;
     node.kind = NodeKind::kLiterals;
     for (const ordered_json& value : values) {
-      node.literals.add(value.dump());
+      const std::string text = value.dump();
+      count_literal(text);
+      node.literals.add(text);
       node.values.emplace_back(value);
     }
     return add(std::move(node));
@@ -230,6 +240,7 @@ class Compiler {
       node.properties.push_back(
           {name, compile(value, path + "/properties/" + escape_pointer(name)), required.erase(name) > 0});
       const std::string written = ordered_json(name).dump();
+      count_literal(written);
       node.literals.add(std::string_view(written).substr(1, written.size() - 2));
     }
     if (!required.empty()) {
@@ -273,18 +284,37 @@ class Compiler {
                        "write the bounds into the pattern: {m,n}");
     }
     try {
-      node.written = std::make_shared<const StringPattern>(regex, true);
-      node.meant = std::make_shared<const StringPattern>(regex, false);
+      const Pattern pattern = automata_of(regex);
+      node.written = pattern.written;
+      node.meant = pattern.meant;
     } catch (const InputError& error) {
       throw InputError(error.what(), where);
     }
     return add(std::move(node));
   }
 
+  struct Pattern {
+    std::shared_ptr<const StringPattern> written, meant;
+  };
+
+  /// Once for all strings of one pattern: each state takes a kilobyte.
+  Pattern automata_of(const std::string& regex) {
+    constexpr std::size_t kMostStates = 16'000;
+    if (const auto known = patterns_.find(regex); known != patterns_.end()) return known->second;
+    Pattern pattern{std::make_shared<const StringPattern>(regex, true),
+                    std::make_shared<const StringPattern>(regex, false)};
+    if ((pattern_states_ += pattern.written->size() + pattern.meant->size()) > kMostStates)
+      throw InputError("with those before it the schema's patterns are too large", "", "simplify them");
+    return patterns_.emplace(regex, std::move(pattern)).first->second;
+  }
+
   const ordered_json& root_;
   Grammar grammar_;
   std::map<std::string, NodeId> references_;
   std::vector<OneOf> one_ofs_;
+  std::map<std::string, Pattern> patterns_;
+  std::size_t pattern_states_ = 0;
+  std::size_t literal_bytes_ = 0;
   NodeId any_ = kNoNode;
   int depth_ = 0;
 };

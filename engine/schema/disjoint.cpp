@@ -1,7 +1,9 @@
 #include "engine/schema/disjoint.h"
 
 #include <algorithm>
+#include <map>
 
+#include "engine/base/error.h"
 #include "engine/schema/validator.h"
 
 namespace stepdown::schema {
@@ -11,17 +13,32 @@ class Comparison {
  public:
   explicit Comparison(const Grammar& grammar) : grammar_(grammar) {}
 
-  bool disjoint(NodeId a, NodeId b, int depth) const {
+  bool disjoint(NodeId a, NodeId b) { return disjoint(a, b, 0); }
+
+ private:
+  /// Remembers what it found: alternatives in alternatives would be compared exponentially often.
+  bool disjoint(NodeId a, NodeId b, int depth) {
     constexpr int kDeepestLook = 16;  // references may lead in circles
     if (depth > kDeepestLook) return false;
+    const auto pair = std::minmax(a, b);
+    if (const auto known = known_.find(pair); known != known_.end()) return known->second;
+    const bool apart = compare(a, b, depth);
+    if (depth > 0) known_.emplace(pair, apart);
+    return apart;
+  }
+
+  bool compare(NodeId a, NodeId b, int depth) {
+    constexpr std::size_t kMost = 3'000'000;
+    if (++compared_ > kMost)
+      throw InputError("'oneOf' has too many alternatives to be told apart", "#", "write 'anyOf'");
     const Node& left = grammar_[a];
     const Node& right = grammar_[b];
-    if (right.kind == NodeKind::kAnyOf && left.kind != NodeKind::kAnyOf) return disjoint(b, a, depth);
+    if (right.kind == NodeKind::kAnyOf && left.kind != NodeKind::kAnyOf) return compare(b, a, depth);
     if (left.kind == NodeKind::kAnyOf) {
       return std::ranges::all_of(left.alternatives,
                                  [&](NodeId alternative) { return disjoint(alternative, b, depth + 1); });
     }
-    if (right.kind == NodeKind::kLiterals && left.kind != NodeKind::kLiterals) return disjoint(b, a, depth);
+    if (right.kind == NodeKind::kLiterals && left.kind != NodeKind::kLiterals) return compare(b, a, depth);
     if (left.kind == NodeKind::kLiterals)
       return std::ranges::none_of(left.values,
                                   [&](const auto& value) { return is_valid(grammar_, b, value); });
@@ -33,7 +50,6 @@ class Comparison {
     return left.least > right.most || right.least > left.most;
   }
 
- private:
   static bool is_number(const Node& node) {
     return node.kind == NodeKind::kNumber || node.kind == NodeKind::kBoundedNumber;
   }
@@ -52,7 +68,7 @@ class Comparison {
     return found == node.properties.end() ? node.additional : found->value;
   }
 
-  bool object(const Node& left, const Node& right, int depth) const {
+  bool object(const Node& left, const Node& right, int depth) {
     const auto tells = [&](const Node& one, const Node& other) {
       return std::ranges::any_of(one.properties, [&](const Node::Property& property) {
         if (!property.required) return false;
@@ -63,7 +79,7 @@ class Comparison {
     return tells(left, right) || tells(right, left);
   }
 
-  bool array(const Node& left, const Node& right, int depth) const {
+  bool array(const Node& left, const Node& right, int depth) {
     if (left.least > right.most || right.least > left.most) return true;
     const auto first = [](const Node& node) {
       return node.prefix.empty() ? node.items : node.prefix.front();
@@ -74,12 +90,21 @@ class Comparison {
   }
 
   const Grammar& grammar_;
+  std::map<std::pair<NodeId, NodeId>, bool> known_;
+  std::size_t compared_ = 0;
 };
 
 }  // namespace
 
-bool are_disjoint(const Grammar& grammar, NodeId a, NodeId b) {
-  return Comparison(grammar).disjoint(a, b, 0);
+std::optional<std::pair<std::size_t, std::size_t>> overlapping(const Grammar& grammar,
+                                                               std::span<const NodeId> nodes) {
+  Comparison comparison(grammar);
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    for (std::size_t j = i + 1; j < nodes.size(); ++j) {
+      if (!comparison.disjoint(nodes[i], nodes[j])) return std::pair(i, j);
+    }
+  }
+  return std::nullopt;
 }
 
 }  // namespace stepdown::schema

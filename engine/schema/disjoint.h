@@ -1,12 +1,19 @@
 #pragma once
 
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <utility>
+
 #include "engine/schema/grammar.h"
 
 namespace stepdown::schema {
 
-/// No document is valid for both nodes; false also when that cannot be told. Types, values, bounds, lengths,
-/// and properties that both objects require tell nodes apart: a field that names the kind does, as
-/// discriminated unions have it.
-bool are_disjoint(const Grammar& grammar, NodeId a, NodeId b);
+/// Two of the nodes, by their place, for which one document might be valid, or nothing when none is valid for
+/// two. Types, values, bounds, lengths, and properties that both objects require tell nodes apart: a field
+/// that names the kind does, as discriminated unions have it. Of flattened alternatives; throws InputError
+/// when that takes too long to tell.
+std::optional<std::pair<std::size_t, std::size_t>> overlapping(const Grammar& grammar,
+                                                               std::span<const NodeId> nodes);
 
 }  // namespace stepdown::schema

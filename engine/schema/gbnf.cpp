@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <map>
+#include <optional>
+#include <string>
 
 #include "engine/base/error.h"
 #include "engine/base/utf8.h"
@@ -92,12 +94,30 @@ class GbnfParser {
   Part alternatives(int depth) {
     if (depth > 50) fail("groups are nested too deeply");
     const Part whole{builder_.state(), builder_.state()};
+    GrammarBuilder::Trie texts;
+    const State texts_start = builder_.state();
+    link(whole.start, texts_start);
     do {
+      if (const auto text = lone_literal()) {
+        builder_.add_text(texts, texts_start, whole.end, *text);
+        continue;
+      }
       const Part one = sequence(depth);
       link(whole.start, one.start);
       link(one.end, whole.end);
     } while (accept("|"));
     return whole;
+  }
+
+  /// An alternative that is nothing but one literal.
+  std::optional<std::u32string> lone_literal() {
+    const std::size_t begin = at_;
+    if (at_ < source_.size() && source_[at_] == '"') {
+      std::u32string text = literal_text();
+      if (at_ >= source_.size() || source_[at_] == '|' || source_[at_] == ')' || starts_rule()) return text;
+    }
+    at_ = begin;
+    return std::nullopt;
   }
 
   bool starts_rule() {
@@ -196,20 +216,26 @@ class GbnfParser {
   }
 
   Part literal() {
-    ++at_;
     Part whole{builder_.state(), 0};
     whole.end = whole.start;
-    for (;;) {
-      if (at_ >= source_.size()) fail("a literal is not closed");
-      if (source_[at_] == '"') break;
-      const char32_t c = code_point();
+    for (const char32_t c : literal_text()) {
       const State next = builder_.state();
       add_code_points(builder_.nfa, whole.end, next, {{c, c}});
       whole.end = next;
     }
+    return whole;
+  }
+
+  std::u32string literal_text() {
+    std::u32string text;
+    for (++at_;;) {
+      if (at_ >= source_.size()) fail("a literal is not closed");
+      if (source_[at_] == '"') break;
+      text += code_point();
+    }
     ++at_;
     skip_space();
-    return whole;
+    return text;
   }
 
   Part char_class() {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/base/error.h"
+#include "engine/schema/code_point_ranges.h"
 
 namespace stepdown::schema {
 namespace {
@@ -44,6 +45,19 @@ State GrammarBuilder::state() {
   return nfa.states++;
 }
 
+void GrammarBuilder::add_text(Trie& trie, State start, State end, std::u32string_view text) {
+  for (const char32_t c : text) {
+    const auto known = trie.find({start, c});
+    const State next = known == trie.end() ? state() : known->second;
+    if (known == trie.end()) {
+      add_code_points(nfa, start, next, {{c, c}});
+      trie.emplace(std::pair(start, c), next);
+    }
+    start = next;
+  }
+  nfa.empty.emplace_back(start, end);
+}
+
 std::shared_ptr<const TextGrammar> GrammarBuilder::build(std::size_t root, std::string text) const {
   std::shared_ptr<TextGrammar> grammar(new TextGrammar);  // NOLINT: private constructor
   grammar->nodes_.resize(static_cast<std::size_t>(nfa.states));
@@ -62,6 +76,7 @@ std::shared_ptr<const TextGrammar> GrammarBuilder::build(std::size_t root, std::
   grammar->text_ = std::move(text);
   check_ends(*grammar);
   check_beginnings(*grammar);
+  check_width(*grammar);
   return grammar;
 }
 
@@ -116,6 +131,23 @@ void GrammarBuilder::check_beginnings(const TextGrammar& grammar) const {
         if (std::ranges::find(begun, next) == begun.end()) begun.push_back(next);
       }
     }
+  }
+}
+
+void GrammarBuilder::check_width(const TextGrammar& grammar) const {
+  const auto empty = passable(grammar, false);
+  for (const Rule& rule : rules) {
+    const auto states = reach(grammar, rule.start, [&](const TextGrammar::Node& node, const auto& go) {
+      for (const State to : node.empty) go(to);
+      for (const TextGrammar::Call& call : node.calls) {
+        go(call.rule);
+        if (empty.at(call.rule)) go(call.back);
+      }
+    });
+    if (states.size() <= TextReading::kMostOpen) continue;
+    throw InputError("rule '" + rule.name + "' has more beginnings than are followed, " +
+                         std::to_string(TextReading::kMostOpen),
+                     "grammar", "write values that differ in their text alone as one list of literals");
   }
 }
 

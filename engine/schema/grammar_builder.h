@@ -3,6 +3,8 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "engine/schema/regex_nfa.h"
@@ -29,7 +31,12 @@ class GrammarBuilder {
 
   /// A new one. Throws InputError when the grammar grows too large.
   State state();
-  /// Throws InputError for rules that never end or begin with themselves. `text`: what TextGrammar::text()
+  /// Lets a text lead from `start` to `end`; texts that begin alike and were added by the same `trie` share
+  /// their beginnings, so that however many there are, few are followed at a time.
+  using Trie = std::map<std::pair<State, char32_t>, State>;
+  void add_text(Trie& trie, State start, State end, std::u32string_view text);
+  /// Throws InputError for rules that never end, begin with themselves or have
+  /// more beginnings than are followed. `text`: what TextGrammar::text()
   /// says.
   std::shared_ptr<const TextGrammar> build(std::size_t root, std::string text) const;
 
@@ -38,6 +45,7 @@ class GrammarBuilder {
   std::map<State, bool> passable(const TextGrammar& grammar, bool reading) const;
   void check_ends(const TextGrammar& grammar) const;
   void check_beginnings(const TextGrammar& grammar) const;
+  void check_width(const TextGrammar& grammar) const;
 };
 
 }  // namespace stepdown::schema

@@ -4,7 +4,6 @@
 #include <map>
 
 #include "engine/base/error.h"
-#include "engine/schema/regex_nfa.h"
 
 namespace stepdown::schema {
 namespace {
@@ -21,7 +20,11 @@ struct Graph {
 
   Set closure(Set states) const {
     std::vector<bool> seen(edges.size());
-    for (const std::int32_t state : states) seen[static_cast<std::size_t>(state)] = true;
+    std::erase_if(states, [&seen](std::int32_t state) {
+      const bool twice = seen[static_cast<std::size_t>(state)];
+      seen[static_cast<std::size_t>(state)] = true;
+      return twice;
+    });
     for (std::size_t i = 0; i < states.size(); ++i) {
       for (const std::int32_t to : empty[static_cast<std::size_t>(states[i])]) {
         if (seen[static_cast<std::size_t>(to)]) continue;
@@ -39,17 +42,24 @@ struct Graph {
 
 }  // namespace
 
-StringPattern::StringPattern(std::string_view regex, bool json_safe) {
+StringPattern::StringPattern(std::string_view regex, bool json_safe)
+    : StringPattern(parse_regex(regex), json_safe) {}
+
+StringPattern::StringPattern(const RegexNfa& nfa, bool json_safe) {
   constexpr std::size_t kMostStates = 2000;
-  const RegexNfa nfa = parse_regex(regex);
+  constexpr std::size_t kMostMembers = 2'000'000;  // of all sets: memory, and time
   const Graph graph(nfa);
   std::map<Set, State> known;
   std::vector<Set> sets;
+  std::size_t members = 0;
   const auto number = [&](Set set) -> State {
     if (set.empty()) return kDead;
     const auto [entry, fresh] = known.try_emplace(std::move(set), static_cast<State>(sets.size()));
-    if (fresh) sets.push_back(entry->first);
-    if (sets.size() > kMostStates)
+    if (fresh) {
+      sets.push_back(entry->first);
+      members += entry->first.size();
+    }
+    if (sets.size() > kMostStates || members > kMostMembers)
       throw InputError("pattern is not supported: its automaton is too large", "", "simplify it");
     return entry->second;
   };
@@ -70,8 +80,7 @@ StringPattern::StringPattern(std::string_view regex, bool json_safe) {
       Set targets;
       for (const std::int32_t state : sets[i]) {
         for (const RegexNfa::Edge& edge : graph.edges[static_cast<std::size_t>(state)]) {
-          if (edge.low <= low && low <= edge.high && std::ranges::find(targets, edge.to) == targets.end())
-            targets.push_back(edge.to);
+          if (edge.low <= low && low <= edge.high) targets.push_back(edge.to);
         }
       }
       const State target = number(targets.empty() ? Set() : graph.closure(std::move(targets)));

@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/schema/regex_nfa.h"
+
 namespace stepdown::schema {
 
 /// A regular expression of `pattern` as a DFA over the UTF-8 bytes of a string's content. Every state can
@@ -20,11 +22,13 @@ class StringPattern {
   /// strings that JSON would have to escape. Throws InputError for the rest, when the automaton is too large,
   /// or when nothing matches.
   StringPattern(std::string_view regex, bool json_safe);
+  StringPattern(const RegexNfa& nfa, bool json_safe);
 
   State start() const { return 0; }
   State next(State state, unsigned char byte) const { return table_[static_cast<std::size_t>(state)][byte]; }
   bool accepts(State state) const { return accepting_[static_cast<std::size_t>(state)]; }
   bool matches(std::string_view text) const;
+  std::size_t size() const { return table_.size(); }
 
  private:
   std::vector<std::array<State, 256>> table_;

@@ -1,15 +1,63 @@
 #include "engine/schema/text_grammar.h"
 
+#include <optional>
+#include <utility>
+
+#include "engine/base/error.h"
+#include "engine/base/utf8.h"
 #include "engine/schema/grammar_builder.h"
+#include "engine/schema/string_pattern.h"
 
 namespace stepdown::schema {
 
-using State = TextGrammar::State;
+namespace {
+
+/// One place to stand at instead of many; nothing where that would be too large.
+std::optional<StringPattern> deterministic(const RegexNfa& nfa) {
+  try {
+    return StringPattern(nfa, false);
+  } catch (const InputError&) {  // the grammar's own checks say what is wrong with those that match nothing
+    return std::nullopt;
+  }
+}
+
+void add_automaton(GrammarBuilder& builder, const StringPattern& automaton) {
+  while (builder.nfa.states < static_cast<std::int32_t>(automaton.size())) builder.state();
+  builder.rules.push_back({"regex", automaton.start(), builder.state()});
+  for (StringPattern::State at = 0; at < static_cast<std::int32_t>(automaton.size()); ++at) {
+    if (automaton.accepts(at)) builder.nfa.empty.emplace_back(at, builder.rules[0].end);
+    for (unsigned low = 0, end = 0; low < 256; low = end) {
+      const auto to = automaton.next(at, static_cast<unsigned char>(low));
+      for (end = low + 1; end < 256 && automaton.next(at, static_cast<unsigned char>(end)) == to;) ++end;
+      if (to == StringPattern::kDead) continue;
+      builder.nfa.edges.push_back(
+          {at, to, static_cast<std::uint8_t>(low), static_cast<std::uint8_t>(end - 1)});
+    }
+  }
+}
+
+std::u32string decoded(std::string_view text) {
+  std::u32string code_points;
+  while (!text.empty()) {
+    const CodePoint next = decode_utf8(text);
+    if (next.length == 0) throw InputError("text that is no UTF-8", "choice");
+    code_points += next.value;
+    text.remove_prefix(next.length);
+  }
+  return code_points;
+}
+
+}  // namespace
 
 std::shared_ptr<const TextGrammar> TextGrammar::from_regex(std::string_view regex) {
   GrammarBuilder builder;
-  builder.nfa = parse_whole_regex(regex);
-  builder.rules.push_back({"regex", builder.nfa.start, builder.nfa.accept});
+  RegexNfa nfa = parse_whole_regex(regex);
+  if (const auto automaton = deterministic(nfa)) {
+    add_automaton(builder, *automaton);
+  } else {
+    builder.nfa = std::move(nfa);
+    builder.rules.push_back({"regex", builder.nfa.start, builder.nfa.accept});
+  }
   return builder.build(0, "regex:" + std::string(regex));
 }
 
@@ -17,15 +65,9 @@ std::shared_ptr<const TextGrammar> TextGrammar::from_choices(std::span<const std
   GrammarBuilder builder;
   builder.rules.push_back({"choice", builder.state(), builder.state()});
   std::string text = "choice";
+  GrammarBuilder::Trie trie;
   for (const std::string& choice : choices) {
-    State at = builder.rules[0].start;
-    for (const char c : choice) {
-      const State next = builder.state();
-      const auto byte = static_cast<std::uint8_t>(c);
-      builder.nfa.edges.push_back({at, next, byte, byte});
-      at = next;
-    }
-    builder.nfa.empty.emplace_back(at, builder.rules[0].end);
+    builder.add_text(trie, builder.rules[0].start, builder.rules[0].end, decoded(choice));
     text += ':' + std::to_string(choice.size()) + ':' + choice;
   }
   return builder.build(0, std::move(text));

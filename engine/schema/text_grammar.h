@@ -15,7 +15,7 @@ class TextGrammar {
  public:
   /// GBNF, llama.cpp's form of EBNF; the rule `root` is the whole text. Supported: literals, classes, `.`,
   /// groups, |, ? * + {m,n}, comments. Throws InputError with the line for what cannot be parsed, for rules
-  /// that are missing, recursive at their own beginning, or never end.
+  /// that are missing, recursive at their own beginning, never end, or have too many beginnings.
   static std::shared_ptr<const TextGrammar> from_gbnf(std::string_view grammar);
   /// The whole text matches; the regexes are those of JSON Schema's `pattern`.
   static std::shared_ptr<const TextGrammar> from_regex(std::string_view regex);
@@ -58,6 +58,9 @@ class TextGrammar {
 /// Where texts of the grammar may stand after the bytes read so far; a value.
 class TextReading {
  public:
+  /// So many places are followed at a time.
+  static constexpr std::size_t kMostOpen = 256;
+
   explicit TextReading(std::shared_ptr<const TextGrammar> grammar);
 
   /// False when the byte leaves the language; the reading is then unchanged.

@@ -21,19 +21,19 @@ bool TextReading::same(const Thread& a, const Thread& b) {
   return true;
 }
 
-// Goes on from the open threads without reading, to all states that read. More readings than kMost, and
+// Goes on from the open threads without reading, to all states that read. More readings than kMostOpen, and
 // deeper ones than kDeepest, are not followed: the language shrinks, but every reading that stays can be
 // completed.
 void TextReading::follow(const TextGrammar& grammar, std::vector<Thread> open, std::vector<Thread>& threads,
                          bool& complete) {
-  constexpr std::size_t kMost = 256;
   constexpr int kDeepest = 256;
   threads.clear();
   complete = false;
   for (std::size_t i = 0; i < open.size(); ++i) {
     const Thread at = open[i];
     const auto go = [&](Thread next) {
-      if (open.size() >= kMost || std::ranges::any_of(open, [&](const Thread& o) { return same(o, next); }))
+      if (open.size() >= kMostOpen ||
+          std::ranges::any_of(open, [&](const Thread& o) { return same(o, next); }))
         return;
       open.push_back(std::move(next));
     };

@@ -259,6 +259,64 @@ TEST(Schema, SurvivesAlternativesThatMultiply) {
   EXPECT_EQ(matcher.accept(deep), 60U);
 }
 
+/// "d0" refers to "d1" twice, and so on to the last, which is `end`.
+ordered_json doubling(int levels, const char* keyword, const ordered_json& end) {
+  ordered_json defs = ordered_json::object();
+  for (int i = 0; i < levels; ++i) {
+    const ordered_json next = {{"$ref", "#/$defs/d" + std::to_string(i + 1)}};
+    defs["d" + std::to_string(i)] = {{keyword, ordered_json::array({next, next})}};
+  }
+  defs["d" + std::to_string(levels)] = end;
+  return defs;
+}
+
+TEST(PrefixMatcher, AlternativesOfAlternativesAreLookedThroughOnce) {
+  const auto schema = Schema::compile(
+      ordered_json{{"$ref", "#/$defs/d0"}, {"$defs", doubling(40, "anyOf", {{"type", "boolean"}})}});
+  EXPECT_TRUE(matches(schema, "true"));
+  EXPECT_FALSE(matches(schema, "1"));
+}
+
+TEST(Schema, TellsAlternativesOfAlternativesApartOnce) {
+  ordered_json defs = doubling(12, "anyOf", {{"type", "boolean"}});
+  const ordered_json others = doubling(12, "anyOf", {{"type", "string"}});
+  for (const auto& [name, def] : others.items()) {
+    ordered_json other = def;
+    for (const char* keyword : {"anyOf"}) {
+      if (!other.contains(keyword)) continue;
+      for (ordered_json& each : other[keyword])
+        each["$ref"] = "#/$defs/x" + each["$ref"].get<std::string>().substr(9);
+    }
+    defs["x" + name.substr(1)] = other;
+  }
+  const ordered_json oneOf = ordered_json::array({{{"$ref", "#/$defs/d0"}}, {{"$ref", "#/$defs/x0"}}});
+  EXPECT_TRUE(matches(Schema::compile(ordered_json{{"oneOf", oneOf}, {"$defs", defs}}), "\"a\""));
+}
+
+TEST(PrefixMatcher, EveryOneOfManyAlternativesCanBeWritten) {
+  ordered_json values = ordered_json::array();
+  for (int i = 0; i < 600; ++i) values.push_back({{"const", "v" + std::to_string(i)}});
+  const auto schema = Schema::compile(ordered_json{{"anyOf", values}});
+  for (int i = 0; i < 600; ++i) ASSERT_TRUE(matches(schema, "\"v" + std::to_string(i) + '"')) << i;
+  ordered_json objects = ordered_json::array();
+  for (int i = 0; i < 300; ++i)
+    objects.push_back({{"type", "object"}, {"properties", {{"v" + std::to_string(i), true}}}});
+  EXPECT_THROW(Schema::compile(ordered_json{{"anyOf", objects}}), InputError);  // more than are followed
+}
+
+TEST(Schema, WhatCompiledSchemasHoldIsBounded) {
+  ordered_json properties = ordered_json::object();
+  for (int i = 0; i < 100; ++i) {
+    const std::string pattern = "^(a|b)*a(a|b){9}" + std::to_string(i) + "$";  // a thousand states and more
+    properties["p" + std::to_string(i)] = {{"type", "string"}, {"pattern", pattern}};
+  }
+  EXPECT_THROW(Schema::compile(ordered_json{{"type", "object"}, {"properties", properties}}), InputError);
+  for (auto& [name, property] : properties.items()) property["pattern"] = "^(a|b)*a(a|b){9}$";
+  EXPECT_NO_THROW(Schema::compile(ordered_json{{"type", "object"}, {"properties", properties}}));
+  EXPECT_THROW(Schema::compile(ordered_json{{"const", std::string(1 << 20, 'x')}}), InputError);
+  EXPECT_THROW(Schema::compile(ordered_json{{"type", "string"}, {"pattern", "^(a?){4000}$"}}), InputError);
+}
+
 TEST(Schema, TellsEveryViolationWithItsPath) {
   const auto schema = compile(
       R"({"type": "object", "properties": {"a": {"type": "array", "items": {"type": "integer", "maximum": 3}}, "b~/": {"type": "null"}},

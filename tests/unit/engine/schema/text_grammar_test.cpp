@@ -161,6 +161,31 @@ TEST(TextGrammar, EndsWhereNothingMayFollow) {
   EXPECT_TRUE(matcher.finished());
 }
 
+TEST(TextGrammar, EveryOneOfManyAlternativesCanBeWritten) {
+  std::vector<std::string> choices = {"w"};
+  for (int i = 0; i < 900; ++i) choices.push_back("w" + std::to_string(i));
+  std::string gbnf = "root ::= ";
+  std::string regex;
+  for (const std::string& choice : choices) {
+    gbnf += (choice == "w" ? "\"" : " | \"") + choice + '"';
+    regex += (regex.empty() ? "" : "|") + choice;
+  }
+  for (const auto& grammar :
+       {TextGrammar::from_choices(choices), TextGrammar::from_gbnf(gbnf), TextGrammar::from_regex(regex)}) {
+    for (const std::string& choice : choices) {
+      PrefixMatcher matcher(grammar);
+      ASSERT_EQ(matcher.accept(choice), choice.size()) << choice;
+      ASSERT_TRUE(matcher.complete()) << choice;
+    }
+  }
+}
+
+TEST(TextGrammar, MoreBeginningsThanAreFollowedAreRefused) {
+  std::string gbnf = "root ::= \"x\" [a-z]";
+  for (int i = 0; i < 300; ++i) gbnf += " | \"w" + std::to_string(i) + "\" [a-z]";
+  EXPECT_THROW(TextGrammar::from_gbnf(gbnf), InputError);
+}
+
 TEST(TextGrammar, AmbiguityStaysBounded) {
   PrefixMatcher matcher(TextGrammar::from_gbnf("root ::= s\ns ::= (\"a\" | \"a\" \"a\" | [a-c])+"));
   for (int i = 0; i < 200; ++i) ASSERT_TRUE(matcher.accept('a')) << i;
