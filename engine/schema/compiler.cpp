@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "engine/base/error.h"
 #include "engine/schema/alternatives.h"
@@ -237,19 +238,90 @@ class Compiler {
     Node node;
     node.kind = NodeKind::kObject;
     for (const auto& [name, value] : properties.items()) {
-      node.properties.push_back(
-          {name, compile(value, path + "/properties/" + escape_pointer(name)), required.erase(name) > 0});
-      const std::string written = ordered_json(name).dump();
-      count_literal(written);
-      node.literals.add(std::string_view(written).substr(1, written.size() - 2));
+      add_property(node, {name, compile(value, path + "/properties/" + escape_pointer(name)),
+                          required.erase(name) > 0});
     }
-    if (!required.empty()) {
-      throw InputError("'" + *required.begin() + "' is required but no property", path + "/required",
-                       "add it to 'properties'");
+    const auto [keyword, rest] = rest_of(schema, "additionalProperties", "unevaluatedProperties");
+    if (rest != false) node.additional = compile(rest, path + "/" + keyword);
+    if (schema.contains("patternProperties")) pattern_properties(schema, node, path);
+    if (schema.contains("propertyNames")) property_names(schema, node, path);
+    for (const std::string& name : required) {  // it comes, and is what others may be
+      if (node.additional == kNoNode || node.names_meant)
+        throw InputError("'" + name + "' is required but not allowed", path + "/required",
+                         "add it to 'properties'");
+      add_property(node, {name, node.additional, true});
     }
-    const ordered_json additional = schema.value("additionalProperties", ordered_json(true));
-    if (additional != false) node.additional = compile(additional, path + "/additionalProperties");
     return add(std::move(node));
+  }
+
+  /// One pattern, whose names are all that may stand beside the declared ones: then each name has one rule.
+  void pattern_properties(const ordered_json& schema, Node& node, const std::string& path) {
+    const std::string at = path + "/patternProperties";
+    const ordered_json& patterns = schema["patternProperties"];
+    if (!patterns.is_object()) throw InputError("'patternProperties' must be an object", at);
+    if (patterns.empty()) return;
+    if (patterns.size() > 1)
+      throw InputError("several patterns are not supported", at,
+                       "join them with '|' where they ask for the same");
+    if (node.additional != kNoNode || schema.contains("propertyNames"))
+      throw InputError("other names beside those of a pattern are not supported", at,
+                       "write \"additionalProperties\": false");
+    const auto pattern = patterns.begin();
+    node.additional = compile(pattern.value(), at + "/" + escape_pointer(pattern.key()));
+    set_names(node, {pattern.key(), pattern.key()}, at);
+    for (const Node::Property& property : node.properties) {
+      if (node.names_meant->matches(property.name))
+        throw InputError("'" + property.name + "' is a property and fits the pattern too", at, "keep one");
+    }
+  }
+
+  void property_names(const ordered_json& schema, Node& node, const std::string& path) {
+    const std::string at = path + "/propertyNames";
+    const ordered_json& names = schema["propertyNames"];
+    if (names == true) return;
+    if (!names.is_object()) throw InputError("a schema must be an object", at);
+    check_keywords(names, at);
+    refuse_keywords_of_other_types(names, {"string"}, at);
+    const StringRules rules = pattern_of(names, at);
+    if (rules.meant.empty() || limits_more(names) || !node.properties.empty())
+      throw InputError("only a pattern, and no declared properties beside it, are supported", at,
+                       "list the names in 'properties'");
+    set_names(node, rules, at);
+  }
+
+  /// A keyword that limits more than a pattern or a format does.
+  static bool limits_more(const ordered_json& names) {
+    for (const auto& [key, value] : names.items()) {
+      const bool known = key == "pattern" || key == "format" || (key == "type" && value == "string");
+      if (is_constraint(key) && !known) return true;
+    }
+    return false;
+  }
+
+  void set_names(Node& node, const StringRules& rules, const std::string& where) {
+    try {
+      const Pattern pattern = automata_of(rules);
+      node.names_written = pattern.written;
+      node.names_meant = pattern.meant;
+    } catch (const InputError& error) {
+      throw InputError(error.what(), where);
+    }
+  }
+
+  void add_property(Node& node, Node::Property property) {
+    const std::string written = ordered_json(property.name).dump();
+    count_literal(written);
+    node.literals.add(std::string_view(written).substr(1, written.size() - 2));
+    node.properties.push_back(std::move(property));
+  }
+
+  /// What a schema says of the rest of a container, and the keyword that says so. Where nothing but the
+  /// schema itself looks into the container, and combinators stand alone here, what `unevaluated` is about is
+  /// the rest that `plain` leaves.
+  static std::pair<std::string, ordered_json> rest_of(const ordered_json& schema, const char* plain,
+                                                      const char* unevaluated) {
+    const char* keyword = schema.contains(plain) || !schema.contains(unevaluated) ? plain : unevaluated;
+    return {keyword, schema.value(keyword, ordered_json(true))};
   }
 
   NodeId array(const ordered_json& schema, const std::string& path) {
@@ -259,10 +331,10 @@ class Compiler {
     if (!prefix.is_array()) throw InputError("'prefixItems' must be a list", path + "/prefixItems");
     for (std::size_t i = 0; i < prefix.size(); ++i)
       node.prefix.push_back(compile(prefix[i], path + "/prefixItems/" + std::to_string(i)));
-    const ordered_json items = schema.value("items", ordered_json(true));
+    const auto [keyword, items] = rest_of(schema, "items", "unevaluatedItems");
     if (items.is_array())
       throw InputError("a list in 'items' is an older draft's", path + "/items", "write 'prefixItems'");
-    if (items != false) node.items = compile(items, path + "/items");
+    if (items != false) node.items = compile(items, path + "/" + keyword);
     node.least = count_of(schema, "minItems", 0, path);
     node.most = count_of(schema, "maxItems", kUnbounded, path);
     if (node.items == kNoNode) node.most = std::min(node.most, static_cast<std::int64_t>(prefix.size()));
@@ -276,15 +348,15 @@ class Compiler {
     node.least = count_of(schema, "minLength", 0, path);
     node.most = count_of(schema, "maxLength", kUnbounded, path);
     if (node.least > node.most) throw InputError("minLength is above maxLength", path);
-    const std::string regex = pattern_of(schema, path);
-    if (regex.empty()) return add(std::move(node));
+    const StringRules rules = pattern_of(schema, path);
+    if (rules.meant.empty()) return add(std::move(node));
     const std::string where = path + (schema.contains("pattern") ? "/pattern" : "/format");
     if (schema.contains("minLength") || schema.contains("maxLength")) {
       throw InputError("minLength and maxLength beside a pattern are not supported", path,
                        "write the bounds into the pattern: {m,n}");
     }
     try {
-      const Pattern pattern = automata_of(regex);
+      const Pattern pattern = automata_of(rules);
       node.written = pattern.written;
       node.meant = pattern.meant;
     } catch (const InputError& error) {
@@ -298,14 +370,14 @@ class Compiler {
   };
 
   /// Once for all strings of one pattern: each state takes a kilobyte.
-  Pattern automata_of(const std::string& regex) {
+  Pattern automata_of(const StringRules& rules) {
     constexpr std::size_t kMostStates = 16'000;
-    if (const auto known = patterns_.find(regex); known != patterns_.end()) return known->second;
-    Pattern pattern{std::make_shared<const StringPattern>(regex, true),
-                    std::make_shared<const StringPattern>(regex, false)};
+    if (const auto known = patterns_.find(rules.meant); known != patterns_.end()) return known->second;
+    Pattern pattern{std::make_shared<const StringPattern>(rules.written, true),
+                    std::make_shared<const StringPattern>(rules.meant, false)};
     if ((pattern_states_ += pattern.written->size() + pattern.meant->size()) > kMostStates)
       throw InputError("with those before it the schema's patterns are too large", "", "simplify them");
-    return patterns_.emplace(regex, std::move(pattern)).first->second;
+    return patterns_.emplace(rules.meant, std::move(pattern)).first->second;
   }
 
   const ordered_json& root_;

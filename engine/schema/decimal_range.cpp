@@ -1,6 +1,8 @@
 #include "engine/schema/decimal_range.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstdlib>
 
 namespace stepdown::schema {
 namespace {
@@ -15,12 +17,28 @@ std::int64_t power_of_ten(int exponent) {
 
 }  // namespace
 
+bool DecimalRange::any() const {
+  if (low > high) return false;
+  if (low <= 0 && high >= 0) return true;  // 0 is a multiple of all
+  const std::int64_t least = std::min(std::abs(low), std::abs(high));
+  const std::int64_t most = std::max(std::abs(low), std::abs(high));
+  return most / step * step >= least;
+}
+
+bool DecimalRange::has_multiple(double value) const {
+  if (step == 1 && places > 0) return true;
+  const double scaled = value * std::pow(10.0, places);
+  const double whole = std::round(scaled);
+  return std::fabs(scaled - whole) <= std::fabs(scaled) * 1e-15 &&
+         std::fmod(whole, static_cast<double>(step)) == 0.0;
+}
+
 bool DecimalRange::complete(const Prefix& prefix) const {
   if (!prefix.any || prefix.fraction == 0) return false;
   const std::int64_t scale = power_of_ten(places - std::max<int>(prefix.fraction, 0));
   if (prefix.digits > kMost / scale) return false;
   const std::int64_t value = (prefix.negative ? -1 : 1) * prefix.digits * scale;
-  return value >= low && value <= high;
+  return value >= low && value <= high && value % step == 0;
 }
 
 /// Magnitudes that the prefix can grow to form, for each count of further integer digits, one interval.
@@ -34,7 +52,8 @@ bool DecimalRange::viable(const Prefix& prefix) const {
   if (prefix.digits > kMost / unit) return false;
   std::int64_t from = prefix.digits * unit;
   for (;;) {
-    if (from <= most && from + (unit - 1) >= least) return true;
+    const std::int64_t last = std::min(from + (unit - 1), most);
+    if (last >= std::max(from, least) && last / step * step >= std::max(from, least)) return true;
     const bool may_grow =
         prefix.fraction < 0 && prefix.digits > 0;  // no further digit follows a leading zero
     if (!may_grow || from > most || from > kMost / 10) return false;

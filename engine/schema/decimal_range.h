@@ -4,13 +4,19 @@
 
 namespace stepdown::schema {
 
-/// Decimal numbers between two bounds, written without exponent, followed digit by digit so that every prefix
-/// that is accepted can still become a number within the bounds. Values are scaled by 10^places: 18 digits in
-/// all.
+/// Decimal numbers between two bounds, multiples of one, written without exponent, followed digit by digit so
+/// that every prefix that is accepted can still become such a number. Values are scaled by 10^places: 18
+/// digits in all.
 struct DecimalRange {
   std::int64_t low = 0;
   std::int64_t high = 0;
-  int places = 0;  ///< digits allowed behind the point; 0 for integers
+  int places = 0;         ///< digits allowed behind the point; 0 for integers
+  std::int64_t step = 1;  ///< only multiples of it
+
+  /// Whether there is such a number.
+  bool any() const;
+  /// Whether a number is a multiple of the step, as far as doubles tell.
+  bool has_multiple(double value) const;
 
   /// A number being written: magnitude of the digits so far, and how many stand behind the point.
   struct Prefix {

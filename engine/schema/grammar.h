@@ -36,6 +36,9 @@ struct Node {
   };
   std::vector<Property> properties;
   NodeId additional = kNoNode;  ///< what other properties hold; kNoNode: there are none
+  std::shared_ptr<const StringPattern>
+      names_written;  ///< of those others, as `written` and `meant`; null: any
+  std::shared_ptr<const StringPattern> names_meant;
 
   // kArray: the first items each by its own rule, the rest by `items` (kNoNode: there is no rest).
   std::vector<NodeId> prefix;

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/base/error.h"
+#include "engine/schema/formats.h"
 
 namespace stepdown::schema {
 namespace {
@@ -29,7 +30,11 @@ constexpr auto kKeywords = std::to_array<Keyword>({
     {"properties", "object"},
     {"required", "object"},
     {"additionalProperties", "object"},
+    {"unevaluatedProperties", "object"},
+    {"patternProperties", "object"},
+    {"propertyNames", "object"},
     {"items", "array"},
+    {"unevaluatedItems", "array"},
     {"prefixItems", "array"},
     {"minItems", "array"},
     {"maxItems", "array"},
@@ -41,6 +46,7 @@ constexpr auto kKeywords = std::to_array<Keyword>({
     {"maximum", "number"},
     {"exclusiveMinimum", "number"},
     {"exclusiveMaximum", "number"},
+    {"multipleOf", "number"},
     {"$schema", "*"},
     {"$id", "*"},
     {"$comment", "*"},
@@ -54,23 +60,6 @@ constexpr auto kKeywords = std::to_array<Keyword>({
     {"readOnly", "*"},
     {"writeOnly", "*"},
 });
-
-struct Format {
-  std::string_view name;
-  std::string_view regex;
-};
-
-#define STEPDOWN_DATE R"(\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01]))"
-#define STEPDOWN_TIME R"(([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,9})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d))"
-// RFC 3339 but for the length of months and leap seconds; RFC 9562.
-constexpr auto kFormats = std::to_array<Format>({
-    {"date", "^" STEPDOWN_DATE "$"},
-    {"time", "^" STEPDOWN_TIME "$"},
-    {"date-time", "^" STEPDOWN_DATE "T" STEPDOWN_TIME "$"},
-    {"uuid", "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"},
-});
-#undef STEPDOWN_DATE
-#undef STEPDOWN_TIME
 
 constexpr std::array<std::string_view, 7> kTypes = {"object", "array",   "string", "integer",
                                                     "number", "boolean", "null"};
@@ -158,22 +147,23 @@ std::int64_t count_of(const ordered_json& schema, const char* keyword, std::int6
   return value.get<std::int64_t>();
 }
 
-std::string pattern_of(const ordered_json& schema, const std::string& path) {
+StringRules pattern_of(const ordered_json& schema, const std::string& path) {
   if (schema.contains("format")) {
     const ordered_json& name = schema["format"];
-    const auto* format =
-        std::ranges::find_if(kFormats, [&name](const Format& each) { return name == each.name; });
-    if (format == kFormats.end()) {
-      throw InputError("this format is not supported", path + "/format",
-                       "use date, time, date-time or uuid, or a pattern");
+    const Format* format = name.is_string() ? find_format(name.get_ref<const std::string&>()) : nullptr;
+    if (format == nullptr) {
+      throw InputError(
+          "this format is not supported", path + "/format",
+          "use date, time, date-time, duration, uuid, hostname, email, ipv4 or ipv6, or a pattern");
     }
     if (schema.contains("pattern"))
       throw InputError("'format' beside 'pattern' is not supported", path, "keep one");
-    return std::string(format->regex);
+    return {std::string(format->meant),
+            std::string(format->written.empty() ? format->meant : format->written)};
   }
   if (!schema.contains("pattern")) return {};
   if (!schema["pattern"].is_string()) throw InputError("'pattern' must be a string", path + "/pattern");
-  return schema["pattern"].get<std::string>();
+  return {schema["pattern"].get<std::string>(), schema["pattern"].get<std::string>()};
 }
 
 }  // namespace stepdown::schema

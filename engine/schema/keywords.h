@@ -29,7 +29,12 @@ std::vector<std::string> types_of(const nlohmann::ordered_json& schema, const st
 std::set<std::string> names_of(const nlohmann::ordered_json& schema, const std::string& path);
 std::int64_t count_of(const nlohmann::ordered_json& schema, const char* keyword, std::int64_t otherwise,
                       const std::string& path);
-/// The regex of `pattern` or of a known `format`; empty when there is none.
-std::string pattern_of(const nlohmann::ordered_json& schema, const std::string& path);
+/// Regexes of what a string may be, and of what is generated.
+struct StringRules {
+  std::string meant;
+  std::string written;
+};
+/// Those of `pattern` or of a known `format`; empty when there is none.
+StringRules pattern_of(const nlohmann::ordered_json& schema, const std::string& path);
 
 }  // namespace stepdown::schema

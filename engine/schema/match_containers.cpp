@@ -23,8 +23,8 @@ bool all_required_written(const Node& node, std::int32_t next) {
 
 }  // namespace
 
-// count: UTF-8 state of an undeclared name; mark: the next property that may come; aux: trie node of the name
-// being written.
+// count: UTF-8 state of an undeclared name, or its state in the names' pattern; mark: the next property that
+// may come; aux: trie node of the name being written.
 void Step::object(Frame frame, const StackPtr& below) const {
   const Node& node = grammar[frame.node];
   const int inner = frame.depth + 1;
@@ -50,6 +50,7 @@ void Step::object(Frame frame, const StackPtr& below) const {
           !fits(node.additional, inner))
         return;
       frame.phase = kOtherName;
+      frame.count = 0;
       frame.mark = static_cast<std::int32_t>(node.properties.size());
       return out.add(frame, below);
     }
@@ -75,14 +76,18 @@ void Step::object(Frame frame, const StackPtr& below) const {
     }
     case kOtherName: {
       // A declared name may not come here, nor one that needs escapes.
-      if (byte == '"' && frame.count == 0) {
+      const StringPattern* names = node.names_written.get();
+      const auto state = static_cast<std::int32_t>(frame.count);
+      if (byte == '"' && (names != nullptr ? names->accepts(state) : state == 0)) {
         if (frame.aux != LiteralTrie::kNone && node.literals.text_at(frame.aux) != LiteralTrie::kNone) return;
         frame.phase = kAfterName;
         frame.aux = LiteralTrie::kNone;
+        frame.count = 0;
         return out.add(frame, below);
       }
-      frame.count = next_utf8(static_cast<std::int32_t>(frame.count), byte);
-      if (byte < 0x20 || byte == '\\' || frame.count == kNoUtf8) return;
+      frame.count = names != nullptr ? names->next(state, byte) : next_utf8(state, byte);
+      if (byte < 0x20 || byte == '"' || byte == '\\') return;
+      if (frame.count == (names != nullptr ? StringPattern::kDead : kNoUtf8)) return;
       if (frame.aux != LiteralTrie::kNone) frame.aux = node.literals.next(frame.aux, byte);
       return out.add(frame, below);
     }

@@ -51,6 +51,22 @@ std::int64_t first_inside(const Bound& bound, double sign, int places, const std
   return static_cast<std::int64_t>(inside) + (whole && bound.exclusive ? static_cast<std::int64_t>(sign) : 0);
 }
 
+/// `multipleOf` in steps of 10^-places.
+std::int64_t step_of(const ordered_json& schema, int places, const std::string& path) {
+  if (!schema.contains("multipleOf")) return 1;
+  const ordered_json& value = schema["multipleOf"];
+  if (!value.is_number() || value.get<double>() <= 0)
+    throw InputError("'multipleOf' must be a number above 0", path + "/multipleOf");
+  const double scaled = value.get<double>() * std::pow(10.0, places);
+  const double step = std::round(scaled);
+  const bool whole = step >= 1 && step <= 1e17 && std::fabs(scaled - step) <= scaled * 1e-15;
+  if (!whole)
+    throw InputError(
+        "multiples of this number cannot be enforced", path + "/multipleOf",
+        places == 0 ? "give a whole number" : "give a number of at most 8 digits behind the point");
+  return static_cast<std::int64_t>(step);
+}
+
 }  // namespace
 
 Node number_node(const ordered_json& schema, bool integer, const std::string& path) {
@@ -58,7 +74,8 @@ Node number_node(const ordered_json& schema, bool integer, const std::string& pa
   const Bound high = bound_of(schema, "maximum", "exclusiveMaximum", -1, path);
   Node node;
   node.kind = NodeKind::kNumber;
-  if (!integer && std::isinf(low.value) && std::isinf(high.value)) return node;
+  const bool bounded = !std::isinf(low.value) || !std::isinf(high.value) || schema.contains("multipleOf");
+  if (!integer && !bounded) return node;
   node.kind = NodeKind::kBoundedNumber;
   node.integer = integer;
   node.minimum = low.value;
@@ -66,8 +83,9 @@ Node number_node(const ordered_json& schema, bool integer, const std::string& pa
   node.exclusive_minimum = low.exclusive;
   node.exclusive_maximum = high.exclusive;
   const int places = integer ? 0 : kPlaces;
-  node.range = {first_inside(low, 1, places, path), first_inside(high, -1, places, path), places};
-  if (node.range.low > node.range.high) throw InputError("no number lies between the bounds", path);
+  node.range = {first_inside(low, 1, places, path), first_inside(high, -1, places, path), places,
+                step_of(schema, places, path)};
+  if (!node.range.any()) throw InputError("no number lies between the bounds", path);
   return node;
 }
 

@@ -101,7 +101,7 @@ class Validator {
     }
     for (const auto& [key, member] : value.items()) {
       if (std::ranges::find(node.properties, key, &Node::Property::name) != node.properties.end()) continue;
-      if (node.additional != kNoNode) {
+      if (node.additional != kNoNode && (!node.names_meant || node.names_meant->matches(key))) {
         check(node.additional, member, child_path(path, key), depth + 1);
       } else {
         report(child_path(path, key), "is not allowed");
@@ -134,6 +134,7 @@ class Validator {
     const auto number = value.get<double>();
     expect(node.exclusive_minimum ? number > node.minimum : number >= node.minimum, path, "is too small");
     expect(node.exclusive_maximum ? number < node.maximum : number <= node.maximum, path, "is too large");
+    expect(node.range.has_multiple(number), path, "is no multiple of what it must be");
   }
 
   const Grammar& grammar_;

@@ -125,6 +125,8 @@ TEST(Request, RefusesAndNamesTheParameter) {
        "'x' is not defined"},
       {with(R"("grammar": "root ::= \"a\"", "grammar_lazy": true)"), true, "grammar_lazy", "not supported"},
       {with(R"("guided_choice": [])"), true, "guided_choice", "list of 1 to"},
+      {with((R"("guided_choice": [")" + std::string(100'000, 'x') + "\"]").c_str()), true, "guided_choice",
+       "too large"},
       {with(R"("guided_choice": ["a"], "guided_regex": "b")"), true, "guided_choice", "another language"},
       {with(
            R"("tools": [{"type": "function", "function": {"name": "f"}}], "tool_choice": "required", "guided_regex": "b")"),
@@ -135,8 +137,8 @@ TEST(Request, RefusesAndNamesTheParameter) {
       {with(R"("response_format": {"type": "json_schema"})"), true, "response_format.json_schema.schema",
        "is missing"},
       {with(
-           R"("response_format": {"type": "json_schema", "json_schema": {"schema": {"type": "integer", "multipleOf": 2}}})"),
-       true, "response_format.json_schema.schema", "'multipleOf' is not supported"},
+           R"("response_format": {"type": "json_schema", "json_schema": {"schema": {"type": "integer", "not": {}}}})"),
+       true, "response_format.json_schema.schema", "'not' is not supported"},
       {with(R"("continue_final_message": true)"), true, "continue_final_message",
        "last message of the assistant"},
   };
