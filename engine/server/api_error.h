@@ -14,6 +14,8 @@ class ApiError : public Error {
   ApiError(int status, std::string code, const std::string& message, std::string param = {});
 
   int status() const { return status_; }
+  const std::string& code() const { return code_; }
+  const std::string& param() const { return param_; }
   nlohmann::ordered_json body() const;
 
  private:

@@ -1,6 +1,7 @@
 #include "engine/server/http_service.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cmath>
 #include <random>
@@ -30,6 +31,10 @@ using namespace std::chrono_literals;
 using nlohmann::ordered_json;
 
 constexpr const char* kJson = "application/json";
+/// All that is served: metrics must not grow with what clients make up.
+constexpr std::array<std::string_view, 8> kPaths = {
+    "/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/embeddings",
+    "/v1/models",           "/healthz",        "/readyz",       "/metrics"};
 constexpr auto kTurn = 100ms;  // how often a waiting request looks whether its client is still there
 
 std::string dump(const ordered_json& json) {
@@ -65,6 +70,16 @@ const char* id_prefix(Api api) {
   return api == Api::kChat ? "chatcmpl-" : api == Api::kCompletions ? "cmpl-" : "resp_";
 }
 
+Request request_of(const ordered_json& body, Api api, std::uint64_t seed) {
+  if (api != Api::kResponses) return read_request(body, api == Api::kChat, seed);
+  const ordered_json chat = chat_body_of_response(body);
+  try {
+    return read_request(chat, true, seed);
+  } catch (const ApiError& error) {
+    throw error_of_response(error);
+  }
+}
+
 }  // namespace
 
 struct HttpService::State {
@@ -80,7 +95,10 @@ struct HttpService::State {
   void admit(const httplib::Request& http_request) const;
   void check_model(const std::string& model) const;
   std::vector<runtime::GenerateRequest> sequences_of(const Request& request, AnswerHead& head);
-  std::unique_ptr<runtime::TokenConstraint> constraint_of(const Request& request);
+  /// What the answer must be: the document of a call where one is asked for.
+  schema::AnswerLanguage language_of(const Request& request) const;
+  std::unique_ptr<runtime::TokenConstraint> constraint_of(const Request& request,
+                                                          const schema::AnswerLanguage& language);
   void embed(const httplib::Request& http_request, httplib::Response& out);
   /// Seconds until the queue will have moved on, by what requests took lately.
   std::string retry_after() const;
@@ -100,6 +118,7 @@ struct HttpService::State {
   Listener<WatchedServer> listener{http};
   int port = 0;
   std::atomic<bool> stopping = false;
+  std::atomic<bool> grace_over = false;  ///< open requests end now
   std::atomic<int> open = 0;
   std::mutex random_mutex;
   std::mt19937_64 random{std::random_device{}()};
@@ -130,7 +149,7 @@ std::unique_ptr<Generation> HttpService::State::start(const ordered_json& body, 
     head.id = id_prefix(api) + random_id(random);
     seed = random();
   }
-  Request request = read_request(api == Api::kResponses ? chat_body_of_response(body) : body, chat, seed);
+  Request request = request_of(body, api, seed);
   check_model(request.model);
   check_bias(request.sampling, engine.config().vocab);
   head.created =
@@ -155,6 +174,7 @@ std::vector<runtime::GenerateRequest> HttpService::State::sequences_of(const Req
                                                                        AnswerHead& head) {
   std::vector<runtime::GenerateRequest> sequences;
   const auto all = prompts.build(request);
+  const schema::AnswerLanguage language = language_of(request);
   for (std::size_t i = 0; i < all.size(); ++i) {
     const auto length = static_cast<std::int64_t>(all[i].size());
     if (i % static_cast<std::size_t>(request.n) == 0) head.prompt_tokens += length;
@@ -175,22 +195,23 @@ std::vector<runtime::GenerateRequest> HttpService::State::sequences_of(const Req
     sequence.ignore_end = request.ignore_end;
     sequence.priority = request.priority;
     if (request.deadline) sequence.deadline = std::chrono::steady_clock::now() + *request.deadline;
-    sequence.constraint = constraint_of(request);
+    sequence.constraint = constraint_of(request, language);
     sequences.push_back(std::move(sequence));
   }
   return sequences;
 }
 
-std::unique_ptr<runtime::TokenConstraint> HttpService::State::constraint_of(const Request& request) {
-  schema::AnswerLanguage language = request.language;
-  if (request.tools.choice == ToolUse::Choice::kRequired) {
-    try {
-      language = {.schema =
-                      schema::Schema::compile(forced_call_schema(prompts.tool_format(), request.tools))};
-    } catch (const InputError& error) {
-      throw ApiError(400, "unsupported_schema", error.what(), "tools");
-    }
+schema::AnswerLanguage HttpService::State::language_of(const Request& request) const {
+  if (request.tools.choice != ToolUse::Choice::kRequired) return request.language;
+  try {
+    return {.schema = schema::Schema::compile(forced_call_schema(prompts.tool_format(), request.tools))};
+  } catch (const InputError& error) {
+    throw ApiError(400, "unsupported_schema", error.what(), "tools");
   }
+}
+
+std::unique_ptr<runtime::TokenConstraint> HttpService::State::constraint_of(
+    const Request& request, const schema::AnswerLanguage& language) {
   if (language.any_text()) return nullptr;
   const std::string written =
       request.continue_final_message ? request.messages.back()["content"].get<std::string>() : std::string();
@@ -232,12 +253,19 @@ void HttpService::State::complete(const httplib::Request& http_request, httplib:
   admit(http_request);
   const ordered_json body = parse_body(http_request.body);
   std::unique_ptr<Generation> generation = start(body, api, http_request.get_header_value("Authorization"));
-  const auto hung_up = [&http_request] { return !client_waits(http_request); };
+  // Now and then, though tokens come all the time.
+  auto hung_up = [&, looked = std::chrono::steady_clock::now()]() mutable {
+    if (grace_over) throw ApiError(503, "shutting_down", "the server is shutting down");
+    const auto now = std::chrono::steady_clock::now();
+    if (now - looked < kTurn) return false;
+    looked = now;
+    return !client_waits(http_request);
+  };
   // An error before the first token is an HTTP error, for streams too.
   std::optional<Generation::Update> first;
   while (!first) {
     first = generation->next(kTurn);
-    if (!first && hung_up()) return;
+    if (hung_up()) return;
   }
   const bool responses = api == Api::kResponses;
   if (generation->request().stream) {
@@ -252,7 +280,8 @@ void HttpService::State::complete(const httplib::Request& http_request, httplib:
     return send_stream(out, std::move(stream));
   }
   while (!generation->done()) {
-    if (!generation->next(kTurn) && hung_up()) return;
+    generation->next(kTurn);
+    if (hung_up()) return;
   }
   const AnswerHead& head = generation->head();
   const auto answer =
@@ -368,7 +397,7 @@ void HttpService::State::install() {
     out.set_header("x-stepdown-revision", options.revision);
     const std::string id = request.get_header_value("x-request-id");
     if (!id.empty() && id.size() <= 256) out.set_header("x-request-id", id);
-    const bool known = out.status != 404;
+    const bool known = std::ranges::find(kPaths, request.path) != kPaths.end();
     metrics.answered(known ? request.path : "other", out.status);
   });
 }
@@ -400,6 +429,7 @@ void HttpService::stop() {
   state_->stopping = true;
   const auto deadline = std::chrono::steady_clock::now() + state_->options.grace;
   while (state_->open > 0 && std::chrono::steady_clock::now() < deadline) std::this_thread::sleep_for(20ms);
+  state_->grace_over = true;
   if (state_->open > 0) log::warn("the grace period is over", {{"open_requests", state_->open.load()}});
   state_->listener.stop();
 }

@@ -125,7 +125,27 @@ void refuse_state(const ordered_json& body) {
     throw ApiError(400, "unsupported_parameter", "'background' is not supported", "background");
 }
 
+void replace_first(std::string& text, const std::string& from, const std::string& to) {
+  if (const std::size_t at = text.find(from); at != std::string::npos) text.replace(at, from.size(), to);
+}
+
 }  // namespace
+
+ApiError error_of_response(const ApiError& error) {
+  struct Name {
+    std::string chat, response;
+  };
+  static const std::array<Name, 4> kNames = {{{"max_completion_tokens", "max_output_tokens"},
+                                              {"response_format.json_schema", "text.format"},
+                                              {"response_format", "text.format"},
+                                              {".function", ""}}};
+  std::string param = error.param();
+  if (param.starts_with("messages")) param = "input";  // which may hold fewer items, or more
+  for (const auto& [chat, response] : kNames) replace_first(param, chat, response);
+  std::string what = error.what();
+  if (!error.param().empty()) replace_first(what, "'" + error.param() + "'", "'" + param + "'");
+  return {error.status(), error.code(), what, param};
+}
 
 ordered_json chat_body_of_response(const ordered_json& body) {
   constexpr std::array kSame = {"model",
@@ -156,7 +176,8 @@ ordered_json chat_body_of_response(const ordered_json& body) {
   if (const ordered_json* most = member(body, "max_output_tokens")) chat["max_completion_tokens"] = *most;
   if (const ordered_json* tools = member(body, "tools")) chat["tools"] = tools_of(*tools);
   if (const ordered_json* choice = member(body, "tool_choice")) chat["tool_choice"] = choice_of(*choice);
-  if (const ordered_json* text = member(body, "text"); text != nullptr && !text->is_null()) {
+  if (const ordered_json* text = member(body, "text")) {
+    if (!text->is_object()) refuse("text", "must be an object");
     ordered_json format = format_of(*text);
     if (!format.is_null()) chat["response_format"] = std::move(format);
   }

@@ -8,12 +8,16 @@
 
 #include "engine/server/answer.h"
 #include "engine/server/answer_stream.h"
+#include "engine/server/api_error.h"
 
 namespace stepdown::server {
 
 /// The chat completion that a body of POST /v1/responses asks for. Nothing is stored here: what refers to
 /// earlier responses, and tools that only OpenAI runs, are refused by an ApiError that names the field.
 nlohmann::ordered_json chat_body_of_response(const nlohmann::ordered_json& body);
+
+/// What is wrong with that chat completion, by the names that the response's body has for it.
+ApiError error_of_response(const ApiError& error);
 
 /// The whole response. `body`: the request's, whose settings are told again.
 nlohmann::ordered_json response_json(const AnswerHead& head, const nlohmann::ordered_json& body,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <initializer_list>
 
 #include "engine/base/bounded_json.h"
 #include "engine/base/json_nesting.h"
@@ -185,6 +186,27 @@ std::size_t begun(std::string_view text, std::string_view mark) {
   return 0;
 }
 
+/// Lets the references of a schema find what they name once it stands at `place` of another. Tools may use
+/// the same names for different things. `names`: the object's keys are names and no keywords.
+void move_references(ordered_json& schema, const std::string& place, bool names = false) {
+  if (schema.is_array()) {
+    for (ordered_json& each : schema) move_references(each, place);
+  }
+  if (!schema.is_object()) return;
+  for (const auto& [key, value] : schema.items()) {
+    const auto is_one_of = [&key](std::initializer_list<std::string_view> all) {
+      return std::ranges::find(all, key) != all.end();
+    };
+    if (!names && is_one_of({"const", "enum", "default", "examples"})) continue;  // values
+    if (!names && key == "$ref" && value.is_string()) {
+      const auto target = value.get<std::string>();
+      if (target.starts_with('#')) value = place + target.substr(1);
+      continue;
+    }
+    move_references(value, place, !names && is_one_of({"properties", "$defs", "definitions"}));
+  }
+}
+
 }  // namespace
 
 const ToolFormat& tool_format_of(std::string_view chat_template) {
@@ -196,22 +218,18 @@ const ToolFormat& tool_format_of(std::string_view chat_template) {
 
 ordered_json forced_call_schema(const ToolFormat& format, const ToolUse& use) {
   ordered_json alternatives = ordered_json::array();
-  ordered_json definitions = ordered_json::object();
+  const std::string arguments(format.arguments_key);
   for (const Tool& tool : use.tools) {
     ordered_json parameters = tool.parameters;
-    for (const char* key : {"$defs", "definitions"}) {  // references into them start at the root
-      if (!parameters.contains(key)) continue;
-      definitions[key].update(parameters[key]);
-      parameters.erase(key);
-    }
     parameters.erase("$schema");
+    const std::string which = use.tools.size() > 1 ? "/anyOf/" + std::to_string(alternatives.size()) : "";
+    move_references(parameters, (format.forced_list ? "#/items" : "#") + which + "/properties/" + arguments);
     // Models call with what is declared; left open, an answer could go on with inventions until its length
     // ends.
     if (parameters.contains("properties") && !parameters["properties"].empty() &&
         !parameters.contains("additionalProperties")) {
       parameters["additionalProperties"] = false;
     }
-    const std::string arguments(format.arguments_key);
     alternatives.push_back(
         {{"type", "object"},
          {"properties", {{"name", {{"const", tool.name}}}, {arguments, std::move(parameters)}}},
@@ -224,7 +242,6 @@ ordered_json forced_call_schema(const ToolFormat& format, const ToolUse& use) {
     schema = {{"type", "array"}, {"items", std::move(schema)}, {"minItems", 1}};
     if (!use.parallel || use.named) schema["maxItems"] = 1;
   }
-  schema.update(definitions);
   return schema;
 }
 
@@ -245,12 +262,17 @@ std::string ToolCallSplitter::push(std::string_view text) {
   return content;
 }
 
+ToolCallSplitter::End ToolCallSplitter::called(std::vector<ToolCall> calls) const {
+  if (!parallel_ && calls.size() > 1) calls.resize(1);
+  return {{}, std::move(calls)};
+}
+
 ToolCallSplitter::End ToolCallSplitter::finish() {
   const std::string_view text = trimmed(held_);
   if (forced_) {
-    if (auto calls = parse_values(text, "")) return {{}, std::move(*calls)};
+    if (auto calls = parse_values(text, "")) return called(std::move(*calls));
   } else if (text.starts_with(format_->opening) && !(format_->leading && started_)) {
-    if (auto calls = format_->parse(text)) return {{}, std::move(*calls)};
+    if (auto calls = format_->parse(text)) return called(std::move(*calls));
   }
   return {std::move(held_), {}};
 }

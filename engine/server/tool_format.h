@@ -42,8 +42,10 @@ nlohmann::ordered_json forced_call_schema(const ToolFormat& format, const ToolUs
 /// Parts an answer into content, which may be shown at once, and calls, which show at its end.
 class ToolCallSplitter {
  public:
-  /// `forced`: the whole answer is the document of forced_call_schema().
-  ToolCallSplitter(const ToolFormat& format, bool forced) : format_(&format), forced_(forced) {}
+  /// `forced`: the whole answer is the document of forced_call_schema(). `parallel`: more calls than one
+  /// count.
+  ToolCallSplitter(const ToolFormat& format, bool forced, bool parallel = true)
+      : format_(&format), forced_(forced), parallel_(parallel) {}
   /// The content that is certain now.
   std::string push(std::string_view text);
   struct End {
@@ -53,8 +55,11 @@ class ToolCallSplitter {
   End finish();
 
  private:
+  End called(std::vector<ToolCall> calls) const;
+
   const ToolFormat* format_;
   bool forced_;
+  bool parallel_;
   std::string held_;
   bool started_ = false;  ///< something was shown: a leading call cannot come any more
 };

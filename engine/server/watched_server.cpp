@@ -4,6 +4,7 @@
 #include <chrono>
 #include <utility>
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -85,6 +86,7 @@ void WatchedServer::use_tls(const std::string& certificate, const std::string& k
   };
   require(tls_ != nullptr && SSL_CTX_set_min_proto_version(tls_.get(), TLS1_2_VERSION) == 1,
           "TLS cannot start", certificate);
+  SSL_CTX_set_mode(tls_.get(), SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   require(SSL_CTX_use_certificate_chain_file(tls_.get(), certificate.c_str()) == 1, "is no certificate chain",
           certificate);
   require(SSL_CTX_use_PrivateKey_file(tls_.get(), key.c_str(), SSL_FILETYPE_PEM) == 1, "is no private key",
@@ -118,6 +120,15 @@ std::optional<std::string> WatchedServer::receive(Wire& wire) const {
   return std::nullopt;
 }
 
+bool WatchedServer::greets(Wire& wire) const {
+  const auto began = Wire::Clock::now();
+  for (;;) {
+    const auto limit = crowded() ? limits_.crowded : limits_.head;
+    if (const auto done = wire.greet(std::min(began + limit, Wire::Clock::now() + kTurn))) return *done;
+    if (svr_sock_ == INVALID_SOCKET || Wire::Clock::now() > began + limit) return false;
+  }
+}
+
 bool WatchedServer::next_request(Wire& wire) const {
   const auto began = Wire::Clock::now();
   while (!wire.wait_for_bytes(kTurn)) {
@@ -135,11 +146,13 @@ void WatchedServer::set_connections(std::size_t most) {
 bool WatchedServer::process_and_close_socket(socket_t socket) {
   const Open opened(open_);
   const std::unique_ptr<SSL, decltype(&SSL_free)> tls(tls_ ? SSL_new(tls_.get()) : nullptr, SSL_free);
-  const bool speaks =
-      !tls_ || (tls && SSL_set_fd(tls.get(), static_cast<int>(socket)) == 1 && SSL_accept(tls.get()) == 1);
+  // TLS reads whole records, however slowly they come: only a socket that does not block keeps to limits.
+  const bool ready = !tls_ || (tls && ::fcntl(socket, F_SETFL, ::fcntl(socket, F_GETFL) | O_NONBLOCK) == 0 &&
+                               SSL_set_fd(tls.get(), static_cast<int>(socket)) == 1);
   Wire wire(socket, tls.get(),
             {milliseconds(read_timeout_sec_, read_timeout_usec_),
              milliseconds(write_timeout_sec_, write_timeout_usec_)});
+  const bool speaks = ready && greets(wire);
   bool good = speaks;
   for (std::size_t left = keep_alive_max_count_; good && left > 0 && next_request(wire); --left) {
     auto request = receive(wire);

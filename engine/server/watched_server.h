@@ -45,6 +45,8 @@ class WatchedServer : public httplib::Server {
   /// The next request, whole; or nothing, when the connection is to be closed.
   std::optional<std::string> receive(Wire& wire) const;
   bool crowded() const { return open_ >= most_; }
+  /// Whether the client speaks TLS, where the server does, and says so in time.
+  bool greets(Wire& wire) const;
   /// Waits in short turns, so that neither stopping nor other connections wait for idle ones.
   bool next_request(Wire& wire) const;
 

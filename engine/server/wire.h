@@ -3,6 +3,7 @@
 #include <array>
 #include <chrono>
 #include <cstddef>
+#include <optional>
 #include <string_view>
 
 #include <openssl/ssl.h>
@@ -19,8 +20,11 @@ class Wire {
     std::chrono::milliseconds write;  ///< for the peer to take some
   };
 
-  /// `tls` is null on plain connections.
+  /// `tls` is null on plain connections. The socket of one that is not must not block.
   Wire(int socket, SSL* tls, Patience patience) : socket_(socket), tls_(tls), patience_(patience) {}
+
+  /// TLS's greeting: whether it succeeded; nothing while it goes on at `until`. True on plain connections.
+  std::optional<bool> greet(Clock::time_point until);
 
   /// Bytes that came and were not taken yet; waits for some. Empty when none came in time, or the peer ended.
   std::string_view peek(Clock::time_point deadline);
@@ -37,7 +41,11 @@ class Wire {
   int socket() const { return socket_; }
 
  private:
-  ssize_t receive();
+  /// As recv(); nothing when it is part of a TLS record whose rest is to come.
+  std::optional<ssize_t> receive();
+  /// After a TLS call that returned `result`: waits for what it wants; false when that is nothing, or did not
+  /// come in time.
+  bool wait_for_tls(int result, Clock::time_point until) const;
 
   int socket_;
   SSL* tls_;

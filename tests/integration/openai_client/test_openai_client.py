@@ -60,9 +60,9 @@ class Server:
         except urllib.error.HTTPError as error:
             return error.code
 
-    def metric(self, name):
+    def metric(self, name, label=""):
         text = urllib.request.urlopen(self.url + "/metrics", timeout=5, context=self.context).read().decode()
-        return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if re.match(re.escape(name) + r"[{ ]", line))
+        return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if re.match(re.escape(name) + r"[{ ]", line) and label in line)
 
     def raw(self, data):
         with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
@@ -204,8 +204,8 @@ class Api(unittest.TestCase):
         offered = self.chat(tools=TOOLS)
         self.assertGreater(offered.usage.prompt_tokens, self.chat(tools=TOOLS, tool_choice="none").usage.prompt_tokens)
         with self.assertRaises(openai.BadRequestError) as caught:
-            self.chat(tools=[{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "patternProperties": {}}}}], tool_choice="required")
-        self.assertIn("patternProperties", caught.exception.message)
+            self.chat(tools=[{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "minProperties": 1}}}], tool_choice="required")
+        self.assertIn("minProperties", caught.exception.message)
 
     def respond(self, **arguments):
         return self.client.responses.create(**{"model": "m", "input": USER[0]["content"], "max_output_tokens": 24, "temperature": 0, **arguments})
@@ -353,13 +353,15 @@ class Api(unittest.TestCase):
 
     def test_hanging_up_cancels(self):
         for stream in [b"true", b"false"]:
-            body = b'{"model":"m","messages":[{"role":"user","content":"go"}],"max_tokens":900,"ignore_eos":true,"stream":%s}' % stream
-            aborted = self.server.metric('vllm:request_success_total')
+            body = b'{"model":"m","messages":[{"role":"user","content":"go"}],"max_tokens":900,"n":16,"ignore_eos":true,"stream":%s}' % stream
+            aborted = lambda: self.server.metric("vllm:request_success_total", 'finished_reason="abort"')
+            before = aborted()
             connection = socket.create_connection(("127.0.0.1", self.server.port))
             connection.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
-            wait(lambda: self.server.metric("vllm:num_requests_running") >= 1 or self.server.metric("vllm:request_success_total") > aborted, "running")
+            wait(lambda: self.server.metric("vllm:num_requests_running") >= 1, "running")
             connection.close()
             wait(lambda: self.server.metric("vllm:num_requests_running") == 0, "cancelled")
+            self.assertGreater(aborted(), before, "it ran to its end though nobody waited")
 
     def test_models_and_metrics(self):
         self.assertEqual([m.id for m in self.client.models.list()], ["m"])
@@ -368,7 +370,15 @@ class Api(unittest.TestCase):
                      "vllm:time_to_first_token_seconds_count", "vllm:e2e_request_latency_seconds_count", "vllm:request_queue_time_seconds_count",
                      "vllm:request_prefill_time_seconds_count", "vllm:request_decode_time_seconds_count", "vllm:prefix_cache_queries_total"]:
             self.assertGreater(self.server.metric(name), 0, name)
+        for method, path in [("GET", "/made-up"), ("TRACE", "/made-up"), ("FOO", "/made-up"), ("POST", "/v1/made-up")]:
+            self.server.raw(f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n".encode())
+        self.assertEqual(self.server.metric("stepdown_http_answers_total", "made-up"), 0, "clients' paths are no labels")
 
+    def test_a_schema_that_multiplies_holds_nobody_up(self):
+        defs = {f"d{i}": {"anyOf": [{"$ref": f"#/$defs/d{i + 1}"}] * 2} for i in range(40)} | {"d40": {"type": "boolean"}}
+        schema = {"$ref": "#/$defs/d0", "$defs": defs}
+        answer = self.chat(response_format={"type": "json_schema", "json_schema": {"name": "bomb", "schema": schema}}, timeout=10)
+        self.assertIn(answer.choices[0].message.content.strip(), ["true", "false"])
 
 class Lifecycle(unittest.TestCase):
     def test_overload_is_429(self):
@@ -418,6 +428,20 @@ class Lifecycle(unittest.TestCase):
         self.assertEqual(reasons[-1], "length", "an open stream ends as it should")
         self.assertEqual(server.stop(), 0)
 
+    def test_grace_ends(self):
+        server = Server(tiny_model(), "--grace-seconds", "1", "--max-sequences", "1", "--max-queue", "300")
+        def ask():
+            with self.assertRaises(openai.InternalServerError) as caught:
+                server.client.completions.create(model="m", prompt=["a"] * 16, max_tokens=1500, n=16, extra_body={"ignore_eos": True})
+            return caught.exception.status_code
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            status = pool.submit(ask)
+            wait(lambda: server.metric("vllm:num_requests_running") == 1, "running")
+            begun = time.monotonic()
+            self.assertEqual(server.stop(), 0)
+            self.assertEqual(status.result(), 503)
+        self.assertLess(time.monotonic() - begun, 4)
+
     def test_nonfinite_logits_are_an_error(self):
         server = Server(tiny_model("nan"))
         try:
@@ -427,6 +451,28 @@ class Lifecycle(unittest.TestCase):
                 self.assertEqual(caught.exception.code, "nonfinite_logits")
         finally:
             self.assertEqual(server.stop(), 0)
+
+    def drip(self, server, context):
+        """Greetings and records that come byte by byte get no more time than plain requests."""
+        hello = ssl.MemoryBIO()
+        with self.assertRaises(ssl.SSLWantReadError):
+            context.wrap_bio(ssl.MemoryBIO(), hello, server_hostname="127.0.0.1").do_handshake()
+        greeting = socket.create_connection(("127.0.0.1", server.port))
+        speaking = context.wrap_socket(socket.create_connection(("127.0.0.1", server.port)), server_hostname="127.0.0.1")
+        record = socket.socket(fileno=os.dup(speaking.fileno()))
+        slow = {greeting: hello.read(), record: b"\x17\x03\x03\x40\x00" + bytes(1000)}
+        begun, at = time.monotonic(), 0
+        while slow and time.monotonic() - begun < 18:
+            for connection, data in list(slow.items()):
+                try:
+                    connection.sendall(data[at:at + 1])
+                except OSError:
+                    del slow[connection]
+            at += 1
+            time.sleep(0.5)
+        self.assertEqual(slow, {}, "the server still listens")
+        for connection in [greeting, record, speaking]:
+            connection.close()
 
     def test_keys_and_tls(self):
         folder = pathlib.Path(tempfile.mkdtemp())
@@ -450,6 +496,7 @@ class Lifecycle(unittest.TestCase):
                 ask("sesame", messages=[{"role": "user", "content": "x" * (2 << 20)}])
             self.assertEqual(caught.exception.status_code, 413)
             self.assertNotIn(b"200 OK", server.raw(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"), "plain HTTP on the TLS port")
+            self.drip(server, context)
             stream = ask("sesame", max_tokens=1500, stream=True, extra_body={"ignore_eos": True})
             next(stream)
             stream.close()

@@ -67,5 +67,29 @@ TEST(Responses, WhatCannotBeIsRefusedByName) {
   }
 }
 
+TEST(Responses, ErrorsNameTheFieldsOfTheirBody) {
+  const struct {
+    const char* body;
+    const char* param;
+  } cases[] = {{R"({"model": "m", "input": "a", "max_output_tokens": 0})", "max_output_tokens"},
+               {R"({"model": "m", "input": "a", "text": {"format": {"type": "yaml"}}})", "text.format.type"},
+               {R"({"model": "m", "input": "a", "text": {"format": {"type": "json_schema", "schema": 3}}})",
+                "text.format.schema"},
+               {R"({"model": "m", "instructions": 5, "input": "a"})", "input"},
+               {R"({"model": "m", "input": "a", "tools": [{"type": "function"}]})", "tools[0].name"}};
+  for (const auto& one : cases) {
+    const auto chat = chat_body_of_response(nlohmann::ordered_json::parse(one.body));
+    try {
+      read_request(chat, true, 0);
+      ADD_FAILURE() << one.body;
+    } catch (const ApiError& error) {
+      const ApiError told = error_of_response(error);
+      EXPECT_EQ(told.param(), one.param);
+      EXPECT_EQ(std::string(told.what()).find("'" + error.param() + "'"), std::string::npos) << told.what();
+    }
+  }
+  EXPECT_THROW(chat_body_of_response({{"model", "m"}, {"input", "a"}, {"text", 5}}), ApiError);
+}
+
 }  // namespace
 }  // namespace stepdown::server

@@ -141,6 +141,38 @@ TEST(ToolFormat, AForcedAnswerIsACallAndNothingElse) {
   EXPECT_EQ(forced_call_schema(tool_format_of("[TOOL_CALLS]"), single)["maxItems"], 1);
 }
 
+TEST(ToolFormat, GivesOneCallWhereNoMoreAreWanted) {
+  ToolCallSplitter splitter(tool_format_of("<tool_call>"), false, false);
+  splitter.push(
+      R"(<tool_call>{"name":"f","arguments":{}}</tool_call><tool_call>{"name":"g","arguments":{}}</tool_call>)");
+  const auto calls = splitter.finish().calls;
+  ASSERT_EQ(calls.size(), 1U);
+  EXPECT_EQ(calls[0].name, "f");
+}
+
+TEST(ToolFormat, ReferencesStayWithinTheirTool) {
+  const auto body = ordered_json::parse(R"({"tool_choice": "required", "tools": [
+    {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "required": ["x"],
+      "properties": {"x": {"$ref": "#/$defs/t"}, "next": {"$ref": "#"}, "$ref": {"type": "null"}}, "$defs": {"t": {"type": "string"}}}}},
+    {"type": "function", "function": {"name": "g", "parameters": {"type": "object", "required": ["x"],
+      "properties": {"x": {"$ref": "#/$defs/t"}, "const": {"$ref": "#/$defs/t"}}, "$defs": {"t": {"type": "integer"}}}}}]})");
+  for (const char* in_template : {"llama", "[TOOL_CALLS]"}) {
+    const ToolFormat& format = tool_format_of(in_template);
+    const auto schema = schema::Schema::compile(forced_call_schema(format, read_tools(body)));
+    const auto valid = [&](const std::string& name, const std::string& arguments) {
+      std::string call =
+          R"({"name": ")" + name + R"(", ")" + std::string(format.arguments_key) + "\": " + arguments + "}";
+      if (format.forced_list) call = "[" + call + "]";
+      return schema->validate_text(call).empty();
+    };
+    EXPECT_TRUE(valid("f", R"({"x": "a", "next": {"x": "b"}, "$ref": null})"));
+    EXPECT_FALSE(valid("f", R"({"x": 1})"));
+    EXPECT_FALSE(valid("f", R"({"x": "a", "next": {"name": "f"}})"));
+    EXPECT_TRUE(valid("g", R"({"x": 1, "const": 2})"));
+    EXPECT_FALSE(valid("g", R"({"x": "a"})"));
+  }
+}
+
 TEST(Tools, AreReadAndRefusedByName) {
   EXPECT_EQ(use_of("").choice, ToolUse::Choice::kAuto);
   EXPECT_EQ(use_of("").tools.size(), 2U);
@@ -153,8 +185,8 @@ TEST(Tools, AreReadAndRefusedByName) {
   EXPECT_EQ(read_tools(ordered_json::object()).choice, ToolUse::Choice::kNone);
   for (
       const char* body :
-      {R"({"tools": 3})", R"({"tools": [3]})", R"({"tools": [{"type": "retrieval"}]})",
-       R"({"tools": [{"type": "function", "function": {}}]})",
+      {R"({"tools": 3})", R"({"tools": [3]})", R"({"tools": [{"type": 1, "function": {"name": "f"}}]})",
+       R"({"tools": [{"type": "retrieval"}]})", R"({"tools": [{"type": "function", "function": {}}]})",
        R"({"tools": [{"type": "function", "function": {"name": "f", "parameters": 3}}]})",
        R"({"tool_choice": "required"})",
        R"({"tools": [{"type": "function", "function": {"name": "f"}}], "tool_choice": "sometimes"})",
