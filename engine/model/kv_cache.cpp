@@ -1,10 +1,13 @@
 #include "engine/model/kv_cache.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
+#include <vector>
 
 #include "engine/base/half.h"
+#include "engine/base/halves.h"
 #include "engine/formats/quantized/float8.h"
 #include "engine/model/rotation.h"
 
@@ -75,6 +78,19 @@ void put(std::byte* tile, std::int64_t index, std::int64_t bits, std::byte code)
   std::byte& pair = tile[index / 2];
   pair = index % 2 == 0 ? (pair & std::byte{0xf0}) | code : (pair & std::byte{0x0f}) | code << 4;
 }
+
+/// Room for a head's numbers that the caller owns: memory of its own only for larger heads than are usual.
+class HeadScratch {
+ public:
+  explicit HeadScratch(std::int64_t count) {
+    if (count > static_cast<std::int64_t>(usual_.size())) large_.resize(static_cast<std::size_t>(count));
+  }
+  float* data() { return large_.empty() ? usual_.data() : large_.data(); }
+
+ private:
+  std::array<float, 512> usual_;
+  std::vector<float> large_;
+};
 
 // One head's keys or values as codes: put_code(i, code) for each element. Answers the scale to keep.
 template <class Put>
@@ -156,15 +172,14 @@ void KvCache::store(std::int64_t layer, std::int64_t page, std::int64_t slot, co
                     const float* values) {
   const std::int64_t dimensions = shape_.head_dim;
   const Layout& at = layout(layer);
-  thread_local std::vector<float> turned;  // a token's every layer comes here: no allocation each time
-  if (holds_rotated(at.type)) turned.resize(static_cast<std::size_t>(2 * dimensions));
+  HeadScratch turned(holds_rotated(at.type) ? 2 * dimensions : 0);
   for (std::int64_t head = 0; head < shape_.kv_heads; ++head, keys += dimensions, values += dimensions) {
     std::byte* base = head_at(layer, page, head);
     if (at.type == KvType::kF16) {
       store_f16(at, base, slot, keys, values);
     } else if (holds_rotated(at.type)) {
-      std::copy_n(keys, dimensions, turned.begin());
-      std::copy_n(values, dimensions, turned.begin() + dimensions);
+      std::copy_n(keys, dimensions, turned.data());
+      std::copy_n(values, dimensions, turned.data() + dimensions);
       rotate_head(turned.data(), dimensions);
       rotate_head(turned.data() + dimensions, dimensions);
       store_coded(at, base, slot, turned.data(), turned.data() + dimensions);
@@ -179,9 +194,21 @@ void KvCache::store_f16(const Layout& at, std::byte* head, std::int64_t slot, co
   const std::int64_t dimensions = shape_.head_dim;
   std::byte* key = head + ((slot / kTileRows) * dimensions * kTileRows + slot % kTileRows) * 2;
   std::byte* value = head + at.values_offset + slot * kTileRows * 2;
-  for (std::int64_t i = 0; i < dimensions; ++i) {
+  const auto value_at = [&](std::int64_t i) {
+    return value + i / kTileRows * kPageTokens * kTileRows * 2 + i % kTileRows * 2;
+  };
+  std::int64_t i = 0;
+  for (; i + kHalvesTogether <= dimensions; i += kHalvesTogether) {
+    std::array<std::uint16_t, kHalvesTogether> halves;
+    to_halves(keys + i, halves.data());
+    for (std::int64_t k = 0; k < kHalvesTogether; ++k)
+      std::memcpy(key + (i + k) * kTileRows * 2, &halves[static_cast<std::size_t>(k)], 2);
+    to_halves(values + i, halves.data());
+    std::memcpy(value_at(i), halves.data(), sizeof halves);
+  }
+  for (; i < dimensions; ++i) {
     put_f16(key + i * kTileRows * 2, keys[i]);
-    put_f16(value + i / kTileRows * kPageTokens * kTileRows * 2 + i % kTileRows * 2, values[i]);
+    put_f16(value_at(i), values[i]);
   }
 }
 

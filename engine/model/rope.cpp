@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "engine/model/lanes.h"
+
 namespace stepdown::model {
 namespace {
 
@@ -26,6 +28,41 @@ void scale_by_parts(std::vector<float>& frequencies, double theta, const formats
   for (std::size_t i = 0; i < frequencies.size(); ++i) {
     const double slow = std::clamp((static_cast<double>(i) - first) / width, 0.0, 1.0);
     frequencies[i] *= static_cast<float>(slow / static_cast<double>(scaling.factor) + (1.0 - slow));
+  }
+}
+
+// A head's elements, each times its own factor and its partner times another: two rows of `width` factors.
+// The partner is the element beside it.
+void turn_neighbours(float* head, const float* factors, std::int64_t width) {
+  std::int64_t i = 0;
+  for (; i + kLanes <= width; i += kLanes) {
+    const Lanes x = load_lanes(head + i);
+    const Lanes partners = __builtin_shufflevector(x, x, 1, 0, 3, 2);
+    store_lanes(head + i, x * load_lanes(factors + i) + partners * load_lanes(factors + width + i));
+  }
+  if (i == width) return;
+  const float left = head[i];
+  const float right = head[i + 1];
+  head[i] = left * factors[i] + right * factors[width + i];
+  head[i + 1] = right * factors[i + 1] + left * factors[width + i + 1];
+}
+
+// The partner is half the width away.
+void turn_halves(float* head, const float* factors, std::int64_t width) {
+  const std::int64_t pairs = width / 2;
+  std::int64_t i = 0;
+  for (; i + kLanes <= pairs; i += kLanes) {
+    const Lanes left = load_lanes(head + i);
+    const Lanes right = load_lanes(head + pairs + i);
+    const Lanes own = load_lanes(factors + i);  // the same for both
+    store_lanes(head + i, left * own + right * load_lanes(factors + width + i));
+    store_lanes(head + pairs + i, right * own + left * load_lanes(factors + width + pairs + i));
+  }
+  for (; i < pairs; ++i) {
+    const float left = head[i];
+    const float right = head[pairs + i];
+    head[i] = left * factors[i] + right * factors[width + i];
+    head[pairs + i] = right * factors[i] + left * factors[width + pairs + i];
   }
 }
 
@@ -53,34 +90,30 @@ RopeFrequencies rope_frequencies(std::int64_t dimensions, float theta, std::span
 }
 
 Rope::Rope(RopeFrequencies frequencies, RopeLayout layout, std::int64_t max_rows)
-    : frequencies_(std::move(frequencies)), layout_(layout) {
-  rotations_.resize(static_cast<std::size_t>(max_rows) * frequencies_.frequencies.size() * 2);
-}
+    : frequencies_(std::move(frequencies)),
+      layout_(layout),
+      width_(static_cast<std::int64_t>(2 * frequencies_.frequencies.size())),
+      rotations_(static_cast<std::size_t>(max_rows * 2 * width_)) {}
 
 void Rope::set(std::int64_t row, std::int64_t position) {
-  float* rotation = rotations_.data() + static_cast<std::size_t>(row) * frequencies_.frequencies.size() * 2;
-  for (const float frequency : frequencies_.frequencies) {
-    const float angle = static_cast<float>(position) * frequency;
-    *rotation++ = std::cos(angle) * frequencies_.magnitude;
-    *rotation++ = std::sin(angle) * frequencies_.magnitude;
+  const bool neighbours = layout_ == RopeLayout::kNeighbours;
+  const std::int64_t pairs = width_ / 2;
+  float* own = rotations_.data() + row * 2 * width_;
+  float* partners = own + width_;
+  for (std::int64_t i = 0; i < pairs; ++i) {
+    const float angle = static_cast<float>(position) * frequencies_.frequencies[static_cast<std::size_t>(i)];
+    const std::int64_t left = neighbours ? 2 * i : i;
+    const std::int64_t right = neighbours ? left + 1 : left + pairs;
+    own[left] = own[right] = std::cos(angle) * frequencies_.magnitude;
+    partners[right] = std::sin(angle) * frequencies_.magnitude;
+    partners[left] = -partners[right];
   }
 }
 
 void Rope::apply(std::int64_t row, float* values, std::int64_t heads, std::int64_t head_dim) const {
-  const std::size_t pairs = frequencies_.frequencies.size();
-  const float* rotation = rotations_.data() + static_cast<std::size_t>(row) * pairs * 2;
-  const std::size_t step = layout_ == RopeLayout::kNeighbours ? 2 : 1;  // from pair to pair
-  const std::size_t apart = layout_ == RopeLayout::kNeighbours ? 1 : pairs;
-  for (std::int64_t head = 0; head < heads; ++head, values += head_dim) {
-    for (std::size_t i = 0; i < pairs; ++i) {
-      float& left = values[i * step];
-      float& right = values[i * step + apart];
-      const float a = left;
-      const float b = right;
-      left = a * rotation[2 * i] - b * rotation[2 * i + 1];
-      right = a * rotation[2 * i + 1] + b * rotation[2 * i];
-    }
-  }
+  const float* own = rotations_.data() + row * 2 * width_;
+  const auto turn = layout_ == RopeLayout::kNeighbours ? turn_neighbours : turn_halves;
+  for (std::int64_t head = 0; head < heads; ++head, values += head_dim) turn(values, own, width_);
 }
 
 }  // namespace stepdown::model

@@ -33,7 +33,8 @@ class Rope {
  private:
   RopeFrequencies frequencies_;
   RopeLayout layout_;
-  std::vector<float> rotations_;  ///< [row][pair]{cos, sin}
+  std::int64_t width_;            ///< elements that apply() changes in each head
+  std::vector<float> rotations_;  ///< [row]{what an element is multiplied with, what its partner is}
 };
 
 }  // namespace stepdown::model

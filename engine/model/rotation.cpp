@@ -1,54 +1,42 @@
 #include "engine/model/rotation.h"
 
 #include <cmath>
-#include <cstring>
+
+#include "engine/model/lanes.h"
 
 namespace stepdown::model {
 namespace {
-
-constexpr std::int64_t kLanes = 4;
-using Lanes [[gnu::vector_size(16)]] = float;
-
-Lanes load(const float* at) {
-  Lanes lanes;
-  std::memcpy(&lanes, at, sizeof lanes);
-  return lanes;
-}
-
-void store(float* at, const Lanes& lanes) {
-  std::memcpy(at, &lanes, sizeof lanes);
-}
 
 // Of four neighbours.
 void mix_within(float* at) {
   constexpr Lanes kNear = {1.0f, -1.0f, 1.0f, -1.0f};
   constexpr Lanes kFar = {1.0f, 1.0f, -1.0f, -1.0f};
-  const Lanes x = load(at);
+  const Lanes x = load_lanes(at);
   const Lanes pairs = __builtin_shufflevector(x, x, 1, 0, 3, 2) + x * kNear;
-  store(at, __builtin_shufflevector(pairs, pairs, 2, 3, 0, 1) + pairs * kFar);
+  store_lanes(at, __builtin_shufflevector(pairs, pairs, 2, 3, 0, 1) + pairs * kFar);
 }
 
 void mix_two(float* at, std::int64_t step) {
-  const Lanes a = load(at);
-  const Lanes b = load(at + step);
-  store(at, a + b);
-  store(at + step, a - b);
+  const Lanes a = load_lanes(at);
+  const Lanes b = load_lanes(at + step);
+  store_lanes(at, a + b);
+  store_lanes(at + step, a - b);
 }
 
 // Two steps at once, so that each number is loaded half as often.
 void mix_four(float* at, std::int64_t step) {
-  const Lanes a = load(at);
-  const Lanes b = load(at + step);
-  const Lanes c = load(at + 2 * step);
-  const Lanes d = load(at + 3 * step);
+  const Lanes a = load_lanes(at);
+  const Lanes b = load_lanes(at + step);
+  const Lanes c = load_lanes(at + 2 * step);
+  const Lanes d = load_lanes(at + 3 * step);
   const Lanes sum = a + b;
   const Lanes difference = a - b;
   const Lanes next_sum = c + d;
   const Lanes next_difference = c - d;
-  store(at, sum + next_sum);
-  store(at + step, difference + next_difference);
-  store(at + 2 * step, sum - next_sum);
-  store(at + 3 * step, difference - next_difference);
+  store_lanes(at, sum + next_sum);
+  store_lanes(at + step, difference + next_difference);
+  store_lanes(at + 2 * step, sum - next_sum);
+  store_lanes(at + 3 * step, difference - next_difference);
 }
 
 // At least four numbers.
@@ -62,7 +50,7 @@ void rotate_block(float* at, std::int64_t block) {
   }
   for (std::int64_t i = 0; step < block && i < step; i += kLanes) mix_two(at + i, step);
   const float factor = 1.0f / std::sqrt(static_cast<float>(block));
-  for (std::int64_t i = 0; i < block; i += kLanes) store(at + i, load(at + i) * factor);
+  for (std::int64_t i = 0; i < block; i += kLanes) store_lanes(at + i, load_lanes(at + i) * factor);
 }
 
 void rotate_pair(float* at) {
