@@ -14,6 +14,7 @@ struct SequenceSlice {
   std::span<const std::int32_t> tokens;
   std::int64_t position = 0;            ///< of the first of them
   std::span<const std::int32_t> pages;  ///< the sequence's pages, in order, up to its last token
+  std::int64_t silent = 0;              ///< first tokens of which nothing but keys and values is wanted
 };
 
 /// What one layer's attention does with its scores.

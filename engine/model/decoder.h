@@ -34,7 +34,8 @@ class Decoder {
   /// Runs all layers over the slices' tokens, which together are at most max_rows, writing their keys and
   /// values.
   virtual void forward(std::span<const SequenceSlice> slices) = 0;
-  /// Logits of rows of the last forward(), numbered over its slices' tokens: out is [rows.size()][vocab].
+  /// Logits of rows of the last forward(), numbered over its slices' tokens, silent ones (of which there are
+  /// none) included: out is [rows.size()][vocab].
   virtual void logits(std::span<const std::int64_t> rows, float* out) = 0;
   /// The last layer's normed output for one of those rows, [hidden]: what embeddings are made of.
   virtual void hidden(std::int64_t row, float* out) = 0;

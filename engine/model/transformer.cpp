@@ -72,6 +72,7 @@ class Transformer final : public Decoder {
         query_width_(config_.heads * config_.head_dim),
         kv_width_(config_.kv_heads * config_.head_dim),
         feed_forward_(config_, architecture.activation, options.max_rows),
+        places_(static_cast<std::size_t>(options.max_rows)),
         stream_(static_cast<std::size_t>(options.max_rows * config_.hidden)),
         queries_(static_cast<std::size_t>(options.max_rows * query_width_)),
         keys_(static_cast<std::size_t>(options.max_rows * kv_width_)),
@@ -91,6 +92,9 @@ class Transformer final : public Decoder {
     embed(slices);
     for (std::int64_t i = 0; i < config_.layers; ++i) {
       const Layer& layer = layers_[static_cast<std::size_t>(i)];
+      take_in(i, layer, slices);
+      if (i + 1 == config_.layers) slices = keep_wanted(slices);
+      if (rows_ == 0) return;
       attention_block(i, layer, slices);
       feed_forward_block(layer);
     }
@@ -100,7 +104,7 @@ class Transformer final : public Decoder {
     for (std::size_t done = 0; done < rows.size(); done += kLogitRows) {
       const std::size_t count = std::min<std::size_t>(kLogitRows, rows.size() - done);
       for (std::size_t i = 0; i < count; ++i)
-        norm_row(rows[done + i], output_norm_, final_, static_cast<std::int64_t>(i));
+        norm_row(place_of(rows[done + i]), output_norm_, final_, static_cast<std::int64_t>(i));
       float* to = out + done * static_cast<std::size_t>(config_.vocab);
       const Product product{&output_, to, config_.vocab};
       kernels::multiply(pool_, operations_, final_, 0, static_cast<std::int64_t>(count), {&product, 1});
@@ -109,7 +113,7 @@ class Transformer final : public Decoder {
   }
 
   void hidden(std::int64_t row, float* out) override {
-    operations_.rms_norm(stream(row), output_norm_.data(), config_.rms_eps, config_.hidden, out);
+    operations_.rms_norm(stream(place_of(row)), output_norm_.data(), config_.rms_eps, config_.hidden, out);
   }
 
   std::size_t weight_bytes() const override { return weights_.size(); }
@@ -213,6 +217,7 @@ class Transformer final : public Decoder {
       for (std::size_t i = 0; i < slice.tokens.size(); ++i, ++rows_) {
         kernels::dequantize_row(embeddings_.type, embedding(slice.tokens[i]), {stream(rows_), hidden});
         cap(stream(rows_), config_.hidden, config_.embedding_scale, 0.0f);
+        places_[static_cast<std::size_t>(rows_)] = rows_;
         rope_.set(rows_, slice.position + static_cast<std::int64_t>(i));
         if (config_.rope_theta_sliding > 0.0f)
           sliding_rope_.set(rows_, slice.position + static_cast<std::int64_t>(i));
@@ -220,10 +225,40 @@ class Transformer final : public Decoder {
     }
   }
 
-  void attention_block(std::int64_t index, const Layer& layer, std::span<const SequenceSlice> slices) {
+  // Queries, and keys and values in the cache.
+  void take_in(std::int64_t index, const Layer& layer, std::span<const SequenceSlice> slices) {
     each_row([&](std::int64_t row) { norm_row(row, layer.attention_norm, normed_, row); });
     project(layer);
     place(index, layer, slices);
+  }
+
+  // What a prompt is for lies in the cache by now: rows that nobody asks for leave the step, the others move
+  // together. Answers what is left of the slices.
+  std::span<const SequenceSlice> keep_wanted(std::span<const SequenceSlice> slices) {
+    const auto silent = [](const SequenceSlice& slice) { return slice.silent > 0; };
+    if (probe_ != nullptr || std::ranges::none_of(slices, silent)) return slices;
+    wanted_.clear();
+    std::int64_t row = 0;
+    rows_ = 0;
+    for (const SequenceSlice& slice : slices) {
+      const auto count = static_cast<std::int64_t>(slice.tokens.size());
+      for (std::int64_t i = slice.silent; i < count; ++i) move_row(row + i, rows_++);
+      row += count;
+      if (slice.silent >= count) continue;
+      wanted_.push_back({slice.tokens.subspan(static_cast<std::size_t>(slice.silent)),
+                         slice.position + slice.silent, slice.pages});
+    }
+    return wanted_;
+  }
+  void move_row(std::int64_t from, std::int64_t to) {
+    places_[static_cast<std::size_t>(from)] = to;
+    if (from == to) return;
+    std::copy_n(stream(from), config_.hidden, stream(to));
+    std::copy_n(queries_.data() + from * query_width_, query_width_, queries_.data() + to * query_width_);
+  }
+  std::int64_t place_of(std::int64_t row) const { return places_[static_cast<std::size_t>(row)]; }
+
+  void attention_block(std::int64_t index, const Layer& layer, std::span<const SequenceSlice> slices) {
     attention_.run(pool_, operations_, index, layer.rule, slices, queries_.data(), query_width_,
                    attended_.row(0), query_width_);
     if (probe_ != nullptr) {
@@ -327,8 +362,10 @@ class Transformer final : public Decoder {
   PackedMatrix output_;
   FeedForward feed_forward_;
 
-  std::int64_t rows_ = 0;      ///< tokens of the current step
-  std::vector<float> stream_;  ///< the residual stream, [row][hidden]
+  std::int64_t rows_ = 0;              ///< tokens of the current step
+  std::vector<std::int64_t> places_;   ///< of each of the step's tokens: its row now
+  std::vector<SequenceSlice> wanted_;  ///< what the last layer's attention gets
+  std::vector<float> stream_;          ///< the residual stream, [row][hidden]
   std::vector<float> queries_;
   std::vector<float> keys_;
   std::vector<float> values_;

@@ -49,7 +49,7 @@ struct Measured {
 struct Work {
   DType type;                   ///< that most weight bytes have: what one calls the file
   std::size_t weight_bytes;     ///< of all tensors, read once a decoded token
-  double operations_per_token;  ///< of a prompt: its layers' matrices, 2 a multiply-add
+  double operations_per_token;  ///< of a prompt: the matrices that all its tokens pass, 2 a multiply-add
 };
 
 /// A figure beside the limit of this machine that it cannot pass.
@@ -128,10 +128,15 @@ double median_of(int repeats, Progress& progress, const Measure& measure) {
 Work work_of(const formats::ModelFile& file) {
   std::map<DType, std::size_t> by_type;
   Work work{};
+  const std::string last = "blk." + std::to_string(file.config().layers - 1) + ".";
   for (const TensorView& tensor : file.tensors()) {
     by_type[tensor.type] += tensor.data.size();
     work.weight_bytes += tensor.data.size();
     if (!tensor.name.starts_with("blk.") || tensor.shape.size() < 2) continue;
+    const bool attends = tensor.name.find(".attn_q") != std::string::npos ||
+                         tensor.name.find(".attn_k") != std::string::npos ||
+                         tensor.name.find(".attn_v") != std::string::npos;
+    if (tensor.name.starts_with(last) && !attends) continue;  // where one token of a prompt passes alone
     double elements = static_cast<double>(tensor.rows()) * static_cast<double>(tensor.columns());
     if (tensor.name.find("_exps") != std::string::npos)
       elements *=

@@ -88,7 +88,7 @@ std::vector<DraftModel::Guess> DraftModel::take_in(std::span<const Wish> wishes)
                          .mask = {}});
     } else if (left > 0) {
       behind.push_back({unseen.first(static_cast<std::size_t>(left)), sequence.draft_cached,
-                        sequence.draft_pages.pages()});
+                        sequence.draft_pages.pages(), left});
       sequence.draft_cached += std::exchange(left, 0);
     }
   }
@@ -105,9 +105,10 @@ void DraftModel::step(std::vector<Guess>& guesses) {
     const bool first = sequence.draft.empty();
     const std::span<const TokenId> tokens =
         first ? guess.unseen : std::span<const TokenId>(sequence.draft).last(1);
-    slices.push_back({tokens, sequence.draft_cached, sequence.draft_pages.pages()});
-    sequence.draft_cached += static_cast<std::int64_t>(tokens.size());
-    rows.push_back(row += static_cast<std::int64_t>(tokens.size()));
+    const auto count = static_cast<std::int64_t>(tokens.size());
+    slices.push_back({tokens, sequence.draft_cached, sequence.draft_pages.pages(), count - 1});
+    sequence.draft_cached += count;
+    rows.push_back(row += count);
   }
   decoder_->forward(slices);
   const auto vocab = static_cast<std::size_t>(file_->config().vocab);

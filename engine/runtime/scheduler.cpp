@@ -252,10 +252,12 @@ model::SequenceSlice Scheduler::slice_of(const StepShare& share) const {
   const auto pending =
       std::span<const TokenId>(sequence.tokens)
           .subspan(static_cast<std::size_t>(sequence.cached), static_cast<std::size_t>(share.count));
-  if (sequence.draft.empty()) return {pending, sequence.cached, sequence.pages.pages()};
+  const bool whole = share.count == sequence.pending();  // its last token's logits choose the next
+  const std::int64_t silent = sequence.generates() ? share.count - (whole ? 1 : 0) : 0;
+  if (sequence.draft.empty()) return {pending, sequence.cached, sequence.pages.pages(), silent};
   sequence.step_tokens.assign(pending.begin(), pending.end());
   sequence.step_tokens.insert(sequence.step_tokens.end(), sequence.draft.begin(), sequence.draft.end());
-  return {sequence.step_tokens, sequence.cached, sequence.pages.pages()};
+  return {sequence.step_tokens, sequence.cached, sequence.pages.pages(), silent};
 }
 
 void Scheduler::catch_up() {

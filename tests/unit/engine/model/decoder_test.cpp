@@ -7,6 +7,7 @@
 #include <deque>
 #include <numeric>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -131,9 +132,11 @@ struct Schedule {
   std::int64_t chunk;
   bool together;
   int threads;
+  bool silences = false;  ///< some tokens of each slice, at times all
 };
 
-/// Logits behind every token of each sequence. Pages are dealt in turns, so that they differ from alone.
+/// Logits behind every token of each sequence; zeros behind silent ones. Pages are dealt in turns, so that
+/// they differ from alone.
 std::vector<Logits> run(const formats::ModelFile& file, KvType kv_type, std::span<const Tokens> sequences,
                         const Schedule& schedule) {
   constexpr std::int64_t kContext = 128;
@@ -154,18 +157,25 @@ std::vector<Logits> run(const formats::ModelFile& file, KvType kv_type, std::spa
         static_cast<std::int32_t>(count * kPages - 1 - page));
   const auto step = [&](std::span<const std::size_t> who, std::size_t at) {
     std::vector<SequenceSlice> slices;
-    std::vector<std::size_t> owners;
+    std::vector<std::size_t> owners;  // of the rows that are asked for
+    std::vector<std::int64_t> rows;
+    std::size_t seen = 0;
     for (const std::size_t i : who) {
       const std::span<const std::int32_t> tokens(sequences[i]);
       if (at >= tokens.size()) continue;
       const std::size_t some = std::min(static_cast<std::size_t>(schedule.chunk), tokens.size() - at);
-      slices.push_back({tokens.subspan(at, some), static_cast<std::int64_t>(at), pages[i]});
-      owners.insert(owners.end(), some, i);
+      const std::size_t silent = schedule.silences ? (at + 3 * i) % (some + 1) : 0;
+      slices.push_back({tokens.subspan(at, some), static_cast<std::int64_t>(at), pages[i],
+                        static_cast<std::int64_t>(silent)});
+      logits[i].resize(logits[i].size() + silent * vocab);
+      const std::size_t before = std::exchange(seen, seen + some);
+      for (std::size_t token = silent; token < some; ++token) {
+        owners.push_back(i);
+        rows.push_back(static_cast<std::int64_t>(before + token));
+      }
     }
     if (slices.empty()) return;
     decoder->forward(slices);
-    std::vector<std::int64_t> rows(owners.size());
-    std::iota(rows.begin(), rows.end(), 0);
     Logits out(rows.size() * vocab);
     decoder->logits(rows, out.data());
     for (std::size_t row = 0; row < owners.size(); ++row) {
@@ -211,6 +221,39 @@ TEST_P(SameBits, AloneBatchedChunkedAndByManyThreads) {
             << (file == &coded ? ", Q8_0" : "");
       }
     }
+  }
+}
+
+TEST_P(SameBits, SilentTokensChangeNoOthers) {
+  const CodedModel file(open_golden(GetParam()));
+  const auto vocab = static_cast<std::size_t>(file.config().vocab);
+  std::vector<Tokens> sequences;
+  for (const std::size_t length : {90, 37, 61}) {
+    sequences.emplace_back(length);
+    std::iota(sequences.back().begin(), sequences.back().end(), static_cast<std::int32_t>(length));
+    for (std::int32_t& token : sequences.back()) token %= static_cast<std::int32_t>(vocab);
+  }
+  const auto alone = run(file, KvType::kF16, sequences, {1, false, 1});
+  for (const Schedule& schedule :
+       {Schedule{7, true, 2, true}, Schedule{7, false, 1, true}, Schedule{64, true, 1, true}}) {
+    const auto partly = run(file, KvType::kF16, sequences, schedule);
+    std::size_t asked = 0;
+    std::size_t silent = 0;
+    for (std::size_t i = 0; i < sequences.size(); ++i) {
+      ASSERT_EQ(partly[i].size(), alone[i].size());
+      for (std::size_t token = 0; token < sequences[i].size(); ++token) {
+        const auto of = [&](const Logits& logits) {
+          return std::vector(logits.begin() + static_cast<std::ptrdiff_t>(token * vocab),
+                             logits.begin() + static_cast<std::ptrdiff_t>((token + 1) * vocab));
+        };
+        const bool zeros = std::ranges::all_of(of(partly[i]), [](float value) { return value == 0.0f; });
+        zeros ? ++silent : ++asked;
+        if (zeros) continue;
+        EXPECT_EQ(of(partly[i]), of(alone[i])) << "sequence " << i << ", token " << token;
+      }
+    }
+    EXPECT_GT(silent, 10U);
+    EXPECT_GT(asked, 10U);
   }
 }
 
