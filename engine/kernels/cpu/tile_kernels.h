@@ -254,8 +254,7 @@ void codes_tile_rows(const std::byte* tile, const CodedRows& input, std::int64_t
 
 template <class V, Packing kPacking>
 void codes_tile(const std::byte* tile, const CodedRows& input, std::int64_t first, std::int64_t count,
-                float* out, std::int64_t out_stride, bool accumulate) {
-  bool cold = true;
+                float* out, std::int64_t out_stride, bool accumulate, bool cold) {
   const auto take = [&]<int kCount>() {
     for (; count >= kCount; count -= kCount, first += kCount, out += kCount * out_stride) {
       codes_tile_rows<V, kPacking, kCount>(tile, input, first, out, out_stride, accumulate,
@@ -263,17 +262,29 @@ void codes_tile(const std::byte* tile, const CodedRows& input, std::int64_t firs
       cold = false;
     }
   };
-  if constexpr (V::kRegisters >= 32) take.template operator()<8>();
-  take.template operator()<4>();
+  if constexpr (V::kRegisters >= 32) take.template operator()<4>();
   take.template operator()<2>();
   take.template operator()<1>();
 }
 
+// Whole groups of input rows meet one tile after the other: they stay in the first-level cache meanwhile,
+// while the tiles come from the second, and a row's outputs lie side by side. What rows are left go by tile
+// after tile.
 template <class V, Packing kPacking>
 void codes_tiles(const std::byte* tile, std::int64_t tiles, const CodedRows& input, std::int64_t first,
                  std::int64_t count, float* out, std::int64_t out_stride, bool accumulate) {
-  for (; tiles > 0; --tiles, tile += kPacking.tile_bytes(input.columns), out += kTileRows)
-    codes_tile<V, kPacking>(tile, input, first, count, out, out_stride, accumulate);
+  constexpr int kGroup = V::kRegisters >= 32 ? 8 : 4;
+  const std::int64_t bytes = kPacking.tile_bytes(input.columns);
+  bool cold = true;
+  for (; count >= kGroup; count -= kGroup, first += kGroup, out += kGroup * out_stride) {
+    for (std::int64_t i = 0; i < tiles; ++i) {
+      codes_tile_rows<V, kPacking, kGroup>(tile + i * bytes, input, first, out + i * kTileRows, out_stride,
+                                           accumulate, cold);
+    }
+    cold = false;
+  }
+  for (; count > 0 && tiles > 0; --tiles, tile += bytes, out += kTileRows)
+    codes_tile<V, kPacking>(tile, input, first, count, out, out_stride, accumulate, cold);
 }
 
 // Element loaders of plain tiles: 16 (or 8) consecutive rows of one column.
