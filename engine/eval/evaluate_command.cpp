@@ -57,13 +57,8 @@ Report measure_url(const Options& options, const std::vector<Sample>& samples,
                 progress.advance();
               }});
   const auto failed = [](const SampleResult& sample) { return !sample.error.empty(); };
-  const auto failures = std::ranges::count_if(report.samples, failed);
-  if (failures == 0) return report;
-  const std::string first = std::ranges::find_if(report.samples, failed)->error;
-  if (static_cast<std::size_t>(failures) == report.samples.size())
-    throw Error(first, options.url, "check that the server runs and serves --name");
-  report.warnings.push_back(std::to_string(failures) + " of " + std::to_string(report.samples.size()) +
-                            " prompts had no answer and count as wrong: " + first);
+  if (!report.samples.empty() && std::ranges::all_of(report.samples, failed))
+    throw Error(report.samples.front().error, options.url, "check that the server runs and serves --name");
   return report;
 }
 

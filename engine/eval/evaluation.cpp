@@ -61,6 +61,17 @@ void add_means(Report& report) {
   report.metrics["latencyP99Ms"] = {.value = quantile(latencies, 0.99), .n = answered};
 }
 
+/// Such as prompts that are longer than the context: of two models that answer none of them, neither is
+/// worse.
+void warn_of_failures(Report& report) {
+  const auto failed = [](const SampleResult& sample) { return !sample.error.empty(); };
+  const auto first = std::ranges::find_if(report.samples, failed);
+  if (first == report.samples.end()) return;
+  report.warnings.push_back(std::to_string(std::ranges::count_if(report.samples, failed)) + " of " +
+                            std::to_string(report.samples.size()) +
+                            " prompts had no answer and count as wrong: " + first->id + ": " + first->error);
+}
+
 }  // namespace
 
 void run_suites(Report& report, Answerer& answerer, std::span<const Sample> samples,
@@ -99,6 +110,7 @@ void run_suites(Report& report, Answerer& answerer, std::span<const Sample> samp
                  });
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
   add_means(report);
+  warn_of_failures(report);
   report.metrics["tokensPerSecond"] = {.value = static_cast<double>(tokens) / std::max(seconds, 1e-9),
                                        .n = tokens};
 }

@@ -9,11 +9,26 @@ namespace stepdown::eval {
 namespace {
 
 constexpr std::array kTypes = {
-    SuiteType{"jsonSchema", make_json_schema_suite}, SuiteType{"exactMatch", make_exact_match_suite},
-    SuiteType{"citation", make_citation_suite},      SuiteType{"refusal", make_refusal_suite},
-    SuiteType{"arithmetic", make_arithmetic_suite},  SuiteType{"retrieval", make_retrieval_suite},
-    SuiteType{"toolCall", make_tool_call_suite},     SuiteType{"multipleChoice", make_multiple_choice_suite},
+    SuiteType{"jsonSchema", "schema", make_json_schema_suite},
+    SuiteType{"exactMatch", "fields", make_exact_match_suite},
+    SuiteType{"citation", "field", make_citation_suite},
+    SuiteType{"refusal", "phrases", make_refusal_suite},
+    SuiteType{"arithmetic", "count", make_arithmetic_suite},
+    SuiteType{"retrieval", "count words keys", make_retrieval_suite},
+    SuiteType{"toolCall", "", make_tool_call_suite},
+    SuiteType{"multipleChoice", "", make_multiple_choice_suite},
 };
+
+/// A misspelt option would measure something else than was asked for.
+void refuse_unread(const nlohmann::json& suite, const SuiteType& type, const std::string& where) {
+  for (const auto& [name, value] : suite.items()) {
+    if (name == "type" || (" " + std::string(type.options) + " ").find(" " + name + " ") != std::string::npos)
+      continue;
+    throw InputError(
+        "suites of type " + std::string(type.type) + " do not read it", where + "." + name,
+        type.options.empty() ? "leave it out" : "leave it out, or give one of " + std::string(type.options));
+  }
+}
 
 std::string known_types() {
   std::string names;
@@ -38,6 +53,7 @@ std::vector<std::unique_ptr<Suite>> make_suites(const nlohmann::json& config) {
     if (row == kTypes.end()) {
       throw InputError("unknown suite type \"" + type + "\"", where + ".type", "use one of " + known_types());
     }
+    refuse_unread(config[i], *row, where);
     suites.push_back(row->make(config[i], where));
   }
   return suites;

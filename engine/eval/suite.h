@@ -40,7 +40,8 @@ class Suite {
 };
 
 struct SuiteType {
-  std::string_view type;  ///< as in spec.evaluation.suites[].type
+  std::string_view type;     ///< as in spec.evaluation.suites[].type
+  std::string_view options;  ///< other members that it reads: "count words"
   std::unique_ptr<Suite> (*make)(const nlohmann::json& config, const std::string& where);
 };
 

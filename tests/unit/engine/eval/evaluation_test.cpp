@@ -22,6 +22,7 @@ class Echo : public Answerer {
   Answer answer(const Sample& sample, const AnswerOptions& options) override {
     const std::string text = sample.messages[0]["content"].get<std::string>().substr(4);
     if (text == "fail") throw Error("engine gone");
+    if (text == "too long") return {.finish_reason = "error", .error = "longer than the context"};
     return {.text = options.schema != nullptr ? R"({"n": 1})" : text,
             .finish_reason = "stop",
             .latency_ms = 2,
@@ -61,6 +62,14 @@ TEST(Evaluation, MeansStandBesideTheirSamplesInOrder) {
   ASSERT_EQ(report.samples.size(), 4u);
   EXPECT_EQ(report.samples[3].id, "s3");
   EXPECT_EQ(report.samples[3].scores.at("jsonPass"), 0);
+}
+
+TEST(Evaluation, PromptsThatAModelCannotAnswerAreToldOf) {
+  EXPECT_TRUE(run({"a", "b"}).warnings.empty());
+  const Report report = run({"a", "too long", "b", "too long"});
+  ASSERT_EQ(report.warnings.size(), 1U);
+  EXPECT_EQ(report.warnings[0],
+            "2 of 4 prompts had no answer and count as wrong: s1: longer than the context");
 }
 
 TEST(Evaluation, AnExceptionOfAnAnswererEndsTheRun) {

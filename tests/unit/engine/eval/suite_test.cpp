@@ -86,6 +86,8 @@ TEST(Suites, BadConfigurationIsNamedByPath) {
       {{{"type", "exactMatch"}, {"fields", "severity"}}, "suites[0].fields: not an array"},
       {{{"type", "refusal"}, {"phrases", json::array()}}, "suites[0].phrases: not a list"},
       {{{"type", "citation"}, {"field", 3}}, "suites[0].field: not a name"},
+      {{{"type", "retrieval"}, {"key", 4}}, "suites[0].key: suites of type retrieval do not read it"},
+      {{{"type", "toolCall"}, {"count", 4}}, "suites[0].count: suites of type toolCall do not read it"},
   };
   for (const auto& [config, wanted] : cases) {
     try {
