@@ -14,6 +14,7 @@
 
 #include "engine/base/atomic_file.h"
 #include "engine/base/error.h"
+#include "engine/base/log.h"
 
 namespace stepdown::formats {
 namespace {
@@ -73,6 +74,14 @@ bool stands_at(int folder, const fs::path& path) {
          locked.st_dev == named.st_dev && locked.st_ino == named.st_ino;
 }
 
+/// Waits for whoever has it. False: errno says why.
+bool lock_telling(int folder, const fs::path& path) {
+  if (::flock(folder, LOCK_EX | LOCK_NB) == 0) return true;
+  if (errno != EWOULDBLOCK) return false;
+  log::info("another process works in " + path.string() + ": waiting for it");
+  return ::flock(folder, LOCK_EX) == 0;
+}
+
 }  // namespace
 
 StagingFolder::StagingFolder(const fs::path& parent, const std::string& key)
@@ -82,7 +91,7 @@ StagingFolder::StagingFolder(const fs::path& parent, const std::string& key)
     lock_ = ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (lock_ < 0 && errno == ENOENT) continue;
     if (lock_ < 0) fail(path_, "go on with what a killed run left");
-    if (::flock(lock_, LOCK_EX) == 0) {
+    if (lock_telling(lock_, path_)) {
       if (stands_at(lock_, path_)) break;
     } else if (errno != EINTR) {
       const int reason = errno;

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <chrono>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -22,7 +23,7 @@ TEST(StagingFolder, NoTwoWorkInOneThoughManyWaitForIt) {
   std::vector<std::thread> workers;
   for (int worker = 0; worker < 6; ++worker) {
     workers.emplace_back([&, worker] {
-      for (int time = 0; time < 50; ++time) {
+      for (int time = 0; time < 15; ++time) {
         StagingFolder folder(parent.path(), "0123456789abcdef");
         if (within++ > 0 || !fs::is_empty(folder.path())) shared = true;
         std::this_thread::sleep_for(std::chrono::microseconds(200));
@@ -37,6 +38,18 @@ TEST(StagingFolder, NoTwoWorkInOneThoughManyWaitForIt) {
   }
   for (std::thread& each : workers) each.join();
   EXPECT_FALSE(shared);
+}
+
+TEST(StagingFolder, WhoWaitsForAnotherSaysSo) {
+  const TempFolder parent;
+  const std::string key = "0123456789abcdef";
+  auto first = std::make_unique<StagingFolder>(parent.path(), key);
+  testing::internal::CaptureStderr();
+  std::thread second([&] { StagingFolder folder(parent.path(), key); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  first.reset();
+  second.join();
+  EXPECT_NE(testing::internal::GetCapturedStderr().find("waiting for it"), std::string::npos);
 }
 
 TEST(StagingFolder, AFileThatAKilledRunHadNotWrittenToItsEndIsNoPartOfTheResult) {
