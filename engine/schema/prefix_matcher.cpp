@@ -212,9 +212,14 @@ std::string JsonReading::key(std::size_t horizon) const {
 std::optional<std::size_t> JsonReading::free_text() const {
   std::int64_t most = 0;
   for (const Thread& thread : threads.list()) {
-    if (thread.top.node == kNoNode || thread.top.phase != phase::kBody) return std::nullopt;
+    if (thread.top.node == kNoNode) return std::nullopt;
     const Node& node = schema->grammar()[thread.top.node];
-    if (node.kind != NodeKind::kString || node.written) return std::nullopt;
+    // A name that is declared may not end there, but whatever it begins with may be written.
+    if (node.kind == NodeKind::kObject && thread.top.phase == phase::kOtherName && thread.top.count == 0 &&
+        !node.names_written)
+      return static_cast<std::size_t>(kUnbounded);  // what other readings allow is among it
+    if (thread.top.phase != phase::kBody || node.kind != NodeKind::kString || node.written)
+      return std::nullopt;
     most = std::max(most, node.most == kUnbounded ? kUnbounded : node.most - thread.top.count);
   }
   return static_cast<std::size_t>(most);

@@ -56,12 +56,16 @@ TEST(TokenConstraint, MasksAgreeWithTheMatcherOnEveryToken) {
   const auto tokenizer = small();
   ConstraintFactory factory(tokenizer);
   std::mt19937 random(5);
-  const char* schemas[] = {kIncident,
-                           R"({"type": "string", "maxLength": 5})",
-                           R"({"type": "object"})",
-                           R"({"anyOf": [{"type": "string", "maxLength": 2}, {"enum": ["abcdef", "the "]}]})",
-                           R"({"type": "string", "pattern": "^[a-f]+( the)*$"})",
-                           R"({"type": "integer", "minimum": 17, "maximum": 1234})"};
+  const char* schemas[] = {
+      kIncident,
+      R"({"type": "string", "maxLength": 5})",
+      R"({"type": "object"})",
+      R"({"type": "object", "properties": {"the": {"type": "integer"}, "th": {"const": 1}},
+                               "additionalProperties": {"type": "boolean"}})",
+      R"({"type": "object", "patternProperties": {"^[a-z]{1,9}$": {"const": 1}}, "additionalProperties": false})",
+      R"({"anyOf": [{"type": "string", "maxLength": 2}, {"enum": ["abcdef", "the "]}]})",
+      R"({"type": "string", "pattern": "^[a-f]+( the)*$"})",
+      R"({"type": "integer", "minimum": 17, "maximum": 1234})"};
   for (const char* text : schemas) {
     const auto schema = compile(text);
     for (int walk = 0; walk < 8; ++walk) {
