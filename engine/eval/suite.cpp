@@ -4,6 +4,7 @@
 #include <array>
 
 #include "engine/base/error.h"
+#include "engine/base/words.h"
 
 namespace stepdown::eval {
 namespace {
@@ -22,8 +23,7 @@ constexpr std::array kTypes = {
 /// A misspelt option would measure something else than was asked for.
 void refuse_unread(const nlohmann::json& suite, const SuiteType& type, const std::string& where) {
   for (const auto& [name, value] : suite.items()) {
-    if (name == "type" || (" " + std::string(type.options) + " ").find(" " + name + " ") != std::string::npos)
-      continue;
+    if (name == "type" || has_word(type.options, name)) continue;
     throw InputError(
         "suites of type " + std::string(type.type) + " do not read it", where + "." + name,
         type.options.empty() ? "leave it out" : "leave it out, or give one of " + std::string(type.options));

@@ -4,6 +4,7 @@
 
 #include "engine/base/arguments.h"
 #include "engine/base/error.h"
+#include "engine/base/words.h"
 #include "engine/quant/preset.h"
 
 namespace stepdown::quant {
@@ -153,11 +154,10 @@ void add_options(CLI::App& app, QuantizeOptions& options) {
 }
 
 void refuse_unread(const CLI::App& app, const Method& method) {
-  const auto reads = [&](const std::string& name) {
-    return (" " + std::string(method.options) + " ").find(" " + name + " ") != std::string::npos;
-  };
   for (const CLI::Option* option : app.get_options()) {
-    if (option->get_group() != kMethods || option->count() == 0 || reads(option->get_name())) continue;
+    if (option->get_group() != kMethods || option->count() == 0 ||
+        has_word(method.options, option->get_name()))
+      continue;
     throw InputError("method " + std::string(method.name) + " does not read it", option->get_name(),
                      "leave it out; the method reads " + std::string(method.options));
   }

@@ -299,13 +299,9 @@ class Compiler {
   }
 
   void set_names(Node& node, const StringRules& rules, const std::string& where) {
-    try {
-      const Pattern pattern = automata_of(rules);
-      node.names_written = pattern.written;
-      node.names_meant = pattern.meant;
-    } catch (const InputError& error) {
-      throw InputError(error.what(), where);
-    }
+    const Pattern pattern = automata_at(rules, where);
+    node.names_written = pattern.written;
+    node.names_meant = pattern.meant;
   }
 
   void add_property(Node& node, Node::Property property) {
@@ -355,19 +351,24 @@ class Compiler {
       throw InputError("minLength and maxLength beside a pattern are not supported", path,
                        "write the bounds into the pattern: {m,n}");
     }
-    try {
-      const Pattern pattern = automata_of(rules);
-      node.written = pattern.written;
-      node.meant = pattern.meant;
-    } catch (const InputError& error) {
-      throw InputError(error.what(), where);
-    }
+    const Pattern pattern = automata_at(rules, where);
+    node.written = pattern.written;
+    node.meant = pattern.meant;
     return add(std::move(node));
   }
 
   struct Pattern {
     std::shared_ptr<const StringPattern> written, meant;
   };
+
+  /// `where`: what a refusal names.
+  Pattern automata_at(const StringRules& rules, const std::string& where) {
+    try {
+      return automata_of(rules);
+    } catch (const InputError& error) {
+      throw InputError(error.what(), where);
+    }
+  }
 
   /// Once for all strings of one pattern: each state takes a kilobyte.
   Pattern automata_of(const StringRules& rules) {
