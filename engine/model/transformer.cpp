@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <string>
 #include <vector>
 
@@ -11,6 +10,7 @@
 #include "engine/model/feed_forward.h"
 #include "engine/model/layer_rule.h"
 #include "engine/model/rope.h"
+#include "engine/model/scale_and_cap.h"
 #include "engine/model/weights.h"
 
 namespace stepdown::model {
@@ -35,14 +35,6 @@ struct Layer {
   AttentionRule rule;
   const Rope* rope = nullptr;  ///< null: no positions
 };
-
-void cap(float* values, std::int64_t count, float scale, float softcap) {
-  if (scale == 1.0f && softcap == 0.0f) return;
-  for (std::int64_t i = 0; i < count; ++i) {
-    values[i] *= scale;
-    if (softcap > 0.0f) values[i] = softcap * std::tanh(values[i] / softcap);
-  }
-}
 
 void add(float* values, const std::vector<float>& bias) {
   for (std::size_t i = 0; i < bias.size(); ++i) values[i] += bias[i];
@@ -108,7 +100,8 @@ class Transformer final : public Decoder {
       float* to = out + done * static_cast<std::size_t>(config_.vocab);
       const Product product{&output_, to, config_.vocab};
       kernels::multiply(pool_, operations_, final_, 0, static_cast<std::int64_t>(count), {&product, 1});
-      cap(to, static_cast<std::int64_t>(count) * config_.vocab, config_.logit_scale, config_.logit_softcap);
+      scale_and_cap({to, count * static_cast<std::size_t>(config_.vocab)}, config_.logit_scale,
+                    config_.logit_softcap);
     }
   }
 
@@ -216,7 +209,7 @@ class Transformer final : public Decoder {
     for (const SequenceSlice& slice : slices) {
       for (std::size_t i = 0; i < slice.tokens.size(); ++i, ++rows_) {
         kernels::dequantize_row(embeddings_.type, embedding(slice.tokens[i]), {stream(rows_), hidden});
-        cap(stream(rows_), config_.hidden, config_.embedding_scale, 0.0f);
+        scale_and_cap({stream(rows_), hidden}, config_.embedding_scale, 0.0f);
         places_[static_cast<std::size_t>(rows_)] = rows_;
         rope_.set(rows_, slice.position + static_cast<std::int64_t>(i));
         if (config_.rope_theta_sliding > 0.0f)

@@ -8,6 +8,8 @@
 #include "engine/base/system_facts.h"
 #include "engine/kernels/packing.h"
 #include "engine/quant/calibration/prompt_streams.h"
+#include "engine/quant/calibration/sensitivity.h"
+#include "engine/quant/preset.h"
 #include "engine/quant/training/quantization_aware.h"
 
 namespace stepdown::quant {
@@ -21,6 +23,7 @@ constexpr std::int64_t kSlabs = 2 * (8 << 20);  // of encoded rows, one written 
 struct StageSize {
   std::int64_t all = 0;
   std::int64_t largest = 0;  ///< matrix; of experts one alone
+  std::int64_t largest_tensor = 0;
   std::int64_t columns = 0;
 };
 
@@ -49,6 +52,7 @@ Sizes sizes_of(const formats::ModelFile& model) {
       StageSize& stage = sizes.stages[static_cast<std::size_t>(stage_of(tensor.name.substr(6)))];
       stage.all += elements;
       stage.largest = std::max(stage.largest, elements / parts);
+      stage.largest_tensor = std::max(stage.largest_tensor, elements);
       stage.columns = tensor.columns();
     }
   }
@@ -58,12 +62,11 @@ Sizes sizes_of(const formats::ModelFile& model) {
 /// Prompts on their way through a block.
 class Passage {
  public:
-  Passage(const formats::ModelFile& model, const Sizes& sizes, const CalibrationSet& prompts)
+  Passage(const formats::ModelFile& model, const Sizes& sizes, const std::vector<std::int64_t>& lengths)
       : config_(model.config()),
         sizes_(sizes),
         joined_(config_.experts == 0 && model.find("blk.0.ffn_gate.weight") == nullptr),
-        longest_(prompts.longest()) {
-    const std::vector<std::int64_t> lengths = prompts.lengths();
+        longest_(std::ranges::max(lengths)) {
     auto next = lengths.begin();
     for (const std::size_t count : prompts_together(lengths)) {
       const auto end = next + static_cast<std::ptrdiff_t>(count);
@@ -116,6 +119,14 @@ class Passage {
     return bytes;
   }
 
+  /// What the way through a block takes, beside the block and the streams.
+  std::int64_t most() const {
+    std::int64_t most = 0;
+    for (const Stage stage : kStages)
+      most = std::max({most, kept(stage, false) + way(stage), kept(stage, true) + output(stage)});
+    return most;
+  }
+
   /// While the inputs' Gram matrix grows by those of a prompt.
   std::int64_t gram_rows(Stage stage) const {
     return row(at(stage).columns) + std::min(longest_, kernels::kPanelColumns) * 2 * at(stage).columns * kF32;
@@ -146,13 +157,18 @@ std::int64_t gguf_working_memory(const formats::ModelFile& model, const Calibrat
   const Sizes sizes = sizes_of(model);
   const std::int64_t writing = sizes.largest_tensor + kSlabs;
   if (prompts == nullptr) return writing;
-  const Passage passage(model, sizes, *prompts);
-  std::int64_t most = 0;
-  for (const Stage stage : kStages) {
-    most = std::max({most, passage.kept(stage, false) + passage.way(stage),
-                     passage.kept(stage, true) + passage.output(stage)});
-  }
-  return std::max(writing, sizes.block * kF32 + passage.streams() + most);
+  const Passage passage(model, sizes, prompts->lengths());
+  return std::max(writing, sizes.block * kF32 + passage.streams() + passage.most());
+}
+
+std::int64_t sensitivity_working_memory(const formats::ModelFile& model, const CalibrationSet& prompts) {
+  const Sizes sizes = sizes_of(model);
+  const Passage passage(model, sizes, sensitivity_sample(model, prompts).lengths);
+  const std::int64_t changed = std::ranges::count_if(model.tensors(), may_quantize);
+  const std::int64_t streams = (changed + 1) * passage.streams();
+  const std::int64_t exact_weight =
+      std::ranges::max(sizes.stages, {}, &StageSize::largest_tensor).largest_tensor;
+  return streams + (sizes.block + exact_weight) * kF32 + passage.most();
 }
 
 std::int64_t export_working_memory(const formats::ModelFile& model, const WeightMethod& method,
@@ -171,7 +187,7 @@ std::int64_t export_working_memory(const formats::ModelFile& model, const Weight
   if (needs == Needs::kNothing)
     return std::max(sizes.block * kF32 + written(sizes.block) + copies(sizes.largest_matrix()), rest);
 
-  const Passage passage(model, sizes, *prompts);
+  const Passage passage(model, sizes, prompts->lengths());
   std::int64_t most = 0;
   std::int64_t done = 0;
   for (const Stage stage : kStages) {

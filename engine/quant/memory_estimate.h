@@ -15,6 +15,9 @@ std::uint64_t peak_with(std::int64_t working);
 /// Writing a GGUF file tensor by tensor; with prompts, measuring importance block by block before.
 std::int64_t gguf_working_memory(const formats::ModelFile& model, const CalibrationSet* prompts);
 
+/// Measuring what each matrix is worth to the model (calibration/sensitivity.h).
+std::int64_t sensitivity_working_memory(const formats::ModelFile& model, const CalibrationSet& prompts);
+
 /// Writing a checkpoint block by block, by settled settings. `prompts` may be nullptr when the method needs
 /// none.
 std::int64_t export_working_memory(const formats::ModelFile& model, const WeightMethod& method,

@@ -88,7 +88,7 @@ void add_method_options(CLI::App& app, MethodRequest& request) {
   app.add_flag("--static-activations", weights.static_activations,
                "fp8, smoothquant: one measured scale for a layer's inputs, not one a token")
       ->group(kMethods);
-  app.add_option("--imatrix", request.imatrix, "gguf, mixed: an importance matrix that llama-imatrix made")
+  app.add_option("--imatrix", request.imatrix, "gguf: an importance matrix that llama-imatrix made")
       ->type_name("FILE")
       ->group(kMethods);
   app.add_option("--imatrix-out", request.imatrix_out,

@@ -1,24 +1,17 @@
 #include "engine/quant/calibration/compute_imatrix.h"
 
 #include <algorithm>
-#include <chrono>
 #include <iterator>
 #include <map>
 
 #include <nlohmann/json.hpp>
 
-#include "engine/base/error.h"
-#include "engine/base/log.h"
 #include "engine/base/progress.h"
 #include "engine/quant/calibration/prompt_streams.h"
-#include "engine/quant/kept_state.h"
+#include "engine/quant/paced_state.h"
 
 namespace stepdown::quant {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-constexpr int kSavingShare = 20;  // keeping the state takes one part of so many at most
 
 class ImportanceRun {
  public:
@@ -27,7 +20,7 @@ class ImportanceRun {
       : model_(model),
         longest_(calibration.longest()),
         layers_(model.config().layers),
-        state_(std::move(state)),
+        state_(std::move(state), "the importance matrix"),
         pool_(threads > 0 ? threads : kernels::usable_processors()),
         streams_(model, calibration) {
     imatrix_.dataset = "sha256:" + calibration.digest();
@@ -35,14 +28,13 @@ class ImportanceRun {
   }
 
   formats::Imatrix run() {
-    if (!state_.empty()) take_up();
-    const auto began = Clock::now();
+    take_up();
     Progress progress("importance matrix", static_cast<std::uint64_t>(layers_), " layers");
     progress.advance(static_cast<std::uint64_t>(layer_));
     while (layer_ < layers_) {
       pass();
       ++layer_;
-      if (!state_.empty() && (layer_ == layers_ || kSavingShare * saving_ <= Clock::now() - began)) keep();
+      if (layer_ == layers_ || state_.due()) keep();
       progress.advance();
     }
     return std::move(imatrix_);
@@ -77,7 +69,6 @@ class ImportanceRun {
 
   /// Of a matrix that is whole the prompts' streams are needed no longer.
   void keep() {
-    const auto began = Clock::now();
     nlohmann::json head = {
         {"layer", layer_}, {"columns", nlohmann::json::object()}, {"expertTokens", nlohmann::json::object()}};
     std::vector<std::span<const float>> numbers;
@@ -90,35 +81,27 @@ class ImportanceRun {
     add("columns", imatrix_.columns);
     add("expertTokens", imatrix_.expert_tokens);
     if (layer_ < layers_) std::ranges::copy(streams_.values(), std::back_inserter(numbers));
-    try {
-      keep_state(state_, head, numbers);
-    } catch (const Error& error) {  // the work itself needs none of that room
-      log::warn(std::string(error.what()) + ": a run that is killed begins the importance matrix anew");
-      discard_state(state_);
-      state_.clear();
-    }
-    saving_ += Clock::now() - began;
+    state_.keep(head, numbers);
   }
 
   void take_up() {
     formats::Imatrix kept;
     std::int64_t layer = 0;
-    const nlohmann::json head =
-        take_up_state(state_, [&](const nlohmann::json& kept_head, std::size_t numbers) {
-          layer = kept_head.at("layer");
-          std::vector<std::span<float>> places;
-          const auto add = [&](const char* part, auto& entries) {
-            const auto counts = kept_head.at(part).get<std::map<std::string, std::size_t>>();
-            for (const auto& [name, count] : counts) {
-              entries[name].resize(std::min(numbers, count));
-              places.emplace_back(entries[name]);
-            }
-          };
-          add("columns", kept.columns);
-          add("expertTokens", kept.expert_tokens);
-          if (layer < layers_) std::ranges::copy(streams_.values(), std::back_inserter(places));
-          return places;
-        });
+    const nlohmann::json head = state_.take_up([&](const nlohmann::json& kept_head, std::size_t numbers) {
+      layer = kept_head.at("layer");
+      std::vector<std::span<float>> places;
+      const auto add = [&](const char* part, auto& entries) {
+        const auto counts = kept_head.at(part).get<std::map<std::string, std::size_t>>();
+        for (const auto& [name, count] : counts) {
+          entries[name].resize(std::min(numbers, count));
+          places.emplace_back(entries[name]);
+        }
+      };
+      add("columns", kept.columns);
+      add("expertTokens", kept.expert_tokens);
+      if (layer < layers_) std::ranges::copy(streams_.values(), std::back_inserter(places));
+      return places;
+    });
     if (head.is_null()) return;
     layer_ = layer;
     imatrix_.columns = std::move(kept.columns);
@@ -128,12 +111,11 @@ class ImportanceRun {
   const formats::ModelFile& model_;
   std::int64_t longest_;
   std::int64_t layers_;
-  std::filesystem::path state_;
+  PacedState state_;
   kernels::ThreadPool pool_;
   PromptStreams streams_;
   formats::Imatrix imatrix_;
   std::int64_t layer_ = 0;  ///< the next one
-  Clock::duration saving_{};
 };
 
 }  // namespace

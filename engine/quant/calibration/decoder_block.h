@@ -137,7 +137,7 @@ Matrix normed(const Matrix& stream, const std::vector<float>& weight, float epsi
 /// A tensor of the model by its GGUF name as floats, or some of its rows. Throws InputError when it is
 /// missing or holds values that are not finite.
 Matrix load_matrix(const formats::ModelFile& model, const std::string& gguf_name);
-Matrix load_matrix(const formats::ModelFile& model, const std::string& gguf_name, std::int64_t part,
-                   std::int64_t parts);
+Matrix load_rows(const formats::ModelFile& model, const std::string& gguf_name, std::int64_t first,
+                 std::int64_t count);
 
 }  // namespace stepdown::quant

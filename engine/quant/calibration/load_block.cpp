@@ -28,6 +28,12 @@ Matrix in_hf_order(const Matrix& permuted, std::int64_t heads) {
   return result;
 }
 
+const TensorView& tensor_of(const formats::ModelFile& model, const std::string& name) {
+  const TensorView* tensor = model.find(name);
+  if (tensor == nullptr) throw InputError("a tensor is missing", "tensor " + name, "give the complete model");
+  return *tensor;
+}
+
 }  // namespace
 
 Stage stage_of(std::string_view gguf) {
@@ -46,19 +52,18 @@ void BlockTensor::round() {
 }
 
 Matrix load_matrix(const formats::ModelFile& model, const std::string& name) {
-  return load_matrix(model, name, 0, 1);
+  return load_rows(model, name, 0, tensor_of(model, name).rows());
 }
 
-Matrix load_matrix(const formats::ModelFile& model, const std::string& name, std::int64_t part,
-                   std::int64_t parts) {
-  const TensorView* tensor = model.find(name);
-  if (tensor == nullptr) throw InputError("a tensor is missing", "tensor " + name, "give the complete model");
-  Matrix matrix(tensor->rows() / parts, tensor->columns());
-  const std::size_t bytes = tensor->data.size() / static_cast<std::size_t>(tensor->rows());
-  TensorView slice = *tensor;
+Matrix load_rows(const formats::ModelFile& model, const std::string& name, std::int64_t first,
+                 std::int64_t count) {
+  const TensorView& tensor = tensor_of(model, name);
+  Matrix matrix(count, tensor.columns());
+  const std::size_t bytes = tensor.data.size() / static_cast<std::size_t>(tensor.rows());
+  TensorView slice = tensor;
   slice.shape = {matrix.rows, matrix.columns};
-  slice.data = tensor->data.subspan(static_cast<std::size_t>(part * matrix.rows) * bytes,
-                                    static_cast<std::size_t>(matrix.rows) * bytes);
+  slice.data =
+      tensor.data.subspan(static_cast<std::size_t>(first) * bytes, static_cast<std::size_t>(count) * bytes);
   model.prepare(slice);
   for (std::int64_t row = 0; row < matrix.rows; ++row) {
     kernels::dequantize_row(slice.type, slice.data.subspan(static_cast<std::size_t>(row) * bytes, bytes),
@@ -97,10 +102,12 @@ void DecoderBlock::load_linear(const formats::ModelFile& model, std::string_view
   const std::string_view module = gguf.substr(0, gguf.size() - kWeight.size());
   const bool split = hf.find(kExpert) != std::string_view::npos;
   const std::int64_t parts = split ? config_.experts : 1;
+  const std::string name = prefix + std::string(gguf);
+  const std::int64_t rows = tensor_of(model, name).rows() / parts;
   for (std::int64_t part = 0; part < parts; ++part) {
     Linear linear{std::string(hf), module, {stage_of(gguf), split ? part : Place::kNoExpert}, {}, {}};
     if (split) linear.name.replace(linear.name.find(kExpert), kExpert.size(), std::to_string(part));
-    linear.weight = load_matrix(model, prefix + std::string(gguf), part, parts);
+    linear.weight = load_rows(model, name, part * rows, rows);
     if (heads > 0) linear.weight = in_hf_order(linear.weight, heads);
     const std::string bias = prefix + std::string(module) + ".bias";
     if (model.find(bias) != nullptr) {

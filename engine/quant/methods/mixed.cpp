@@ -8,22 +8,48 @@
 #include "engine/base/progress.h"
 #include "engine/kernels/dequantize.h"
 #include "engine/kernels/thread_pool.h"
+#include "engine/quant/calibration/sensitivity.h"
 #include "engine/quant/encoder.h"
 #include "engine/quant/gguf_quantizer.h"
+#include "engine/quant/kept_state.h"
+#include "engine/quant/memory_estimate.h"
 #include "engine/quant/methods/gguf.h"
+#include "engine/quant/methods/mixed_budget.h"
 #include "engine/quant/preset.h"
 
 namespace stepdown::quant {
 namespace {
 
-constexpr std::array kTypes = {DType::kQ2_K, DType::kQ3_K, DType::kQ4_0, DType::kQ4_K,
-                               DType::kQ5_0, DType::kQ5_K, DType::kQ6_K, DType::kQ8_0};
+constexpr std::array kTypes = {DType::kQ2_K,   DType::kQ3_K, DType::kIQ4_XS, DType::kQ4_0,
+                               DType::kIQ4_NL, DType::kQ4_K, DType::kQ4_1,   DType::kQ5_0,
+                               DType::kQ5_K,   DType::kQ5_1, DType::kQ6_K,   DType::kQ8_0};
+constexpr const char* kSensitivity = ".sensitivity";
+
+/// What a tensor's sensitivity is measured with, the first that it may have: coarse enough to be seen.
+constexpr std::array kProbes = {DType::kQ3_K, DType::kQ4_0};
 constexpr std::int64_t kRows = 256;        // of a matrix that its error is measured on
 constexpr std::uint32_t kMostlyQ4KM = 15;  // what general.file_type says of a mix that no preset has
 
-/// Errors of some rows of one tensor in one type, each column counting by its importance.
-double measure(kernels::ThreadPool& pool, const TensorView& tensor, DType type,
-               std::span<const float> importance) {
+/// One matrix, and what is known of it.
+struct Candidate {
+  TensorPlan* plan;
+  std::span<const float> importance;
+  std::vector<TypeOption> options;  ///< their loss: nats a token, as far as it is measured
+  std::vector<double> errors;       ///< of each option: the share of its outputs' energy that is lost
+  double divergence = 0;            ///< of the model when this one alone has the type `probe`
+  DType probe = DType::kF16;        ///< kF16: none
+};
+
+void round_row(DType type, std::span<const float> importance, std::span<const float> weights,
+               std::span<float> rounded) {
+  std::vector<std::byte> bytes(row_bytes(type, weights.size()).value());
+  encode_row(type, weights, importance, bytes);
+  kernels::dequantize_row(type, bytes, rounded);
+}
+
+/// The error of some rows of one tensor in one type, each column counting by its importance.
+double measure_error(kernels::ThreadPool& pool, const TensorView& tensor, DType type,
+                     std::span<const float> importance) {
   const std::int64_t rows = std::min(tensor.rows(), kRows);
   const auto columns = static_cast<std::size_t>(tensor.columns());
   const std::size_t stored = tensor.data.size() / static_cast<std::size_t>(tensor.rows());
@@ -33,12 +59,10 @@ double measure(kernels::ThreadPool& pool, const TensorView& tensor, DType type,
     const auto row = static_cast<std::size_t>(index * tensor.rows() / rows);
     std::vector<float> weights(columns);
     std::vector<float> rounded(columns);
-    std::vector<std::byte> bytes(row_bytes(type, columns).value());
     kernels::dequantize_row(tensor.type, tensor.data.subspan(row * stored, stored), weights);
     if (!encodable(weights)) return;  // write_gguf says where
     const auto counts = importance_of_row(importance, tensor, row);
-    encode_row(type, weights, counts, bytes);
-    kernels::dequantize_row(type, bytes, rounded);
+    round_row(type, counts, weights, rounded);
     const auto at = static_cast<std::size_t>(index);
     for (std::size_t i = 0; i < columns; ++i) {
       const double count = counts.empty() ? 1.0 : counts[i];
@@ -57,16 +81,18 @@ double measure(kernels::ThreadPool& pool, const TensorView& tensor, DType type,
 }
 
 /// Not measured yet.
-std::vector<TypeOption> options_for(const TensorView& tensor) {
-  std::vector<TypeOption> options;
+Candidate candidate(TensorPlan& plan) {
+  Candidate found{&plan, {}, {}, {}};
+  const auto columns = static_cast<std::size_t>(plan.source->columns());
+  const auto rows = static_cast<std::uint64_t>(plan.source->rows());
   for (const DType type : kTypes) {
-    const auto row = row_bytes(type, static_cast<std::size_t>(tensor.columns()));
-    if (row) options.push_back({type, *row * static_cast<std::uint64_t>(tensor.rows()), 0.0});
+    if (const auto row = row_bytes(type, columns)) found.options.push_back({type, *row * rows, 0.0});
   }
-  if (options.empty()) {
-    options.push_back({DType::kF16, 2 * static_cast<std::uint64_t>(tensor.rows() * tensor.columns()), 0.0});
+  for (const DType type : kProbes) {
+    if (found.probe == DType::kF16 && row_bytes(type, columns)) found.probe = type;
   }
-  return options;
+  if (found.options.empty()) found.options.push_back({DType::kF16, 2 * rows * columns, 0.0});
+  return found;
 }
 
 /// What the file takes beside the matrices' data, at most.
@@ -81,85 +107,109 @@ std::uint64_t overhead(const formats::ModelFile& model) {
   return bytes;
 }
 
-/// One step up of one tensor.
-struct Step {
-  std::size_t tensor;
-  std::size_t option;
-  std::uint64_t cost;
-  double gain;  ///< error a byte
-};
-
-/// The steps of a tensor's lower convex hull: each buys less a byte than the one before.
-std::vector<Step> hull(const std::vector<TypeOption>& options, std::size_t tensor) {
-  std::vector<Step> steps;
-  for (std::size_t at = 0; at + 1 < options.size();) {
-    Step best{tensor, 0, 0, 0.0};
-    for (std::size_t next = at + 1; next < options.size(); ++next) {
-      const std::uint64_t cost = options[next].bytes - options[at].bytes;
-      const double gain =
-          (options[at].error - options[next].error) / static_cast<double>(std::max<std::uint64_t>(1, cost));
-      if (gain > best.gain) best = {tensor, next, cost, gain};
+void measure_errors(kernels::ThreadPool& pool, const formats::ModelFile& model,
+                    std::vector<Candidate>& candidates) {
+  Progress progress("errors of types", candidates.size(), " tensors");
+  for (Candidate& each : candidates) {
+    const TensorView& tensor = *each.plan->source;
+    model.prepare(tensor);
+    for (const TypeOption& option : each.options) {
+      const bool rounds = each.probe != DType::kF16;
+      each.errors.push_back(rounds ? measure_error(pool, tensor, option.type, each.importance) : 0.0);
     }
-    if (best.gain <= 0) break;
-    steps.push_back(best);
-    at = best.option;
+    model.release(tensor);
+    progress.advance();
   }
-  return steps;
+}
+
+/// The model's loss by each tensor alone in one type; by its other types it follows their errors, as a
+/// divergence grows with the square of what causes it.
+void measure_losses(kernels::ThreadPool& pool, const MethodRun& run, std::vector<Candidate>& candidates,
+                    const std::filesystem::path& state) {
+  std::map<std::string_view, const Candidate*> by_name;
+  for (const Candidate& each : candidates) by_name[each.plan->source->name] = &each;
+  const auto round = [&](const TensorView& tensor, std::int64_t expert, Matrix& rows) {
+    const Candidate& each = *by_name.at(tensor.name);
+    if (each.probe == DType::kF16) return;
+    const std::int64_t first = std::max<std::int64_t>(0, expert) * rows.rows;
+    const auto counts = importance_of_row(each.importance, tensor, static_cast<std::size_t>(first));
+    pool.each(rows.rows, [&](std::int64_t row, int /*worker*/) {
+      if (encodable(rows.row_span(row)))
+        round_row(each.probe, counts, rows.row_span(row), rows.row_span(row));
+    });
+  };
+  const auto divergence = measure_sensitivity(pool, run.model, *run.calibration, round, state);
+  for (Candidate& each : candidates) {
+    if (each.probe == DType::kF16) continue;
+    each.divergence = divergence.at(each.plan->source->name);
+    const auto probed = std::ranges::find(each.options, each.probe, &TypeOption::type);
+    const double error = each.errors[static_cast<std::size_t>(probed - each.options.begin())];
+    for (std::size_t i = 0; i < each.options.size() && error > 0; ++i)
+      each.options[i].loss = each.divergence * each.errors[i] / error;
+  }
+}
+
+nlohmann::json explain(const Candidate& each, const TypeOption& chosen) {
+  nlohmann::json errors;
+  nlohmann::json losses;
+  for (std::size_t i = 0; i < each.options.size(); ++i) {
+    const std::string type(dtype_info(each.options[i].type).name);
+    errors[type] = each.errors[i];
+    losses[type] = each.options[i].loss;
+  }
+  return {{"tensor", each.plan->source->name},
+          {"type", dtype_info(chosen.type).name},
+          {"bytes", chosen.bytes},
+          {"loss", chosen.loss},
+          {"losses", losses},
+          {"errors", errors},
+          {"measured", {{"type", dtype_info(each.probe).name}, {"divergence", each.divergence}}}};
 }
 
 MethodResult run_mixed(const MethodRun& run, const std::filesystem::path& folder) {
   if (run.request.budget == 0) {
     throw InputError("a limit is needed", "--budget", "give the bytes that the file may have, such as 4.5G");
   }
-  if (run.calibration == nullptr && run.request.imatrix.empty()) {
-    throw InputError("sensitivity is measured on data", "--calibration",
-                     "give calibration prompts, or --imatrix");
+  if (run.calibration == nullptr) {
+    throw InputError("what the model loses by a type is measured on prompts", "--calibration",
+                     "give prompts like those it will serve");
   }
   GgufPlan plan = plan_preset(run.model, "Q8_0", true);
   plan.file_type = kMostlyQ4KM;
-  std::vector<TensorPlan*> chosen;
-  std::vector<std::vector<TypeOption>> options;
+  std::vector<Candidate> candidates;
   for (TensorPlan& tensor : plan.tensors) {
-    if (!may_quantize(*tensor.source)) continue;
-    chosen.push_back(&tensor);
-    options.push_back(options_for(*tensor.source));
+    if (may_quantize(*tensor.source)) candidates.push_back(candidate(tensor));
   }
   const std::uint64_t rest = overhead(run.model);
   const std::uint64_t budget = run.request.budget > rest ? run.request.budget - rest : 0;
-  spend_budget(options, budget);  // refuses one that holds not even the smallest types, before the long work
+  const auto choose = [&] {
+    std::vector<std::vector<TypeOption>> options;
+    for (const Candidate& each : candidates) options.push_back(each.options);
+    return spend_budget(options, budget);
+  };
+  choose();  // refuses one that holds not even the smallest types, before the long work
   const formats::Imatrix imatrix = importance_for(run, folder);
-  kernels::ThreadPool pool(run.threads > 0 ? run.threads : kernels::usable_processors());
-  Progress progress("sensitivity", chosen.size(), " tensors");
-  for (std::size_t i = 0; i < chosen.size(); ++i) {
-    const TensorView& tensor = *chosen[i]->source;
-    const auto importance = importance_of(imatrix, tensor);
-    run.model.prepare(tensor);
-    for (TypeOption& option : options[i]) {
-      if (dtype_info(option.type).block_elements > 1)
-        option.error = measure(pool, tensor, option.type, importance);
-    }
-    run.model.release(tensor);
-    progress.advance();
+  for (Candidate& each : candidates) each.importance = importance_of(imatrix, *each.plan->source);
+  {
+    kernels::ThreadPool pool(run.threads > 0 ? run.threads : kernels::usable_processors());
+    measure_errors(pool, run.model, candidates);
+    measure_losses(pool, run, candidates, folder / kSensitivity);
   }
-  const auto choice = spend_budget(options, budget);
+  const auto choice = choose();
   MethodResult result;
   result.layers = nlohmann::json::array();
   double bits = 0;
   double weights = 0;
-  for (std::size_t i = 0; i < chosen.size(); ++i) {
-    const TypeOption& option = options[i][choice[i]];
-    chosen[i]->type = option.type;
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    const TypeOption& option = candidates[i].options[choice[i]];
+    candidates[i].plan->type = option.type;
     bits += 8.0 * static_cast<double>(option.bytes);
-    weights += static_cast<double>(chosen[i]->source->rows() * chosen[i]->source->columns());
-    nlohmann::json errors;
-    for (const TypeOption& each : options[i]) errors[std::string(dtype_info(each.type).name)] = each.error;
-    result.layers.push_back({{"tensor", chosen[i]->source->name},
-                             {"type", dtype_info(option.type).name},
-                             {"bytes", option.bytes},
-                             {"error", option.error},
-                             {"errors", errors}});
+    weights +=
+        static_cast<double>(candidates[i].plan->source->rows() * candidates[i].plan->source->columns());
+    result.layers.push_back(explain(candidates[i], option));
   }
   const WrittenGguf written = write_model(run, plan, imatrix, folder, "quantize mixed");
+  discard_state(folder / kSensitivity);
   result.size = written.size;
   result.tensors = written.tensors;
   result.digest = written.digest;
@@ -170,33 +220,13 @@ MethodResult run_mixed(const MethodRun& run, const std::filesystem::path& folder
 
 }  // namespace
 
-std::vector<std::size_t> spend_budget(const std::vector<std::vector<TypeOption>>& tensors,
-                                      std::uint64_t budget) {
-  std::vector<std::size_t> choice(tensors.size(), 0);
-  std::vector<Step> steps;
-  std::uint64_t used = 0;
-  for (std::size_t i = 0; i < tensors.size(); ++i) {
-    used += tensors[i].front().bytes;
-    std::ranges::copy(hull(tensors[i], i), std::back_inserter(steps));
-  }
-  if (used > budget) {
-    throw InputError("the smallest mix takes " + std::to_string(used) + " bytes, and " +
-                         std::to_string(budget) + " are left for it",
-                     "--budget", "allow more, or quantize a smaller model");
-  }
-  std::ranges::stable_sort(steps, std::ranges::greater(), &Step::gain);
-  for (const Step& step : steps) {
-    const auto& options = tensors[step.tensor];
-    const std::uint64_t cost = options[step.option].bytes - options[choice[step.tensor]].bytes;
-    if (step.option <= choice[step.tensor] || used + cost > budget) continue;
-    used += cost;
-    choice[step.tensor] = step.option;
-  }
-  return choice;
-}
-
 Method mixed_method() {
-  return {"mixed", "model.gguf", "--budget --imatrix --imatrix-out", run_mixed, gguf_memory};
+  return {"mixed", "model.gguf", "--budget --imatrix-out", run_mixed, [](const MethodRun& run) {
+            const std::int64_t writing = gguf_memory(run);
+            return run.calibration == nullptr
+                       ? writing
+                       : std::max(writing, sensitivity_working_memory(run.model, *run.calibration));
+          }};
 }
 
 }  // namespace stepdown::quant

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <numbers>
 #include <numeric>
 #include <random>
 
+#include "engine/base/error.h"
 #include "engine/base/progress.h"
 #include "engine/quant/kept_state.h"
 #include "engine/quant/linear_algebra.h"
@@ -23,7 +25,8 @@ constexpr int kPromptsAStep = 4;
 constexpr int kGridSteps = 20;  // that one set of grids lasts
 constexpr int kStateSteps =
     60;  // between two states; a multiple of kGridSteps, so that grids need no keeping
-constexpr float kWarmUp = 0.05f;  // share of the steps in which the rate rises
+constexpr float kWarmUp = 0.05f;    // share of the steps in which the rate rises
+constexpr double kTolerated = 1.1;  // times the first loss: a few steps may end a little above it
 
 /// What is kept of a run: little, then all weights with their moments.
 struct Progressed {
@@ -79,11 +82,18 @@ class Training {
       if (result.out_of_time) break;
       if (progressed_.step % kStateSteps == 0 && progressed_.step > 0) save();
       if (progressed_.step % kGridSteps == 0) find_grids();
-      result.last_loss = learn();
-      if (progressed_.step == 0) progressed_.first_loss = result.last_loss;
+      const double loss = learn();
+      if (progressed_.step == 0) progressed_.first_loss = loss;
+      if (!std::isfinite(loss)) refuse(loss);
       ++progressed_.step;
-      progress.note("loss " + std::to_string(result.last_loss));
+      progress.note("loss " + std::to_string(loss));
       progress.advance();
+    }
+    if (progressed_.step > 0) {
+      find_grids();
+      round();
+      result.last_loss = loss_of_batch(0);
+      if (!(result.last_loss <= kTolerated * progressed_.first_loss)) refuse(result.last_loss);
     }
     result.weights = std::move(weights_);
     result.steps = progressed_.step;
@@ -132,21 +142,35 @@ class Training {
     return limits_.rate * warm * 0.5f * (1.0f + std::cos(std::numbers::pi_v<float> * done));
   }
 
+  /// Of the student as it is rounded; `use` gets the loss by its logits, prompt by prompt.
+  double loss_of_batch(std::int32_t step, const std::function<void(const Matrix& by_logits)>& use = {}) {
+    double loss = 0;
+    for (const std::size_t prompt : batch(step, prompts_.samples())) {
+      const Matrix embedded = prompts_.stream(model_, prompt);
+      const Matrix wanted = teacher_.forward(pool_, embedded, tape_);
+      Matrix logits = student_.forward(pool_, embedded, tape_);
+      loss += distill(wanted, logits) / kPromptsAStep;
+      if (use) use(logits);
+    }
+    return loss;
+  }
+
   double learn() {
     round();
     for (auto& layer : gradient_) {
       for (Matrix& matrix : layer) std::ranges::fill(matrix.values, 0.0f);
     }
-    double loss = 0;
-    for (const std::size_t prompt : batch(progressed_.step, prompts_.samples())) {
-      const Matrix embedded = prompts_.stream(model_, prompt);
-      const Matrix wanted = teacher_.forward(pool_, embedded, tape_);
-      Matrix logits = student_.forward(pool_, embedded, tape_);
-      loss += distill(wanted, logits) / kPromptsAStep;
-      student_.backward(pool_, tape_, logits, gradient_);
-    }
+    const double loss = loss_of_batch(progressed_.step, [&](const Matrix& by_logits) {
+      student_.backward(pool_, tape_, by_logits, gradient_);
+    });
     adam_.step(pool_, progressed_.step + 1, rate(), gradient_, weights_);
     return loss;
+  }
+
+  [[noreturn]] void refuse(double loss) const {
+    throw InputError("training made the model worse: its loss rose from " +
+                         std::to_string(progressed_.first_loss) + " to " + std::to_string(loss),
+                     "--learning-rate", "lower it, or use autoround or gptq, which need none");
   }
 
   /// Everything that is kept, in the file's order.

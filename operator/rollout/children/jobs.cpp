@@ -48,11 +48,6 @@ json job(const api::QuantizedModel& model, const Settings& settings, const std::
   return out;
 }
 
-/// GGUF is written by importance; other methods measure their own.
-bool takes_imatrix(const api::CandidateSpec& candidate) {
-  return candidate.method == "gguf" || candidate.method == "mixed";
-}
-
 /// Matrices that an adapter changes are held as F32.
 std::int64_t merged_weights(const api::QuantizedModel& model, const api::ModelFacts& base) {
   return model.spec.model.adapters.empty() ? base.memory.weights : 3 * base.memory.weights;
@@ -160,7 +155,8 @@ json quantize_job(const api::QuantizedModel& model, const Settings& settings, co
     add_source("--redact-names", "redact-names", quantization.calibration->redact_names);
     add_source("--evaluation", "evaluation", model.spec.evaluation.dataset);
   }
-  if (takes_imatrix(candidate)) add_source("--imatrix", "imatrix", quantization.imatrix);
+  if (candidate.method == "gguf")  // other methods measure their own
+    add_source("--imatrix", "imatrix", quantization.imatrix);
   add("--report", "/artifacts/reports/" + name + ".json");
   return job(model, settings, name, "quantize", std::move(args), mounts,
              resources(api::ServingSpec{}, merged_weights(model, base) + kWorkingMemory));

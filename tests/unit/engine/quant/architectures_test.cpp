@@ -38,6 +38,7 @@ struct MethodCase {
 const std::array kMethods = {
     MethodCase{"Q8_0", {"--method", "gguf", "--preset", "Q8_0"}, 4e-3},
     MethodCase{"Q4_K_M", {"--method", "gguf", "--preset", "Q4_K_M"}, 0.2},
+    MethodCase{"mixed", {"--method", "mixed", "--budget", "1G"}, 4e-3},  // of which the best types are taken
     MethodCase{"int8", {"--method", "int8"}, 4e-3},
     MethodCase{"int4", {"--method", "int4", "--group-size", "16"}, 0.25},
     MethodCase{"gptq4", {"--method", "gptq", "--group-size", "16"}, 0.2},
@@ -119,7 +120,8 @@ TEST_P(Architectures, EveryMethodGivesAModelThatTheEngineRunsCloseToItsSource) {
   const auto file = formats::open_model(model());
   const bool routed = file->config().experts > 0;
   for (const MethodCase& method : kMethods) {
-    if (file->config().hidden % 32 != 0 && method.arguments[1] == "gguf") continue;  // no block fits
+    const bool in_blocks = method.arguments[1] == "gguf" || method.arguments[1] == "mixed";
+    if (file->config().hidden % 32 != 0 && in_blocks) continue;  // none fits
     const fs::path out = folder_ / method.name;
     std::vector<std::string> arguments = method.arguments;
     arguments.insert(arguments.end(), {"--report", folder_ / "report.json"});

@@ -7,6 +7,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "engine/base/error.h"
+
 namespace stepdown::quant {
 namespace {
 
@@ -34,6 +36,20 @@ TEST(QuantizationAwareTraining, BringsTheRoundedModelNearerToItsTeacher) {
   EXPECT_EQ(trained.steps, 130);
   EXPECT_FALSE(trained.out_of_time);
   EXPECT_LT(trained.last_loss, 0.5 * trained.first_loss);
+}
+
+TEST(QuantizationAwareTraining, ThatMadeTheModelWorseIsRefused) {
+  for (const float rate : {0.5f, 1e9f, 1e30f}) {
+    Task task;
+    task.limits.rate = rate;
+    task.limits.steps = 25;
+    try {
+      task.run();
+      ADD_FAILURE() << rate;
+    } catch (const InputError& error) {
+      EXPECT_NE(std::string(error.what()).find("its loss rose from"), std::string::npos) << error.what();
+    }
+  }
 }
 
 TEST(QuantizationAwareTraining, EndsAtItsTimeByTheClock) {
@@ -73,9 +89,9 @@ TEST(QuantizationAwareTraining, GoesOnAfterAKillToTheSameWeights) {
 
 TEST(QuantizationAwareTraining, AStateOfAnotherModelIsNotTaken) {
   Task task;
-  task.limits.steps = 3;
+  task.limits.steps = 60;
   write_file_atomically(task.state / "state", "short");
-  EXPECT_EQ(task.run().steps, 3);
+  EXPECT_EQ(task.run().steps, 60);
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "engine/quant/methods/mixed.h"
+#include "engine/quant/methods/mixed_budget.h"
 
 #include <gtest/gtest.h>
 
