@@ -25,8 +25,8 @@ constexpr int kPromptsAStep = 4;
 constexpr int kGridSteps = 20;  // that one set of grids lasts
 constexpr int kStateSteps =
     60;  // between two states; a multiple of kGridSteps, so that grids need no keeping
-constexpr float kWarmUp = 0.05f;    // share of the steps in which the rate rises
-constexpr double kTolerated = 1.1;  // times the first loss: a few steps may end a little above it
+constexpr float kWarmUp = 0.05f;  // share of the steps in which the rate rises
+constexpr double kNoLoss = 1e-3;  // nats a token: a rise that nobody would see
 
 /// What is kept of a run: little, then all weights with their moments.
 struct Progressed {
@@ -93,7 +93,7 @@ class Training {
       find_grids();
       round();
       result.last_loss = loss_of_batch(0);
-      if (!(result.last_loss <= kTolerated * progressed_.first_loss)) refuse(result.last_loss);
+      if (!(result.last_loss <= 1.1 * progressed_.first_loss + kNoLoss)) refuse(result.last_loss);
     }
     result.weights = std::move(weights_);
     result.steps = progressed_.step;
