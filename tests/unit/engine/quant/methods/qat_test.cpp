@@ -24,6 +24,7 @@ TEST(Qat, TrainingIsKeptUntilTheResultIsWholeAndNoPartOfIt) {
   MethodRequest request;
   request.weights.group_size = 32;
   request.weights.steps = 61;
+  request.learning_rate = 1e-4;  // that so small a model learns by
   const MethodRun run{*file, model.folder.path(), request, &prompts, 2};
   const formats::TempFolder folder;
   fs::create_directories(folder / "config.json/in the way");
