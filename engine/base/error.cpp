@@ -1,15 +1,14 @@
 #include "engine/base/error.h"
 
+#include "engine/base/printable.h"
+
 namespace stepdown {
 namespace {
 
 std::string one_line(const std::string& what, const std::string& where, const std::string& mend) {
-  std::string line = where.empty() ? what : where + ": " + what;
-  if (!mend.empty()) line += "; " + mend;
-  for (char& c : line) {
-    if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') c = ' ';  // what files say may hold any byte
-  }
-  return line;
+  std::string line = where.empty() ? "" : printable(where) + ": ";
+  line += printable(what);  // what files say may hold any byte
+  return mend.empty() ? line : line + "; " + printable(mend);
 }
 
 }  // namespace

@@ -9,6 +9,8 @@
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
+#include "engine/base/printable.h"
+
 namespace stepdown::log {
 namespace {
 
@@ -22,6 +24,7 @@ std::atomic<Level>& chosen_level() {
   return level;
 }
 
+constexpr std::size_t kLongest = 64 * 1024;  // bytes of a line of text
 constexpr std::array<std::string_view, 4> kNames = {"debug", "info", "warn", "error"};
 
 std::string timestamp() {
@@ -62,6 +65,7 @@ void write(Level level, std::string_view message, const nlohmann::json& fields) 
     if (fields.is_object()) {
       for (const auto& [key, value] : fields.items()) line += " " + key + "=" + as_text(value);
     }
+    line = printable(line, kLongest);
   }
   line += '\n';
   // One write a line keeps lines of several threads and processes whole.

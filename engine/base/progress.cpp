@@ -6,6 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
+#include "engine/base/printable.h"
+
 namespace stepdown {
 
 using Clock = std::chrono::steady_clock;
@@ -42,12 +44,13 @@ void Progress::show(bool last) {
     return;
   }
   constexpr int kWidth = 30;
+  constexpr std::size_t kNote = 80;
   const int filled = static_cast<int>(kWidth * done_ / total_);
   const std::string bar = std::string(static_cast<std::size_t>(filled), '#') +
                           std::string(static_cast<std::size_t>(kWidth - filled), '.');
-  std::fprintf(stderr, "\r\x1b[K%s [%s] %llu/%llu%s %s %.0fs  %s", label_.c_str(), bar.c_str(),
+  std::fprintf(stderr, "\r\x1b[K%s [%s] %llu/%llu%s %s %.0fs  %s", printable(label_).c_str(), bar.c_str(),
                static_cast<unsigned long long>(done_), static_cast<unsigned long long>(total_), unit_.c_str(),
-               last ? "took" : "ETA", last ? elapsed : eta, note_.c_str());
+               last ? "took" : "ETA", last ? elapsed : eta, printable(note_, kNote).c_str());
   std::fflush(stderr);
 }
 

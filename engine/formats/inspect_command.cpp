@@ -11,6 +11,7 @@
 
 #include "engine/base/arguments.h"
 #include "engine/base/hash.h"
+#include "engine/base/printable.h"
 #include "engine/base/termination_log.h"
 #include "engine/formats/inspection.h"
 #include "engine/memory/engines.h"
@@ -51,7 +52,7 @@ std::string millions(std::int64_t count) {
 }
 
 void print_row(const char* name, const std::string& value) {
-  std::printf("%-14s %s\n", name, value.c_str());
+  std::printf("%-14s %s\n", name, printable(value).c_str());  // what files say may hold any byte
 }
 
 struct CacheType {
