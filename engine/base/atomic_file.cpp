@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "engine/base/error.h"
+#include "engine/base/file_error.h"
+#include "engine/base/output_file.h"
 
 namespace stepdown {
 
@@ -37,22 +39,24 @@ std::string read_file(const fs::path& path) {
 void sync_to_disk(const fs::path& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   const bool ok = fd >= 0 && ::fsync(fd) == 0;
-  const int error = errno;
+  const std::error_code reason(errno, std::generic_category());
   if (fd >= 0) ::close(fd);
-  if (!ok) throw Error("cannot sync: " + std::generic_category().message(error), path.string());
+  if (!ok) throw_file_error("sync", path, reason);
 }
 
 void write_file_atomically(const fs::path& path, std::string_view content) {
   fs::path temporary = path;
   temporary += std::string(kUnfinished) + std::to_string(::getpid());
-  {
-    std::ofstream out(temporary, std::ios::binary | std::ios::trunc);
-    out.write(content.data(), static_cast<std::streamsize>(content.size()));
-    out.flush();
-    if (!out) throw Error("cannot write", temporary.string(), "check permissions and free space");
+  try {
+    OutputFile out(temporary);
+    out.write(content);
+    out.finish();
+    fs::rename(temporary, path);
+  } catch (...) {
+    std::error_code ignored;  // what went wrong is told
+    fs::remove(temporary, ignored);
+    throw;
   }
-  sync_to_disk(temporary);
-  fs::rename(temporary, path);
   sync_to_disk(path.has_parent_path() ? path.parent_path() : fs::path("."));
 }
 

@@ -5,6 +5,7 @@
 #include <exception>
 #include <map>
 #include <memory>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -12,7 +13,9 @@
 
 #include "engine/base/arguments.h"
 #include "engine/base/error.h"
+#include "engine/base/file_error.h"
 #include "engine/base/log.h"
+#include "engine/base/printable.h"
 #include "engine/base/version.h"
 
 namespace stepdown {
@@ -28,16 +31,21 @@ void add_common_options(CLI::App& app, std::string_view name, log::Format& forma
       ->default_str("text");
 }
 
+constexpr std::size_t kLongestLine = 8000;  // an Error's parts are shorter
+
 int report(std::string_view program, const std::exception& error, int status) {
-  std::fprintf(stderr, "%s: %s\n", std::string(program).c_str(), error.what());
+  std::fprintf(stderr, "%s: %s\n", std::string(program).c_str(),
+               printable(error.what(), kLongestLine).c_str());
   return status;
 }
 
 int run_guarded(std::string_view program, const std::function<int()>& body) {
   try {
-    return body();
+    return telling_file_errors(body);
   } catch (const InputError& error) {
     return report(program, error, kBadInput);
+  } catch (const std::bad_alloc&) {
+    return report(program, Error("the memory did not suffice", "", "give more, or fewer --threads"), kFailed);
   } catch (const std::exception& error) {
     return report(program, error, kFailed);
   }

@@ -14,15 +14,11 @@
 #include <unistd.h>
 
 #include "engine/base/error.h"
+#include "engine/base/file_error.h"
 #include "engine/formats/gguf_header.h"
 
 namespace stepdown::formats {
 namespace {
-
-[[noreturn]] void fail(const std::filesystem::path& path, const char* action) {
-  throw Error(std::string("cannot ") + action + ": " + std::generic_category().message(errno), path.string(),
-              "check permissions and free space");
-}
 
 template <typename T>
 void append(std::string& bytes, T value) {
@@ -107,7 +103,7 @@ GgufWriter::GgufWriter(std::filesystem::path path, const GgufMetadata& metadata,
     if (take_up(header)) return;
   }
   fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (fd_ < 0) fail(path_, "create");
+  if (fd_ < 0) throw_file_error("create", path_);
   put(std::as_bytes(std::span(header)));
   pad();
 }
@@ -134,9 +130,9 @@ void GgufWriter::write(std::span<const std::byte> bytes) {
 std::string GgufWriter::finish() {
   if (current_ != tensors_.size())
     throw Error("tensor '" + tensors_[current_].name + "' is not whole", path_.string());
-  if (::fsync(fd_) != 0) fail(path_, "sync");
+  if (::fsync(fd_) != 0) throw_file_error("sync", path_);
   const int result = ::close(std::exchange(fd_, -1));
-  if (result != 0) fail(path_, "close");
+  if (result != 0) throw_file_error("close", path_);
   std::error_code ignored;  // a file that is whole needs no note
   if (!note_.empty()) std::filesystem::remove(note_, ignored);
   return hash_.hex();
@@ -177,7 +173,7 @@ bool GgufWriter::take_up(std::string_view header) {
   if (hash.hex_so_far() != told->sha256) return false;
   fd_ = ::open(path_.c_str(), O_WRONLY | O_CLOEXEC);
   if (fd_ < 0 || ::ftruncate(fd_, static_cast<off_t>(end)) != 0 || ::lseek(fd_, 0, SEEK_END) < 0)
-    fail(path_, "go on with");
+    throw_file_error("go on with", path_);
   hash_ = std::move(hash);
   written_ = end;
   current_ = told->tensors;
@@ -190,7 +186,7 @@ void GgufWriter::put(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     const ssize_t count = ::write(fd_, bytes.data(), bytes.size());
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) fail(path_, "write");
+    if (count < 0) throw_file_error("write", path_);
     bytes = bytes.subspan(static_cast<std::size_t>(count));
   }
 }

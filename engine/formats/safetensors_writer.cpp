@@ -1,12 +1,11 @@
 #include "engine/formats/safetensors_writer.h"
 
 #include <cstdint>
-#include <fstream>
 
 #include <nlohmann/json.hpp>
 
 #include "engine/base/atomic_file.h"
-#include "engine/base/error.h"
+#include "engine/base/output_file.h"
 
 namespace stepdown::formats {
 
@@ -26,16 +25,11 @@ void write_safetensors(const fs::path& path, std::span<const TensorView> tensors
   const std::uint64_t length = text.size();
 
   const fs::path unfinished = path.parent_path() / ("." + path.filename().string() + ".tmp");
-  std::ofstream out(unfinished, std::ios::binary | std::ios::trunc);
-  const auto put = [&](const void* bytes, std::size_t size) {
-    out.write(static_cast<const char*>(bytes), static_cast<std::streamsize>(size));
-  };
-  put(&length, sizeof(length));
-  put(text.data(), text.size());
-  for (const TensorView& tensor : tensors) put(tensor.data.data(), tensor.data.size());
-  out.close();
-  if (!out) throw Error("cannot write", unfinished.string(), "free some space on the disk and try again");
-  sync_to_disk(unfinished);
+  OutputFile out(unfinished);
+  out.write(std::as_bytes(std::span(&length, 1)));
+  out.write(text);
+  for (const TensorView& tensor : tensors) out.write(tensor.data);
+  out.finish();
   fs::rename(unfinished, path);
   sync_to_disk(path.parent_path());
 }

@@ -9,6 +9,7 @@
 #include "engine/base/atomic_file.h"
 #include "engine/base/error.h"
 #include "engine/base/log.h"
+#include "engine/base/output_file.h"
 
 namespace stepdown::quant {
 namespace {
@@ -47,18 +48,13 @@ std::optional<std::vector<std::span<float>>> open(std::ifstream& in, std::uint64
 void keep_state(const fs::path& file, const nlohmann::json& head,
                 std::span<const std::span<const float>> numbers) {
   const fs::path next = unfinished(file);
-  {
-    std::ofstream out(next, std::ios::binary | std::ios::trunc);
-    const std::string text = head.dump();
-    const std::uint64_t head_bytes = text.size();
-    out.write(reinterpret_cast<const char*>(&head_bytes), sizeof head_bytes);
-    out.write(text.data(), static_cast<std::streamsize>(text.size()));
-    for (const std::span<const float> part : numbers)
-      out.write(reinterpret_cast<const char*>(part.data()), static_cast<std::streamsize>(part.size_bytes()));
-    out.flush();
-    if (!out) throw Error("cannot write", next.string(), "check permissions and free space");
-  }
-  sync_to_disk(next);
+  OutputFile out(next);
+  const std::string text = head.dump();
+  const std::uint64_t head_bytes = text.size();
+  out.write(std::as_bytes(std::span(&head_bytes, 1)));
+  out.write(text);
+  for (const std::span<const float> part : numbers) out.write(std::as_bytes(part));
+  out.finish();
   fs::rename(next, file);
   sync_to_disk(file.parent_path());
 }

@@ -1,5 +1,7 @@
 #include "engine/base/program.h"
 
+#include <filesystem>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -20,6 +22,9 @@ struct Ran {
   std::uint64_t size = 0;
 };
 
+constexpr std::uint64_t kNoFile = 404;
+constexpr std::uint64_t kNoMemory = 137;
+
 Ran run(std::vector<std::string> arguments) {
   Ran ran;
   const Command paint = {"paint", "", [&ran](CLI::App& app) -> std::function<int()> {
@@ -27,7 +32,12 @@ Ran run(std::vector<std::string> arguments) {
                                ->required()
                                ->transform(one_of<Color>({{"red", Color::kRed}, {"blue", Color::kBlue}}));
                            app.add_option("--size", ran.size)->transform(bytes());
-                           return [] { return static_cast<int>(kDone); };
+                           return [&ran] {
+                             if (ran.size == kNoFile)
+                               return static_cast<int>(std::filesystem::file_size("/nowhere"));
+                             if (ran.size == kNoMemory) throw std::bad_alloc();
+                             return static_cast<int>(kDone);
+                           };
                          }};
   arguments.insert(arguments.begin(), "painter");
   std::vector<char*> words;
@@ -58,6 +68,16 @@ TEST(Program, RefusesArgumentsInOneLineWithPlaceAndMend) {
     EXPECT_EQ(ran.status, kBadInput);
     EXPECT_EQ(ran.error, each.error);
   }
+}
+
+TEST(Program, SaysHowToMendWhatTheStandardLibraryThrows) {
+  const Ran file = run({"paint", "--color", "red", "--size", std::to_string(kNoFile)});
+  EXPECT_EQ(file.status, kFailed);
+  EXPECT_EQ(file.error,
+            "painter: /nowhere: cannot get file size: No such file or directory; check the path\n");
+  const Ran memory = run({"paint", "--color", "red", "--size", std::to_string(kNoMemory)});
+  EXPECT_EQ(memory.status, kFailed);
+  EXPECT_EQ(memory.error, "painter: the memory did not suffice; give more, or fewer --threads\n");
 }
 
 TEST(Program, ReadsNamesAndSizes) {

@@ -1,0 +1,68 @@
+#include "engine/base/file_error.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+namespace stepdown {
+namespace {
+
+struct Mend {
+  int code;
+  const char* text;
+};
+
+constexpr const char* kRoom = "free some space, or give a larger volume";
+constexpr std::array kMends = {
+    Mend{ENOSPC, kRoom},
+    Mend{EDQUOT, kRoom},
+    Mend{EACCES, "let this user read and write there, or name another place"},
+    Mend{EPERM, "let this user read and write there, or name another place"},
+    Mend{EROFS, "it lies on a volume that is read-only: name another place"},
+    Mend{ENOENT, "check the path"},
+    Mend{ENOTDIR, "a file stands where a folder belongs: name another place"},
+    Mend{EEXIST, "something else stands there: name another place"},
+    Mend{EISDIR, "a folder stands where a file belongs: name another place"},
+    Mend{ENOTEMPTY, "something else stands there: name another place"},
+    Mend{ENAMETOOLONG, "give a shorter name"},
+    Mend{ELOOP, "a link leads back to itself: name another place"},
+    Mend{EXDEV, "name places of one volume"},
+    Mend{EFBIG, "it is over the limit of a file's size: raise it (ulimit -f), or name another volume"},
+    Mend{EIO, "check the disk"},
+};
+
+[[noreturn]] void throw_told(const std::string& what, const std::string& where, std::error_code reason) {
+  const auto* row = std::ranges::find(kMends, reason.value(), &Mend::code);
+  const char* mend = row == kMends.end() ? "check the path, its permissions and the free space" : row->text;
+  if (mend == kRoom) throw DiskFull(what, where, mend);
+  throw Error(what, where, mend);
+}
+
+/// "cannot create directories: Permission denied", of "filesystem error: cannot create directories:
+/// Permission denied [/a] [/b]".
+std::string what_of(const std::filesystem::filesystem_error& error) {
+  constexpr std::string_view kMark = "filesystem error: ";
+  const std::string reason = error.code().message();
+  std::string text = error.what();
+  if (text.starts_with(kMark)) text.erase(0, kMark.size());
+  const std::size_t end = text.find(": " + reason);
+  return (end == std::string::npos ? "cannot be used" : text.substr(0, end)) + ": " + reason;
+}
+
+}  // namespace
+
+void throw_file_error(const std::string& action, const std::filesystem::path& path, std::error_code reason) {
+  throw_told("cannot " + action + ": " + reason.message(), path.string(), reason);
+}
+
+void throw_file_error(const std::string& action, const std::filesystem::path& path) {
+  throw_file_error(action, path, std::error_code(errno, std::generic_category()));
+}
+
+void throw_file_error(const std::filesystem::filesystem_error& error) {
+  std::string where = error.path1().string();
+  if (!error.path2().empty()) where += " → " + error.path2().string();
+  throw_told(what_of(error), where, error.code());
+}
+
+}  // namespace stepdown
