@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "engine/base/atomic_file.h"
-#include "engine/base/error.h"
+#include "engine/base/file_error.h"
 #include "engine/base/log.h"
 
 namespace stepdown::formats {
@@ -52,17 +52,19 @@ void remove_abandoned(const fs::path& parent) {
   }
 }
 
-[[noreturn]] void fail(const fs::path& path, const char* action) {
-  throw Error(std::string("cannot ") + action + ": " + std::generic_category().message(errno), path.string(),
-              "check permissions and free space");
+/// The folders that are missing above `folder`, and itself, outermost last.
+std::vector<fs::path> missing(fs::path folder) {
+  std::vector<fs::path> found;
+  std::error_code error;  // told when it is made
+  for (; folder.has_relative_path() && !fs::exists(folder, error) && !error; folder = folder.parent_path())
+    found.push_back(folder);
+  return found;
 }
 
 void create(const fs::path& folder) {
   std::error_code error;
   fs::create_directories(folder, error);
-  if (error) {
-    throw Error("cannot create: " + error.message(), folder.string(), "check permissions and free space");
-  }
+  if (error) throw_file_error("create", folder, error);
 }
 
 /// Whoever had the lock before may have published or removed the folder, and another process made the next
@@ -85,19 +87,18 @@ bool lock_telling(int folder, const fs::path& path) {
 }  // namespace
 
 StagingFolder::StagingFolder(const fs::path& parent, const std::string& key)
-    : path_(parent / (kResumablePrefix + key)), resumable_(true) {
+    : made_(missing(parent)), path_(parent / (kResumablePrefix + key)), resumable_(true) {
   for (;;) {
     create(path_);
     lock_ = ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (lock_ < 0 && errno == ENOENT) continue;
-    if (lock_ < 0) fail(path_, "go on with what a killed run left");
+    if (lock_ < 0) throw_file_error("go on with what a killed run left", path_);
     if (lock_telling(lock_, path_)) {
       if (stands_at(lock_, path_)) break;
     } else if (errno != EINTR) {
-      const int reason = errno;
+      const std::error_code reason(errno, std::generic_category());
       ::close(lock_);
-      errno = reason;
-      fail(path_, "lock");
+      throw_file_error("lock", path_, reason);
     }
     ::close(std::exchange(lock_, -1));
   }
@@ -105,12 +106,15 @@ StagingFolder::StagingFolder(const fs::path& parent, const std::string& key)
   remove_abandoned(parent);
 }
 
-StagingFolder::StagingFolder(const fs::path& parent) {
-  create(parent);
+StagingFolder::StagingFolder(const fs::path& parent) : made_(missing(parent)) {
   // Between making and locking, a cleaner may take the new folder for an abandoned one: then make another.
   for (;;) {
+    create(parent);
     std::string pattern = (parent / (std::string(kPrefix) + "XXXXXX")).string();
-    if (::mkdtemp(pattern.data()) == nullptr) fail(parent, "create a folder");
+    if (::mkdtemp(pattern.data()) == nullptr) {
+      if (errno == ENOENT) continue;  // whoever made the parent took it away again
+      throw_file_error("create a folder in", parent);
+    }
     path_ = pattern;
     lock_ = ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (lock_ >= 0 && ::flock(lock_, LOCK_EX) == 0 && fs::exists(path_)) break;
@@ -125,6 +129,9 @@ StagingFolder::~StagingFolder() {
   if (!path_.empty() && !resumable_) fs::remove_all(path_, ignored);
   if (!path_.empty() && resumable_ && fs::is_empty(path_, ignored)) fs::remove(path_, ignored);
   if (lock_ >= 0) ::close(lock_);
+  for (const fs::path& folder : made_) {
+    if (::rmdir(folder.c_str()) != 0) break;  // one that holds something stays
+  }
 }
 
 void StagingFolder::publish_file(const std::string& name, const fs::path& target) {
@@ -138,7 +145,7 @@ void StagingFolder::publish_folder(const fs::path& target) {
   if (::rename(path_.c_str(), target.c_str()) == 0) {
     path_.clear();
   } else if (errno != EEXIST && errno != ENOTEMPTY) {
-    fail(target, "rename to");
+    throw_file_error("rename to", target);
   }
   sync_to_disk(target.parent_path());
 }

@@ -2,12 +2,14 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 namespace stepdown::formats {
 
 /// A hidden folder ".tmp-stepdown-XXXXXX" beside a result under construction, so that nobody ever sees half
 /// of it. It is locked (flock) while its process lives and removed at the end; folders that dead processes
-/// left are removed when a new one is made.
+/// left are removed when a new one is made. Folders above it that were missing are made, and go with it where
+/// they stay empty.
 class StagingFolder {
  public:
   explicit StagingFolder(const std::filesystem::path& parent);
@@ -30,6 +32,7 @@ class StagingFolder {
   void publish_folder(const std::filesystem::path& target);
 
  private:
+  std::vector<std::filesystem::path> made_;
   std::filesystem::path path_;
   bool resumable_ = false;
   int lock_ = -1;

@@ -39,7 +39,11 @@ pid_t start(const Arguments& arguments) {
   const int null = ::open("/dev/null", O_WRONLY);
   ::dup2(null, STDOUT_FILENO);
   ::dup2(null, STDERR_FILENO);
-  ::_exit(run(arguments));
+  try {
+    ::_exit(run(arguments));
+  } catch (const std::exception&) {
+    ::_exit(kFailed);
+  }
 }
 
 TEST(QuantizeCommand, StoresTheArtifactUnderItsDigestAndReportsIt) {
@@ -276,6 +280,22 @@ TEST(QuantizeCommand, GoesOnWithWhatWasMadeFromTheSameBaseAlone) {
     }
     EXPECT_EQ(found, goes_on) << told;
   }
+}
+
+TEST(QuantizeCommand, OfAFailedRunNoFolderThatItMadeIsLeft) {
+  RandomModel model;
+  const TempFolder out;
+  for (const char* name : {"q", "a/b/c", "q.gguf"}) {
+    EXPECT_THROW(
+        run({"--model", model.folder.path(), "--out", out / name, "--preset", "Q4_K_M", "--bits", "8"}),
+        InputError);
+    EXPECT_TRUE(fs::is_empty(out.path())) << name;
+  }
+  fs::create_directory(out / "mine");
+  EXPECT_THROW(
+      run({"--model", model.folder.path(), "--out", out / "mine", "--preset", "Q4_K_M", "--bits", "8"}),
+      InputError);
+  EXPECT_TRUE(fs::is_directory(out / "mine")) << "which was there before";
 }
 
 }  // namespace
