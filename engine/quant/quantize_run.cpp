@@ -16,6 +16,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/base/error.h"
+#include "engine/base/file_error.h"
 #include "engine/base/hash.h"
 #include "engine/base/system_facts.h"
 #include "engine/base/version.h"
@@ -171,11 +172,16 @@ Published publish(formats::StagingFolder& staging, const QuantizeOptions& option
   return {target, digest};
 }
 
-/// What cannot be quantized as asked cannot be when it is asked again: nothing of it is kept.
-MethodResult run_in(formats::StagingFolder& staging, const Method& method, const MethodRun& run) {
+/// Does `work` in the folder, which is kept for another try but where that could not go on: what cannot be
+/// quantized as asked cannot be when it is asked again, and on a volume that is full each try would end where
+/// this one did, while what is kept takes the room that others wait for.
+auto work_in(formats::StagingFolder& staging, const auto& work) {
   try {
-    return method.run(run, staging.path());
+    return telling_file_errors(work);
   } catch (const InputError&) {
+    staging.discard();
+    throw;
+  } catch (const DiskFull&) {
     staging.discard();
     throw;
   }
@@ -228,10 +234,10 @@ nlohmann::json run_quantize(const QuantizeOptions& options, const CheckInputs& c
   const MethodRun run{*model, options.model, options.request, prompts, options.threads};
   const std::uint64_t predicted = peak_with(method.memory(run));
   const auto method_began = Clock::now();
-  const MethodResult result = run_in(staging, method, run);
+  const MethodResult result = work_in(staging, [&] { return method.run(run, staging.path()); });
   const double method_seconds = seconds_since(method_began);
   note.remove();
-  const Published published = publish(staging, options, method, result);
+  const Published published = work_in(staging, [&] { return publish(staging, options, method, result); });
 
   nlohmann::json report = {{"digest", "sha256:" + published.digest},
                            {"path", published.path.string()},

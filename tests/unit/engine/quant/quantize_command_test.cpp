@@ -10,10 +10,12 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "engine/base/error.h"
+#include "engine/base/file_error.h"
 #include "engine/base/hash.h"
 #include "engine/base/system_facts.h"
 #include "engine/formats/model_file.h"
@@ -44,6 +46,12 @@ pid_t start(const Arguments& arguments) {
   } catch (const std::exception&) {
     ::_exit(kFailed);
   }
+}
+
+int status_of(pid_t child) {
+  int status = -1;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 TEST(QuantizeCommand, StoresTheArtifactUnderItsDigestAndReportsIt) {
@@ -280,6 +288,34 @@ TEST(QuantizeCommand, GoesOnWithWhatWasMadeFromTheSameBaseAlone) {
     }
     EXPECT_EQ(found, goes_on) << told;
   }
+}
+
+// On a full volume each try would end where this one did, and what is kept is what fills it.
+TEST(QuantizeCommand, KeepsForAnotherTryWhatAFailedRunLeftButNotOnAFullVolume) {
+  QuantizableFolder hf;
+  hf.write();
+  const TempFolder out;
+  const Arguments arguments = {"--model", hf.folder.path(), "--artifacts", out.path(), "--preset", "Q8_0"};
+  rlimit before{};
+  ::getrlimit(RLIMIT_FSIZE, &before);
+  const rlimit small{4096, before.rlim_max};
+  ::setrlimit(RLIMIT_FSIZE, &small);
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  const int status = status_of(start(arguments));
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, handler);
+  EXPECT_EQ(status, kFailed);
+  const fs::path partial = partial_in(out.path());
+  ASSERT_TRUE(fs::exists(partial / "model.gguf")) << "a limit of files' sizes may be raised";
+  fs::remove(partial / "model.gguf");
+  fs::create_symlink("/dev/full", partial / "model.gguf");
+  try {
+    run(arguments);
+    FAIL() << "the device is full";
+  } catch (const DiskFull& error) {
+    EXPECT_NE(std::string(error.what()).find("free some space"), std::string::npos) << error.what();
+  }
+  EXPECT_TRUE(fs::is_empty(out.path()));
 }
 
 TEST(QuantizeCommand, OfAFailedRunNoFolderThatItMadeIsLeft) {
