@@ -12,10 +12,9 @@ struct Mend {
   const char* text;
 };
 
-constexpr const char* kRoom = "free some space, or give a larger volume";
 constexpr std::array kMends = {
-    Mend{ENOSPC, kRoom},
-    Mend{EDQUOT, kRoom},
+    Mend{ENOSPC, kMakeRoom},
+    Mend{EDQUOT, kMakeRoom},
     Mend{EACCES, "let this user read and write there, or name another place"},
     Mend{EPERM, "let this user read and write there, or name another place"},
     Mend{EROFS, "it lies on a volume that is read-only: name another place"},
@@ -34,7 +33,7 @@ constexpr std::array kMends = {
 [[noreturn]] void throw_told(const std::string& what, const std::string& where, std::error_code reason) {
   const auto* row = std::ranges::find(kMends, reason.value(), &Mend::code);
   const char* mend = row == kMends.end() ? "check the path, its permissions and the free space" : row->text;
-  if (mend == kRoom) throw DiskFull(what, where, mend);
+  if (mend == kMakeRoom) throw DiskFull(what, where, mend);
   throw Error(what, where, mend);
 }
 

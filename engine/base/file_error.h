@@ -8,6 +8,8 @@
 
 namespace stepdown {
 
+inline constexpr const char* kMakeRoom = "free some space, or give a larger volume";
+
 /// There is no room for what was to be written. Told apart, as what is kept for a later try takes room too.
 class DiskFull : public Error {
  public:

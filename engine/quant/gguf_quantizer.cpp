@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <array>
+#include <system_error>
 #include <utility>
 
 #include "engine/base/error.h"
+#include "engine/base/free_space.h"
 #include "engine/base/progress.h"
 #include "engine/kernels/dequantize.h"
 #include "engine/model/architecture.h"
@@ -151,6 +153,15 @@ GgufPlan plan_f16(const formats::ModelFile& model) {
   return plan;
 }
 
+void require_space_for(const GgufPlan& plan, const std::filesystem::path& file) {
+  std::uint64_t bytes = 0;
+  for (const TensorPlan& tensor : plan.tensors)
+    bytes += formats::GgufTensor{tensor.source->name, tensor.type, tensor.source->shape}.bytes();
+  std::error_code absent;
+  const std::uint64_t there = std::filesystem::file_size(file, absent);
+  require_space(file.parent_path(), absent ? bytes : bytes - std::min(bytes, there));
+}
+
 WrittenGguf write_gguf(const formats::ModelFile& model, const GgufPlan& plan,
                        const std::filesystem::path& path, int threads, const std::string& label,
                        const formats::Imatrix& imatrix, formats::Existing existing) {
@@ -164,6 +175,7 @@ WrittenGguf write_gguf(const formats::ModelFile& model, const GgufPlan& plan,
     metadata["quantize.imatrix.chunks_count"] = formats::GgufValue::of(imatrix.chunks);
     metadata["quantize.imatrix.dataset"] = formats::GgufValue::of_text(imatrix.dataset);
   }
+  require_space_for(plan, path);
   WrittenGguf written;
   std::vector<formats::GgufTensor> tensors;
   for (const TensorPlan& tensor : plan.tensors) {

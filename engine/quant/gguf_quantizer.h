@@ -37,6 +37,9 @@ std::span<const float> importance_of_row(std::span<const float> importance, cons
 /// All matrices as F16, all vectors as F32.
 GgufPlan plan_f16(const formats::ModelFile& model);
 
+/// Throws DiskFull where there is no room for its tensors in `file`, beside what is there of them.
+void require_space_for(const GgufPlan& plan, const std::filesystem::path& file);
+
 struct WrittenGguf {
   std::string digest;  ///< SHA-256 of the file, 64 hex digits
   std::uint64_t size = 0;

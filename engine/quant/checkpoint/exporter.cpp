@@ -1,5 +1,6 @@
 #include "engine/quant/checkpoint/exporter.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdio>
@@ -9,6 +10,7 @@
 
 #include "engine/base/atomic_file.h"
 #include "engine/base/error.h"
+#include "engine/base/free_space.h"
 #include "engine/base/half.h"
 #include "engine/base/mapped_file.h"
 #include "engine/base/progress.h"
@@ -56,6 +58,8 @@ class Exporter {
 
   ExportedCheckpoint run() {
     const std::int64_t layers = job_.model.config().layers;
+    const std::uint64_t needed = least_bytes();
+    require_space(folder_, needed - std::min(needed, bytes_there()));
     if (needs_ != Needs::kNothing) streams_ = PromptStreams(job_.model, *job_.calibration);
     Progress progress("quantize " + std::string(job_.method.name), static_cast<std::uint64_t>(layers),
                       " layers");
@@ -80,14 +84,31 @@ class Exporter {
     formats::write_safetensors_index(folder_, files_, tensor_bytes_);
     write_config();
     copy_other_files();
-    for (const auto& entry : fs::directory_iterator(folder_)) {
-      const bool kept = !entry.path().filename().string().starts_with('.');  // no note of the work's
-      if (kept && entry.is_regular_file()) result_.size += entry.file_size();
-    }
+    result_.size = bytes_there();
     return result_;
   }
 
  private:
+  std::uint64_t bytes_there() const {
+    std::uint64_t sum = 0;
+    for (const auto& entry : fs::directory_iterator(folder_)) {
+      const bool kept = !entry.path().filename().string().starts_with('.');  // no note of the work's
+      if (kept && entry.is_regular_file()) sum += entry.file_size();
+    }
+    return sum;
+  }
+
+  /// Of the tensors: those of layers that may be quantized in so many bits, without scales; others as F16.
+  std::uint64_t least_bytes() const {
+    std::uint64_t bits = 0;
+    for (const TensorView& tensor : job_.model.tensors()) {
+      const auto count = static_cast<std::uint64_t>(tensor.rows() * tensor.columns());
+      const bool quantized = tensor.name.starts_with("blk.") && tensor.rows() > 1;
+      bits += count * (quantized ? static_cast<std::uint64_t>(job_.settings.bits) : 16);
+    }
+    return bits / 8;
+  }
+
   std::string shard_name(std::int64_t index) const {
     std::array<char, 64> name;
     std::snprintf(name.data(), name.size(), "model-%05d-of-%05d.safetensors", static_cast<int>(index + 1),

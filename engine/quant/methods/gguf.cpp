@@ -26,7 +26,8 @@ MethodResult run_preset(const MethodRun& run, const fs::path& folder) {
     throw InputError("GGUF presets have their own groups", "--group-size",
                      "leave it out: the preset decides");
   }
-  plan_preset(run.model, preset.name, false);  // refuses what cannot be quantized before anything is computed
+  // Refuses what cannot be quantized, and what has no room, before anything is computed.
+  require_space_for(plan_preset(run.model, preset.name, false), folder / "model.gguf");
   const formats::Imatrix imatrix = importance_for(run, folder);
   const GgufPlan plan = plan_preset(run.model, preset.name, !imatrix.columns.empty());
   const WrittenGguf written = write_model(run, plan, imatrix, folder, "quantize " + std::string(preset.name));

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/base/atomic_file.h"
+#include "engine/base/free_space.h"
 #include "engine/base/output_file.h"
 
 namespace stepdown {
@@ -49,6 +50,15 @@ TEST(FileError, TellsAFullDiskFromOtherReasons) {
   EXPECT_NE(said<DiskFull>([] { throw thrown("cannot copy", "/a", EDQUOT); }).find("/a: cannot copy"),
             std::string::npos);
   EXPECT_THROW(said<DiskFull>([] { throw thrown("cannot copy", "/a", EACCES); }), Error);
+}
+
+TEST(FreeSpace, IsMissedBeforeTheWork) {
+  const fs::path folder = fs::temp_directory_path();
+  require_space(folder, 1);
+  require_space("/proc", UINT64_MAX);  // which tells of none
+  const std::string full =
+      said<DiskFull>([&] { require_space(folder, fs::space(folder).capacity + (1 << 20)); });
+  EXPECT_NE(full.find(" are free; free some space"), std::string::npos) << full;
 }
 
 TEST(AtomicFile, LeavesNothingBesideWhatItCouldNotReplace) {
