@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <cstring>
+#include <limits>
 #include <system_error>
 #include <utility>
 
@@ -18,7 +21,9 @@
 namespace stepdown::quant {
 namespace {
 
-constexpr std::size_t kSlabBytes = 8 << 20;        // of output, encoded while the one before is written
+constexpr std::size_t kSlabBytes = 8 << 20;  // of output, encoded while the one before is written
+constexpr float kLargestHalf = 65504.0f;
+constexpr float kLargestFloat = std::numeric_limits<float>::max();
 constexpr std::size_t kChunkElements = 64 * 1024;  // that one thread takes at a time
 
 std::vector<const TensorView*> in_quantization_order(const formats::ModelFile& model) {
@@ -58,27 +63,58 @@ std::vector<Slab> cut(std::span<const TensorPlan> tensors) {
   return slabs;
 }
 
+/// Whether a number whose bits these are is infinite or NaN somewhere in a row; of blocks nothing is known.
+template <typename Bits>
+bool holds_not_finite(std::span<const std::byte> row, Bits exponent) {
+  Bits found = 0;
+  for (std::size_t at = 0; at + sizeof(Bits) <= row.size(); at += sizeof(Bits)) {
+    Bits bits = 0;
+    std::memcpy(&bits, row.data() + at, sizeof bits);
+    found |= static_cast<Bits>((bits & exponent) == exponent);
+  }
+  return found != 0;
+}
+
+bool copied_is_finite(DType type, std::span<const std::byte> row) {
+  if (type == DType::kF32) return !holds_not_finite<std::uint32_t>(row, 0x7f800000u);
+  if (type == DType::kF16) return !holds_not_finite<std::uint16_t>(row, 0x7c00u);
+  return type != DType::kBF16 || !holds_not_finite<std::uint16_t>(row, 0x7f80u);
+}
+
+bool finite(std::span<const float> weights) {
+  return std::ranges::all_of(weights, [](float x) { return std::isfinite(x); });
+}
+
+[[noreturn]] void refuse_row(const TensorView& tensor, std::size_t row, std::span<const std::byte> stored,
+                             float most) {
+  std::vector<float> weights(static_cast<std::size_t>(tensor.columns()));
+  kernels::dequantize_row(tensor.type, stored, weights);
+  const auto first = std::ranges::find_if_not(weights, [&](float x) { return std::fabs(x) <= most; });
+  throw InputError("row " + std::to_string(row) + " holds weights that are not finite" +
+                       (most > kLargestHalf ? "" : " or beyond ±65504") + ", the first in column " +
+                       std::to_string(first - weights.begin()),
+                   "tensor '" + tensor.name + "'", "the checkpoint is damaged; give a sound one");
+}
+
 void encode_rows(const TensorPlan& plan, std::span<const float> importance, std::size_t first,
                  std::size_t count, std::span<std::byte> out) {
   const TensorView& tensor = *plan.source;
   const std::size_t from = stored_row_bytes(tensor, tensor.type);
   const std::size_t to = stored_row_bytes(tensor, plan.type);
-  if (plan.type == tensor.type) {
-    std::ranges::copy(tensor.data.subspan(first * from, count * from), out.begin());
-    return;
-  }
   std::vector<float> weights(static_cast<std::size_t>(tensor.columns()));
   for (std::size_t row = 0; row < count; ++row) {
     const auto stored = tensor.data.subspan((first + row) * from, from);
+    if (plan.type == tensor.type) {
+      if (!copied_is_finite(tensor.type, stored)) refuse_row(tensor, first + row, stored, kLargestFloat);
+      std::ranges::copy(stored, out.subspan(row * to, to).begin());
+      continue;
+    }
     const bool halves = tensor.type == DType::kF16 && plan.type != DType::kF32;
     const bool sound = halves ? searches().widen_f16(stored, weights)
                               : (kernels::dequantize_row(tensor.type, stored, weights),
-                                 plan.type == DType::kF32 || encodable(weights));
-    if (!sound) {
-      throw InputError(
-          "row " + std::to_string(first + row) + " holds weights that are not finite or beyond ±65504",
-          "tensor '" + tensor.name + "'", "the checkpoint is damaged; give a sound one");
-    }
+                                 plan.type == DType::kF32 ? finite(weights) : encodable(weights));
+    if (!sound)
+      refuse_row(tensor, first + row, stored, plan.type == DType::kF32 ? kLargestFloat : kLargestHalf);
     encode_row(plan.type, weights, importance_of_row(importance, tensor, first + row),
                out.subspan(row * to, to));
   }

@@ -1,6 +1,7 @@
 #include "engine/quant/calibration/calibration_set.h"
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <numeric>
 #include <optional>
@@ -65,17 +66,20 @@ class Encoder {
 Matrix embed(const formats::ModelFile& model, std::span<const std::int32_t> tokens) {
   const TensorView* embeddings = model.find("token_embd.weight");
   if (embeddings == nullptr)
-    throw InputError("a tensor is missing", "tensor token_embd.weight", "give the complete model");
+    throw InputError("a tensor is missing", "tensor 'token_embd.weight'", "give the complete model");
   const std::size_t bytes = embeddings->data.size() / static_cast<std::size_t>(embeddings->rows());
   Matrix stream(static_cast<std::int64_t>(tokens.size()), embeddings->columns());
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     const auto token = static_cast<std::size_t>(tokens[i]);
     if (token >= static_cast<std::size_t>(embeddings->rows())) {
       throw InputError("the tokenizer gives token " + std::to_string(token) + ", which has no embedding",
-                       "tensor token_embd.weight", "give the tokenizer of this model");
+                       "tensor 'token_embd.weight'", "give the tokenizer of this model");
     }
-    kernels::dequantize_row(embeddings->type, embeddings->data.subspan(token * bytes, bytes),
-                            stream.row_span(static_cast<std::int64_t>(i)));
+    const std::span row = stream.row_span(static_cast<std::int64_t>(i));
+    kernels::dequantize_row(embeddings->type, embeddings->data.subspan(token * bytes, bytes), row);
+    if (!std::ranges::all_of(row, [](float x) { return std::isfinite(x); }))
+      throw InputError("row " + std::to_string(token) + " holds weights that are not finite",
+                       "tensor 'token_embd.weight'", "the checkpoint is damaged; give a sound one");
   }
   for (float& x : stream.values) x *= model.config().embedding_scale;
   return stream;

@@ -30,7 +30,8 @@ Matrix in_hf_order(const Matrix& permuted, std::int64_t heads) {
 
 const TensorView& tensor_of(const formats::ModelFile& model, const std::string& name) {
   const TensorView* tensor = model.find(name);
-  if (tensor == nullptr) throw InputError("a tensor is missing", "tensor " + name, "give the complete model");
+  if (tensor == nullptr)
+    throw InputError("a tensor is missing", "tensor '" + name + "'", "give the complete model");
   return *tensor;
 }
 
@@ -70,9 +71,13 @@ Matrix load_rows(const formats::ModelFile& model, const std::string& name, std::
                             matrix.row_span(row));
   }
   model.release(slice);
-  if (!std::ranges::all_of(matrix.values, [](float x) { return std::isfinite(x); })) {
-    throw InputError("holds weights that are not finite", "tensor " + name,
-                     "the checkpoint is damaged; give a sound one");
+  const auto bad = std::ranges::find_if_not(matrix.values, [](float x) { return std::isfinite(x); });
+  if (bad != matrix.values.end()) {
+    const std::int64_t at = first * matrix.columns + (bad - matrix.values.begin());
+    throw InputError("row " + std::to_string(at / matrix.columns) +
+                         " holds weights that are not finite, the first in column " +
+                         std::to_string(at % matrix.columns),
+                     "tensor '" + name + "'", "the checkpoint is damaged; give a sound one");
   }
   return matrix;
 }

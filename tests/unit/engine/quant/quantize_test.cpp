@@ -82,6 +82,55 @@ TEST(Quantize, RefusesWhatItCannotHonour) {
   }
 }
 
+// Whatever becomes of a tensor: norms and what stays as it is, copied, widened or rounded.
+TEST(Quantize, RefusesWhatIsNotFiniteInAnyTensorByNameRowAndColumn) {
+  const std::string half("\x00\x7e", 2);          // NaN
+  const std::string brain("\x80\x7f", 2);         // infinity
+  const std::string full("\x00\x00\x80\xff", 4);  // the negative one
+  const struct {
+    const char* hf;
+    std::string type, bits;
+    const char* said;
+  } cases[] = {
+      {"model.layers.0.input_layernorm.weight", "F16", half, "tensor 'blk.0.attn_norm.weight': row 0"},
+      {"model.norm.weight", "BF16", brain, "tensor 'output_norm.weight': row 0"},
+      {"model.layers.0.post_attention_layernorm.weight", "F32", full,
+       "tensor 'blk.0.ffn_norm.weight': row 0"},
+      {"model.embed_tokens.weight", "F16", half, "tensor 'token_embd.weight': row 0"},
+      {"model.layers.0.self_attn.o_proj.weight", "F16", half, "tensor 'blk.0.attn_output.weight': row 0"},
+      {"model.layers.0.mlp.down_proj.weight", "BF16", brain, "tensor 'blk.0.ffn_down.weight': row 0"},
+  };
+  for (const auto& each : cases) {
+    QuantizableFolder hf;
+    auto& tensor = hf.tensors[each.hf];
+    std::size_t count = 1;
+    for (const std::int64_t length : tensor.shape) count *= static_cast<std::size_t>(length);
+    tensor.dtype = each.type;
+    tensor.bytes.assign(count * each.bits.size(), '\0');
+    tensor.bytes.replace(3 * each.bits.size(), each.bits.size(), each.bits);
+    hf.write();
+    const auto model = formats::open_model(hf.folder.path());
+    for (const std::string method : {"gguf", "convert", "int8", "nf4", "fp8"}) {
+      const TempFolder out;
+      MethodRequest request;
+      if (method == "gguf") request.preset = "Q8_0";
+      try {
+        if (method == "convert") {
+          write_gguf(*model, plan_f16(*model), out / "f16.gguf", 2, "test");
+        } else {
+          find_method(method).run({*model, hf.folder.path(), request, nullptr, 2}, out.path());
+        }
+        ADD_FAILURE() << each.hf << " went through " << method;
+      } catch (const InputError& error) {
+        const std::string said = error.what();
+        EXPECT_TRUE(said.starts_with(each.said)) << method << ": " << said;
+        EXPECT_NE(said.find("not finite"), std::string::npos) << method << ": " << said;
+        EXPECT_NE(said.find("the first in column 3;"), std::string::npos) << method << ": " << said;
+      }
+    }
+  }
+}
+
 TEST(Quantize, QuantizedInputIsRefused) {
   QuantizableFolder hf;
   hf.write();

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/base/atomic_file.h"
+#include "engine/base/error.h"
 #include "engine/base/system_facts.h"
 
 namespace stepdown::quant {
@@ -47,6 +48,22 @@ TEST(CalibrationSet, PersonalDataReachesNeitherTokensNorTheDigest) {
   EXPECT_EQ(first.stream(*prompts.file, 0).values, second.stream(*prompts.file, 0).values);
   EXPECT_EQ(first.report()["redacted"], (nlohmann::json{{"email", 1}}));
   EXPECT_NE(prompts.read(ann).digest(), prompts.read(bob).digest());
+}
+
+TEST(CalibrationSet, EmbeddingsThatAreNotFiniteAreRefusedBeforeTheWork) {
+  TalkingModel model;
+  std::string& bytes = model.tensors["model.embed_tokens.weight"].bytes;
+  bytes.replace(2 * 64 * 2, 2, "\x00\x7e", 2);  // NaN in row 2
+  model.write();
+  const auto file = formats::open_model(model.folder.path());
+  EXPECT_NO_THROW(embed(*file, std::vector<std::int32_t>{0, 1, 3}));
+  try {
+    embed(*file, std::vector<std::int32_t>{0, 2});
+    FAIL();
+  } catch (const InputError& error) {
+    EXPECT_TRUE(std::string(error.what()).starts_with("tensor 'token_embd.weight': row 2 holds"))
+        << error.what();
+  }
 }
 
 TEST(CalibrationSet, ANightsLogsAreNeverInMemoryAtOnce) {
