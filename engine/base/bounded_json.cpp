@@ -2,7 +2,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "engine/base/error.h"
 #include "engine/base/json_nesting.h"
+#include "engine/base/utf8.h"
 
 namespace stepdown {
 
@@ -14,6 +16,24 @@ bool nests_too_deeply(std::string_view text) {
 nlohmann::ordered_json parse_bounded(std::string_view text) {
   if (nests_too_deeply(text)) return nlohmann::ordered_json(nlohmann::ordered_json::value_t::discarded);
   return nlohmann::ordered_json::parse(text, nullptr, false);
+}
+
+void refuse_line(std::string_view line, const std::string& where, const std::string& shape) {
+  for (std::size_t at = 0; at < line.size();) {
+    const std::size_t length = decode_utf8(line.substr(at)).length;
+    if (length == 0)
+      throw InputError("byte " + std::to_string(at + 1) + " of the line is no UTF-8", where,
+                       "save the file as UTF-8 (iconv -t UTF-8)");
+    at += length;
+  }
+  if (nests_too_deeply(line)) throw InputError("not a JSON object: brackets nest too deeply", where, shape);
+  try {
+    [[maybe_unused]] const auto value = nlohmann::ordered_json::parse(line);
+  } catch (const nlohmann::json::parse_error& error) {
+    throw InputError("not a JSON object: byte " + std::to_string(error.byte) + " of the line is wrong", where,
+                     shape);
+  }
+  throw InputError("not a JSON object", where, shape);
 }
 
 std::string plain_words(const std::exception& error) {

@@ -19,7 +19,7 @@ constexpr std::string_view kShape =
 Sample parse_sample(const std::string& line, const std::string& where, std::size_t number) {
   const auto fail = [&](const std::string& what) { throw InputError(what, where, std::string(kShape)); };
   const auto json = parse_bounded(line);
-  if (!json.is_object()) fail("not a JSON object");
+  if (!json.is_object()) refuse_line(line, where, std::string(kShape));
   Sample sample;
   sample.id = std::to_string(number);
   if (const auto id = json.find("id"); id != json.end()) {

@@ -23,7 +23,7 @@ constexpr std::size_t kStrata = 8;
 
 CorpusPrompt parse_line(const std::string& line, const std::string& where) {
   const auto json = parse_bounded(line);
-  if (!json.is_object()) throw InputError("not a JSON object", where, kShape);
+  if (!json.is_object()) refuse_line(line, where, kShape);
   const auto text = [&](const char* key) {
     const auto found = json.find(key);
     return found != json.end() && found->is_string() ? found->get<std::string>() : std::string();

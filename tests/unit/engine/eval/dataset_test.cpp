@@ -55,6 +55,12 @@ TEST_F(DatasetTest, ReadsTextPartsAndTurnsOfCallsAlone) {
             std::string::npos);
 }
 
+TEST_F(DatasetTest, NamesTheByteThatIsNoText) {
+  EXPECT_NE(error_of("{\"messages\": [{\"role\": \"user\", \"content\": \"na\xefve\"}]}")
+                .find(":1: byte 46 of the line is no UTF-8; save the file as UTF-8"),
+            std::string::npos);
+}
+
 TEST_F(DatasetTest, ReadsTheToolsThatAChatOffers) {
   const std::string chat = R"("messages": [{"role": "user", "content": "dry?"}])",
                     tools = R"(, "tools": [{"type": "function", "function": {"name": "look"}}])";

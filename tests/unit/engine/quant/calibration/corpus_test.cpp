@@ -71,6 +71,26 @@ TEST(Corpus, ReadsTheToolsThatAChatOffered) {
   EXPECT_EQ(prompts[1].plain(), "dry?\n");
 }
 
+TEST(Corpus, SaysWhyALineIsRefused) {
+  const TempFolder folder;
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {"{\"text\": \"na\xefve\"}", "byte 13 of the line is no UTF-8; save the file as UTF-8"},
+      {std::string("\xff\xfe{\0", 4), "byte 1 of the line is no UTF-8"},
+      {R"({"text": "a", })", "not a JSON object: byte 15 of the line is wrong; write one"},
+      {R"(["text"])", "not a JSON object; write one"},
+      {std::string(300, '[') + std::string(300, ']'), "not a JSON object: brackets nest too deeply; write one"},
+  };
+  for (const auto& [line, why] : cases) {
+    write_file_atomically(folder / "bad.jsonl", "{\"text\": \"größe\"}\n" + line + "\n");
+    try {
+      read_corpus(folder.path());
+      ADD_FAILURE() << why;
+    } catch (const InputError& error) {
+      EXPECT_NE(std::string(error.what()).find("bad.jsonl:2: " + why), std::string::npos) << error.what();
+    }
+  }
+}
+
 TEST(Corpus, DeepNestingIsNoJson) {
   const TempFolder folder;
   const std::string deep = std::string(200000, '[') + std::string(200000, ']');
