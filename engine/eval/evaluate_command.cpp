@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "engine/base/atomic_file.h"
+#include "engine/base/bounded_json.h"
 #include "engine/base/error.h"
 #include "engine/base/hash.h"
 #include "engine/base/log.h"
@@ -38,7 +39,8 @@ struct Options : MeasureOptions {
 };
 
 nlohmann::json parse_suites(const std::string& text) {
-  auto suites = nlohmann::json::parse(text.starts_with('[') ? text : read_file(text), nullptr, false);
+  const std::string read = text.starts_with('[') ? text : read_file(text);
+  auto suites = nlohmann::json::parse(nests_too_deeply(read) ? "" : read, nullptr, false);
   if (suites.is_discarded())
     throw InputError("not JSON", "--suites", "give the array of spec.evaluation.suites");
   return suites;

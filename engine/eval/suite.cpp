@@ -48,7 +48,10 @@ std::vector<std::unique_ptr<Suite>> make_suites(const nlohmann::json& config) {
   std::vector<std::unique_ptr<Suite>> suites;
   for (std::size_t i = 0; i < config.size(); ++i) {
     const std::string where = "suites[" + std::to_string(i) + "]";
-    const std::string type = config[i].is_object() ? config[i].value("type", "") : "";
+    if (!config[i].is_object())
+      throw InputError("not an object", where, "give {\"type\": …}; known: " + known_types());
+    const nlohmann::json given = config[i].value("type", nlohmann::json());
+    const std::string type = given.is_string() ? given.get<std::string>() : given.dump();
     const auto* row = std::ranges::find(kTypes, type, &SuiteType::type);
     if (row == kTypes.end()) {
       throw InputError("unknown suite type \"" + type + "\"", where + ".type", "use one of " + known_types());

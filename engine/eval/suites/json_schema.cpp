@@ -64,7 +64,11 @@ std::unique_ptr<Suite> make_json_schema_suite(const nlohmann::json& config, cons
     throw InputError("schema is missing", where + ".schema",
                      "give the JSON Schema that answers must satisfy");
   }
-  return std::make_unique<JsonSchemaSuite>(in_required_order(*schema));
+  try {
+    return std::make_unique<JsonSchemaSuite>(in_required_order(*schema));
+  } catch (const InputError& error) {
+    throw InputError(error.what(), where + ".schema");
+  }
 }
 
 }  // namespace stepdown::eval

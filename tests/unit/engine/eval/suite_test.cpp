@@ -1,8 +1,10 @@
 #include "engine/eval/suite.h"
 
+#include "tests/unit/engine/base/run_command.h"
 #include <gtest/gtest.h>
 
 #include "engine/base/error.h"
+#include "engine/eval/evaluate_command.h"
 #include "engine/eval/metric_kinds.h"
 
 namespace stepdown::eval {
@@ -83,6 +85,9 @@ TEST(Suites, BadConfigurationIsNamedByPath) {
   const std::pair<json, std::string> cases[] = {
       {{{"type", "vibes"}}, "suites[0].type: unknown suite type"},
       {{{"type", "jsonSchema"}}, "suites[0].schema: schema is missing"},
+      {{{"type", "jsonSchema"}, {"schema", {{"type", "text"}}}}, "suites[0].schema: #/type: unknown type"},
+      {{{"type", 3}}, "suites[0].type: unknown suite type"},
+      {"refusal", "suites[0]: not an object"},
       {{{"type", "exactMatch"}, {"fields", "severity"}}, "suites[0].fields: not an array"},
       {{{"type", "refusal"}, {"phrases", json::array()}}, "suites[0].phrases: not a list"},
       {{{"type", "citation"}, {"field", 3}}, "suites[0].field: not a name"},
@@ -98,6 +103,13 @@ TEST(Suites, BadConfigurationIsNamedByPath) {
     }
   }
   EXPECT_THROW(make_suites("all"), InputError);
+}
+
+TEST(Suites, SchemasThatNestTooDeeplyAreRefused) {
+  std::string deep = R"([{"type": "jsonSchema", "schema": )";
+  for (int i = 0; i < 200'000; ++i) deep += R"({"a": )";
+  deep += "1" + std::string(200'000, '}') + "}]";
+  EXPECT_THROW(run_command(evaluate_command(), {"--model", "none", "--suites", deep}), InputError);
 }
 
 /// Scores of the suite's own prompt `index` for an answer made from its expected one.
