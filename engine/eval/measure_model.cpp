@@ -215,10 +215,7 @@ std::vector<std::int64_t> measure_candidate(Report& report, const MeasureOptions
   auto file = formats::open_model(options.model, adapters, formats::Merged::kAsBase);
   const formats::TokenizerData tokenizer = file->tokenizer();
   report.model = {{"digest", "sha256:" + artifact_digest(options.model)}, {"format", file->format()}};
-  for (const formats::Adapter& adapter : adapters) {
-    report.model["adapters"].push_back(
-        {{"digest", "sha256:" + artifact_digest(adapter.path)}, {"weight", adapter.weight}});
-  }
+  if (!adapters.empty()) report.model["adapters"] = formats::adapters_json(adapters);
   runtime::resolved(engine_options(options, {}), file->config());  // refuses before the long work
   const std::vector<std::int64_t> f16_kv_layers = measure_cache(report, *file, options, samples);
   predict(report, predicted_answering(*file, options, f16_kv_layers, samples, suites));

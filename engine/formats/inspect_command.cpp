@@ -187,7 +187,7 @@ void print_table(const nlohmann::json& found, const Options& options) {
 
 nlohmann::json adapter_digests(const std::vector<std::string>& texts) {
   nlohmann::json out = nlohmann::json::array();
-  for (const Adapter& each : parse_adapters(texts)) out.push_back("sha256:" + artifact_digest(each.path));
+  for (const auto& each : adapters_json(parse_adapters(texts))) out.push_back(each["digest"]);
   return out;
 }
 

@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include <nlohmann/json_fwd.hpp>
+
 #include "engine/base/tensor.h"
 #include "engine/formats/gguf_metadata.h"
 
@@ -124,6 +126,9 @@ enum class Merged { kF32, kAsBase };
 
 /// "PATH" or "PATH=WEIGHT" each. Throws InputError for a weight that is no number.
 std::vector<Adapter> parse_adapters(const std::vector<std::string>& texts);
+
+/// How reports name them: [{"path", "digest": "sha256:…", "weight"}].
+nlohmann::json adapters_json(std::span<const Adapter> adapters);
 
 /// Opens a GGUF file, or a directory holding one *.gguf or Hugging Face's config.json with safetensors.
 /// Every length is checked before use; throws InputError that names the file, the place and the mend.

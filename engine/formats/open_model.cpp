@@ -1,9 +1,13 @@
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <string>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 #include "engine/base/error.h"
+#include "engine/base/hash.h"
 #include "engine/formats/gguf_file.h"
 #include "engine/formats/gguf_shards.h"
 #include "engine/formats/hf_model.h"
@@ -11,11 +15,7 @@
 #include "engine/formats/model_file.h"
 
 namespace stepdown::formats {
-namespace {
-
 namespace fs = std::filesystem;
-
-}  // namespace
 
 const TensorView* ModelFile::find(std::string_view name) const {
   const auto all = tensors();
@@ -31,13 +31,23 @@ std::vector<Adapter> parse_adapters(const std::vector<std::string>& texts) {
     if (equals != std::string::npos) {
       const std::string weight = text.substr(equals + 1);
       const auto [end, error] = std::from_chars(weight.data(), weight.data() + weight.size(), adapter.weight);
-      if (error != std::errc() || end != weight.data() + weight.size()) {
+      if (error != std::errc() || end != weight.data() + weight.size() || !std::isfinite(adapter.weight)) {
         throw InputError("\"" + weight + "\" is no number", "--adapter " + text, "give PATH or PATH=WEIGHT");
       }
     }
     adapters.push_back(std::move(adapter));
   }
   return adapters;
+}
+
+nlohmann::json adapters_json(std::span<const Adapter> adapters) {
+  nlohmann::json all = nlohmann::json::array();
+  for (const Adapter& adapter : adapters) {
+    all.push_back({{"path", adapter.path.string()},
+                   {"digest", "sha256:" + artifact_digest(adapter.path)},
+                   {"weight", adapter.weight}});
+  }
+  return all;
 }
 
 namespace {

@@ -60,16 +60,6 @@ fs::path out_path(const QuantizeOptions& options, const Method& method) {
   return target;
 }
 
-nlohmann::json adapters_json(const QuantizeOptions& options) {
-  nlohmann::json adapters = nlohmann::json::array();
-  for (const formats::Adapter& adapter : formats::parse_adapters(options.adapters)) {
-    adapters.push_back({{"path", adapter.path.string()},
-                        {"digest", "sha256:" + artifact_digest(adapter.path)},
-                        {"weight", adapter.weight}});
-  }
-  return adapters;
-}
-
 /// What scales are learnt from: an importance matrix goes before prompts; null: neither.
 nlohmann::json calibration_json(const QuantizeOptions& options, const CalibrationSet* prompts) {
   if (!options.request.imatrix.empty())
@@ -103,7 +93,7 @@ std::string work_key(const QuantizeOptions& options, const std::string& base, co
                                options.request.learning_rate,
                                options.calibration.max_tokens,
                                std::string(kVersion)};
-  return sha256_hex(work.dump()).substr(0, 16);
+  return sha256_hex(work.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)).substr(0, 16);
 }
 
 /// Beside what lies in the folder of a piece of work: the digest of the base that it was made from. The
@@ -214,7 +204,8 @@ nlohmann::json run_quantize(const QuantizeOptions& options, const CheckInputs& c
   }
   const fs::path parent =
       options.artifacts.empty() ? out_path(options, method).parent_path() : fs::path(options.artifacts);
-  const auto model = formats::open_model(options.model, formats::parse_adapters(options.adapters));
+  const std::vector<formats::Adapter> given = formats::parse_adapters(options.adapters);
+  const auto model = formats::open_model(options.model, given);
   std::optional<CalibrationSet> calibration;
   if (!options.calibration.path.empty()) calibration.emplace(*model, options.calibration);
   const CalibrationSet* prompts = calibration ? &*calibration : nullptr;
@@ -223,7 +214,7 @@ nlohmann::json run_quantize(const QuantizeOptions& options, const CheckInputs& c
   // larger than the memory would be read twice.
   const std::shared_future<std::string> base = std::async(
       std::launch::async, [&options] { return artifact_digest(options.model, FileAccess::kMapped); });
-  const nlohmann::json adapters = adapters_json(options);
+  const nlohmann::json adapters = formats::adapters_json(given);
   const nlohmann::json learnt_from = calibration_json(options, prompts);
   if (check_inputs) {
     check_inputs({{"base", "sha256:" + base.get()}, {"adapters", adapters}, {"calibration", learnt_from}});

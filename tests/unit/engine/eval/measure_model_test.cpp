@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/base/error.h"
+#include "engine/formats/model_file.h"
 
 namespace stepdown::eval {
 namespace {
@@ -57,6 +58,8 @@ TEST_F(MeasureModel, AReferenceWithTheCandidatesAdaptersDivergesFromItByQuantiza
   const Report report = measured();
   EXPECT_EQ(report.metrics.at("kld").value, 0);
   EXPECT_EQ(report.metrics.at("topTokenAgreement").value, 1);
+  EXPECT_EQ(report.model["adapters"], formats::adapters_json(formats::parse_adapters(options_.adapters)))
+      << "as quantize reports them";
   options_.reference_adapters = {adapter_.path().string() + "=0.5"};
   EXPECT_GT(measured().metrics.at("kld").value, 1e-5) << "by their weight";
 }

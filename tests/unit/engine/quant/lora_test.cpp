@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/base/error.h"
+#include "engine/base/hash.h"
 #include "engine/formats/model_file.h"
 #include "engine/kernels/dequantize.h"
 
@@ -61,6 +62,17 @@ void expect_scale(const std::vector<float>& values, float scale) {
   for (std::int64_t i = 0; i < 96; ++i) {
     EXPECT_NEAR(values[static_cast<std::size_t>(i)], Pair::expected(i / 8, i % 8, scale), 1e-4f) << i;
   }
+}
+
+TEST(Lora, WeightsAreNumbersAndReportsNameThem) {
+  Pair pair;
+  pair.merged();
+  const std::string path = pair.adapter.path();
+  for (const char* weight : {"", "x", "1x", "nan", "inf"})
+    EXPECT_THROW(parse_adapters({path + "=" + weight}), InputError) << weight;
+  EXPECT_EQ(
+      adapters_json(parse_adapters({path + "=0.5"})),
+      (nlohmann::json{{{"path", path}, {"digest", "sha256:" + artifact_digest(path)}, {"weight", 0.5}}}));
 }
 
 TEST(Lora, MergesByAlphaOverRank) {
