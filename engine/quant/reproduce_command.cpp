@@ -89,26 +89,45 @@ QuantizeOptions options_of(const json& record, const Options& given) {
 
 /// Throws InputError when an input is not the record's.
 void check_input(const std::string& what, const std::string& wanted, const std::string& found,
-                 const char* mend) {
+                 const std::string& mend) {
   if (wanted == found) return;
-  throw InputError("the " + what + " has digest " + (found.empty() ? "none" : found) + ", the record names " +
+  throw InputError("the digest is " + (found.empty() ? "none" : found) + ", and the record names " +
                        (wanted.empty() ? "none" : wanted),
                    what, mend);
+}
+
+/// The prompts' digest is of what a model is calibrated on: their file may be the record's all the same.
+void check_prompts(const json& record, const json& inputs) {
+  const std::string wanted = text_at(record, "/calibration/digest");
+  const std::string found = text_at(inputs, "/calibration/digest");
+  const json samples = record["calibration"].value("samples", json());
+  if (!found.empty() && samples.is_number() && samples != inputs["calibration"]["samples"]) {
+    throw InputError(inputs["calibration"]["samples"].dump() + " prompts were drawn, and the record names " +
+                         samples.dump(),
+                     "--calibration", "give the file that the record's model was calibrated on");
+  }
+  check_input(
+      "calibration prompts, as redacted and drawn", wanted, found,
+      "give the record's --calibration, and --redact-names where it had some. Are the files the same, "
+      "then " +
+          text_at(record, "/toolVersion") +
+          " as it was built then read or redacted them "
+          "otherwise, such as the tools beside the messages: only that build makes this artifact again. "
+          "Nothing says that the artifact is wrong; to have one that can be made again, let this version "
+          "quantize the base anew");
 }
 
 void check_inputs(const json& record, const json& inputs) {
   check_input("base model", text_at(record, "/base/digest"), text_at(inputs, "/base"),
               "give the record's --model");
   // Prompts that the method did not learn from are not in the record.
-  if (const std::string wanted = text_at(record, "/calibration/digest"); !wanted.empty()) {
-    check_input("calibration data", wanted, text_at(inputs, "/calibration/digest"),
-                "give the record's --calibration, and --redact-names where it had some");
-  }
+  if (!text_at(record, "/calibration/digest").empty()) check_prompts(record, inputs);
   check_input("importance matrix", text_at(record, "/calibration/imatrix"),
               text_at(inputs, "/calibration/imatrix"), "give the record's --imatrix");
   const auto digests = [](const json& holder) {
     std::string all;
-    for (const json& each : holder.value("adapters", json::array())) all += each.value("digest", "") + " ";
+    for (const json& each : holder.value("adapters", json::array()))
+      all += (all.empty() ? "" : " ") + each.value("digest", "");
     return all;
   };
   check_input("adapters", digests(record), digests(inputs),

@@ -83,6 +83,33 @@ TEST(Reproduce, NamesTheInputThatIsNotTheRecords) {
   EXPECT_THROW(reproduce(recorded.arguments()), InputError) << "base model";
 }
 
+// Which digest it is, since the file's own may be the very same, and what is left to do.
+TEST(Reproduce, SaysWhenPromptsAreReadOrRedactedOtherwiseThanTheyWere) {
+  Recorded recorded;
+  json& calibration = recorded.record["spec"]["calibration"];
+  const auto refusal = [&] {
+    try {
+      reproduce(recorded.arguments());
+    } catch (const InputError& error) {
+      return std::string(error.what());
+    }
+    return std::string("none");
+  };
+  const std::string found = calibration["digest"];
+  calibration["digest"] = "sha256:earlier";
+  std::string said = refusal();
+  EXPECT_TRUE(said.starts_with("calibration prompts, as redacted and drawn: the digest is " + found +
+                               ", and the record names sha256:earlier; give the record's --calibration"))
+      << said;
+  EXPECT_NE(said.find(recorded.record["spec"]["toolVersion"].get<std::string>() +
+                      " as it was built then read or redacted them otherwise"),
+            std::string::npos)
+      << said;
+  calibration["samples"] = 11;
+  said = refusal();
+  EXPECT_TRUE(said.starts_with("--calibration: 10 prompts were drawn, and the record names 11")) << said;
+}
+
 TEST(Reproduce, LooksAtTheInputsBeforeTheWork) {
   const Recorded recorded;
   QuantizeOptions options;
