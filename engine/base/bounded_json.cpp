@@ -32,6 +32,8 @@ void refuse_line(std::string_view line, const std::string& where, const std::str
   } catch (const nlohmann::json::parse_error& error) {
     throw InputError("not a JSON object: byte " + std::to_string(error.byte) + " of the line is wrong", where,
                      shape);
+  } catch (const nlohmann::json::exception& error) {  // a number that no double holds
+    throw InputError("not a JSON object: " + plain_words(error), where, shape);
   }
   throw InputError("not a JSON object", where, shape);
 }

@@ -77,6 +77,7 @@ TEST(Corpus, SaysWhyALineIsRefused) {
       {"{\"text\": \"na\xefve\"}", "byte 13 of the line is no UTF-8; save the file as UTF-8"},
       {std::string("\xff\xfe{\0", 4), "byte 1 of the line is no UTF-8"},
       {R"({"text": "a", })", "not a JSON object: byte 15 of the line is wrong; write one"},
+      {R"({"text": 1e999})", "not a JSON object: number overflow parsing '1e999'; write one"},
       {R"(["text"])", "not a JSON object; write one"},
       {std::string(300, '[') + std::string(300, ']'), "not a JSON object: brackets nest too deeply; write one"},
   };
