@@ -13,6 +13,7 @@
 #include "engine/base/error.h"
 #include "engine/base/hash.h"
 #include "engine/base/log.h"
+#include "engine/base/progress.h"
 #include "engine/kernels/dequantize.h"
 #include "engine/quant/calibration/corpus.h"
 #include "engine/quant/calibration/redact_prompt.h"
@@ -88,7 +89,15 @@ Matrix embed(const formats::ModelFile& model, std::span<const std::int32_t> toke
 CalibrationSet::CalibrationSet(const formats::ModelFile& model, const CalibrationRequest& request) {
   const Redactor redactor(request.redact, lines_of(request.names));
   std::vector<std::size_t> lengths;
-  each_prompt(request.path, [&](const CorpusPrompt& prompt) { lengths.push_back(prompt.plain().size()); });
+  std::optional<Progress> progress(
+      std::in_place, "read prompts",
+      2 * corpus_bytes(request.path) + (request.evaluation.empty() ? 0 : corpus_bytes(request.evaluation)),
+      " bytes");
+  const auto on_bytes = [&](std::uint64_t bytes) { progress->advance(bytes); };
+  progress->note("lengths");
+  each_prompt(
+      request.path, [&](const CorpusPrompt& prompt) { lengths.push_back(prompt.plain().size()); }, on_bytes);
+  progress->note("tokens of those drawn");
   const auto wanted = static_cast<std::size_t>(std::max(1, request.samples));
   const Encoder encoder(model);
   const auto limit = static_cast<std::size_t>(std::min(request.max_tokens, model.config().context_length));
@@ -97,23 +106,29 @@ CalibrationSet::CalibrationSet(const formats::ModelFile& model, const Calibratio
   const std::vector<std::size_t> chosen = sample_by_length(lengths, wanted, request.seed);
   auto next = chosen.begin();
   std::size_t index = 0;
-  each_prompt(request.path, [&](CorpusPrompt prompt) {
-    if (next == chosen.end() || index++ != *next) return;
-    ++next;
-    redact(redactor, prompt, redacted_);
-    ordered_json pinned = {{"messages", prompt.messages}, {"text", prompt.text}};
-    if (!prompt.tools.is_null()) pinned["tools"] = prompt.tools;
-    hash.update(pinned.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n");
-    calibrated.add(prompt.plain());
-    auto ids = encoder.encode(prompt);
-    if (ids.size() > limit) ids.resize(limit);
-    if (!ids.empty()) prompts_.push_back(std::move(ids));
-  });
+  each_prompt(
+      request.path,
+      [&](CorpusPrompt prompt) {
+        if (next == chosen.end() || index++ != *next) return;
+        ++next;
+        redact(redactor, prompt, redacted_);
+        ordered_json pinned = {{"messages", prompt.messages}, {"text", prompt.text}};
+        if (!prompt.tools.is_null()) pinned["tools"] = prompt.tools;
+        hash.update(pinned.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n");
+        calibrated.add(prompt.plain());
+        auto ids = encoder.encode(prompt);
+        if (ids.size() > limit) ids.resize(limit);
+        if (!ids.empty()) prompts_.push_back(std::move(ids));
+      },
+      on_bytes);
   if (prompts_.empty()) throw InputError("holds no prompts", request.path, "give prompts with text in them");
   digest_ = hash.hex();
   if (request.evaluation.empty()) return;
   BytePairs judged;
-  each_prompt(request.evaluation, [&](const CorpusPrompt& prompt) { judged.add(prompt.plain()); });
+  progress->note("how unlike the evaluation's they are");
+  each_prompt(
+      request.evaluation, [&](const CorpusPrompt& prompt) { judged.add(prompt.plain()); }, on_bytes);
+  progress.reset();
   drift_ = drift_score(calibrated, judged);
   if (*drift_ > kDriftWarning) {
     log::warn("the calibration prompts are unlike the evaluation's: drift " + std::to_string(*drift_) +

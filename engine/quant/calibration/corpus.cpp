@@ -48,38 +48,56 @@ CorpusPrompt parse_line(const std::string& line, const std::string& where) {
 }
 
 using Visit = std::function<void(CorpusPrompt prompt)>;
+using OnBytes = std::function<void(std::uint64_t bytes)>;
 
-std::ifstream open_text(const fs::path& path) {
-  std::ifstream text(path, std::ios::binary);
-  if (!text) throw InputError("cannot open", path.string(), "check that the file is readable");
-  return text;
-}
-
-void read_lines(const fs::path& path, const Visit& visit) {
-  std::ifstream lines = open_text(path);
-  std::string line;
-  for (std::size_t number = 1; std::getline(lines, line); ++number) {
-    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    visit(parse_line(line, path.string() + ":" + std::to_string(number)));
+void each_line(const fs::path& path, const OnBytes& on_bytes, const auto& visit) {
+  std::ifstream lines(path, std::ios::binary);
+  if (!lines) throw InputError("cannot open", path.string(), "check that the file is readable");
+  for (std::string line; std::getline(lines, line);) {
+    visit(line);
+    if (on_bytes) on_bytes(line.size() + 1);
   }
   if (lines.bad()) throw Error("cannot read", path.string(), "check the disk");
 }
 
-void read_paragraphs(const fs::path& path, const Visit& visit) {
-  std::ifstream lines = open_text(path);
+bool is_blank(const std::string& line) {
+  return line.find_first_not_of(" \t\r") == std::string::npos;
+}
+
+void read_lines(const fs::path& path, const Visit& visit, const OnBytes& on_bytes) {
+  std::size_t number = 0;
+  each_line(path, on_bytes, [&](const std::string& line) {
+    ++number;
+    if (!is_blank(line)) visit(parse_line(line, path.string() + ":" + std::to_string(number)));
+  });
+}
+
+void read_paragraphs(const fs::path& path, const Visit& visit, const OnBytes& on_bytes) {
   CorpusPrompt prompt;
   const auto finish = [&] {
     if (!prompt.text.empty()) visit(std::exchange(prompt, {}));
   };
-  for (std::string line; std::getline(lines, line);) {
-    if (line.find_first_not_of(" \t\r") == std::string::npos) {
-      finish();
-    } else {
-      prompt.text += line + "\n";
-    }
-  }
+  each_line(path, on_bytes,
+            [&](const std::string& line) { is_blank(line) ? finish() : void(prompt.text += line + "\n"); });
   finish();
-  if (lines.bad()) throw Error("cannot read", path.string(), "check the disk");
+}
+
+std::vector<fs::path> corpus_files(const fs::path& path) {
+  if (!fs::exists(path))
+    throw InputError("no such file", path.string(), "give a .jsonl or .txt file, or a folder");
+  if (fs::is_regular_file(path)) return {path};
+  if (!fs::is_directory(path)) {  // pipes give what they have once
+    throw InputError("is read more than once, which only files can be", path.string(),
+                     "save the prompts as a .jsonl or .txt file");
+  }
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::directory_iterator(path)) {
+    const auto extension = entry.path().extension();
+    if ((extension == ".jsonl" || extension == ".txt") && !entry.is_directory())
+      files.push_back(entry.path());
+  }
+  std::ranges::sort(files);
+  return files;
 }
 
 /// SplitMix64 (Steele et al. 2014): the standard library's distributions differ between implementations.
@@ -104,29 +122,20 @@ std::string CorpusPrompt::plain() const {
   return all;
 }
 
-void each_prompt(const fs::path& path, const Visit& visit) {
-  if (!fs::exists(path))
-    throw InputError("no such file", path.string(), "give a .jsonl or .txt file, or a folder");
-  std::vector<fs::path> files;
-  if (fs::is_directory(path)) {
-    for (const auto& entry : fs::directory_iterator(path)) {
-      const auto extension = entry.path().extension();
-      if (extension == ".jsonl" || extension == ".txt") files.push_back(entry.path());
-    }
-    std::ranges::sort(files);
-  } else if (fs::is_regular_file(path)) {
-    files.push_back(path);
-  } else {  // pipes give what they have once
-    throw InputError("is read more than once, which only files can be", path.string(),
-                     "save the prompts as a .jsonl or .txt file");
-  }
+std::uint64_t corpus_bytes(const fs::path& path) {
+  std::uint64_t sum = 0;
+  for (const fs::path& file : corpus_files(path)) sum += fs::file_size(file);
+  return sum;
+}
+
+void each_prompt(const fs::path& path, const Visit& visit, const OnBytes& on_bytes) {
   bool any = false;
   const auto note = [&](CorpusPrompt prompt) {
     any = true;
     visit(std::move(prompt));
   };
-  for (const fs::path& file : files)
-    file.extension() == ".txt" ? read_paragraphs(file, note) : read_lines(file, note);
+  for (const fs::path& file : corpus_files(path))
+    file.extension() == ".txt" ? read_paragraphs(file, note, on_bytes) : read_lines(file, note, on_bytes);
   if (!any) throw InputError("holds no prompts", path.string(), kShape);
 }
 

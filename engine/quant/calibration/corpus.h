@@ -24,8 +24,12 @@ struct CorpusPrompt {
 /// Reads .jsonl files, a prompt a line: {"messages": [{"role", "content"}…], "tools"?, "expected"?} (the
 /// expected answer becomes the assistant's), {"prompt": "…", "completion"?} or {"text": "…"}; and .txt files,
 /// whose paragraphs are prompts. A folder gives all of its files. `visit` sees one prompt after the other: a
-/// night's logs are never in memory at once. Throws InputError with file:line, also where there is no prompt.
-void each_prompt(const std::filesystem::path& path, const std::function<void(CorpusPrompt prompt)>& visit);
+/// night's logs are never in memory at once. `on_bytes` is told how many were read. Throws InputError with
+/// file:line, also where there is no prompt.
+void each_prompt(const std::filesystem::path& path, const std::function<void(CorpusPrompt prompt)>& visit,
+                 const std::function<void(std::uint64_t bytes)>& on_bytes = {});
+/// How many each_prompt() reads. Throws InputError where it would.
+std::uint64_t corpus_bytes(const std::filesystem::path& path);
 
 /// `count` of `lengths`, evenly over their range: sorted by length, cut into as many strata as fit, the same
 /// number drawn from each. Ascending indices; all of them when there are no more. The same for the same seed

@@ -76,8 +76,17 @@ TEST(CalibrationSet, ANightsLogsAreNeverInMemoryAtOnce) {
   std::string().swap(lines);
   reset_peak_memory();
   const std::uint64_t before = peak_memory_bytes();
+  testing::internal::CaptureStderr();
   EXPECT_EQ(CalibrationSet(*prompts.file, request).samples(), 3U);
+  const std::string told = testing::internal::GetCapturedStderr();
   EXPECT_LT(peak_memory_bytes() - before, 8 << 20) << "of 67 MB";
+  const std::uint64_t bytes = 2 * std::filesystem::file_size(request.path);
+  const nlohmann::json first = nlohmann::json::parse(told.substr(0, told.find('\n')));
+  EXPECT_EQ(first["progress"], "read prompts");
+  EXPECT_EQ(first["total"], bytes) << "once for the lengths and once for what is drawn";
+  EXPECT_GT(first["eta_s"], 0);
+  const std::size_t last = told.rfind('\n', told.size() - 2);
+  EXPECT_EQ(nlohmann::json::parse(told.substr(last + 1))["done"], bytes);
 }
 
 TEST(CalibrationSet, PersonalDataInCallsIsReplacedToo) {
