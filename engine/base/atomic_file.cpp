@@ -31,9 +31,15 @@ bool is_unfinished(std::string_view name) {
 }  // namespace
 
 std::string read_file(const fs::path& path) {
+  std::error_code unknown;  // told when it is opened
+  if (fs::is_directory(path, unknown)) throw InputError("is a folder", path.string(), "name a file in it");
   std::ifstream in(path, std::ios::binary);
   if (!in) throw InputError("cannot open", path.string(), "check that the file exists and is readable");
-  return {std::istreambuf_iterator<char>(in), {}};
+  try {
+    return {std::istreambuf_iterator<char>(in), {}};
+  } catch (const std::ios_base::failure&) {
+    throw Error("cannot read", path.string(), "check the disk");
+  }
 }
 
 void sync_to_disk(const fs::path& path) {

@@ -5,7 +5,6 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
 #include <optional>
 #include <set>
 #include <span>
@@ -13,13 +12,13 @@
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
-#include <unistd.h>
 
 #include "engine/base/atomic_file.h"
 #include "engine/base/bounded_json.h"
 #include "engine/base/error.h"
 #include "engine/base/hash.h"
 #include "engine/base/log.h"
+#include "engine/base/output_place.h"
 #include "engine/base/progress.h"
 #include "engine/base/termination_log.h"
 #include "engine/eval/evaluation.h"
@@ -30,8 +29,6 @@
 
 namespace stepdown::eval {
 namespace {
-
-namespace fs = std::filesystem;
 
 struct Options : MeasureOptions {
   std::string dataset, url, served_model_name, suites = "[]", baseline, report, html;
@@ -130,18 +127,6 @@ void refuse_unread(const Options& options) {
   }
 }
 
-/// A report that cannot be written is told before the long work.
-void prepare_output(const Options& options) {
-  for (const std::string& path : {options.report, options.html}) {
-    if (path.empty()) continue;
-    std::error_code error;
-    const fs::path folder = fs::absolute(path).parent_path();
-    fs::create_directories(folder, error);
-    if (error || ::access(folder.c_str(), W_OK) != 0)
-      throw InputError("cannot be written to", folder.string(), "name another --report or --html");
-  }
-}
-
 /// Prompts are paired by their ids, which are mostly numbers of lines.
 void check_baseline(const Report& baseline, const Options& options) {
   const std::string wanted = baseline.setting.value("dataset", "");
@@ -168,7 +153,8 @@ int run(Options options) {
   const nlohmann::json suite_config = parse_suites(options.suites);
   const auto suites = make_suites(suite_config);
   refuse_unread(options);
-  prepare_output(options);
+  if (!options.report.empty()) require_place_for(options.report, "--report");
+  if (!options.html.empty()) require_place_for(options.html, "--html");
   const auto samples = all_samples(options, suites);
   if (!options.dataset.empty()) options.dataset_digest = "sha256:" + artifact_digest(options.dataset);
   if (samples.empty() && (options.text.empty() || options.model.empty())) {
@@ -194,9 +180,8 @@ int run(Options options) {
   for (const std::string& warning : warnings_about(suite_config)) report.warnings.push_back(warning);
   for (const std::string& warning : report.warnings) log::warn(warning);
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  if (!options.report.empty()) write_file_atomically(options.report, text_of(report));
-  if (!options.html.empty())
-    write_file_atomically(options.html, to_html(report, baseline, prompts_of(samples)));
+  if (!options.report.empty()) write_output(options.report, text_of(report));
+  if (!options.html.empty()) write_output(options.html, to_html(report, baseline, prompts_of(samples)));
   write_termination_log(options.termination_log, summary(report));
   print_table(report);
   return kDone;

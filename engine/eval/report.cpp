@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "engine/base/atomic_file.h"
+#include "engine/base/bounded_json.h"
 #include "engine/base/error.h"
 #include "engine/eval/metric_kinds.h"
 
@@ -157,7 +158,7 @@ Report read_report(const std::filesystem::path& path) {
       report.samples.push_back(std::move(sample));
     }
   } catch (const nlohmann::json::exception& error) {
-    throw InputError(std::string("not an evaluation report: ") + error.what(), path.string(),
+    throw InputError("not an evaluation report: " + plain_words(error), path.string(),
                      "give a report.json that stepdown-engine evaluate wrote");
   }
   return report;

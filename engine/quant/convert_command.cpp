@@ -9,8 +9,8 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
-#include "engine/base/atomic_file.h"
 #include "engine/base/error.h"
+#include "engine/base/output_place.h"
 #include "engine/base/system_facts.h"
 #include "engine/formats/model_file.h"
 #include "engine/formats/staging_folder.h"
@@ -35,6 +35,7 @@ int convert(const Options& options) {
   if (target.extension() != ".gguf") {
     throw InputError("no .gguf file", "--out " + options.out, "name the result, such as model-f16.gguf");
   }
+  if (!options.report.empty()) require_place_for(options.report, "--report");
   const auto model = formats::open_model(options.model, formats::parse_adapters(options.adapters));
   const std::uint64_t predicted = peak_with(gguf_working_memory(*model, nullptr));
   formats::StagingFolder staging(target.parent_path());
@@ -48,7 +49,7 @@ int convert(const Options& options) {
                                    {"tensors", written.tensors},
                                    {"peakMemoryBytes", peak_memory_bytes()},
                                    {"predictedMemoryBytes", predicted}};
-    write_file_atomically(options.report, report.dump(2) + "\n");
+    write_output(options.report, report.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
   }
   std::printf("%s  %s\n", written.digest.c_str(), target.c_str());  // as sha256sum prints it
   return kDone;

@@ -1,13 +1,13 @@
 #include "engine/quant/quantize_command.h"
 
 #include <cstdio>
-#include <filesystem>
 #include <memory>
+#include <string>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
-#include "engine/base/atomic_file.h"
+#include "engine/base/output_place.h"
 #include "engine/base/termination_log.h"
 #include "engine/quant/quantize_options.h"
 #include "engine/quant/quantize_run.h"
@@ -15,19 +15,17 @@
 namespace stepdown::quant {
 namespace {
 
-namespace fs = std::filesystem;
-
 int quantize(const QuantizeOptions& options) {
+  if (!options.report.empty()) require_place_for(options.report, "--report");
+  if (!options.request.imatrix_out.empty()) require_place_for(options.request.imatrix_out, "--imatrix-out");
   const nlohmann::json report = run_quantize(options);
+  // A name may hold any byte.
+  const std::string text = report.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  if (!options.report.empty()) write_output(options.report, text);
   nlohmann::json summary = report;
   summary.erase("layers");
   write_termination_log(options.termination_log, summary);
-  if (!options.report.empty()) {
-    const fs::path file = fs::absolute(options.report);
-    fs::create_directories(file.parent_path());
-    write_file_atomically(file, report.dump(2) + "\n");
-  }
-  std::printf("%s\n", report.dump(2).c_str());
+  std::printf("%s", text.c_str());
   return kDone;
 }
 

@@ -65,6 +65,7 @@ formats::Imatrix importance_for(const MethodRun& run, const fs::path& folder) {
   formats::Imatrix imatrix = compute_imatrix(run.model, *run.calibration, run.threads, folder / kImportance);
   if (!run.request.imatrix_out.empty()) {
     const auto tokens = static_cast<std::uint32_t>(run.calibration->tokens());
+    fs::create_directories(fs::absolute(run.request.imatrix_out).parent_path());
     formats::write_imatrix(run.request.imatrix_out, imatrix, tokens, tokens / std::max(1u, imatrix.chunks));
   }
   return imatrix;

@@ -61,6 +61,10 @@ TEST(FreeSpace, IsMissedBeforeTheWork) {
   EXPECT_NE(full.find(" are free; free some space"), std::string::npos) << full;
 }
 
+TEST(ReadFile, NamesAFolderThatStandsInAFilesPlace) {
+  EXPECT_EQ(said<InputError>([] { read_file("/usr"); }), "/usr: is a folder; name a file in it");
+}
+
 TEST(AtomicFile, LeavesNothingBesideWhatItCouldNotReplace) {
   const fs::path folder = fs::temp_directory_path() / ("atomic-" + std::to_string(::getpid()));
   fs::create_directories(folder / "report.json" / "in the way");

@@ -290,6 +290,40 @@ TEST(QuantizeCommand, GoesOnWithWhatWasMadeFromTheSameBaseAlone) {
   }
 }
 
+TEST(QuantizeCommand, ReportsThatCannotBeWrittenAreToldBeforeTheWork) {
+  QuantizableFolder hf;
+  hf.write();
+  const TempFolder out;
+  write_file(out / "file", "");
+  fs::create_directory(out / "folder");
+  const Arguments arguments = {"--model", hf.folder.path(), "--out", out / "q.gguf", "--preset", "Q8_0"};
+  for (const std::string option : {"--report", "--imatrix-out"}) {
+    for (const char* place : {"folder", "file/below", "file/far/below"}) {
+      Arguments all = arguments;
+      all.insert(all.end(), {option, out / place});
+      try {
+        run(all);
+        ADD_FAILURE() << option << " " << place;
+      } catch (const InputError& error) {
+        EXPECT_TRUE(std::string(error.what()).starts_with(option + " ")) << error.what();
+      }
+      EXPECT_FALSE(fs::exists(out / "q.gguf"));
+    }
+  }
+}
+
+TEST(QuantizeCommand, NamesMayHoldAnyByte) {
+  QuantizableFolder hf;
+  hf.write();
+  const TempFolder out;
+  const std::string name = out / "q\xff.gguf";
+  ASSERT_EQ(
+      run({"--model", hf.folder.path(), "--out", name, "--preset", "Q8_0", "--report", out / "new/r.json"}),
+      kDone);
+  EXPECT_TRUE(fs::exists(name));
+  EXPECT_EQ(nlohmann::json::parse(read_file(out / "new/r.json"))["path"], (out / "q\ufffd.gguf").string());
+}
+
 // On a full volume each try would end where this one did, and what is kept is what fills it.
 TEST(QuantizeCommand, KeepsForAnotherTryWhatAFailedRunLeftButNotOnAFullVolume) {
   QuantizableFolder hf;
