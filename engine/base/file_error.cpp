@@ -37,15 +37,15 @@ constexpr std::array kMends = {
   throw Error(what, where, mend);
 }
 
-/// "cannot create directories: Permission denied", of "filesystem error: cannot create directories:
-/// Permission denied [/a] [/b]".
+/// "cannot open directory: Permission denied", of "filesystem error: directory iterator cannot open
+/// directory: Permission denied [/a] [/b]".
 std::string what_of(const std::filesystem::filesystem_error& error) {
-  constexpr std::string_view kMark = "filesystem error: ";
-  const std::string reason = error.code().message();
-  std::string text = error.what();
-  if (text.starts_with(kMark)) text.erase(0, kMark.size());
-  const std::size_t end = text.find(": " + reason);
-  return (end == std::string::npos ? "cannot be used" : text.substr(0, end)) + ": " + reason;
+  const std::string text = error.what();
+  const std::string reason = ": " + error.code().message();
+  const std::size_t begin = text.find("cannot ");
+  const std::size_t end = text.find(reason);
+  const bool told = begin != std::string::npos && end != std::string::npos && begin < end;
+  return (told ? text.substr(begin, end - begin) : "cannot be used") + reason;
 }
 
 }  // namespace

@@ -121,7 +121,8 @@ std::string sum_of(const fs::path& file, FileAccess access) {
 Sums sums_of(const fs::path& folder, FileAccess access = FileAccess::kCopied) {
   Sums sums;
   for (const std::string& file : pinned_files(folder)) sums.emplace(file, sum_of(folder / file, access));
-  if (sums.empty()) throw InputError("no files to pin", folder.string(), "give a file, or a folder that holds some");
+  if (sums.empty())
+    throw InputError("no files to pin", folder.string(), "give a file, or a folder that holds some");
   return sums;
 }
 

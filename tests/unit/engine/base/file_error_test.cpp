@@ -36,9 +36,10 @@ TEST(FileError, SaysWhatWhereAndHowToMendIt) {
                                          std::error_code(EXDEV, std::system_category()));
             }),
             "/a → /b: cannot rename: Invalid cross-device link; name places of one volume");
-  EXPECT_EQ(
-      said<Error>([] { fs::directory_iterator("/nowhere/at/all"); }),
-      "/nowhere/at/all: directory iterator cannot open directory: No such file or directory; check the path");
+  EXPECT_EQ(said<Error>([] { fs::directory_iterator("/nowhere/at/all"); }),
+            "/nowhere/at/all: cannot open directory: No such file or directory; check the path");
+  EXPECT_EQ(said<Error>([] { throw thrown("status", "/a", EIO); }),
+            "/a: cannot be used: Input/output error; check the disk");
   EXPECT_EQ(said<Error>([] { OutputFile("/nowhere/at/all"); }),
             "/nowhere/at/all: cannot create: No such file or directory; check the path");
 }

@@ -79,7 +79,8 @@ TEST(Corpus, SaysWhyALineIsRefused) {
       {R"({"text": "a", })", "not a JSON object: byte 15 of the line is wrong; write one"},
       {R"({"text": 1e999})", "not a JSON object: number overflow parsing '1e999'; write one"},
       {R"(["text"])", "not a JSON object; write one"},
-      {std::string(300, '[') + std::string(300, ']'), "not a JSON object: brackets nest too deeply; write one"},
+      {std::string(300, '[') + std::string(300, ']'),
+       "not a JSON object: brackets nest too deeply; write one"},
   };
   for (const auto& [line, why] : cases) {
     write_file_atomically(folder / "bad.jsonl", "{\"text\": \"größe\"}\n" + line + "\n");
