@@ -13,9 +13,13 @@ namespace {
 
 class LanguageConstraint final : public TokenConstraint {
  public:
-  LanguageConstraint(std::shared_ptr<const tokenizer::Tokenizer> tokenizer, TokenMaskCache& masks,
-                     std::uint64_t language, schema::PrefixMatcher matcher)
-      : tokenizer_(std::move(tokenizer)), masks_(&masks), language_(language), matcher_(std::move(matcher)) {}
+  LanguageConstraint(std::shared_ptr<const tokenizer::Tokenizer> tokenizer, const TokenIndex& index,
+                     TokenMaskCache& masks, std::uint64_t language, schema::PrefixMatcher matcher)
+      : tokenizer_(std::move(tokenizer)),
+        index_(&index),
+        masks_(&masks),
+        language_(language),
+        matcher_(std::move(matcher)) {}
 
   void fill_mask(std::span<std::uint32_t> mask) override {
     const auto known = masks_->get(language_, matcher_);
@@ -29,7 +33,7 @@ class LanguageConstraint final : public TokenConstraint {
 
   bool accept(tokenizer::TokenId token) override {
     if (tokenizer_->is_end(token)) return matcher_.complete();
-    const std::string_view bytes = tokenizer_->bytes(token);
+    const std::string_view bytes = text_of(token);
     schema::PrefixMatcher ahead = matcher_;
     if (bytes.empty() || ahead.accept(bytes) != bytes.size()) return false;
     matcher_ = std::move(ahead);
@@ -42,7 +46,7 @@ class LanguageConstraint final : public TokenConstraint {
     while (tokens.size() < most && !ahead.complete()) {
       const tokenizer::TokenId next = masks_->get(language_, ahead)->forced;
       if (next < 0) break;
-      ahead.accept(tokenizer_->bytes(next));
+      ahead.accept(text_of(next));
       tokens.push_back(next);
     }
     return tokens;
@@ -55,7 +59,12 @@ class LanguageConstraint final : public TokenConstraint {
   }
 
  private:
+  std::string_view text_of(tokenizer::TokenId token) const {
+    return matcher_.reads_control_tokens() ? index_->text(token) : tokenizer_->bytes(token);
+  }
+
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer_;
+  const TokenIndex* index_;
   TokenMaskCache* masks_;
   std::uint64_t language_;
   schema::PrefixMatcher matcher_;
@@ -68,7 +77,7 @@ constexpr std::size_t kMaskBytes = 32U << 20U;
 
 struct ConstraintFactory::State {
   explicit State(std::shared_ptr<const tokenizer::Tokenizer> t)
-      : tokenizer(std::move(t)), index(*tokenizer), masks(index, *tokenizer, kMaskBytes) {}
+      : tokenizer(std::move(t)), index(*tokenizer), masks(index, kMaskBytes) {}
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer;
   TokenIndex index;
   TokenMaskCache masks;
@@ -108,7 +117,8 @@ std::unique_ptr<TokenConstraint> ConstraintFactory::make(schema::PrefixMatcher m
     if (added) ++state_->next_language;
     number = entry->second;
   }
-  return std::make_unique<LanguageConstraint>(state_->tokenizer, state_->masks, number, std::move(matcher));
+  return std::make_unique<LanguageConstraint>(state_->tokenizer, state_->index, state_->masks, number,
+                                              std::move(matcher));
 }
 
 }  // namespace stepdown::runtime

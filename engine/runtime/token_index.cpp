@@ -57,12 +57,14 @@ TokenTrie arrange(std::vector<Entry> entries) {
 }  // namespace
 
 TokenIndex::TokenIndex(const tokenizer::Tokenizer& tokenizer)
-    : words_((static_cast<std::size_t>(tokenizer.vocab_size()) + 31) / 32) {
+    : tokenizer_(tokenizer), words_((static_cast<std::size_t>(tokenizer.vocab_size()) + 31) / 32) {
   constexpr std::size_t kLongest = 0xffff;  // what a node's depth can tell; no real token comes near
   std::vector<Entry> all;
   std::vector<Entry> marked;
   for (tokenizer::TokenId id = 0; id < tokenizer.vocab_size(); ++id) {
     const std::string_view bytes = tokenizer.bytes(id);
+    if (tokenizer.is_control(id) && !tokenizer.is_end(id))
+      control_names_.emplace(id, tokenizer.decode({&id, 1}, true));
     if (bytes.empty() || bytes.size() > kLongest || tokenizer.is_end(id)) continue;
     all.emplace_back(bytes, id);
     longest_ = std::max(longest_, bytes.size());
@@ -79,6 +81,17 @@ TokenIndex::TokenIndex(const tokenizer::Tokenizer& tokenizer)
   }
   all_ = arrange(std::move(all));
   marked_ = arrange(std::move(marked));
+  std::vector<Entry> control;
+  for (const auto& [id, name] : control_names_) {
+    if (!name.empty() && name.size() <= kLongest) control.emplace_back(name, id);
+    longest_ = std::max(longest_, name.size());
+  }
+  control_ = arrange(std::move(control));
+}
+
+std::string_view TokenIndex::text(tokenizer::TokenId id) const {
+  const auto control = control_names_.find(id);
+  return control == control_names_.end() ? tokenizer_.bytes(id) : std::string_view(control->second);
 }
 
 std::span<const std::uint32_t> TokenIndex::plain(std::size_t code_points) const {

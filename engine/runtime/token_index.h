@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -30,12 +32,17 @@ struct TokenTrie {
 /// One vocabulary, arranged for computing token masks. Immutable.
 class TokenIndex {
  public:
+  /// The tokenizer must outlive it.
   explicit TokenIndex(const tokenizer::Tokenizer& tokenizer);
 
   /// Every token that stands for text.
   const TokenTrie& all() const { return all_; }
   /// Tokens that end a JSON string or escape in it.
   const TokenTrie& marked() const { return marked_; }
+  /// Control tokens, by the names that they have.
+  const TokenTrie& control() const { return control_; }
+  /// What a token stands for in a text to which control tokens belong; empty where that is nothing.
+  std::string_view text(tokenizer::TokenId id) const;
   /// A mask of the tokens that begin at most that many code points of a string's text and neither end it nor
   /// escape in it; the last code point may be cut off.
   std::span<const std::uint32_t> plain(std::size_t code_points) const;
@@ -46,6 +53,9 @@ class TokenIndex {
  private:
   TokenTrie all_;
   TokenTrie marked_;
+  TokenTrie control_;
+  const tokenizer::Tokenizer& tokenizer_;
+  std::map<tokenizer::TokenId, std::string> control_names_;
   std::vector<std::vector<std::uint32_t>> plain_;  // by code points
   std::size_t words_ = 0;
   std::size_t longest_ = 0;

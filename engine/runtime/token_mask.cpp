@@ -4,26 +4,66 @@
 #include <bit>
 #include <optional>
 #include <span>
+#include <string>
+#include <string_view>
 
 #include "engine/schema/string_pattern.h"
+#include "engine/schema/text_grammar.h"
 
 namespace stepdown::runtime {
 namespace {
 
-/// Allows every token of the trie whose bytes go on from `start`. `states[d]` is the matcher after d bytes of
-/// the node at hand.
-void walk(const TokenTrie& trie, const schema::PrefixMatcher& start, TokenMask& mask) {
+/// Part of a trie's walk: all nodes, or those below one.
+struct Nodes {
+  std::size_t first, end;
+};
+
+Nodes all_nodes(const TokenTrie& trie) {
+  return {0, trie.nodes.size() - 1};
+}
+
+/// Allows every token of the nodes whose bytes go on from `start`, which stands where the first of them
+/// begins. `states[d]` is the matcher after d more bytes, up to the node at hand.
+void walk(const TokenTrie& trie, Nodes nodes, const schema::PrefixMatcher& start, TokenMask& mask) {
   std::vector<schema::PrefixMatcher> states = {start};
-  const std::size_t end = trie.nodes.size() - 1;
-  for (std::size_t at = 0; at < end;) {
+  const std::size_t before = nodes.first < nodes.end ? trie.nodes[nodes.first].depth : 0;
+  for (std::size_t at = nodes.first; at < nodes.end;) {
     const TokenTrie::Node& node = trie.nodes[at];
-    if (states.size() == node.depth + 1U) states.push_back(states[node.depth]);
-    if (!states[node.depth + 1U].become(states[node.depth], node.byte)) {
+    const std::size_t depth = node.depth - before;
+    if (states.size() == depth + 1) states.push_back(states[depth]);
+    if (!states[depth + 1].become(states[depth], node.byte)) {
       at = node.next;
       continue;
     }
     for (const tokenizer::TokenId id : trie.tokens(at)) allow(mask, id);
     ++at;
+  }
+}
+
+/// The same from a plain state of a grammar, by one look a byte as long as states are plain; `start` is
+/// there.
+void walk(const TokenTrie& trie, schema::PlainPlace place, std::size_t longest,
+          const schema::PrefixMatcher& start, TokenMask& mask) {
+  const schema::TextGrammar& grammar = *place.grammar;
+  std::vector<schema::TextGrammar::State> states(longest + 1, place.state);
+  std::string bytes(longest, '\0');  // up to the node at hand
+  const std::size_t end = all_nodes(trie).end;
+  for (std::size_t at = 0; at < end;) {
+    const TokenTrie::Node& node = trie.nodes[at];
+    const auto next = grammar.next(states[node.depth], node.byte);
+    bytes[node.depth] = static_cast<char>(node.byte);
+    states[node.depth + 1U] = next;
+    if (next == schema::TextGrammar::kNowhere) {
+      at = node.next;
+      continue;
+    }
+    for (const tokenizer::TokenId id : trie.tokens(at)) allow(mask, id);
+    ++at;
+    if (grammar[next].plain) continue;
+    schema::PrefixMatcher ahead = start;
+    ahead.accept(std::string_view(bytes).substr(0, node.depth + 1U));
+    walk(trie, {at, node.next}, ahead, mask);
+    at = node.next;
   }
 }
 
@@ -56,11 +96,18 @@ TokenMask compute_mask(const TokenIndex& index, const schema::PrefixMatcher& mat
   const auto place = room ? std::nullopt : matcher.pattern_place();
   if (room) std::ranges::copy(index.plain(*room), mask.begin());
   if (place) walk(index.all(), *place, index.longest(), mask);
-  walk(room || place ? index.marked() : index.all(), matcher, mask);
+  const TokenTrie& rest = room || place ? index.marked() : index.all();
+  if (const auto plain = matcher.plain_place()) {
+    walk(rest, *plain, index.longest(), matcher, mask);
+    if (plain->grammar->reads_control_tokens()) walk(index.control(), *plain, index.longest(), matcher, mask);
+    return mask;
+  }
+  walk(rest, all_nodes(rest), matcher, mask);
+  if (matcher.reads_control_tokens()) walk(index.control(), all_nodes(index.control()), matcher, mask);
   return mask;
 }
 
-tokenizer::TokenId forced_token(const TokenMask& mask, const tokenizer::Tokenizer& tokenizer) {
+tokenizer::TokenId forced_token(const TokenMask& mask, const TokenIndex& index) {
   constexpr std::size_t kMost = 64;  // more than that begin nothing in common
   std::vector<tokenizer::TokenId> allowed;
   for (std::size_t word = 0; word < mask.size(); ++word) {
@@ -71,11 +118,10 @@ tokenizer::TokenId forced_token(const TokenMask& mask, const tokenizer::Tokenize
     }
   }
   if (allowed.empty()) return -1;
-  const tokenizer::TokenId longest = *std::ranges::max_element(
-      allowed, {}, [&](tokenizer::TokenId id) { return tokenizer.bytes(id).size(); });
-  const bool forced = std::ranges::all_of(allowed, [&](tokenizer::TokenId id) {
-    return tokenizer.bytes(longest).starts_with(tokenizer.bytes(id));
-  });
+  const tokenizer::TokenId longest =
+      *std::ranges::max_element(allowed, {}, [&](tokenizer::TokenId id) { return index.text(id).size(); });
+  const bool forced = std::ranges::all_of(
+      allowed, [&](tokenizer::TokenId id) { return index.text(longest).starts_with(index.text(id)); });
   return forced ? longest : -1;
 }
 
@@ -92,7 +138,7 @@ std::shared_ptr<const MaskEntry> TokenMaskCache::get(std::uint64_t language,
     if (const auto found = masks_.find(key); found != masks_.end()) return found->second;
   }
   MaskEntry entry{compute_mask(index_, matcher)};
-  entry.forced = forced_token(entry.mask, tokenizer_);
+  entry.forced = forced_token(entry.mask, index_);
   auto known = std::make_shared<const MaskEntry>(std::move(entry));
   constexpr std::size_t kBookkeeping = 128;
   const std::size_t size = known->mask.size() * sizeof(TokenMask::value_type) + key.size() + kBookkeeping;

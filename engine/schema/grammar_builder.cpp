@@ -4,6 +4,7 @@
 
 #include "engine/base/error.h"
 #include "engine/schema/code_point_ranges.h"
+#include "engine/schema/json_reading.h"
 
 namespace stepdown::schema {
 namespace {
@@ -30,11 +31,21 @@ std::vector<State> reach(const TextGrammar& grammar, State start, const Follows&
 bool only_ends(const TextGrammar& grammar, State state) {
   for (std::size_t step = 0; step < grammar.size(); ++step) {
     const TextGrammar::Node& node = grammar[state];
-    if (!node.edges.empty() || !node.calls.empty() || node.empty.size() > 1) return false;
+    if (!node.edges.empty() || !node.calls.empty() || !node.documents.empty() || node.empty.size() > 1)
+      return false;
     if (node.empty.empty() || node.ends) return node.ends && node.empty.empty();
     state = node.empty.front();
   }
   return false;  // empty edges in a circle
+}
+
+bool is_plain(const TextGrammar& grammar, const TextGrammar::Node& node) {
+  if (node.edges.empty() || !node.calls.empty() || !node.documents.empty()) return false;
+  std::vector<TextGrammar::Edge> edges = node.edges;
+  std::ranges::sort(edges, {}, &TextGrammar::Edge::low);
+  const auto overlap = [](const TextGrammar::Edge& a, const TextGrammar::Edge& b) { return b.low <= a.high; };
+  return std::ranges::adjacent_find(edges, overlap) == edges.end() &&
+         std::ranges::all_of(node.empty, [&grammar](State to) { return only_ends(grammar, to); });
 }
 
 }  // namespace
@@ -43,6 +54,15 @@ State GrammarBuilder::state() {
   constexpr State kMost = 50'000;
   if (nfa.states >= kMost) throw InputError("the grammar is too large", "", "use fewer or smaller repeats");
   return nfa.states++;
+}
+
+void GrammarBuilder::add_bytes(State from, const std::function<State(unsigned char)>& to) {
+  for (unsigned low = 0, end = 0; low < 256; low = end) {
+    const State next = to(static_cast<unsigned char>(low));
+    for (end = low + 1; end < 256 && to(static_cast<unsigned char>(end)) == next;) ++end;
+    if (next == TextGrammar::kNowhere) continue;
+    nfa.edges.push_back({from, next, static_cast<std::uint8_t>(low), static_cast<std::uint8_t>(end - 1)});
+  }
 }
 
 void GrammarBuilder::add_text(Trie& trie, State start, State end, std::u32string_view text) {
@@ -68,12 +88,22 @@ std::shared_ptr<const TextGrammar> GrammarBuilder::build(std::size_t root, std::
     node(edge.from).edges.push_back({edge.low, edge.high, edge.to});
   for (const auto& [from, to] : nfa.empty) node(from).empty.push_back(to);
   for (const Call& call : calls) node(call.from).calls.push_back({rules[call.rule].start, call.back});
+  for (const Document& document : documents) {
+    auto begun = std::make_shared<JsonReading>(document.schema);
+    for (const char byte : document.begun) {
+      if (!begun->accept(static_cast<unsigned char>(byte)))
+        throw InputError("no document begins with '" + document.begun + "'", "grammar");
+    }
+    node(document.from).documents.push_back({std::move(begun), document.back});
+  }
   for (const Rule& rule : rules) node(rule.end).ends = true;
   for (TextGrammar::Node& each : grammar->nodes_) {
+    each.plain = is_plain(*grammar, each);
     for (TextGrammar::Call& call : each.calls) call.tail = only_ends(*grammar, call.back);
   }
   grammar->start_ = rules[root].start;
   grammar->text_ = std::move(text);
+  grammar->reads_control_tokens_ = reads_control_tokens;
   check_ends(*grammar);
   check_beginnings(*grammar);
   check_width(*grammar);
@@ -94,6 +124,7 @@ std::map<GrammarBuilder::State, bool> GrammarBuilder::passable(const TextGrammar
         }
         if (!reading) return;
         for (const TextGrammar::Edge& edge : node.edges) go(edge.to);
+        for (const TextGrammar::Document& document : node.documents) go(document.back);
       });
       if (std::ranges::find(states, rule.end) != states.end()) known[rule.start] = changed = true;
     }

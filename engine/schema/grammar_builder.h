@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -25,12 +26,23 @@ class GrammarBuilder {
     std::size_t rule;  ///< of `rules`
     State back;
   };
+  /// Reads a JSON document.
+  struct Document {
+    State from;
+    std::shared_ptr<const Schema> schema;
+    std::string begun;  ///< of the document: what led to `from`
+    State back;
+  };
   RegexNfa nfa;  ///< its start and accept do not count here
   std::vector<Rule> rules;
   std::vector<Call> calls;
+  std::vector<Document> documents;
+  bool reads_control_tokens = false;  ///< as TextGrammar's
 
   /// A new one. Throws InputError when the grammar grows too large.
   State state();
+  /// Reads one byte at `from`, each leading where `to` says; TextGrammar::kNowhere: it may not be read.
+  void add_bytes(State from, const std::function<State(unsigned char)>& to);
   /// Lets a text lead from `start` to `end`; texts that begin alike and were added by the same `trie` share
   /// their beginnings, so that however many there are, few are followed at a time.
   using Trie = std::map<std::pair<State, char32_t>, State>;

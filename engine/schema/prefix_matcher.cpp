@@ -1,81 +1,15 @@
-#include <algorithm>
-#include <cstring>
 #include <variant>
 
-#include "engine/schema/match_state.h"
+#include "engine/schema/json_reading.h"
 #include "engine/schema/schema.h"
 #include "engine/schema/text_grammar.h"
 
 namespace stepdown::schema {
 
-void Step::run(const Frame& frame, const StackPtr& below) const {
-  if (frame.node == kNoNode) return document(frame);
-  switch (grammar[frame.node].kind) {
-    case NodeKind::kObject:
-      return object(frame, below);
-    case NodeKind::kArray:
-      return array(frame, below);
-    case NodeKind::kString:
-      return string(frame, below);
-    case NodeKind::kNumber:
-      return number(frame, below);
-    case NodeKind::kBoundedNumber:
-      return bounded_number(frame, below);
-    case NodeKind::kLiterals:
-      return literal(frame, below);
-    case NodeKind::kAnyOf:
-      return;  // begin() looks through alternatives, so that none becomes a frame
-  }
-}
-
-void Step::end_before(const StackPtr& below) const {
-  run(below->frame, below->below);
-}
-
-void Step::begin(NodeId rule, const Frame& around, const StackPtr& below, int depth) const {
-  if (!fits(rule, depth)) return;
-  const Node& node = grammar[rule];
-  if (node.kind == NodeKind::kAnyOf) {
-    for (const NodeId alternative : node.alternatives) begin(alternative, around, below, depth);
-    return;
-  }
-  Frame fresh;
-  fresh.node = rule;
-  fresh.depth = static_cast<std::int16_t>(depth);
-  run(fresh, std::make_shared<const Stack>(Stack{around, below}));
-}
-
-void Step::document(Frame frame) const {
-  if (frame.phase == phase::kDone) return;
-  Frame waiting = frame;
-  if (take_space(waiting, byte)) return out.add(waiting, nullptr);
-  frame.phase = phase::kDone;
-  frame.space = 0;
-  begin(grammar.root, frame, nullptr, 0);
-}
-
-namespace {
-
-/// Readings of a JSON text.
-struct JsonReading {
-  std::shared_ptr<const Schema> schema;
-  Threads threads;
-
-  explicit JsonReading(std::shared_ptr<const Schema> s) : schema(std::move(s)) { threads.add({}, nullptr); }
-  bool accept(unsigned char byte);
-  /// As PrefixMatcher::become; both are of one schema.
-  bool become(const JsonReading& before, unsigned char byte);
-  bool complete() const;
-  bool finished() const;
-  std::string key(std::size_t horizon) const;
-  std::optional<std::size_t> free_text() const;
-  std::optional<PatternPlace> pattern_place() const;
-};
-
-}  // namespace
-
 struct PrefixMatcher::State {
   std::variant<JsonReading, TextReading> reading;
+  /// The JSON text that is being read; null where something else may be.
+  const JsonReading* document() const;
 };
 
 PrefixMatcher::PrefixMatcher(std::shared_ptr<const Schema> schema)
@@ -123,116 +57,32 @@ bool PrefixMatcher::finished() const {
 }
 
 std::string PrefixMatcher::key(std::size_t horizon) const {
-  if (const auto* text = std::get_if<TextReading>(&state_->reading)) return text->key();
-  return std::get<JsonReading>(state_->reading).key(horizon);
+  return std::visit([horizon](const auto& reading) { return reading.key(horizon); }, state_->reading);
+}
+
+const JsonReading* PrefixMatcher::State::document() const {
+  if (const auto* text = std::get_if<TextReading>(&reading)) return text->document();
+  return &std::get<JsonReading>(reading);
 }
 
 std::optional<std::size_t> PrefixMatcher::free_text() const {
-  const auto* json = std::get_if<JsonReading>(&state_->reading);
+  const JsonReading* json = state_->document();
   return json == nullptr ? std::nullopt : json->free_text();
 }
 
 std::optional<PatternPlace> PrefixMatcher::pattern_place() const {
-  const auto* json = std::get_if<JsonReading>(&state_->reading);
+  const JsonReading* json = state_->document();
   return json == nullptr ? std::nullopt : json->pattern_place();
 }
 
-namespace {
-
-bool JsonReading::accept(unsigned char byte) {
-  Threads next;
-  const Step step{schema->grammar(), byte, next};
-  for (const Thread& thread : threads.list()) step.run(thread.top, thread.below);
-  if (next.list().empty()) return false;
-  threads = std::move(next);
-  return true;
+bool PrefixMatcher::reads_control_tokens() const {
+  const auto* text = std::get_if<TextReading>(&state_->reading);
+  return text != nullptr && text->grammar().reads_control_tokens() && text->document() == nullptr;
 }
 
-bool JsonReading::become(const JsonReading& before, unsigned char byte) {
-  threads.clear();
-  const Step step{schema->grammar(), byte, threads};
-  for (const Thread& thread : before.threads.list()) step.run(thread.top, thread.below);
-  return !threads.list().empty();
+std::optional<PlainPlace> PrefixMatcher::plain_place() const {
+  const auto* text = std::get_if<TextReading>(&state_->reading);
+  return text == nullptr ? std::nullopt : text->plain_place();
 }
 
-bool JsonReading::complete() const {
-  return std::ranges::any_of(threads.list(), [this](const Thread& thread) {
-    if (thread.top.node == kNoNode) return thread.top.phase == phase::kDone;
-    return may_end(schema->grammar(), thread.top) && thread.below->frame.node == kNoNode;
-  });
-}
-
-bool JsonReading::finished() const {
-  return std::ranges::all_of(threads.list(), [](const Thread& thread) {
-    return thread.top.node == kNoNode && thread.top.phase == phase::kDone;
-  });
-}
-
-template <typename T>
-void put(std::string& key, T value) {
-  char bytes[sizeof(T)];
-  std::memcpy(bytes, &value, sizeof(T));
-  key.append(bytes, sizeof(T));
-}
-
-/// Counts are told as what is missing and what is left, as far as the horizon sees.
-void put_frame(std::string& key, const Grammar& grammar, const Frame& frame, std::int64_t horizon) {
-  put(key, frame.node);
-  put(key, frame.phase);
-  put(key, frame.space);
-  put(key, frame.mark);
-  put(key, frame.aux);
-  put(key, frame.depth);
-  const bool counted = frame.node != kNoNode && (grammar[frame.node].kind == NodeKind::kArray ||
-                                                 grammar[frame.node].kind == NodeKind::kString);
-  if (!counted) {
-    put(key, frame.count);
-    return;
-  }
-  const Node& node = grammar[frame.node];
-  const auto fixed = static_cast<std::int64_t>(node.prefix.size());
-  put(key, std::clamp<std::int64_t>(node.least - frame.count, 0, horizon));
-  put(key, node.most == kUnbounded ? horizon : std::clamp<std::int64_t>(node.most - frame.count, 0, horizon));
-  put(key, std::max<std::int64_t>(fixed - frame.count, 0));
-}
-
-std::string JsonReading::key(std::size_t horizon) const {
-  std::string key;
-  const Grammar& grammar = schema->grammar();
-  for (const Thread& thread : threads.list()) {
-    put_frame(key, grammar, thread.top, static_cast<std::int64_t>(horizon));
-    for (const Stack* below = thread.below.get(); below != nullptr; below = below->below.get()) {
-      put_frame(key, grammar, below->frame, static_cast<std::int64_t>(horizon));
-    }
-    key += '|';
-  }
-  return key;
-}
-
-std::optional<std::size_t> JsonReading::free_text() const {
-  std::int64_t most = 0;
-  for (const Thread& thread : threads.list()) {
-    if (thread.top.node == kNoNode) return std::nullopt;
-    const Node& node = schema->grammar()[thread.top.node];
-    // A name that is declared may not end there, but whatever it begins with may be written.
-    if (node.kind == NodeKind::kObject && thread.top.phase == phase::kOtherName && thread.top.count == 0 &&
-        !node.names_written)
-      return static_cast<std::size_t>(kUnbounded);  // what other readings allow is among it
-    if (thread.top.phase != phase::kBody || node.kind != NodeKind::kString || node.written)
-      return std::nullopt;
-    most = std::max(most, node.most == kUnbounded ? kUnbounded : node.most - thread.top.count);
-  }
-  return static_cast<std::size_t>(most);
-}
-
-std::optional<PatternPlace> JsonReading::pattern_place() const {
-  if (threads.list().size() != 1) return std::nullopt;
-  const Frame& top = threads.list().front().top;
-  if (top.node == kNoNode || top.phase != phase::kBody) return std::nullopt;
-  const Node& node = schema->grammar()[top.node];
-  if (node.kind != NodeKind::kString || !node.written) return std::nullopt;
-  return PatternPlace{node.written.get(), top.mark};
-}
-
-}  // namespace
 }  // namespace stepdown::schema

@@ -56,6 +56,12 @@ struct PatternPlace {
   std::int32_t state;
 };
 
+/// In a text where each byte leads to one place: which that is.
+struct PlainPlace {
+  const TextGrammar* grammar;  ///< the matcher's
+  std::int32_t state;
+};
+
 /// Follows one text byte by byte and says whether it is still a prefix of some valid document. A value:
 /// copying it is how callers look ahead. Never throws.
 ///
@@ -94,6 +100,11 @@ class PrefixMatcher {
   /// Inside a string with a pattern: bytes other than '"' and '\\' go on exactly as the pattern says; nullopt
   /// elsewhere.
   std::optional<PatternPlace> pattern_place() const;
+  /// Control tokens belong to the text here, by their names: outside of its documents, where the grammar says
+  /// so.
+  bool reads_control_tokens() const;
+  /// Where a text of a grammar goes on from one state, and that state is plain; nullopt elsewhere.
+  std::optional<PlainPlace> plain_place() const;
 
  private:
   struct State;

@@ -26,13 +26,7 @@ void add_automaton(GrammarBuilder& builder, const StringPattern& automaton) {
   builder.rules.push_back({"regex", automaton.start(), builder.state()});
   for (StringPattern::State at = 0; at < static_cast<std::int32_t>(automaton.size()); ++at) {
     if (automaton.accepts(at)) builder.nfa.empty.emplace_back(at, builder.rules[0].end);
-    for (unsigned low = 0, end = 0; low < 256; low = end) {
-      const auto to = automaton.next(at, static_cast<unsigned char>(low));
-      for (end = low + 1; end < 256 && automaton.next(at, static_cast<unsigned char>(end)) == to;) ++end;
-      if (to == StringPattern::kDead) continue;
-      builder.nfa.edges.push_back(
-          {at, to, static_cast<std::uint8_t>(low), static_cast<std::uint8_t>(end - 1)});
-    }
+    builder.add_bytes(at, [&](unsigned char byte) { return automaton.next(at, byte); });
   }
 }
 

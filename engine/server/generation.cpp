@@ -62,7 +62,7 @@ Generation::Generation(runtime::Engine& engine, Metrics& metrics, Request reques
     }
     ids_.push_back(submitted.id);
     choices_.emplace_back(request_);
-    if (request_.tools.choice != ToolUse::Choice::kNone)
+    if (request_.tools.choice != ToolUse::Choice::kNone && request_.language.any_text())
       choices_.back().splitter.emplace(tool_format, request_.tools.choice == ToolUse::Choice::kRequired,
                                        request_.tools.parallel);
     last_token_.push_back(start_);

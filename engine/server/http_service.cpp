@@ -202,8 +202,10 @@ std::vector<runtime::GenerateRequest> HttpService::State::sequences_of(const Req
 }
 
 schema::AnswerLanguage HttpService::State::language_of(const Request& request) const {
-  if (request.tools.choice != ToolUse::Choice::kRequired) return request.language;
+  if (request.tools.choice == ToolUse::Choice::kNone || !request.language.any_text()) return request.language;
   try {
+    if (request.tools.choice == ToolUse::Choice::kAuto)
+      return {.grammar = free_call_grammar(prompts.tool_format(), request.tools)};
     return {.schema = schema::Schema::compile(forced_call_schema(prompts.tool_format(), request.tools))};
   } catch (const InputError& error) {
     throw ApiError(400, "unsupported_schema", error.what(), "tools");

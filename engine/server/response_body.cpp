@@ -95,7 +95,17 @@ ordered_json tools_of(const ordered_json& tools) {
   return nested;
 }
 
+/// {"type": "function", "name"}, and tools that are allowed in a flat form too.
 ordered_json choice_of(const ordered_json& choice) {
+  if (choice.is_object() && choice.value("type", ordered_json()) == "allowed_tools") {
+    ordered_json allowed = choice;
+    allowed.erase("type");
+    const ordered_json* tools = member(choice, "tools");
+    if (tools != nullptr && tools->is_array()) {
+      for (ordered_json& tool : allowed["tools"]) tool = choice_of(tool);
+    }
+    return {{"type", "allowed_tools"}, {"allowed_tools", std::move(allowed)}};
+  }
   if (choice.is_object() && choice.contains("name"))
     return {{"type", "function"}, {"function", {{"name", choice["name"]}}}};
   return choice;
@@ -135,9 +145,10 @@ ApiError error_of_response(const ApiError& error) {
   struct Name {
     std::string chat, response;
   };
-  static const std::array<Name, 4> kNames = {{{"max_completion_tokens", "max_output_tokens"},
+  static const std::array<Name, 5> kNames = {{{"max_completion_tokens", "max_output_tokens"},
                                               {"response_format.json_schema", "text.format"},
                                               {"response_format", "text.format"},
+                                              {".allowed_tools", ""},
                                               {".function", ""}}};
   std::string param = error.param();
   if (param.starts_with("messages")) param = "input";  // which may hold fewer items, or more

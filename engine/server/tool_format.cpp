@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <array>
-#include <initializer_list>
 
 #include "engine/base/bounded_json.h"
 #include "engine/base/json_nesting.h"
+#include "engine/server/call_grammar.h"
 
 namespace stepdown::server {
 namespace {
@@ -84,30 +84,50 @@ Calls parse_tagged(std::string_view text) {
   return some(std::move(calls));
 }
 
+/// A parameter's value, up to its closing mark: JSON where it is some, whose strings may hold the mark; else
+/// text.
+ordered_json take_value(std::string_view& text) {
+  constexpr std::string_view kClose = "</parameter>";
+  constexpr int kMostTries = 1000;
+  const std::size_t first = std::min(text.find(kClose), text.size());
+  const bool quoted = std::string_view("\"{[").find(trimmed(text).substr(0, 1)) != std::string_view::npos;
+  std::size_t end = first;
+  ordered_json value = parse_bounded(trimmed(text.substr(0, end)));
+  for (int i = 1; quoted && value.is_discarded() && end < text.size() && i < kMostTries; ++i) {
+    end = std::min(text.find(kClose, end + 1), text.size());
+    value = parse_bounded(trimmed(text.substr(0, end)));
+  }
+  if (value.is_discarded()) {
+    end = first;
+    value = trimmed(text.substr(0, end));
+  }
+  text.remove_prefix(end);
+  return value;
+}
+
 /// <tool_call><function=name><parameter=key>value</parameter>…</function></tool_call>. Qwen 3 Coder.
 Calls parse_xml(std::string_view text) {
   constexpr std::string_view kFunction = "<function=";
   constexpr std::string_view kParameter = "<parameter=";
+  constexpr std::string_view kEnd = "</function>";
   std::vector<ToolCall> calls;
   for (std::size_t at = text.find(kFunction); at != std::string_view::npos; at = text.find(kFunction)) {
     text.remove_prefix(at + kFunction.size());
-    std::string_view body = text.substr(0, text.find("</function>"));
-    const std::size_t name_end = body.find('>');
+    const std::size_t name_end = text.find('>');
     if (name_end == std::string_view::npos) return std::nullopt;
-    const std::string_view name = body.substr(0, name_end);
+    const std::string name(text.substr(0, name_end));
+    text.remove_prefix(name_end + 1);
     ordered_json arguments = ordered_json::object();
-    for (std::size_t next = body.find(kParameter); next != std::string_view::npos;
-         next = body.find(kParameter)) {
-      body.remove_prefix(next + kParameter.size());
-      const std::size_t key_end = body.find('>');
+    for (std::size_t next = text.find(kParameter); next < text.find(kEnd); next = text.find(kParameter)) {
+      text.remove_prefix(next + kParameter.size());
+      const std::size_t key_end = text.find('>');
       if (key_end == std::string_view::npos) return std::nullopt;
-      const std::string_view value =
-          trimmed(body.substr(key_end + 1, body.find("</parameter>") - key_end - 1));
-      auto parsed = parse_bounded(value);
-      arguments[std::string(body.substr(0, key_end))] =
-          parsed.is_discarded() ? ordered_json(value) : std::move(parsed);
+      const std::string key(text.substr(0, key_end));
+      text.remove_prefix(key_end + 1);
+      arguments[key] = take_value(text);
     }
-    calls.push_back({std::string(name), dump(arguments)});
+    text.remove_prefix(std::min(text.find(kEnd), text.size()));
+    calls.push_back({name, dump(arguments)});
   }
   return some(std::move(calls));
 }
@@ -167,15 +187,16 @@ Calls parse_deepseek(std::string_view text) {
 
 // The more particular marks first.
 constexpr std::array kFormats = {
-    ToolFormat{"deepseek", "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁begin｜>", false, parse_deepseek, "",
+    ToolFormat{"deepseek", "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁begin｜>", false, parse_deepseek,
+               add_deepseek_calls, "", "arguments"},
+    ToolFormat{"qwen3-coder", "<function=", "<tool_call>", false, parse_xml, add_xml_calls, "", "arguments"},
+    ToolFormat{"mistral", "[TOOL_CALLS]", "[TOOL_CALLS]", false, parse_mistral, add_mistral_calls,
+               "[TOOL_CALLS] ", "arguments", true},
+    ToolFormat{"granite", "<|tool_call|>", "<|tool_call|>", false, parse_granite, add_list_of_calls,
+               "<|tool_call|>", "arguments", true},
+    ToolFormat{"hermes", "<tool_call>", "<tool_call>", false, parse_tagged, add_tagged_calls, "<tool_call>\n",
                "arguments"},
-    ToolFormat{"qwen3-coder", "<function=", "<tool_call>", false, parse_xml, "", "arguments"},
-    ToolFormat{"mistral", "[TOOL_CALLS]", "[TOOL_CALLS]", false, parse_mistral, "[TOOL_CALLS] ", "arguments",
-               true},
-    ToolFormat{"granite", "<|tool_call|>", "<|tool_call|>", false, parse_granite, "<|tool_call|>",
-               "arguments", true},
-    ToolFormat{"hermes", "<tool_call>", "<tool_call>", false, parse_tagged, "<tool_call>\n", "arguments"},
-    ToolFormat{"json", "", "{", true, parse_plain, "", "parameters"},
+    ToolFormat{"json", "", "{", true, parse_plain, add_plain_calls, "", "parameters"},
 };
 
 /// The longest end of `text` that begins `mark`, less than all of it.
@@ -186,27 +207,6 @@ std::size_t begun(std::string_view text, std::string_view mark) {
   return 0;
 }
 
-/// Lets the references of a schema find what they name once it stands at `place` of another. Tools may use
-/// the same names for different things. `names`: the object's keys are names and no keywords.
-void move_references(ordered_json& schema, const std::string& place, bool names = false) {
-  if (schema.is_array()) {
-    for (ordered_json& each : schema) move_references(each, place);
-  }
-  if (!schema.is_object()) return;
-  for (const auto& [key, value] : schema.items()) {
-    const auto is_one_of = [&key](std::initializer_list<std::string_view> all) {
-      return std::ranges::find(all, key) != all.end();
-    };
-    if (!names && is_one_of({"const", "enum", "default", "examples"})) continue;  // values
-    if (!names && key == "$ref" && value.is_string()) {
-      const auto target = value.get<std::string>();
-      if (target.starts_with('#')) value = place + target.substr(1);
-      continue;
-    }
-    move_references(value, place, !names && is_one_of({"properties", "$defs", "definitions"}));
-  }
-}
-
 }  // namespace
 
 const ToolFormat& tool_format_of(std::string_view chat_template) {
@@ -214,35 +214,6 @@ const ToolFormat& tool_format_of(std::string_view chat_template) {
     return chat_template.find(format.in_template) != std::string_view::npos;
   });
   return *row;
-}
-
-ordered_json forced_call_schema(const ToolFormat& format, const ToolUse& use) {
-  ordered_json alternatives = ordered_json::array();
-  const std::string arguments(format.arguments_key);
-  for (const Tool& tool : use.tools) {
-    ordered_json parameters = tool.parameters;
-    parameters.erase("$schema");
-    const std::string which = use.tools.size() > 1 ? "/anyOf/" + std::to_string(alternatives.size()) : "";
-    move_references(parameters, (format.forced_list ? "#/items" : "#") + which + "/properties/" + arguments);
-    // Models call with what is declared; left open, an answer could go on with inventions until its length
-    // ends.
-    if (parameters.contains("properties") && !parameters["properties"].empty() &&
-        !parameters.contains("additionalProperties")) {
-      parameters["additionalProperties"] = false;
-    }
-    alternatives.push_back(
-        {{"type", "object"},
-         {"properties", {{"name", {{"const", tool.name}}}, {arguments, std::move(parameters)}}},
-         {"required", {"name", arguments}},
-         {"additionalProperties", false}});
-  }
-  ordered_json call = alternatives.size() == 1 ? alternatives[0] : ordered_json{{"anyOf", alternatives}};
-  ordered_json schema = std::move(call);
-  if (format.forced_list) {
-    schema = {{"type", "array"}, {"items", std::move(schema)}, {"minItems", 1}};
-    if (!use.parallel || use.named) schema["maxItems"] = 1;
-  }
-  return schema;
 }
 
 std::string ToolCallSplitter::push(std::string_view text) {

@@ -1,11 +1,13 @@
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "engine/schema/text_grammar.h"
 #include "engine/server/tools.h"
 
 namespace stepdown::server {
@@ -14,6 +16,8 @@ struct ToolCall {
   std::string name;
   std::string arguments;  ///< a JSON text
 };
+
+class CallGrammar;
 
 /// How a family of models writes its calls.
 struct ToolFormat {
@@ -26,6 +30,8 @@ struct ToolFormat {
   bool leading = false;
   /// The calls in a text that begins with the opening; nullopt when it holds none after all.
   std::optional<std::vector<ToolCall>> (*parse)(std::string_view text);
+  /// Lets calls be read behind the opening, as parse() reads them.
+  void (*add_calls)(CallGrammar& grammar);
 
   /// For answers that must be a call: the prompt ends with this, and the answer is one JSON document.
   std::string_view forced_opening;
@@ -38,6 +44,12 @@ const ToolFormat& tool_format_of(std::string_view chat_template);
 
 /// The schema of the document that a forced answer is.
 nlohmann::ordered_json forced_call_schema(const ToolFormat& format, const ToolUse& use);
+
+/// The language of answers that may call: any text, and behind the format's opening calls of the tools; their
+/// arguments match the schema of a strict tool, and are any object for others. An answer that begins with the
+/// opening of a leading format is a call. Throws InputError that names the tool whose schema is not
+/// supported.
+std::shared_ptr<const schema::TextGrammar> free_call_grammar(const ToolFormat& format, const ToolUse& use);
 
 /// Parts an answer into content, which may be shown at once, and calls, which show at its end.
 class ToolCallSplitter {

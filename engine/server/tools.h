@@ -11,6 +11,7 @@ namespace stepdown::server {
 struct Tool {
   std::string name;
   nlohmann::ordered_json parameters;  ///< JSON Schema of an object
+  bool strict = false;                ///< calls must match it, though the model is free not to call
 };
 
 /// `tools`, `tool_choice` and `parallel_tool_calls` of a chat.

@@ -27,6 +27,9 @@ Fault check_tool(const ordered_json& tool, const std::string& place) {
   const ordered_json* parameters = member(*function, "parameters");
   if (parameters != nullptr && !parameters->is_object())
     return fault(place + ".function.parameters", "must be a JSON Schema");
+  const ordered_json* strict = member(*function, "strict");
+  if (strict != nullptr && !strict->is_boolean())
+    return fault(place + ".function.strict", "must be true or false");
   return {};
 }
 

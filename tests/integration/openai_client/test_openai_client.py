@@ -207,6 +207,42 @@ class Api(unittest.TestCase):
             self.chat(tools=[{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "minProperties": 1}}}], tool_choice="required")
         self.assertIn("minProperties", caught.exception.message)
 
+    def test_strict_tools_hold_though_the_model_may_answer_freely(self):
+        strict = [{"type": "function", "function": {**TOOLS[0]["function"], "strict": True}}]
+        begun = [*USER, {"role": "assistant", "content": "So:\n<tool_call>"}]  # a random model would not begin a call
+        ended = 0
+        for seed in range(10):
+            choice = self.chat(messages=begun, tools=strict, temperature=1, seed=seed, max_tokens=300,
+                               extra_body={"continue_final_message": True}).choices[0]
+            if choice.finish_reason != "stop":
+                continue
+            ended += 1
+            for call in choice.message.content.split("<tool_call>"):
+                call = json.loads(call.strip().removesuffix("</tool_call>"))
+                self.assertEqual(call["name"], "set_alarm")
+                jsonschema.validate(call["arguments"], TOOLS[0]["function"]["parameters"])
+        self.assertGreater(ended, 0)
+        loose = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "contains": 1}}}
+        self.chat(tools=[loose])
+        with self.assertRaises(openai.BadRequestError) as caught:
+            self.chat(tools=[{"type": "function", "function": {**loose["function"], "strict": True}}])
+        self.assertIn("the strict tool 'f'", caught.exception.message)
+
+    def test_tools_that_are_allowed(self):
+        other = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}
+        allowed = lambda mode: {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": [{"type": "function", "function": {"name": "set_alarm"}}]}}
+        for seed in range(5):
+            answer = self.chat(tools=[other, *TOOLS], tool_choice=allowed("required"), temperature=1, seed=seed, max_tokens=400)
+            self.assertEqual([call.function.name for call in answer.choices[0].message.tool_calls], ["set_alarm"])
+        self.assertEqual(self.chat(tools=[other, *TOOLS], tool_choice=allowed("auto")).usage.prompt_tokens,
+                         self.chat(tools=[other, *TOOLS]).usage.prompt_tokens)
+        flat = {"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "set_alarm"}]}
+        answer = self.respond(tools=[{"type": "function", **tool["function"]} for tool in [other, *TOOLS]], tool_choice=flat, max_output_tokens=400)
+        self.assertEqual(answer.output[0].name, "set_alarm")
+        with self.assertRaises(openai.BadRequestError) as caught:
+            self.chat(tools=[*TOOLS, *TOOLS])
+        self.assertEqual(caught.exception.param, "tools[1].function.name")
+
     def respond(self, **arguments):
         return self.client.responses.create(**{"model": "m", "input": USER[0]["content"], "max_output_tokens": 24, "temperature": 0, **arguments})
 

@@ -1,5 +1,6 @@
 #include "engine/runtime/token_constraint.h"
 
+#include <array>
 #include <chrono>
 #include <cstdlib>
 #include <random>
@@ -10,6 +11,7 @@
 #include "engine/base/atomic_file.h"
 #include "engine/runtime/token_index.h"
 #include "engine/runtime/token_mask.h"
+#include "engine/schema/free_text.h"
 
 namespace stepdown::runtime {
 namespace {
@@ -96,6 +98,64 @@ TEST(TokenConstraint, MasksAgreeWithTheMatcherOnEveryToken) {
   }
 }
 
+/// Free text up to a control token, then a document, again and again.
+std::shared_ptr<const schema::TextGrammar> marked_documents(const char* mark) {
+  schema::GrammarBuilder builder;
+  const auto start = builder.state();
+  const auto opened = builder.state();
+  const auto end = builder.state();
+  const std::array marks = {schema::TextMark{mark, opened}};
+  schema::add_free_text(builder, start, end, marks);
+  builder.documents.push_back({opened, compile(kIncident), "", start});
+  builder.rules.push_back({"answer", start, end});
+  builder.reads_control_tokens = true;
+  return builder.build(0, std::string("documents behind ") + mark);
+}
+
+TEST(TokenConstraint, MasksOfGrammarsAgreeWithTheMatcherOnEveryToken) {
+  const auto tokenizer = small();
+  ConstraintFactory factory(tokenizer);
+  const TokenIndex index(*tokenizer);
+  std::mt19937 random(5);
+  const std::shared_ptr<const schema::TextGrammar> grammars[] = {
+      marked_documents("<|im_start|>"), marked_documents("the"),
+      schema::TextGrammar::from_regex("( ?[a-z]+,)*"),
+      schema::TextGrammar::from_gbnf("root ::= [a-z ]* (\"(\" root \")\")? [^x]*")};
+  for (const auto& grammar : grammars) {
+    int controls = 0;
+    for (int walk = 0; walk < 8; ++walk) {
+      const auto constraint = factory.make(grammar);
+      schema::PrefixMatcher matcher(grammar);
+      std::vector<std::uint32_t> mask = empty_mask(*tokenizer);
+      for (int step = 0; step < 25; ++step) {
+        constraint->fill_mask(mask);
+        std::vector<TokenId> choices;
+        for (TokenId id = 0; id < tokenizer->vocab_size(); ++id) {
+          const std::string_view text =
+              matcher.reads_control_tokens() ? index.text(id) : tokenizer->bytes(id);
+          schema::PrefixMatcher ahead = matcher;
+          const bool right =
+              tokenizer->is_end(id) ? matcher.complete() : !text.empty() && ahead.accept(text) == text.size();
+          ASSERT_EQ(allowed(mask, id), right) << grammar->text() << " token " << id << " '" << text << "'";
+          if (!right || tokenizer->is_end(id)) continue;
+          choices.push_back(id);
+          controls += tokenizer->is_control(id) ? 1 : 0;
+          // half of the walks take the mark as soon as they may
+          if (walk % 2 == 0 && text == "<|im_start|>") choices.assign(1000, id);
+        }
+        if (choices.empty()) break;
+        const TokenId chosen = choices[random() % choices.size()];
+        const std::string_view text =
+            matcher.reads_control_tokens() ? index.text(chosen) : tokenizer->bytes(chosen);
+        ASSERT_TRUE(constraint->accept(chosen));
+        matcher.accept(text);
+        ASSERT_EQ(constraint->complete(), matcher.complete());
+      }
+    }
+    EXPECT_EQ(controls > 0, grammar->reads_control_tokens()) << grammar->text();
+  }
+}
+
 TEST(TokenConstraint, AllowsEndTokensAloneWhenFinished) {
   const auto tokenizer = small();
   ConstraintFactory factory(tokenizer);
@@ -159,7 +219,7 @@ TEST(TokenMaskCache, StaysWithinItsBytesWhateverLanguagesCome) {
   const auto tokenizer = small();
   const TokenIndex index(*tokenizer);
   constexpr std::size_t kMost = 100'000;
-  TokenMaskCache cache(index, *tokenizer, kMost);
+  TokenMaskCache cache(index, kMost);
   for (std::uint64_t language = 0; language < 200; ++language) {
     const std::string digit = std::to_string(language % 10);
     const schema::PrefixMatcher matcher(compile((R"({"enum": [)" + digit + "]}").c_str()));

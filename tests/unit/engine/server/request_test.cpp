@@ -131,6 +131,17 @@ TEST(Request, RefusesAndNamesTheParameter) {
       {with(
            R"("tools": [{"type": "function", "function": {"name": "f"}}], "tool_choice": "required", "guided_regex": "b")"),
        true, "tool_choice", "document"},
+      {with(
+           R"("tools": [{"type": "function", "function": {"name": "f"}}, {"type": "function", "function": {"name": "f"}}])"),
+       true, "tools[1].function.name", "names must differ"},
+      {with(R"("tools": [{"type": "function", "function": {"name": "f", "strict": 1}}])"), true,
+       "tools[0].function.strict", "true or false"},
+      {with(
+           R"("tools": [{"type": "function", "function": {"name": "f"}}], "tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "maybe", "tools": []}})"),
+       true, "tool_choice.allowed_tools.mode", "auto or required"},
+      {with(
+           R"("tools": [{"type": "function", "function": {"name": "f"}}], "tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [{"type": "function", "function": {"name": "g"}}]}})"),
+       true, "tool_choice.allowed_tools.tools[0]", "not in 'tools'"},
       {with(R"("deadline_ms": 0)"), true, "deadline_ms", "integer from 1"},
       {with(R"("response_format": {"type": "yaml"})"), true, "response_format.type",
        "text, json_object or json_schema"},

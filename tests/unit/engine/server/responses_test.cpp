@@ -45,6 +45,16 @@ TEST(Responses, FormatsAndToolsAreNestedAsChatsNestThem) {
   EXPECT_EQ(chat["tool_choice"]["function"]["name"], "f");
 }
 
+TEST(Responses, AllowedToolsAreNestedAsChatsHaveThem) {
+  const ordered_json chat = chat_body_of_response(ordered_json::parse(
+      R"({"input": "x", "tools": [{"type": "function", "name": "f"}, {"type": "function", "name": "g", "strict": true}],
+          "tool_choice": {"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "g"}]}})"));
+  EXPECT_EQ(chat["tools"][1]["function"]["strict"], true);
+  EXPECT_EQ(chat["tool_choice"]["allowed_tools"],
+            ordered_json::parse(
+                R"({"mode": "required", "tools": [{"type": "function", "function": {"name": "g"}}]})"));
+}
+
 TEST(Responses, WhatCannotBeIsRefusedByName) {
   struct Case {
     const char* body;

@@ -1,0 +1,133 @@
+#include "engine/server/call_grammar.h"
+
+#include <array>
+
+#include <nlohmann/json.hpp>
+
+#include "engine/base/error.h"
+#include "engine/base/utf8.h"
+#include "engine/schema/free_text.h"
+
+namespace stepdown::server {
+namespace {
+
+using nlohmann::ordered_json;
+using schema::TextGrammar;
+using State = CallGrammar::State;
+
+/// As an answer that need not call is held to them: the arguments of tools that are not strict are any
+/// object. A strict tool is looked at by itself, so that its name stands in what is wrong with it.
+ToolUse held(ToolUse use) {
+  for (Tool& tool : use.tools) {
+    if (!tool.strict) {
+      tool.parameters = {{"type", "object"}};
+      continue;
+    }
+    try {
+      schema::Schema::compile(arguments_schema(tool, "#"));
+    } catch (const InputError& error) {
+      throw InputError("the strict tool '" + tool.name + "': " + error.what());
+    }
+  }
+  return use;
+}
+
+std::string key_of(const ToolFormat& format, const ToolUse& use) {
+  ordered_json key = {std::string(format.name), use.parallel};
+  for (const Tool& tool : use.tools) key.push_back({tool.name, tool.parameters, tool.strict});
+  return "calls:" + key.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+}
+
+std::u32string code_points(std::string_view text) {
+  std::u32string points;
+  while (!text.empty()) {
+    const CodePoint next = decode_utf8(text);
+    if (next.length == 0) throw InputError("text that is no UTF-8", "tools");
+    points += next.value;
+    text.remove_prefix(next.length);
+  }
+  return points;
+}
+
+}  // namespace
+
+CallGrammar::CallGrammar(const ToolFormat& format, const ToolUse& use)
+    : format_(format), use_(held(use)), opened_(builder_.state()), end_(builder_.state()) {
+  builder_.reads_control_tokens = true;
+}
+
+State CallGrammar::text(State from, std::string_view text) {
+  const State to = state();
+  schema::GrammarBuilder::Trie alone;
+  builder_.add_text(alone, from, to, code_points(text));
+  return to;
+}
+
+State CallGrammar::gap(State from) {
+  const State to = state();
+  for (const unsigned char space : {' ', '\n'}) builder_.nfa.edges.push_back({from, to, space, space});
+  link(from, to);
+  return to;
+}
+
+State CallGrammar::until(State from, std::string_view close) {
+  const State to = state();
+  const std::array marks = {schema::TextMark{close, to}};
+  schema::add_free_text(builder_, from, TextGrammar::kNowhere, marks);
+  return to;
+}
+
+State CallGrammar::document(State from, const ordered_json& schema, std::string_view begun) {
+  auto& compiled = schemas_[schema.dump()];
+  if (!compiled) compiled = schema::Schema::compile(schema);
+  const State to = state();
+  builder_.documents.push_back({from, compiled, std::string(begun), to});
+  return to;
+}
+
+State CallGrammar::calls(State from, CallShape shape, std::string_view begun) {
+  return document(from, call_schema(format_, use_, shape), begun);
+}
+
+State CallGrammar::arguments(State from, const Tool& tool) {
+  return document(from, arguments_schema(tool, "#"));
+}
+
+std::vector<State> CallGrammar::names(State from) {
+  schema::GrammarBuilder::Trie trie;
+  std::vector<State> ends;
+  for (const Tool& tool : tools()) {
+    ends.push_back(state());
+    builder_.add_text(trie, from, ends.back(), code_points(tool.name));
+  }
+  return ends;
+}
+
+std::shared_ptr<const TextGrammar> CallGrammar::build() {
+  const State start = state();
+  const std::string_view opening = format_.opening;
+  if (format_.leading) {  // white space, and then the opening or something else
+    const State other = state();
+    builder_.add_bytes(start, [&](unsigned char byte) {
+      if (static_cast<char>(byte) == opening[0]) return opened_;
+      return std::string_view(" \t\n\r").find(static_cast<char>(byte)) == std::string_view::npos ? other
+                                                                                                 : start;
+    });
+    builder_.add_bytes(other, [other](unsigned char) { return other; });
+    link(start, end_);
+    link(other, end_);
+  } else {
+    const std::array marks = {schema::TextMark{opening, opened_}};
+    schema::add_free_text(builder_, start, end_, marks);
+  }
+  builder_.rules.push_back({"answer", start, end_});
+  return builder_.build(0, key_of(format_, use_));
+}
+
+std::shared_ptr<const TextGrammar> free_call_grammar(const ToolFormat& format, const ToolUse& use) {
+  CallGrammar grammar(format, use);
+  format.add_calls(grammar);
+  return grammar.build();
+}
+
+}  // namespace stepdown::server
