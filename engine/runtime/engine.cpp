@@ -80,6 +80,11 @@ struct Engine::State {
                      "give at most the context, " + std::to_string(options.context));
   }
 
+  void check_text(std::span<const TokenId> tokens) const {
+    check_length(tokens);
+    if (tokens.empty()) throw InputError("the text is empty", "input", "give at least one token");
+  }
+
   std::unique_ptr<formats::ModelFile> file;
   EngineOptions options;
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer;
@@ -97,10 +102,28 @@ Engine::Engine(std::unique_ptr<formats::ModelFile> file, const EngineOptions& op
 Engine::~Engine() = default;
 
 Engine::Submitted Engine::submit(GenerateRequest request) {
-  state_->check(request.prompt);
-  if (request.prompt.empty() && state_->tokenizer->bos() >= 0) request.prompt = {state_->tokenizer->bos()};
-  if (request.prompt.empty()) throw InputError("the prompt is empty", "prompt", "give at least one token");
-  return state_->scheduler.submit(std::move(request));
+  std::vector<GenerateRequest> requests;
+  requests.push_back(std::move(request));
+  const SubmittedAll all = submit_all(std::move(requests));
+  return {.id = all.refusal ? 0 : all.ids.front(), .refusal = all.refusal};
+}
+
+Engine::SubmittedAll Engine::submit_all(std::vector<GenerateRequest> requests) {
+  for (GenerateRequest& request : requests) {
+    state_->check(request.prompt);
+    if (request.prompt.empty() && state_->tokenizer->bos() >= 0) request.prompt = {state_->tokenizer->bos()};
+    if (request.prompt.empty()) throw InputError("the prompt is empty", "prompt", "give at least one token");
+  }
+  return state_->scheduler.submit(std::move(requests));
+}
+
+Engine::SubmittedAll Engine::submit_all(std::vector<EmbedRequest> requests) {
+  for (const EmbedRequest& request : requests) state_->check_text(request.tokens);
+  return state_->scheduler.submit(std::move(requests));
+}
+
+std::size_t Engine::most_at_once() const {
+  return most_sequences(state_->options);
 }
 
 void Engine::cancel(RequestId id) {
@@ -114,8 +137,7 @@ std::vector<float> Engine::score(std::span<const TokenId> tokens) {
 }
 
 std::vector<float> Engine::embed(std::span<const TokenId> tokens) {
-  state_->check_length(tokens);
-  if (tokens.empty()) throw InputError("the text is empty", "input", "give at least one token");
+  state_->check_text(tokens);
   return state_->scheduler.measure(tokens, Purpose::kEmbed).get();
 }
 

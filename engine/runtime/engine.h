@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <future>
 #include <map>
 #include <memory>
 #include <optional>
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "engine/base/dtype.h"
+#include "engine/base/error.h"
 #include "engine/formats/model_file.h"
 #include "engine/kernels/cuda/device_choice.h"
 #include "engine/model/kv_type.h"
@@ -31,7 +33,7 @@ struct EngineOptions {
   std::vector<std::int64_t> f16_kv_layers = {};  ///< that keep binary16 whatever kv_type says
   int threads = 0;                               ///< 0: all cores this process may use
   std::int64_t prefill_chunk = 256;              ///< prompt tokens a step
-  std::size_t max_queue = 256;                   ///< waiting requests; beyond it submit() refuses
+  std::size_t max_queue = 256;                   ///< that may wait while as many as may be are decoded
   std::int64_t kv_tokens = 0;  ///< that the KV cache holds, over all sequences; 0: max_sequences × context
   bool share_prefixes = true;  ///< sequences that begin alike compute their beginning once
   std::int64_t draft_tokens = 0;  ///< that a step may guess and check for each sequence, at most 16; 0: none
@@ -50,6 +52,16 @@ struct Sampling {
 };
 
 enum class FinishReason { kStop, kLength, kCancelled, kNonFinite, kDeadline };
+
+/// What ended a sequence before its vector was there.
+class Unfinished : public Error {
+ public:
+  explicit Unfinished(FinishReason reason) : Error("the engine ended it"), reason_(reason) {}
+  FinishReason reason() const { return reason_; }
+
+ private:
+  FinishReason reason_;
+};
 
 /// Where a sequence's time went; seconds.
 struct Timing {
@@ -82,6 +94,14 @@ struct GenerateRequest {
   std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max();
   /// Called from the engine's thread for each token and once for the end; must be quick and not throw.
   std::function<void(const TokenEvent&)> on_event;
+};
+
+/// A text whose vector is wanted.
+struct EmbedRequest {
+  std::vector<TokenId> tokens;
+  std::int32_t priority = 0;  ///< this and what follows as in GenerateRequest
+  std::string client;
+  std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max();
 };
 
 struct EngineStats {
@@ -121,9 +141,19 @@ class Engine {
     RequestId id = 0;
     std::optional<Refusal> refusal;
   };
+  struct SubmittedAll {
+    std::vector<RequestId> ids;
+    std::vector<std::future<std::vector<float>>> vectors;  ///< of texts; throw Unfinished
+    std::optional<Refusal> refusal;
+  };
   /// Throws InputError for an empty prompt (unless the model has a BOS, which it then becomes) or an id
   /// outside the vocabulary.
   Submitted submit(GenerateRequest request);
+  /// All of them, or none when they do not find room together.
+  SubmittedAll submit_all(std::vector<GenerateRequest> requests);
+  SubmittedAll submit_all(std::vector<EmbedRequest> requests);
+  /// That can wait and be decoded at one time: more find no room however often they are submitted.
+  std::size_t most_at_once() const;
   void cancel(RequestId id);
 
   /// Natural-log probability of each token given those before it: size tokens−1. Runs in the scheduler
@@ -131,7 +161,8 @@ class Engine {
   /// engine stops. Where logits are not finite the value is NaN.
   std::vector<float> score(std::span<const TokenId> tokens);
 
-  /// One vector for the text, of length 1: the mean of its tokens' last hidden states. As score().
+  /// One vector for the text, of length 1: the mean of its tokens' last hidden states. As score(): waits for
+  /// its turn however long the queue is.
   std::vector<float> embed(std::span<const TokenId> tokens);
 
   EngineStats stats() const;

@@ -25,6 +25,10 @@ void follow(double& mean, double value) {
 
 }  // namespace
 
+std::size_t most_sequences(const EngineOptions& options) {
+  return options.max_queue + static_cast<std::size_t>(options.max_sequences);
+}
+
 Scheduler::Scheduler(const EngineOptions& options, const formats::ModelConfig& config,
                      model::Decoder& decoder, DraftModel* draft_model, kernels::ThreadPool& pool,
                      const tokenizer::Tokenizer& tokenizer, std::int64_t pages)
@@ -49,27 +53,54 @@ Scheduler::~Scheduler() {
   thread_.join();
 }
 
-Engine::Submitted Scheduler::submit(GenerateRequest request) {
-  auto sequence = std::make_unique<Sequence>();
-  sequence->tokens = std::move(request.prompt);
-  if (static_cast<std::int64_t>(sequence->tokens.size()) >= options_.context) {
-    return {.refusal = Engine::Refusal::kPromptTooLong};
+Engine::SubmittedAll Scheduler::submit(std::vector<GenerateRequest> requests) {
+  std::vector<Owned> sequences;
+  for (GenerateRequest& request : requests) {
+    auto sequence = std::make_unique<Sequence>();
+    sequence->tokens = std::move(request.prompt);
+    if (static_cast<std::int64_t>(sequence->tokens.size()) >= options_.context)
+      return {.refusal = Engine::Refusal::kPromptTooLong};
+    sequence->sampler = std::make_unique<Sampler>(request.sampling);
+    sequence->rank = {.priority = request.priority, .deadline = request.deadline};
+    sequence->request = std::move(request);
+    sequences.push_back(std::move(sequence));
   }
-  sequence->sampler = std::make_unique<Sampler>(request.sampling);
-  sequence->rank = {.priority = request.priority, .deadline = request.deadline};
-  sequence->request = std::move(request);
-  Engine::RequestId id = 0;
+  return enqueue(std::move(sequences));
+}
+
+Engine::SubmittedAll Scheduler::submit(std::vector<EmbedRequest> requests) {
+  std::vector<Owned> sequences;
+  std::vector<std::future<std::vector<float>>> vectors;
+  for (EmbedRequest& request : requests) {
+    auto sequence = std::make_unique<Sequence>();
+    sequence->purpose = Purpose::kEmbed;
+    sequence->tokens = std::move(request.tokens);
+    sequence->rank = {.priority = request.priority, .deadline = request.deadline};
+    sequence->request.client = std::move(request.client);
+    vectors.push_back(sequence->result_promise.get_future());
+    sequences.push_back(std::move(sequence));
+  }
+  Engine::SubmittedAll all = enqueue(std::move(sequences));
+  if (!all.refusal) all.vectors = std::move(vectors);
+  return all;
+}
+
+Engine::SubmittedAll Scheduler::enqueue(std::vector<Owned> sequences) {
+  Engine::SubmittedAll all;
   {
     const std::lock_guard lock(mutex_);
     if (stop_) return {.refusal = Engine::Refusal::kStopping};
-    if (waiting_.size() >= options_.max_queue) return {.refusal = Engine::Refusal::kQueueFull};
-    id = sequence->rank.id = next_id_++;
-    sequence->rank.turn = turns_.next(sequence->request.client);
-    enqueue(std::move(sequence));
+    const std::size_t busy = waiting_.size() + static_cast<std::size_t>(stats_.running);
+    if (busy + sequences.size() > most_sequences(options_)) return {.refusal = Engine::Refusal::kQueueFull};
+    for (Owned& sequence : sequences) {
+      all.ids.push_back(sequence->rank.id = next_id_++);
+      sequence->rank.turn = turns_.next(sequence->request.client);
+      enqueue(std::move(sequence));
+    }
     stats_.waiting = static_cast<std::int64_t>(waiting_.size());
   }
   arrived_.notify_one();
-  return {.id = id};
+  return all;
 }
 
 std::future<std::vector<float>> Scheduler::measure(std::span<const TokenId> tokens, Purpose purpose) {
@@ -124,7 +155,7 @@ void Scheduler::run() {
 bool Scheduler::take_in() {
   std::set<Engine::RequestId> cancelled;
   std::vector<Owned> dropped;
-  const auto now = Clock::now();
+  Clock::time_point now;
   const auto ends = [&](const Sequence& sequence) {
     return cancelled.contains(sequence.rank.id) || sequence.rank.deadline <= now;
   };
@@ -133,6 +164,7 @@ bool Scheduler::take_in() {
     arrived_.wait(lock,
                   [&] { return stop_ || !running_.empty() || !waiting_.empty() || !cancelled_.empty(); });
     if (stop_) return false;
+    now = Clock::now();
     cancelled = std::exchange(cancelled_, {});
     for (auto at = waiting_.begin(); at != waiting_.end();) {
       const bool drop = ends(**at);
@@ -171,6 +203,7 @@ void Scheduler::admit() {
     turns_.serve(next.rank.turn);
     running_.push_back(std::move(waiting_.front()));
     waiting_.pop_front();
+    stats_.running = static_cast<std::int64_t>(running_.size());  // what there is room for is judged by it
   }
 }
 
@@ -359,7 +392,7 @@ void Scheduler::tell(Sequence& sequence) {
 void Scheduler::end(Sequence& sequence, FinishReason reason) {
   sequence.finished = true;
   if (!sequence.generates()) {
-    sequence.result_promise.set_exception(std::make_exception_ptr(Error("the engine is stopping", "score")));
+    sequence.result_promise.set_exception(std::make_exception_ptr(Unfinished(reason)));
     return;
   }
   sequence.events.push_back({.finish = reason});

@@ -17,6 +17,9 @@
 
 namespace stepdown::runtime {
 
+/// That can wait and be decoded at one time.
+std::size_t most_sequences(const EngineOptions& options);
+
 /// The engine's thread: admits waiting sequences, runs steps, samples, tells the requests' callbacks.
 class Scheduler {
  public:
@@ -29,7 +32,8 @@ class Scheduler {
   Scheduler(const Scheduler&) = delete;
   Scheduler& operator=(const Scheduler&) = delete;
 
-  Engine::Submitted submit(GenerateRequest request);
+  Engine::SubmittedAll submit(std::vector<GenerateRequest> requests);
+  Engine::SubmittedAll submit(std::vector<EmbedRequest> requests);
   /// Scores or embeds the tokens, as `purpose` says.
   std::future<std::vector<float>> measure(std::span<const TokenId> tokens, Purpose purpose);
   void cancel(Engine::RequestId id);
@@ -45,6 +49,8 @@ class Scheduler {
   void admit();
   bool has_room_for(const Sequence& sequence) const;
   void enqueue(Owned sequence);  ///< with the mutex held
+  /// All of them, where there is room.
+  Engine::SubmittedAll enqueue(std::vector<Owned> sequences);
 
   void step();
   /// Gives prompts the pages of their beginning that others computed since they were admitted.

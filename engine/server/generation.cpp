@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "engine/server/api_error.h"
+#include "engine/server/refusal.h"
 
 namespace stepdown::server {
 
@@ -19,21 +20,6 @@ struct Generation::Mailbox {
 };
 
 namespace {
-
-[[noreturn]] void refuse(runtime::Engine::Refusal refusal, const runtime::Engine& engine) {
-  switch (refusal) {
-    case runtime::Engine::Refusal::kQueueFull:
-      throw ApiError(429, "overloaded", "the queue is full; try again after the time that Retry-After gives");
-    case runtime::Engine::Refusal::kPromptTooLong:
-      throw ApiError(400, "context_length_exceeded",
-                     "the prompt leaves no room in the context of " +
-                         std::to_string(engine.options().context) + " tokens",
-                     "messages");
-    case runtime::Engine::Refusal::kStopping:
-      break;
-  }
-  throw ApiError(503, "shutting_down", "the server is shutting down");
-}
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -49,24 +35,22 @@ Generation::Generation(runtime::Engine& engine, Metrics& metrics, Request reques
       head_(std::move(head)),
       tokenizer_(engine.tokenizer()),
       mailbox_(std::make_shared<Mailbox>()) {
+  check_count(sequences.size(), engine_, request_.n > 1 ? "n" : "prompt");
   for (std::size_t i = 0; i < sequences.size(); ++i) {
     sequences[i].on_event = [mailbox = mailbox_, i](const runtime::TokenEvent& event) {
       const std::lock_guard lock(mailbox->mutex);
       mailbox->events.emplace_back(i, event);
       mailbox->arrived.notify_one();
     };
-    const auto submitted = engine_.submit(std::move(sequences[i]));
-    if (submitted.refusal) {
-      for (const auto id : ids_) engine_.cancel(id);
-      refuse(*submitted.refusal, engine_);
-    }
-    ids_.push_back(submitted.id);
     choices_.emplace_back(request_);
     if (request_.tools.choice != ToolUse::Choice::kNone && request_.language.any_text())
       choices_.back().splitter.emplace(tool_format, request_.tools.choice == ToolUse::Choice::kRequired,
                                        request_.tools.parallel);
     last_token_.push_back(start_);
   }
+  auto submitted = engine_.submit_all(std::move(sequences));
+  if (submitted.refusal) refuse(*submitted.refusal, engine_, request_.chat ? "messages" : "prompt");
+  ids_ = std::move(submitted.ids);
   open_ = choices_.size();
   metrics_.prompt_tokens(head_.prompt_tokens);
 }
@@ -154,11 +138,11 @@ std::string Generation::reason_of(runtime::FinishReason reason, Choice& choice) 
     case runtime::FinishReason::kLength:
       return "length";
     case runtime::FinishReason::kCancelled:
-      throw ApiError(503, "shutting_down", "the server is shutting down");
+      refuse(reason);
     case runtime::FinishReason::kDeadline:
       metrics_.finished("abort", seconds_since(start_));
       choice.finish_reason = "error";
-      throw ApiError(504, "deadline_exceeded", "the answer was not done within 'deadline_ms'");
+      refuse(reason);
     case runtime::FinishReason::kNonFinite:
       break;
   }

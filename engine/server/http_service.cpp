@@ -70,6 +70,11 @@ const char* id_prefix(Api api) {
   return api == Api::kChat ? "chatcmpl-" : api == Api::kCompletions ? "cmpl-" : "resp_";
 }
 
+std::chrono::steady_clock::time_point deadline_of(const Standing& standing) {
+  if (!standing.deadline) return std::chrono::steady_clock::time_point::max();
+  return std::chrono::steady_clock::now() + *standing.deadline;
+}
+
 Request request_of(const ordered_json& body, Api api, std::uint64_t seed) {
   if (api != Api::kResponses) return read_request(body, api == Api::kChat, seed);
   const ordered_json chat = chat_body_of_response(body);
@@ -103,8 +108,21 @@ struct HttpService::State {
   /// Seconds until the queue will have moved on, by what requests took lately.
   std::string retry_after() const;
   void complete(const httplib::Request& http, httplib::Response& out, Api api);
-  /// `key`: what the client showed, of which it may have several users.
-  std::unique_ptr<Generation> start(const ordered_json& body, Api api, const std::string& key);
+  std::unique_ptr<Generation> start(const ordered_json& body, Api api, const httplib::Request& http_request);
+  /// Says whether the client hung up; throws ApiError when the server stops. Looks now and then, however
+  /// often it is called.
+  auto watch(const httplib::Request& http_request) const {
+    return [this, &http_request, looked = std::chrono::steady_clock::now()]() mutable {
+      if (grace_over) throw ApiError(503, "shutting_down", "the server is shutting down");
+      const auto now = std::chrono::steady_clock::now();
+      if (now - looked < kTurn) return false;
+      looked = now;
+      return !client_waits(http_request);
+    };
+  }
+  /// Whose request it is: one who shows a key may have several users. Hashed: neither keys nor long names are
+  /// kept.
+  static std::string client_of(const httplib::Request& http_request, const Standing& standing);
   static void send_stream(httplib::Response& out, std::shared_ptr<Stream> stream);
   static bool stream_turn(Stream& stream, httplib::DataSink& sink);
   void models(httplib::Response& out) const;
@@ -140,7 +158,7 @@ void HttpService::State::check_model(const std::string& model) const {
 }
 
 std::unique_ptr<Generation> HttpService::State::start(const ordered_json& body, Api api,
-                                                      const std::string& key) {
+                                                      const httplib::Request& http_request) {
   const bool chat = api != Api::kCompletions;
   AnswerHead head;
   std::uint64_t seed = 0;
@@ -159,8 +177,7 @@ std::unique_ptr<Generation> HttpService::State::start(const ordered_json& body, 
   head.revision = options.revision;
   head.chat = chat;
   std::vector<runtime::GenerateRequest> sequences = sequences_of(request, head);
-  // Hashed: neither keys nor long names are kept.
-  const std::string client = sha256_hex(key + '\n' + request.user);
+  const std::string client = client_of(http_request, request.standing);
   for (runtime::GenerateRequest& sequence : sequences) sequence.client = client;
   try {
     return std::make_unique<Generation>(engine, metrics, std::move(request), std::move(head),
@@ -193,8 +210,8 @@ std::vector<runtime::GenerateRequest> HttpService::State::sequences_of(const Req
     sequence.sampling.seed += i;
     sequence.top_logprobs = request.top_logprobs;
     sequence.ignore_end = request.ignore_end;
-    sequence.priority = request.priority;
-    if (request.deadline) sequence.deadline = std::chrono::steady_clock::now() + *request.deadline;
+    sequence.priority = request.standing.priority;
+    sequence.deadline = deadline_of(request.standing);
     sequence.constraint = constraint_of(request, language);
     sequences.push_back(std::move(sequence));
   }
@@ -224,23 +241,30 @@ std::unique_ptr<runtime::TokenConstraint> HttpService::State::constraint_of(
                  "messages");
 }
 
+std::string HttpService::State::client_of(const httplib::Request& http_request, const Standing& standing) {
+  return sha256_hex(http_request.get_header_value("Authorization") + '\n' + standing.user);
+}
+
 void HttpService::State::embed(const httplib::Request& http_request, httplib::Response& out) {
   const Open opened(open);
   admit(http_request);
   const EmbeddingRequest request = parse_embedding_request(http_request.body);
   check_model(request.model);
-  std::vector<std::vector<float>> vectors;
+  std::vector<runtime::EmbedRequest> texts;
   std::int64_t tokens = 0;
-  try {
-    for (const Prompt& input : request.inputs) {
-      const std::vector<runtime::TokenId> ids = prompts.encode(input);
-      tokens += static_cast<std::int64_t>(ids.size());
-      vectors.push_back(engine.embed(ids));
-    }
-  } catch (const InputError& error) {
-    throw ApiError(400, "invalid_value", error.what(), "input");
+  for (const Prompt& input : request.inputs) {
+    texts.push_back({.tokens = prompts.encode(input),
+                     .priority = request.standing.priority,
+                     .client = client_of(http_request, request.standing),
+                     .deadline = deadline_of(request.standing)});
+    tokens += static_cast<std::int64_t>(texts.back().tokens.size());
   }
-  out.set_content(dump(embeddings_json(request, vectors, tokens)), kJson);
+  Embedding embedding(engine, std::move(texts));
+  auto hung_up = watch(http_request);
+  while (!embedding.done_within(kTurn)) {
+    if (hung_up()) return;
+  }
+  out.set_content(dump(embeddings_json(request, embedding.vectors(), tokens)), kJson);
 }
 
 std::string HttpService::State::retry_after() const {
@@ -254,15 +278,8 @@ void HttpService::State::complete(const httplib::Request& http_request, httplib:
   const Open opened(open);
   admit(http_request);
   const ordered_json body = parse_body(http_request.body);
-  std::unique_ptr<Generation> generation = start(body, api, http_request.get_header_value("Authorization"));
-  // Now and then, though tokens come all the time.
-  auto hung_up = [&, looked = std::chrono::steady_clock::now()]() mutable {
-    if (grace_over) throw ApiError(503, "shutting_down", "the server is shutting down");
-    const auto now = std::chrono::steady_clock::now();
-    if (now - looked < kTurn) return false;
-    looked = now;
-    return !client_waits(http_request);
-  };
+  std::unique_ptr<Generation> generation = start(body, api, http_request);
+  auto hung_up = watch(http_request);
   // An error before the first token is an HTTP error, for streams too.
   std::optional<Generation::Update> first;
   while (!first) {

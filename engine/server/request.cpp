@@ -162,6 +162,22 @@ std::vector<Prompt> read_prompts(const ordered_json* value, const std::string& f
   return prompts;
 }
 
+Standing read_standing(const ordered_json& body) {
+  const Fields fields(body);
+  Standing standing;
+  standing.priority =
+      static_cast<std::int32_t>(fields.integer("priority", -1'000'000, 1'000'000).value_or(0));
+  for (const char* name : {"user", "safety_identifier"}) {
+    if (const ordered_json* user = fields.find(name); user != nullptr) {
+      if (!user->is_string()) refuse(name, "must be a string");
+      standing.user = user->get<std::string>();
+    }
+  }
+  if (const auto deadline = fields.integer("deadline_ms", 1, 86'400'000))
+    standing.deadline = std::chrono::milliseconds(*deadline);
+  return standing;
+}
+
 ordered_json parse_body(std::string_view body) {
   if (nests_too_deeply(body)) throw ApiError(400, "invalid_json", "the body is nested too deeply");
   ordered_json json;
@@ -225,15 +241,7 @@ Request read_request(const ordered_json& json, bool chat, std::uint64_t random_s
   if (chat) request.tools = read_tools(json);
   if (!request.language.any_text() && request.tools.choice == ToolUse::Choice::kRequired)
     refuse("tool_choice", "cannot ask for a call where the answer must be a document");
-  request.priority = static_cast<std::int32_t>(fields.integer("priority", -1'000'000, 1'000'000).value_or(0));
-  for (const char* name : {"user", "safety_identifier"}) {
-    if (const ordered_json* user = fields.find(name); user != nullptr) {
-      if (!user->is_string()) refuse(name, "must be a string");
-      request.user = user->get<std::string>();
-    }
-  }
-  if (const auto deadline = fields.integer("deadline_ms", 1, 86'400'000))
-    request.deadline = std::chrono::milliseconds(*deadline);
+  request.standing = read_standing(json);
   return request;
 }
 

@@ -24,6 +24,15 @@ std::vector<Prompt> read_prompts(const nlohmann::ordered_json* value, const std:
 /// Parses a body. Throws ApiError (400) when it is no JSON object or nested too deeply.
 nlohmann::ordered_json parse_body(std::string_view body);
 
+/// How a request stands among the others.
+struct Standing {
+  std::int32_t priority = 0;                          ///< the lower the sooner
+  std::string user;                                   ///< for whom a client asks, or empty
+  std::optional<std::chrono::milliseconds> deadline;  ///< from its arrival
+};
+/// Of a body of any API. Throws ApiError (400) that names the parameter.
+Standing read_standing(const nlohmann::ordered_json& body);
+
 /// The body of POST /v1/chat/completions or /v1/completions, checked.
 struct Request {
   bool chat = false;
@@ -46,9 +55,7 @@ struct Request {
   bool ignore_end = false;
   schema::AnswerLanguage language;
   ToolUse tools;
-  std::int32_t priority = 0;                          ///< the lower the sooner
-  std::string user;                                   ///< for whom a client asks, or empty
-  std::optional<std::chrono::milliseconds> deadline;  ///< from its arrival
+  Standing standing;
 };
 
 /// Throws ApiError (400) that names the parameter. `body` is a JSON object; `random_seed` is used when the

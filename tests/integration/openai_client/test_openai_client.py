@@ -434,6 +434,24 @@ class Lifecycle(unittest.TestCase):
         finally:
             self.assertEqual(server.stop(), 0)
 
+    def test_what_never_fits_the_queue_is_told_so(self):
+        server = Server(tiny_model(), "--max-sequences", "2", "--max-queue", "3", "--context", "1024")
+        try:
+            asks = {"n": lambda: server.client.chat.completions.create(model="m", messages=USER, max_tokens=2, n=6),
+                    "prompt": lambda: server.client.completions.create(model="m", prompt=["a"] * 6, max_tokens=2),
+                    "input": lambda: server.client.embeddings.create(model="m", input=["a"] * 6)}
+            for param, ask in asks.items():
+                with self.assertRaises(openai.BadRequestError) as caught:
+                    ask()
+                self.assertEqual(caught.exception.param, param)
+                self.assertIn("asks for 6 sequences at once; this server decodes and lets wait 5", caught.exception.message)
+            self.assertEqual(len(server.client.chat.completions.create(model="m", messages=USER, max_tokens=2, n=4).choices), 4)  # a probe of readiness may have the fifth place
+            with self.assertRaises(openai.BadRequestError) as caught:
+                server.client.embeddings.create(model="m", input="word " * 3000)
+            self.assertEqual((caught.exception.code, caught.exception.param), ("context_length_exceeded", "input"))
+        finally:
+            self.assertEqual(server.stop(), 0)
+
     def test_idle_costs_nothing(self):
         server = Server(tiny_model())
         try:

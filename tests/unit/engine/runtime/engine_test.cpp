@@ -172,6 +172,51 @@ TEST(Engine, RefusesWhatDoesNotFit) {
   inbox.wait_finished(accepted);
 }
 
+TEST(Engine, TakesAllOfARequestOrNothing) {
+  Engine engine(formats::open_model(folder()),
+                {.context = 64, .max_sequences = 1, .threads = 1, .max_queue = 2});
+  EXPECT_EQ(engine.most_at_once(), 3U);
+  Inbox inbox;
+  const auto some = [&](std::size_t first, std::size_t count) {
+    std::vector<GenerateRequest> requests;
+    for (std::size_t i = 0; i < count; ++i) requests.push_back(request(inbox, first + i, {1, 2}, 60));
+    return requests;
+  };
+  EXPECT_EQ(engine.submit_all(some(0, 4)).refusal, Engine::Refusal::kQueueFull);
+  const auto taken = engine.submit_all(some(0, 3));
+  EXPECT_EQ(taken.ids.size(), 3U) << "an idle engine takes all that it can ever hold";
+  const auto refused = engine.submit_all(std::vector<EmbedRequest>(3, EmbedRequest{.tokens = {1}}));
+  EXPECT_EQ(refused.refusal, Engine::Refusal::kQueueFull);
+  EXPECT_TRUE(refused.ids.empty());
+  inbox.wait_finished(3);
+}
+
+TEST(Engine, VectorsWaitTheirTurnAndEnd) {
+  Engine engine(formats::open_model(folder()), {.max_sequences = 1, .threads = 1});
+  const std::vector<TokenId> text = prompt_of(9);
+  const std::vector<float> alone = engine.embed(text);
+  auto both = engine.submit_all(std::vector<EmbedRequest>(2, EmbedRequest{.tokens = text}));
+  for (auto& vector : both.vectors) EXPECT_EQ(vector.get(), alone);
+
+  Inbox inbox;
+  ASSERT_FALSE(engine.submit(request(inbox, 0, {1, 2}, 100)).refusal);
+  auto cancelled = engine.submit_all(std::vector<EmbedRequest>(1, EmbedRequest{.tokens = text}));
+  engine.cancel(cancelled.ids[0]);
+  auto late = engine.submit_all(std::vector<EmbedRequest>(
+      1, EmbedRequest{.tokens = text, .deadline = std::chrono::steady_clock::now()}));
+  const auto reason = [](auto& submitted) {
+    try {
+      submitted.vectors[0].get();
+    } catch (const Unfinished& ended) {
+      return ended.reason();
+    }
+    return FinishReason::kStop;
+  };
+  EXPECT_EQ(reason(cancelled), FinishReason::kCancelled);
+  EXPECT_EQ(reason(late), FinishReason::kDeadline);
+  inbox.wait_finished(1);
+}
+
 TEST(Engine, TheContextEndsASequence) {
   Engine engine(formats::open_model(folder()), {.context = 70, .max_sequences = 1, .threads = 1});
   Inbox inbox;

@@ -33,5 +33,13 @@ TEST(Embeddings, RefuseByName) {
     EXPECT_THROW(parse_embedding_request(body), ApiError) << body;
 }
 
+TEST(Embeddings, StandAmongOthersAsAnswersDo) {
+  const EmbeddingRequest request = parse_embedding_request(
+      R"({"model": "m", "input": "a", "user": "ann", "priority": 2, "deadline_ms": 5})");
+  EXPECT_EQ(request.standing.user, "ann");
+  EXPECT_EQ(request.standing.priority, 2);
+  EXPECT_EQ(request.standing.deadline, std::chrono::milliseconds(5));
+}
+
 }  // namespace
 }  // namespace stepdown::server

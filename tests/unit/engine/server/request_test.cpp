@@ -37,7 +37,7 @@ TEST(Request, ReadsEverythingItKnows) {
     "logprobs": true, "top_logprobs": 3, "stream": true, "stream_options": {"include_usage": true}, "user": "ann", "tools": [],
     "response_format": {"type": "json_object"})");
   EXPECT_EQ(request.max_tokens, 7);
-  EXPECT_EQ(request.user, "ann");
+  EXPECT_EQ(request.standing.user, "ann");
   EXPECT_EQ(request.sampling.temperature, 0.0f);
   EXPECT_EQ(request.sampling.top_k, 40);
   EXPECT_EQ(request.sampling.seed, ~0ULL);
