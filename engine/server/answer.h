@@ -32,7 +32,9 @@ struct TokenLogprob {
 
 /// One choice as it grows.
 struct Choice {
-  explicit Choice(const Request& request) : text(request.stop) {}
+  /// `language`: as AnswerText's.
+  explicit Choice(const Request& request, std::optional<schema::PrefixMatcher> language = std::nullopt)
+      : text(request.stop, std::move(language)) {}
 
   AnswerText text;
   std::string full;                    ///< text released so far

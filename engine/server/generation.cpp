@@ -28,7 +28,8 @@ double seconds_since(Clock::time_point start) {
 }  // namespace
 
 Generation::Generation(runtime::Engine& engine, Metrics& metrics, Request request, AnswerHead head,
-                       std::vector<runtime::GenerateRequest> sequences, const ToolFormat& tool_format)
+                       std::vector<runtime::GenerateRequest> sequences, const ToolFormat& tool_format,
+                       const std::optional<schema::PrefixMatcher>& language)
     : engine_(engine),
       metrics_(metrics),
       request_(std::move(request)),
@@ -42,7 +43,7 @@ Generation::Generation(runtime::Engine& engine, Metrics& metrics, Request reques
       mailbox->events.emplace_back(i, event);
       mailbox->arrived.notify_one();
     };
-    choices_.emplace_back(request_);
+    choices_.emplace_back(request_, language);
     if (request_.tools.choice != ToolUse::Choice::kNone && request_.language.any_text())
       choices_.back().splitter.emplace(tool_format, request_.tools.choice == ToolUse::Choice::kRequired,
                                        request_.tools.parallel);

@@ -17,10 +17,11 @@ namespace stepdown::server {
 /// time; destroying it cancels what still runs.
 class Generation {
  public:
-  /// Submits one sequence a choice. Throws ApiError: 429 when the queue is full, 400 when the prompt is too
-  /// long.
+  /// Submits one sequence a choice. `language`: what choices must be, from where their prompts end. Throws
+  /// ApiError: 429 when the queue is full, 400 when the prompt is too long.
   Generation(runtime::Engine& engine, Metrics& metrics, Request request, AnswerHead head,
-             std::vector<runtime::GenerateRequest> sequences, const ToolFormat& tool_format);
+             std::vector<runtime::GenerateRequest> sequences, const ToolFormat& tool_format,
+             const std::optional<schema::PrefixMatcher>& language);
   ~Generation();
   Generation(const Generation&) = delete;
   Generation& operator=(const Generation&) = delete;

@@ -75,6 +75,12 @@ std::chrono::steady_clock::time_point deadline_of(const Standing& standing) {
   return std::chrono::steady_clock::now() + *standing.deadline;
 }
 
+/// What of the answer stands in the prompt already.
+std::string written_by(const Request& request) {
+  return request.continue_final_message ? request.messages.back()["content"].get<std::string>()
+                                        : std::string();
+}
+
 Request request_of(const ordered_json& body, Api api, std::uint64_t seed) {
   if (api != Api::kResponses) return read_request(body, api == Api::kChat, seed);
   const ordered_json chat = chat_body_of_response(body);
@@ -99,7 +105,9 @@ struct HttpService::State {
   /// Throws ApiError for those who may not ask, and when the server stops.
   void admit(const httplib::Request& http_request) const;
   void check_model(const std::string& model) const;
-  std::vector<runtime::GenerateRequest> sequences_of(const Request& request, AnswerHead& head);
+  std::vector<runtime::GenerateRequest> sequences_of(const Request& request,
+                                                     const schema::AnswerLanguage& language,
+                                                     AnswerHead& head);
   /// What the answer must be: the document of a call where one is asked for.
   schema::AnswerLanguage language_of(const Request& request) const;
   std::unique_ptr<runtime::TokenConstraint> constraint_of(const Request& request,
@@ -176,22 +184,25 @@ std::unique_ptr<Generation> HttpService::State::start(const ordered_json& body, 
   head.model = request.model;
   head.revision = options.revision;
   head.chat = chat;
-  std::vector<runtime::GenerateRequest> sequences = sequences_of(request, head);
+  const schema::AnswerLanguage language = language_of(request);
+  std::vector<runtime::GenerateRequest> sequences = sequences_of(request, language, head);
+  std::optional<schema::PrefixMatcher> matcher = language.matcher();
+  if (matcher) matcher->accept(written_by(request));
   const std::string client = client_of(http_request, request.standing);
   for (runtime::GenerateRequest& sequence : sequences) sequence.client = client;
   try {
     return std::make_unique<Generation>(engine, metrics, std::move(request), std::move(head),
-                                        std::move(sequences), prompts.tool_format());
+                                        std::move(sequences), prompts.tool_format(), matcher);
   } catch (const InputError& error) {  // ids outside the vocabulary, an empty prompt
     throw ApiError(400, "invalid_value", error.what(), chat ? "messages" : "prompt");
   }
 }
 
 std::vector<runtime::GenerateRequest> HttpService::State::sequences_of(const Request& request,
+                                                                       const schema::AnswerLanguage& language,
                                                                        AnswerHead& head) {
   std::vector<runtime::GenerateRequest> sequences;
   const auto all = prompts.build(request);
-  const schema::AnswerLanguage language = language_of(request);
   for (std::size_t i = 0; i < all.size(); ++i) {
     const auto length = static_cast<std::int64_t>(all[i].size());
     if (i % static_cast<std::size_t>(request.n) == 0) head.prompt_tokens += length;
@@ -232,8 +243,7 @@ schema::AnswerLanguage HttpService::State::language_of(const Request& request) c
 std::unique_ptr<runtime::TokenConstraint> HttpService::State::constraint_of(
     const Request& request, const schema::AnswerLanguage& language) {
   if (language.any_text()) return nullptr;
-  const std::string written =
-      request.continue_final_message ? request.messages.back()["content"].get<std::string>() : std::string();
+  const std::string written = written_by(request);
   auto constraint = language.schema ? engine.constraints().make(language.schema, written)
                                     : engine.constraints().make(language.grammar, written);
   if (constraint) return constraint;

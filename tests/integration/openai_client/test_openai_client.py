@@ -166,6 +166,14 @@ class Api(unittest.TestCase):
                 stopped += 1
         self.assertEqual(stopped, 20, "bounded strings let every answer end")
 
+    def test_a_stop_string_cuts_no_document(self):
+        format = {"type": "json_schema", "json_schema": {"name": "incident", "strict": True, "schema": INCIDENT}}
+        for seed in range(5):
+            asked = dict(response_format=format, max_tokens=400, temperature=1.0, seed=seed)
+            whole, cut = (self.chat(**asked, **more).choices[0] for more in ({}, {"stop": [",", "e"]}))
+            self.assertEqual((cut.message.content, cut.finish_reason), (whole.message.content, "stop"))
+            jsonschema.validate(json.loads(cut.message.content), INCIDENT)
+
     def test_json_object(self):
         answer = self.chat(response_format={"type": "json_object"}, max_tokens=120, temperature=1.0, seed=4)
         if answer.choices[0].finish_reason == "stop":

@@ -1,6 +1,9 @@
 #include "engine/server/answer_text.h"
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "engine/schema/text_grammar.h"
 
 namespace stepdown::server {
 namespace {
@@ -56,6 +59,26 @@ INSTANTIATE_TEST_SUITE_P(
       std::erase_if(name, [](char c) { return c == ' ' || c == '-'; });
       return name;
     });
+
+TEST(AnswerText, AStopStringEndsWhatIsWholeAlone) {
+  const auto schema = schema::Schema::compile(nlohmann::ordered_json::parse(
+      R"({"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]})"));
+  const std::string document = "{\"a\": \"one, two\"}";
+  for (const char* stop : {",", "}", "\"", "a"}) {
+    AnswerText text({stop}, schema::PrefixMatcher(schema));
+    std::string released;
+    for (const char c : document) released += text.push({&c, 1});
+    EXPECT_FALSE(text.stopped()) << stop << " cuts the document";
+    EXPECT_EQ(released + text.finish(), document);
+  }
+  const auto list = schema::TextGrammar::from_regex("[a-z]+(, [a-z]+)*[.]?");
+  AnswerText text({", ", "c"}, schema::PrefixMatcher(list));
+  EXPECT_EQ(text.push("ab, c"), "ab") << "what stands before is whole";
+  EXPECT_TRUE(text.stopped());
+  AnswerText begun({"b"}, schema::PrefixMatcher(list));
+  EXPECT_EQ(begun.push("bab."), "ba") << "nothing is no text, \"ba\" is";
+  EXPECT_TRUE(begun.stopped());
+}
 
 }  // namespace
 }  // namespace stepdown::server
