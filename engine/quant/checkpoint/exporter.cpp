@@ -12,6 +12,7 @@
 #include "engine/base/error.h"
 #include "engine/base/free_space.h"
 #include "engine/base/half.h"
+#include "engine/base/log.h"
 #include "engine/base/mapped_file.h"
 #include "engine/base/progress.h"
 #include "engine/formats/hf_tensors.h"
@@ -65,19 +66,8 @@ class Exporter {
                       " layers");
     for (std::int64_t layer = 0; layer < layers; ++layer) {
       progress.note("layer " + std::to_string(layer));
-      DecoderBlock block(job_.model, layer, streams_.empty() ? 0 : job_.calibration->longest());
-      if (job_.replace) job_.replace(block);
-      round(block);
-      if (const BlockTensor* router = block.router()) {
-        const std::string_view name = router->name;
-        kept_.push_back(layer_prefix(layer) + std::string(name.substr(0, name.rfind('.'))));
-      }
       const fs::path shard = folder_ / shard_name(layer + 1);
-      if (fs::exists(shard)) {
-        take_up(block, shard);
-      } else {
-        write(layer + 1, quantize(block));
-      }
+      if (!fs::exists(shard) || !took_up(layer, shard)) write(layer + 1, quantize(load(layer)));
       progress.advance();
     }
     write(0, other_tensors());
@@ -109,6 +99,19 @@ class Exporter {
     return bits / 8;
   }
 
+  /// As the methods see it, with what is not quantized as it will be stored.
+  DecoderBlock load(std::int64_t layer) {
+    DecoderBlock block(job_.model, layer, streams_.empty() ? 0 : job_.calibration->longest());
+    if (job_.replace) job_.replace(block);
+    round(block);
+    if (const BlockTensor* router = block.router()) {
+      const std::string_view name = router->name;
+      const std::string module = layer_prefix(layer) + std::string(name.substr(0, name.rfind('.')));
+      if (kept_.back() != module) kept_.push_back(module);
+    }
+    return block;
+  }
+
   std::string shard_name(std::int64_t index) const {
     std::array<char, 64> name;
     std::snprintf(name.data(), name.size(), "model-%05d-of-%05d.safetensors", static_cast<int>(index + 1),
@@ -125,7 +128,7 @@ class Exporter {
     return values;
   }
 
-  std::vector<NamedTensor> quantize(DecoderBlock& block) {
+  std::vector<NamedTensor> quantize(DecoderBlock block) {
     std::vector<NamedTensor> tensors;
     const std::vector<Place> places = block.places();
     const std::span attention = std::span(kStages).first<2>();
@@ -186,12 +189,28 @@ class Exporter {
 
   bool with_gram() const { return needs_ == Needs::kGram; }
 
+  /// False, with a warning: the shard is damaged, as by a machine that stopped.
+  bool took_up(std::int64_t layer, const fs::path& shard) {
+    DecoderBlock block = load(layer);
+    try {
+      take_up(block, shard);
+    } catch (const InputError& error) {
+      log::warn(shard.string() + " is damaged; its layer is quantized anew", {{"because", error.what()}});
+      return false;
+    }
+    if (streams_.empty()) return true;
+    for (const Stage stage : kStages) streams_.advance(pool_, block, stage);
+    return true;
+  }
+
   /// A block that an earlier run finished: its stored weights bring the streams on.
   void take_up(DecoderBlock& block, const fs::path& shard) {
     const MappedFile file(shard);
     const auto tensors = formats::parse_safetensors(file.bytes(), shard.string());
-    for (const TensorView& tensor : tensors) note(tensor, shard.filename());
-    if (streams_.empty()) return;
+    const auto note_all = [&] {
+      for (const TensorView& tensor : tensors) note(tensor, shard.filename());
+    };
+    if (streams_.empty()) return note_all();
     const std::string prefix = layer_prefix(block.index());
     for (Linear& linear : block.linears()) {
       const std::string module = prefix + std::string(linear.name) + ".";
@@ -209,7 +228,7 @@ class Exporter {
       kernels::dequantize_row(stored->type, stored->data, other.values);
       for (float& x : other.values) x += other.plus_one ? 1.0f : 0.0f;
     }
-    for (const Stage stage : kStages) streams_.advance(pool_, block, stage);
+    note_all();
   }
 
   std::vector<NamedTensor> other_tensors() const {

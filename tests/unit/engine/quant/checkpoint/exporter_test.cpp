@@ -3,6 +3,9 @@
 
 #include "tests/unit/engine/quant/methods/exported_model.h"
 
+#include "engine/base/atomic_file.h"
+#include "engine/base/hash.h"
+
 namespace stepdown::quant {
 namespace {
 
@@ -60,6 +63,34 @@ TEST(Exporter, EachLayerIsCalibratedOnWhatTheQuantizedOnesBeforeItGive) {
     const Matrix block_as_it_was =
         gram_of(model.reads(pool, layer, place.stage, model.source(), model.source()));
     EXPECT_GT(apart(seen[i].gram, block_as_it_was), 1e-2);
+  }
+}
+
+// A Job would fail for good of what another try mends.
+TEST(Exporter, AShardThatAKilledRunLeftDamagedIsWrittenAnew) {
+  const RandomModel model;
+  const auto file = formats::open_model(model.folder.path());
+  CalibrationRequest request;
+  request.path = model.prompts();
+  const CalibrationSet calibration(*file, request);
+  const std::string other = read_file(model.folder / "model.safetensors");
+  for (const char* name : {"gptq", "int8"}) {
+    WeightSettings settings;
+    settings.group_size = std::string(name) == "gptq" ? 32 : 0;
+    const WeightMethod& method = method_named(name);
+    const ExportJob job{*file, model.folder.path(), method, method.settle(settings), &calibration, 2};
+    const formats::TempFolder whole;
+    export_checkpoint(job, whole.path());
+    const std::string sound = read_file(whole / "model-00002-of-00003.safetensors");
+    std::vector<std::string> damaged = {"", sound.substr(0, 100), sound.substr(0, sound.size() - 1)};
+    if (std::string(name) == "gptq") damaged.push_back(other);  // whole, but nothing that brings prompts on
+    for (const std::string& bytes : damaged) {
+      const formats::TempFolder killed;
+      write_file_atomically(killed / "model-00002-of-00003.safetensors", bytes);
+      export_checkpoint(job, killed.path());
+      EXPECT_EQ(artifact_digest(killed.path()), artifact_digest(whole.path()))
+          << name << ", " << bytes.size();
+    }
   }
 }
 
