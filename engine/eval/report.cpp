@@ -136,6 +136,8 @@ Report read_report(const std::filesystem::path& path) {
     const auto json = nlohmann::json::parse(read_file(path));
     report.model = json.at("model");
     report.setting = json.at("setting");
+    if (report.setting.is_null()) report.setting = nlohmann::json::object();
+    report.setting.value("dataset", "");  // throws where it is no text: it is read later
     for (const auto& [name, metric] : json.at("metrics").items()) {
       report.metrics[name] = {.value = read_number(metric.at("value")),
                               .n = metric.at("n").get<std::int64_t>()};

@@ -198,8 +198,10 @@ TEST(Report, PerplexitiesArePairedTextByText) {
 
 TEST(Report, GarbageIsNoBaseline) {
   const auto path = std::filesystem::path(testing::TempDir()) / "garbage.json";
-  for (const char* text : {"", "[]", R"({"model": 1})",
-                           R"({"model": {}, "setting": {}, "metrics": {"a": {}}, "samples": []})"}) {
+  for (const char* text :
+       {"", "[]", R"({"model": 1})", R"({"model": {}, "setting": {}, "metrics": {"a": {}}, "samples": []})",
+        R"({"model": {}, "setting": "x", "metrics": {}, "samples": []})",
+        R"({"model": {}, "setting": {"dataset": 1}, "metrics": {}, "samples": []})"}) {
     write_file_atomically(path, text);
     EXPECT_THROW(read_report(path), InputError) << text;
   }
