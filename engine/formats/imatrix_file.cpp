@@ -2,15 +2,18 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <cstring>
 #include <string_view>
+#include <system_error>
+
+#include <unistd.h>
 
 #include "engine/base/error.h"
 #include "engine/base/mapped_file.h"
 #include "engine/formats/byte_reader.h"
 #include "engine/formats/gguf_header.h"
 #include "engine/formats/gguf_writer.h"
+#include "engine/formats/importance_range.h"
 
 namespace stepdown::formats {
 namespace {
@@ -30,8 +33,9 @@ std::vector<float> floats_of(std::span<const std::byte> bytes) {
 void check(const Imatrix& imatrix, const std::string& file) {
   if (imatrix.columns.empty()) throw InputError("holds no entries", file, kMakeAnew);
   for (const auto& [name, columns] : imatrix.columns) {
-    if (!std::ranges::all_of(columns, [](float x) { return x >= 0 && std::isfinite(x); })) {
-      throw InputError("'" + name + "' holds values that are negative or not finite", file, kMakeAnew);
+    if (!std::ranges::all_of(columns, is_importance)) {
+      throw InputError("'" + name + "' holds values that are negative, not finite or beyond 1e15", file,
+                       kMakeAnew);
     }
   }
 }
@@ -141,15 +145,24 @@ void write_imatrix(const fs::path& path, const Imatrix& imatrix, std::uint32_t t
                        DType::kF32,
                        {experts, static_cast<std::int64_t>(columns.size()) / experts}});
   }
-  GgufWriter writer(path, metadata, std::move(tensors));
-  for (const auto& [name, columns] : imatrix.columns) {
-    const std::vector<float> counts = counts_of(imatrix, name, static_cast<float>(tokens));
-    writer.write(std::as_bytes(std::span(counts)));
-    std::vector<float> sums = columns;
-    for (std::size_t i = 0; i < sums.size(); ++i) sums[i] *= counts[i / (sums.size() / counts.size())];
-    writer.write(std::as_bytes(std::span(sums)));
+  fs::path unfinished = path;  // nobody sees half of it, and a failed run leaves none
+  unfinished += ".tmp-" + std::to_string(::getpid());
+  try {
+    GgufWriter writer(unfinished, metadata, std::move(tensors));
+    for (const auto& [name, columns] : imatrix.columns) {
+      const std::vector<float> counts = counts_of(imatrix, name, static_cast<float>(tokens));
+      writer.write(std::as_bytes(std::span(counts)));
+      std::vector<float> sums = columns;
+      for (std::size_t i = 0; i < sums.size(); ++i) sums[i] *= counts[i / (sums.size() / counts.size())];
+      writer.write(std::as_bytes(std::span(sums)));
+    }
+    writer.finish();
+    fs::rename(unfinished, path);
+  } catch (...) {
+    std::error_code ignored;  // what went wrong is told
+    fs::remove(unfinished, ignored);
+    throw;
   }
-  writer.finish();
 }
 
 }  // namespace stepdown::formats

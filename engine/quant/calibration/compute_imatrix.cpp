@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/base/progress.h"
+#include "engine/formats/importance_range.h"
 #include "engine/quant/calibration/prompt_streams.h"
 #include "engine/quant/paced_state.h"
 
@@ -57,6 +58,10 @@ class ImportanceRun {
 
   /// Experts stand one after another under one name; one that no token came to counts all columns alike.
   void note(const std::string& name, const Linear& linear, const StageInputs& seen) {
+    if (!std::ranges::all_of(seen.mean_square, formats::is_importance)) {
+      throw InputError("reads numbers that are not finite or beyond 3e7 on the calibration prompts",
+                       "tensor '" + name + "'", "the model itself is not sound: evaluate it unquantized");
+    }
     std::vector<float>& columns = imatrix_.columns[name];
     if (seen.tokens > 0) {
       std::ranges::copy(seen.mean_square, std::back_inserter(columns));

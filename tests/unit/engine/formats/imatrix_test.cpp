@@ -33,6 +33,14 @@ TEST(Imatrix, ComesBackAsItWasWritten) {
   EXPECT_EQ(read.dataset, "prompts");
 }
 
+TEST(Imatrix, OfOneThatCannotBeWrittenNothingIsLeft) {
+  const TempFolder folder;
+  std::filesystem::create_directories(folder / "m.gguf" / "in the way");
+  const Imatrix imatrix{{{"blk.0.ffn_down.weight", {0.5f}}}, "prompts", 4};
+  EXPECT_ANY_THROW(write_imatrix(folder / "m.gguf", imatrix, 2048, 512));
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1);
+}
+
 TEST(Imatrix, ExpertsKeepTheirOwnMeans) {
   const TempFolder folder;
   const std::string name = "blk.0.ffn_down_exps.weight";
@@ -58,7 +66,7 @@ TEST(Imatrix, RefusesDamagedFiles) {
   const std::string whole = dat_file(9.0f);
   for (const std::string& bytes :
        {std::string(), std::string("\0\0\0\0", 4), whole.substr(0, whole.size() / 2), std::string(64, '\xff'),
-        dat_file(-1.0f), dat_file(std::numeric_limits<float>::quiet_NaN())}) {
+        dat_file(-1.0f), dat_file(1e20f), dat_file(std::numeric_limits<float>::quiet_NaN())}) {
     write_file_atomically(folder / "bad.dat", bytes);
     EXPECT_THROW(read_imatrix(folder / "bad.dat"), InputError) << bytes.size();
   }

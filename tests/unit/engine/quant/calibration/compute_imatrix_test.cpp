@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "engine/base/error.h"
 #include "engine/formats/model_file.h"
 
 namespace stepdown::quant {
@@ -93,6 +94,28 @@ TEST(ComputeImatrix, AWholeMatrixIsNotComputedAgain) {
   EXPECT_EQ(fs::last_write_time(task.state), written);
   EXPECT_LT(fs::file_size(task.state), 7 * kLayers * (128 * sizeof(float) + 64))
       << "prompts are gone from it";
+}
+
+// The encoders' sums would overflow, and their scales be NaN.
+TEST(ComputeImatrix, InputsThatNoSoundModelHasAreRefusedByTheTensorThatReadsThem) {
+  RandomModel model;
+  auto& norm = model.tensors["model.layers.1.post_attention_layernorm.weight"];
+  const float huge = 1e12f;
+  norm.dtype = "F32";
+  norm.bytes.clear();
+  for (int i = 0; i < 64; ++i) norm.bytes.append(reinterpret_cast<const char*>(&huge), sizeof huge);
+  model.write();
+  const auto file = formats::open_model(model.folder.path());
+  CalibrationRequest request;
+  request.path = model.prompts();
+  const CalibrationSet calibration(*file, request);
+  try {
+    compute_imatrix(*file, calibration, 2, {});
+    FAIL();
+  } catch (const InputError& error) {
+    EXPECT_TRUE(std::string(error.what()).starts_with("tensor 'blk.1.ffn_")) << error.what();
+    EXPECT_NE(std::string(error.what()).find("not sound"), std::string::npos) << error.what();
+  }
 }
 
 TEST(ComputeImatrix, WithoutRoomForAStateTheWorkGoesOn) {
