@@ -8,6 +8,7 @@
 
 #include "engine/base/atomic_file.h"
 #include "engine/base/error.h"
+#include "engine/base/file_error.h"
 #include "engine/base/log.h"
 #include "engine/base/output_file.h"
 
@@ -43,10 +44,8 @@ std::optional<std::vector<std::span<float>>> open(std::ifstream& in, std::uint64
   return std::nullopt;
 }
 
-}  // namespace
-
-void keep_state(const fs::path& file, const nlohmann::json& head,
-                std::span<const std::span<const float>> numbers) {
+void write_state(const fs::path& file, const nlohmann::json& head,
+                 std::span<const std::span<const float>> numbers) {
   const fs::path next = unfinished(file);
   OutputFile out(next);
   const std::string text = head.dump();
@@ -57,6 +56,19 @@ void keep_state(const fs::path& file, const nlohmann::json& head,
   out.finish();
   fs::rename(next, file);
   sync_to_disk(file.parent_path());
+}
+
+}  // namespace
+
+void keep_state(const fs::path& file, const nlohmann::json& head,
+                std::span<const std::span<const float>> numbers) {
+  try {
+    write_state(file, head, numbers);
+  } catch (const DiskFull& full) {
+    discard_state(file);
+    log::warn("a run that is killed now begins anew, as there is no room to keep what it has",
+              {{"because", full.what()}});
+  }
 }
 
 nlohmann::json take_up_state(const fs::path& file, const Places& places) {

@@ -12,7 +12,8 @@ namespace stepdown::quant {
 
 /// What a run leaves for the one after it, should it be killed: a head, and numbers behind it. Written
 /// durably and under its final name at once, piece by piece: a copy of all in memory would raise the peak.
-/// Throws Error when the disk is full.
+/// On a full disk nothing is kept, with a warning: the work itself needs none of that room. Throws Error when
+/// it cannot be written for another reason.
 void keep_state(const std::filesystem::path& file, const nlohmann::json& head,
                 std::span<const std::span<const float>> numbers);
 

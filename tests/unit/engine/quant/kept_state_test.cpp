@@ -40,6 +40,17 @@ TEST(KeptState, GivesBackTheHeadAndEveryBit) {
   EXPECT_EQ(found.second, Numbers().second);
 }
 
+// A training of hours needs no room for it, and its result may need the room that an earlier state takes.
+TEST(KeptState, OnAFullDiskNothingIsKeptAndTheWorkGoesOn) {
+  const TempFolder folder;
+  Numbers().keep(folder / "state");
+  std::filesystem::create_symlink("/dev/full", folder / "state.next");
+  testing::internal::CaptureStderr();
+  EXPECT_NO_THROW(Numbers().keep(folder / "state"));
+  EXPECT_NE(testing::internal::GetCapturedStderr().find("begins anew"), std::string::npos);
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
+}
+
 TEST(KeptState, WhatDoesNotFitIsNotTakenUp) {
   const TempFolder folder;
   EXPECT_TRUE(Numbers().take_up(folder / "none").is_null());
