@@ -33,6 +33,11 @@ bool DecimalRange::has_multiple(double value) const {
          std::fmod(whole, static_cast<double>(step)) == 0.0;
 }
 
+bool DecimalRange::has_multiple(std::int64_t value) const {
+  const std::int64_t scale = power_of_ten(places) % step;  // value × 10^places is beyond 64 bits
+  return static_cast<__int128>(value % step) * scale % step == 0;
+}
+
 bool DecimalRange::complete(const Prefix& prefix) const {
   if (!prefix.any || prefix.fraction == 0) return false;
   const std::int64_t scale = power_of_ten(places - std::max<int>(prefix.fraction, 0));

@@ -17,6 +17,7 @@ struct DecimalRange {
   bool any() const;
   /// Whether a number is a multiple of the step, as far as doubles tell.
   bool has_multiple(double value) const;
+  bool has_multiple(std::int64_t value) const;  ///< exactly
 
   /// A number being written: magnitude of the digits so far, and how many stand behind the point.
   struct Prefix {

@@ -43,8 +43,10 @@ struct Node {
   // kArray: the first items each by its own rule, the rest by `items` (kNoNode: there is no rest).
   std::vector<NodeId> prefix;
   NodeId items = kNoNode;
+  std::vector<NodeId> choices;  ///< one for each value that an item may have, where no two may be equal
 
-  // kArray: items; kString: code points.
+  // kArray: items; kString: code points; kObject: properties, of which 0 or 1 are asked for beside the
+  // required.
   std::int64_t least = 0;
   std::int64_t most = kUnbounded;
 

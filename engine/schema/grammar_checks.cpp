@@ -18,6 +18,12 @@ int height_of(const Grammar& grammar, const Node& node) {
       for (const Node::Property& property : node.properties) {
         if (property.required) tallest = std::max(tallest, height(property.value));
       }
+      if (node.least > 0) {  // one of those that need not come
+        int shallowest = node.additional == kNoNode ? kEndless : height(node.additional);
+        for (const Node::Property& property : node.properties)
+          shallowest = std::min(shallowest, height(property.value));
+        tallest = std::max(tallest, shallowest);
+      }
       return std::min(tallest + 1, kEndless);
     case NodeKind::kArray: {
       const auto fixed = static_cast<std::int64_t>(node.prefix.size());
@@ -49,10 +55,13 @@ void refuse_circles(const Grammar& grammar, NodeId id, std::vector<Mark>& marks)
 
 }  // namespace
 
-void check_grammar(Grammar& grammar) {
+void check_circles(const Grammar& grammar) {
   std::vector<Mark> marks(grammar.nodes.size(), Mark::kNew);
   for (std::size_t id = 0; id < grammar.nodes.size(); ++id)
     refuse_circles(grammar, static_cast<NodeId>(id), marks);
+}
+
+void set_heights(Grammar& grammar) {
   for (Node& node : grammar.nodes) node.height = kEndless;
   for (bool changed = true; changed;) {
     changed = false;

@@ -4,8 +4,9 @@
 
 namespace stepdown::schema {
 
-/// Computes every node's height. Throws InputError when alternatives refer to each other in a circle, or when
-/// no document of bounded depth exists.
-void check_grammar(Grammar& grammar);
+/// Refuses rules that lead back to themselves over alternatives alone.
+void check_circles(const Grammar& grammar);
+/// Fills in every node's height; refuses grammars of which no document is shallow enough.
+void set_heights(Grammar& grammar);
 
 }  // namespace stepdown::schema

@@ -27,17 +27,26 @@ constexpr auto kKeywords = std::to_array<Keyword>({
     {"anyOf", ""},
     {"oneOf", ""},
     {"allOf", ""},
+    {"not", ""},
+    {"if", ""},
+    {"then", ""},
+    {"else", ""},
+    {"dependentRequired", ""},
+    {"dependentSchemas", ""},
     {"properties", "object"},
     {"required", "object"},
     {"additionalProperties", "object"},
     {"unevaluatedProperties", "object"},
     {"patternProperties", "object"},
     {"propertyNames", "object"},
+    {"minProperties", "object"},
+    {"maxProperties", "object"},
     {"items", "array"},
     {"unevaluatedItems", "array"},
     {"prefixItems", "array"},
     {"minItems", "array"},
     {"maxItems", "array"},
+    {"uniqueItems", "array"},
     {"minLength", "string"},
     {"maxLength", "string"},
     {"pattern", "string"},
@@ -59,6 +68,9 @@ constexpr auto kKeywords = std::to_array<Keyword>({
     {"deprecated", "*"},
     {"readOnly", "*"},
     {"writeOnly", "*"},
+    {"contentMediaType", "*"},
+    {"contentEncoding", "*"},
+    {"contentSchema", "*"},
 });
 
 constexpr std::array<std::string_view, 7> kTypes = {"object", "array",   "string", "integer",
@@ -83,20 +95,34 @@ bool is_constraint(std::string_view keyword) {
   return found != nullptr && found->of != "*";
 }
 
-std::optional<std::string> first_constraint(const ordered_json& schema) {
-  for (const auto& [key, value] : schema.items()) {
-    if (is_constraint(key)) return key;
-  }
-  return std::nullopt;
+bool is_combinator(std::string_view keyword) {
+  constexpr auto kCombinators =
+      std::to_array<std::string_view>({"$ref", "anyOf", "oneOf", "allOf", "not", "if", "then", "else",
+                                       "dependentRequired", "dependentSchemas"});
+  return std::ranges::find(kCombinators, keyword) != kCombinators.end();
 }
 
-void refuse_siblings(const ordered_json& schema, std::string_view combinator, const std::string& path) {
+std::optional<std::string> only_constraint(const ordered_json& schema) {
+  std::optional<std::string> only;
   for (const auto& [key, value] : schema.items()) {
-    if (key != combinator && is_constraint(key)) {
-      throw InputError("'" + key + "' beside '" + std::string(combinator) + "' is not supported", path,
-                       "move it into the alternatives");
-    }
+    if (!is_constraint(key)) continue;
+    if (only) return std::nullopt;
+    only = key;
   }
+  return only;
+}
+
+bool narrows(const ordered_json& schema, std::string_view type) {
+  return std::ranges::any_of(schema.items(), [type](const auto& entry) {
+    const Keyword* found = find_keyword(entry.key());
+    return found != nullptr && (found->of == type || (found->of == "number" && type == "integer"));
+  });
+}
+
+std::pair<std::string, ordered_json> rest_of(const ordered_json& schema, const char* plain,
+                                             const char* unevaluated) {
+  const char* keyword = schema.contains(plain) || !schema.contains(unevaluated) ? plain : unevaluated;
+  return {keyword, schema.value(keyword, ordered_json(true))};
 }
 
 void refuse_keywords_of_other_types(const ordered_json& schema, const std::vector<std::string>& types,
@@ -164,6 +190,24 @@ StringRules pattern_of(const ordered_json& schema, const std::string& path) {
   if (!schema.contains("pattern")) return {};
   if (!schema["pattern"].is_string()) throw InputError("'pattern' must be a string", path + "/pattern");
   return {schema["pattern"].get<std::string>(), schema["pattern"].get<std::string>()};
+}
+
+StringRules name_rules(const ordered_json& schema, const std::string& path) {
+  ordered_json rest = schema;
+  if (rest.value("type", ordered_json("string")) != "string") return {};
+  for (const char* keyword : {"type", "minLength", "maxLength"}) rest.erase(keyword);
+  const bool sized = schema.contains("minLength") || schema.contains("maxLength");
+  const auto only = only_constraint(rest);
+  if (!sized) return only == "pattern" || only == "format" ? pattern_of(schema, path) : StringRules();
+  constexpr std::int64_t kMost = 250;
+  const std::int64_t least = count_of(schema, "minLength", 0, path);
+  const std::int64_t most = count_of(schema, "maxLength", kMost, path);
+  const bool constrained =
+      std::ranges::any_of(rest.items(), [](const auto& e) { return is_constraint(e.key()); });
+  if (constrained || least > most || most > kMost) return {};
+  const std::string end = schema.contains("maxLength") ? std::to_string(most) : std::string();
+  const std::string regex = "^[^]{" + std::to_string(least) + "," + end + "}$";
+  return {regex, regex};
 }
 
 }  // namespace stepdown::schema

@@ -36,7 +36,8 @@ void Step::object(Frame frame, const StackPtr& below) const {
     case kAfterOpen:
     case kAfterComma: {
       if (take_space(frame, byte)) return out.add(frame, below);
-      if (byte == '}' && frame.phase == kAfterOpen && all_required_written(node, 0)) return end_with(below);
+      if (byte == '}' && frame.phase == kAfterOpen && node.least == 0 && all_required_written(node, 0))
+        return end_with(below);
       if (byte != '"') return;
       frame.space = 0;
       frame.aux = 0;
@@ -125,7 +126,7 @@ void Step::object(Frame frame, const StackPtr& below) const {
   }
 }
 
-// count: items begun.
+// count: items begun; mark: a bit for each of the choices that was taken.
 void Step::array(Frame frame, const StackPtr& below) const {
   const Node& node = grammar[frame.node];
   const int inner = frame.depth + 1;
@@ -142,7 +143,12 @@ void Step::array(Frame frame, const StackPtr& below) const {
     frame.phase = kAfterValue;
     frame.space = 0;
     if (frame.count < kUnbounded) ++frame.count;
-    begin(item, frame, below, inner);
+    if (node.choices.empty()) return begin(item, frame, below, inner);
+    for (std::size_t i = 0; i < node.choices.size(); ++i) {
+      Frame around = frame;
+      around.mark |= 1 << i;
+      if (around.mark != frame.mark) begin(node.choices[i], around, below, inner);
+    }
   };
   Frame waiting = frame;
   if (frame.phase != kOpen && take_space(waiting, byte)) return out.add(waiting, below);

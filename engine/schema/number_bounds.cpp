@@ -69,7 +69,7 @@ std::int64_t step_of(const ordered_json& schema, int places, const std::string& 
 
 }  // namespace
 
-Node number_node(const ordered_json& schema, bool integer, const std::string& path) {
+std::optional<Node> number_node(const ordered_json& schema, bool integer, const std::string& path) {
   const Bound low = bound_of(schema, "minimum", "exclusiveMinimum", 1, path);
   const Bound high = bound_of(schema, "maximum", "exclusiveMaximum", -1, path);
   Node node;
@@ -85,7 +85,7 @@ Node number_node(const ordered_json& schema, bool integer, const std::string& pa
   const int places = integer ? 0 : kPlaces;
   node.range = {first_inside(low, 1, places, path), first_inside(high, -1, places, path), places,
                 step_of(schema, places, path)};
-  if (!node.range.any()) throw InputError("no number lies between the bounds", path);
+  if (!node.range.any()) return std::nullopt;
   return node;
 }
 

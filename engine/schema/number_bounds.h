@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include <nlohmann/json_fwd.hpp>
@@ -10,7 +11,7 @@ namespace stepdown::schema {
 
 /// The rule for an integer, or for a number with or without bounds. Bounded numbers are written without
 /// exponent and with at most eight digits behind the point. Throws InputError for bounds that cannot be
-/// enforced.
-Node number_node(const nlohmann::ordered_json& schema, bool integer, const std::string& path);
+/// enforced; nothing when no number lies between them.
+std::optional<Node> number_node(const nlohmann::ordered_json& schema, bool integer, const std::string& path);
 
 }  // namespace stepdown::schema

@@ -4,6 +4,8 @@
 #include <set>
 #include <utility>
 
+#include "engine/base/error.h"
+
 namespace stepdown::schema {
 namespace {
 
@@ -21,7 +23,8 @@ std::int64_t code_points(std::string_view text) {
 
 class Validator {
  public:
-  explicit Validator(const Grammar& grammar) : grammar_(grammar) {}
+  explicit Validator(const Grammar& grammar, std::size_t* steps = nullptr)
+      : grammar_(grammar), steps_(steps) {}
 
   std::vector<Violation> run(NodeId node, const json& document) {
     check(node, document, "", 0);
@@ -37,6 +40,9 @@ class Validator {
   }
 
   void check(NodeId id, const json& value, const std::string& path, int depth) {
+    if (steps_ != nullptr && (*steps_)-- == 0)
+      throw InputError("the schema's values take too long to be judged by what stands beside them", "#",
+                       "leave out the values that it forbids");
     const Node& node = grammar_[id];
     switch (node.kind) {
       case NodeKind::kObject:
@@ -99,6 +105,7 @@ class Validator {
         report(child_path(path, property.name), "is missing");
       }
     }
+    expect(static_cast<std::int64_t>(value.size()) >= node.least, path, "has too few properties");
     for (const auto& [key, member] : value.items()) {
       if (std::ranges::find(node.properties, key, &Node::Property::name) != node.properties.end()) continue;
       if (node.additional != kNoNode && (!node.names_meant || node.names_meant->matches(key))) {
@@ -114,6 +121,8 @@ class Validator {
     const auto size = static_cast<std::int64_t>(value.size());
     expect(size >= node.least, path, "has too few items");
     expect(size <= node.most, path, "has too many items");
+    if (!node.choices.empty())
+      expect(std::set<json>(value.begin(), value.end()).size() == value.size(), path, "has equal items");
     for (std::size_t i = 0; i < value.size(); ++i) {
       const NodeId rule = i < node.prefix.size() ? node.prefix[i] : node.items;
       if (rule != kNoNode) check(rule, value[i], path + "/" + std::to_string(i), depth + 1);
@@ -134,10 +143,14 @@ class Validator {
     const auto number = value.get<double>();
     expect(node.exclusive_minimum ? number > node.minimum : number >= node.minimum, path, "is too small");
     expect(node.exclusive_maximum ? number < node.maximum : number <= node.maximum, path, "is too large");
-    expect(node.range.has_multiple(number), path, "is no multiple of what it must be");
+    const bool exact =
+        value.is_number_integer() && (!value.is_number_unsigned() || value.get<std::uint64_t>() <= INT64_MAX);
+    expect(exact ? node.range.has_multiple(value.get<std::int64_t>()) : node.range.has_multiple(number), path,
+           "is no multiple of what it must be");
   }
 
   const Grammar& grammar_;
+  std::size_t* steps_;
   std::vector<Violation> violations_;
   std::set<std::pair<const Node*, const json*>> failed_;
 };
@@ -150,6 +163,10 @@ std::vector<Violation> validate(const Grammar& grammar, const json& document) {
 
 bool is_valid(const Grammar& grammar, NodeId node, const json& document) {
   return Validator(grammar).run(node, document).empty();
+}
+
+bool is_valid(const Grammar& grammar, NodeId node, const json& document, std::size_t& steps) {
+  return Validator(grammar, &steps).run(node, document).empty();
 }
 
 }  // namespace stepdown::schema

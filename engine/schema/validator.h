@@ -14,6 +14,9 @@ namespace stepdown::schema {
 std::vector<Violation> validate(const Grammar& grammar, const nlohmann::json& document);
 /// The same of one node alone.
 bool is_valid(const Grammar& grammar, NodeId node, const nlohmann::json& document);
+/// The same by so many steps at most, over all calls: `steps` is what is left. Throws InputError when none
+/// is.
+bool is_valid(const Grammar& grammar, NodeId node, const nlohmann::json& document, std::size_t& steps);
 
 /// JSON Schema's types: 1.0 is an integer.
 template <typename Json>

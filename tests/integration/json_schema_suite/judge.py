@@ -1,8 +1,14 @@
 """Judges answers by jsonschema: judge.py ANSWERS.jsonl, each line {"schema", "text"}."""
+import decimal
 import json
 import sys
 
 import jsonschema
+
+
+def judge(line, **reading):
+    answer = json.loads(line, **reading)
+    jsonschema.Draft202012Validator(answer["schema"]).validate(json.loads(answer["text"], **reading))
 
 
 def main(path):
@@ -11,7 +17,12 @@ def main(path):
         answer = json.loads(line)
         count += 1
         try:
-            jsonschema.Draft202012Validator(answer["schema"]).validate(json.loads(answer["text"]))
+            try:
+                judge(line)
+            except jsonschema.ValidationError as error:
+                if error.validator != "multipleOf":
+                    raise
+                judge(line, parse_float=decimal.Decimal)  # 0.94 / 0.0001 is no whole number in binary
         except (json.JSONDecodeError, jsonschema.ValidationError) as error:
             wrong += 1
             print(f"{json.dumps(answer['schema'])} leads to {answer['text']}: {error}", file=sys.stderr)

@@ -212,7 +212,7 @@ class Api(unittest.TestCase):
         offered = self.chat(tools=TOOLS)
         self.assertGreater(offered.usage.prompt_tokens, self.chat(tools=TOOLS, tool_choice="none").usage.prompt_tokens)
         with self.assertRaises(openai.BadRequestError) as caught:
-            self.chat(tools=[{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "minProperties": 1}}}], tool_choice="required")
+            self.chat(tools=[{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "minProperties": 2}}}], tool_choice="required")
         self.assertIn("minProperties", caught.exception.message)
 
     def test_strict_tools_hold_though_the_model_may_answer_freely(self):

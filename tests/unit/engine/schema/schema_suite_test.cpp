@@ -105,7 +105,7 @@ TEST(SchemaSuite, AnswersThatEndAreValid) {
       EXPECT_TRUE(any) << "no answer ends for " << group["schema"];
     }
   }
-  EXPECT_GT(answered, 40);
+  EXPECT_GE(answered, 190) << "schemas that were accepted before are refused";
   write_file_atomically(out, lines);
   std::printf("%d of %d accepted schemas were answered: %d answers ended, %d became too long\n", answered,
               accepted, ended, cut);

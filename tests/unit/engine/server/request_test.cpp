@@ -148,8 +148,8 @@ TEST(Request, RefusesAndNamesTheParameter) {
       {with(R"("response_format": {"type": "json_schema"})"), true, "response_format.json_schema.schema",
        "is missing"},
       {with(
-           R"("response_format": {"type": "json_schema", "json_schema": {"schema": {"type": "integer", "not": {}}}})"),
-       true, "response_format.json_schema.schema", "'not' is not supported"},
+           R"("response_format": {"type": "json_schema", "json_schema": {"schema": {"type": "integer", "contains": {}}}})"),
+       true, "response_format.json_schema.schema", "'contains' is not supported"},
       {with(R"("continue_final_message": true)"), true, "continue_final_message",
        "last message of the assistant"},
   };
