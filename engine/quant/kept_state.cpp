@@ -60,14 +60,16 @@ void write_state(const fs::path& file, const nlohmann::json& head,
 
 }  // namespace
 
-void keep_state(const fs::path& file, const nlohmann::json& head,
+bool keep_state(const fs::path& file, const nlohmann::json& head,
                 std::span<const std::span<const float>> numbers) {
   try {
     write_state(file, head, numbers);
+    return true;
   } catch (const DiskFull& full) {
     discard_state(file);
     log::warn("a run that is killed now begins anew, as there is no room to keep what it has",
               {{"because", full.what()}});
+    return false;
   }
 }
 

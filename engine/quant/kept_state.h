@@ -12,9 +12,9 @@ namespace stepdown::quant {
 
 /// What a run leaves for the one after it, should it be killed: a head, and numbers behind it. Written
 /// durably and under its final name at once, piece by piece: a copy of all in memory would raise the peak.
-/// On a full disk nothing is kept, with a warning: the work itself needs none of that room. Throws Error when
-/// it cannot be written for another reason.
-void keep_state(const std::filesystem::path& file, const nlohmann::json& head,
+/// On a full disk nothing is kept, with a warning, and false told: the work itself needs none of that room.
+/// Throws Error when it cannot be written for another reason.
+bool keep_state(const std::filesystem::path& file, const nlohmann::json& head,
                 std::span<const std::span<const float>> numbers);
 
 /// Where the numbers belong that were kept with this head; `numbers`: how many there are.

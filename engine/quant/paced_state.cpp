@@ -2,9 +2,6 @@
 
 #include <utility>
 
-#include "engine/base/error.h"
-#include "engine/base/log.h"
-
 namespace stepdown::quant {
 namespace {
 
@@ -12,8 +9,7 @@ constexpr int kSavingShare = 20;  // keeping the state takes one part of so many
 
 }  // namespace
 
-PacedState::PacedState(std::filesystem::path file, std::string what)
-    : file_(std::move(file)), what_(std::move(what)) {}
+PacedState::PacedState(std::filesystem::path file) : file_(std::move(file)) {}
 
 nlohmann::json PacedState::take_up(const Places& places) const {
   return file_.empty() ? nlohmann::json() : take_up_state(file_, places);
@@ -26,13 +22,7 @@ bool PacedState::due() const {
 void PacedState::keep(const nlohmann::json& head, std::span<const std::span<const float>> numbers) {
   if (file_.empty()) return;
   const auto began = Clock::now();
-  try {
-    keep_state(file_, head, numbers);
-  } catch (const Error& error) {
-    log::warn(std::string(error.what()) + ": a run that is killed begins " + what_ + " anew");
-    discard_state(file_);
-    file_.clear();
-  }
+  if (!keep_state(file_, head, numbers)) file_.clear();  // nor would the next find room
   saving_ += Clock::now() - began;
 }
 

@@ -3,7 +3,6 @@
 #include <chrono>
 #include <filesystem>
 #include <span>
-#include <string>
 
 #include <nlohmann/json.hpp>
 
@@ -11,12 +10,11 @@
 
 namespace stepdown::quant {
 
-/// A state (kept_state.h) that is kept as often as takes a twentieth of a run's time at most. The work itself
-/// needs none of that room: where there is none it goes on without, and says so.
+/// A state (kept_state.h) that is kept as often as takes a twentieth of a run's time at most.
 class PacedState {
  public:
-  /// `file` empty: nothing is kept. `what` a run that is killed begins anew without it.
-  PacedState(std::filesystem::path file, std::string what);
+  /// `file` empty: nothing is kept.
+  explicit PacedState(std::filesystem::path file);
 
   nlohmann::json take_up(const Places& places) const;
   bool due() const;
@@ -25,7 +23,6 @@ class PacedState {
  private:
   using Clock = std::chrono::steady_clock;
   std::filesystem::path file_;
-  std::string what_;
   Clock::time_point began_ = Clock::now();
   Clock::duration saving_{};
 };

@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "engine/base/error.h"
 #include "engine/base/progress.h"
 #include "engine/formats/importance_range.h"
 #include "engine/quant/calibration/prompt_streams.h"
@@ -21,7 +22,7 @@ class ImportanceRun {
       : model_(model),
         longest_(calibration.longest()),
         layers_(model.config().layers),
-        state_(std::move(state), "the importance matrix"),
+        state_(std::move(state)),
         pool_(threads > 0 ? threads : kernels::usable_processors()),
         streams_(model, calibration) {
     imatrix_.dataset = "sha256:" + calibration.digest();

@@ -30,7 +30,7 @@ class SensitivityRun {
         model_(model),
         round_(round),
         sample_(sensitivity_sample(model, prompts)),
-        state_(state, "measuring sensitivity") {
+        state_(state) {
     exact_ = Matrix(std::accumulate(sample_.lengths.begin(), sample_.lengths.end(), std::int64_t{0}),
                     model.config().hidden);
     float* to = exact_.values.data();
