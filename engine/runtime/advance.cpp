@@ -23,6 +23,11 @@ bool take_token(Sequence& sequence, const StepLogits& step, std::span<const floa
     request.constraint->fill_mask(sequence.mask);
   }
   const TokenId token = sequence.sampler->choose(logits, sequence.mask);
+  if (token < 0 && request.constraint->too_costly()) {
+    ends(FinishReason::kLength);
+    sequence.events.back().too_ambiguous = true;
+    return false;
+  }
   if (token < 0)  // the grammar allows nothing more
     return ends(request.constraint->complete() ? FinishReason::kStop : FinishReason::kLength);
   if (step.tokenizer.is_end(token) && !request.ignore_end) return ends(FinishReason::kStop);

@@ -78,7 +78,8 @@ struct TokenEvent {
   float entropy = 0.0f;                                 ///< nats, of the same distribution
   std::vector<std::pair<TokenId, float>> top_logprobs;  ///< as many as asked for
   std::optional<FinishReason> finish;
-  Timing timing;  ///< with `finish`
+  bool too_ambiguous = false;  ///< with kLength: going on by the grammar would take too much work
+  Timing timing;               ///< with `finish`
 };
 
 struct GenerateRequest {

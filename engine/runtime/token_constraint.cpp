@@ -24,10 +24,11 @@ class LanguageConstraint final : public TokenConstraint {
   void fill_mask(std::span<std::uint32_t> mask) override {
     const auto known = masks_->get(language_, matcher_);
     const TokenMask& allowed = known->mask;
+    too_costly_ = known->too_costly;
     const std::size_t words = std::min(mask.size(), allowed.size());
     std::copy_n(allowed.begin(), words, mask.begin());
     std::fill(mask.begin() + static_cast<std::ptrdiff_t>(words), mask.end(), 0U);
-    if (!matcher_.complete()) return;
+    if (too_costly_ || !matcher_.complete()) return;
     for (const tokenizer::TokenId end : tokenizer_->end_tokens()) allow(mask, end);
   }
 
@@ -52,6 +53,7 @@ class LanguageConstraint final : public TokenConstraint {
     return tokens;
   }
 
+  bool too_costly() const override { return too_costly_; }
   bool complete() const override { return matcher_.complete(); }
 
   std::unique_ptr<TokenConstraint> clone() const override {
@@ -68,6 +70,7 @@ class LanguageConstraint final : public TokenConstraint {
   TokenMaskCache* masks_;
   std::uint64_t language_;
   schema::PrefixMatcher matcher_;
+  bool too_costly_ = false;
 };
 
 /// A vocabulary of 128,000 has masks of 16 KB: 2,000 of them fit.

@@ -24,6 +24,8 @@ class TokenConstraint {
   /// Tokens that must come next however the model decides, at most `most`; of several ways to cut the same
   /// text the one with the longest tokens.
   virtual std::vector<tokenizer::TokenId> forced(std::size_t /*most*/) const { return {}; }
+  /// The last mask would have taken too much work, and is empty: the language is too ambiguous there.
+  virtual bool too_costly() const { return false; }
   /// The text so far is a whole valid document.
   virtual bool complete() const = 0;
   /// One that goes on from here by itself.

@@ -1,7 +1,9 @@
 #include "engine/runtime/token_mask.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
+#include <deque>
 #include <optional>
 #include <span>
 #include <string>
@@ -22,16 +24,87 @@ Nodes all_nodes(const TokenTrie& trie) {
   return {0, trie.nodes.size() - 1};
 }
 
+/// Work that computing one mask may take: the more tokens there are to look at, the more.
+class Budget {
+ public:
+  explicit Budget(const TokenIndex& index) : left_(500'000 + 16 * index.all().nodes.size()) {}
+  bool spent() const { return left_ == 0; }
+  void spend(std::size_t work) { left_ -= std::min(left_, work); }
+
+ private:
+  std::size_t left_;
+};
+
 /// Allows every token of the nodes whose bytes go on from `start`, which stands where the first of them
 /// begins. `states[d]` is the matcher after d more bytes, up to the node at hand.
-void walk(const TokenTrie& trie, Nodes nodes, const schema::PrefixMatcher& start, TokenMask& mask) {
+void walk(const TokenTrie& trie, Nodes nodes, const schema::PrefixMatcher& start, TokenMask& mask,
+          Budget& budget) {
   std::vector<schema::PrefixMatcher> states = {start};
   const std::size_t before = nodes.first < nodes.end ? trie.nodes[nodes.first].depth : 0;
-  for (std::size_t at = nodes.first; at < nodes.end;) {
+  for (std::size_t at = nodes.first; at < nodes.end && !budget.spent();) {
     const TokenTrie::Node& node = trie.nodes[at];
     const std::size_t depth = node.depth - before;
     if (states.size() == depth + 1) states.push_back(states[depth]);
-    if (!states[depth + 1].become(states[depth], node.byte)) {
+    const bool fits = states[depth + 1].become(states[depth], node.byte);
+    budget.spend(states[depth + 1].work());
+    if (!fits) {
+      at = node.next;
+      continue;
+    }
+    for (const tokenizer::TokenId id : trie.tokens(at)) allow(mask, id);
+    ++at;
+  }
+}
+
+/// Readings of a grammar by number, and where each byte led them: the tokens of a vocabulary ask for the same
+/// few again and again.
+class KnownReadings {
+ public:
+  KnownReadings(const schema::PrefixMatcher& start, std::size_t horizon, Budget& budget)
+      : horizon_(horizon), budget_(budget) {
+    number(start);
+  }
+  static constexpr std::int32_t kNowhere = -1;
+
+  std::int32_t after(std::int32_t reading, std::uint8_t byte) {
+    const auto known = static_cast<std::size_t>(reading);
+    if (next_[known][byte] != kUnknown) return next_[known][byte];
+    schema::PrefixMatcher ahead = readings_[known];
+    const bool fits = ahead.accept(byte);
+    constexpr std::size_t kOwn = 8;  // of the look-up
+    budget_.spend(ahead.work() + kOwn);
+    const std::int32_t to = fits ? number(ahead) : kNowhere;
+    return next_[known][byte] = to;
+  }
+
+ private:
+  static constexpr std::int32_t kUnknown = -2;
+
+  std::int32_t number(const schema::PrefixMatcher& reading) {
+    const auto [entry, fresh] =
+        numbers_.try_emplace(reading.key(horizon_), static_cast<std::int32_t>(readings_.size()));
+    if (fresh) {
+      readings_.push_back(reading);
+      next_.emplace_back().fill(kUnknown);
+    }
+    return entry->second;
+  }
+
+  std::size_t horizon_;
+  Budget& budget_;
+  std::vector<schema::PrefixMatcher> readings_;
+  std::deque<std::array<std::int32_t, 256>> next_;
+  std::unordered_map<std::string, std::int32_t> numbers_;
+};
+
+/// The same of a grammar's text.
+void walk(const TokenTrie& trie, std::size_t longest, KnownReadings& known, TokenMask& mask, Budget& budget) {
+  std::vector<std::int32_t> states(longest + 1, 0);
+  const std::size_t end = all_nodes(trie).end;
+  for (std::size_t at = 0; at < end && !budget.spent();) {
+    const TokenTrie::Node& node = trie.nodes[at];
+    const std::int32_t next = states[node.depth + 1U] = known.after(states[node.depth], node.byte);
+    if (next == KnownReadings::kNowhere) {
       at = node.next;
       continue;
     }
@@ -43,7 +116,7 @@ void walk(const TokenTrie& trie, Nodes nodes, const schema::PrefixMatcher& start
 /// The same from a plain state of a grammar, by one look a byte as long as states are plain; `start` is
 /// there.
 void walk(const TokenTrie& trie, schema::PlainPlace place, std::size_t longest,
-          const schema::PrefixMatcher& start, TokenMask& mask) {
+          const schema::PrefixMatcher& start, TokenMask& mask, Budget& budget) {
   const schema::TextGrammar& grammar = *place.grammar;
   std::vector<schema::TextGrammar::State> states(longest + 1, place.state);
   std::string bytes(longest, '\0');  // up to the node at hand
@@ -62,7 +135,7 @@ void walk(const TokenTrie& trie, schema::PlainPlace place, std::size_t longest,
     if (grammar[next].plain) continue;
     schema::PrefixMatcher ahead = start;
     ahead.accept(std::string_view(bytes).substr(0, node.depth + 1U));
-    walk(trie, {at, node.next}, ahead, mask);
+    walk(trie, {at, node.next}, ahead, mask, budget);
     at = node.next;
   }
 }
@@ -88,23 +161,26 @@ void walk(const TokenTrie& trie, schema::PatternPlace start, std::size_t longest
 
 }  // namespace
 
-TokenMask compute_mask(const TokenIndex& index, const schema::PrefixMatcher& matcher) {
+std::optional<TokenMask> compute_mask(const TokenIndex& index, const schema::PrefixMatcher& matcher) {
   TokenMask mask(index.words());
   if (matcher.finished()) return mask;
+  Budget budget(index);
   // Most of a vocabulary is plain text, which inside a string only its length can rule out.
   const auto room = matcher.free_text();
   const auto place = room ? std::nullopt : matcher.pattern_place();
   if (room) std::ranges::copy(index.plain(*room), mask.begin());
   if (place) walk(index.all(), *place, index.longest(), mask);
-  const TokenTrie& rest = room || place ? index.marked() : index.all();
+  std::vector<const TokenTrie*> rest = {room || place ? &index.marked() : &index.all()};
+  if (matcher.reads_control_tokens()) rest.push_back(&index.control());
   if (const auto plain = matcher.plain_place()) {
-    walk(rest, *plain, index.longest(), matcher, mask);
-    if (plain->grammar->reads_control_tokens()) walk(index.control(), *plain, index.longest(), matcher, mask);
-    return mask;
+    for (const TokenTrie* trie : rest) walk(*trie, *plain, index.longest(), matcher, mask, budget);
+  } else if (matcher.in_document()) {
+    for (const TokenTrie* trie : rest) walk(*trie, all_nodes(*trie), matcher, mask, budget);
+  } else {
+    KnownReadings known(matcher, index.longest() + 1, budget);
+    for (const TokenTrie* trie : rest) walk(*trie, index.longest(), known, mask, budget);
   }
-  walk(rest, all_nodes(rest), matcher, mask);
-  if (matcher.reads_control_tokens()) walk(index.control(), all_nodes(index.control()), matcher, mask);
-  return mask;
+  return budget.spent() ? std::nullopt : std::optional(std::move(mask));
 }
 
 tokenizer::TokenId forced_token(const TokenMask& mask, const TokenIndex& index) {
@@ -137,7 +213,10 @@ std::shared_ptr<const MaskEntry> TokenMaskCache::get(std::uint64_t language,
     const std::lock_guard lock(mutex_);
     if (const auto found = masks_.find(key); found != masks_.end()) return found->second;
   }
-  MaskEntry entry{compute_mask(index_, matcher)};
+  MaskEntry entry;
+  std::optional<TokenMask> mask = compute_mask(index_, matcher);
+  entry.too_costly = !mask;
+  if (mask) entry.mask = std::move(*mask);
   entry.forced = forced_token(entry.mask, index_);
   auto known = std::make_shared<const MaskEntry>(std::move(entry));
   constexpr std::size_t kBookkeeping = 128;

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -15,8 +16,9 @@ namespace stepdown::runtime {
 using TokenMask = std::vector<std::uint32_t>;
 
 /// The tokens after which the text is still a prefix of the language; end tokens are not in it. Control
-/// tokens are where the language reads them.
-TokenMask compute_mask(const TokenIndex& index, const schema::PrefixMatcher& matcher);
+/// tokens are where the language reads them. Nothing where telling takes more work than one
+/// request may ask for: a grammar is too ambiguous there.
+std::optional<TokenMask> compute_mask(const TokenIndex& index, const schema::PrefixMatcher& matcher);
 
 /// The longest allowed token when all allowed ones begin it, so that every way on spells its text; else −1.
 tokenizer::TokenId forced_token(const TokenMask& mask, const TokenIndex& index);
@@ -25,6 +27,7 @@ tokenizer::TokenId forced_token(const TokenMask& mask, const TokenIndex& index);
 struct MaskEntry {
   TokenMask mask;
   tokenizer::TokenId forced = -1;
+  bool too_costly = false;  ///< there is no mask
 };
 
 /// Masks by language and state of its matcher. Thread-safe; computes outside the lock.

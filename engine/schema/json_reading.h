@@ -22,6 +22,7 @@ struct JsonReading {
   bool become(const JsonReading& before, unsigned char byte);
   bool complete() const;
   bool finished() const;
+  std::size_t work() const { return threads.work(); }
   std::string key(std::size_t horizon) const;
   std::optional<std::size_t> free_text() const;
   std::optional<PatternPlace> pattern_place() const;

@@ -42,16 +42,22 @@ class Threads {
   static constexpr std::size_t kMostThreads = 256;
   void add(const Frame& top, const StackPtr& below) {
     if (list_.size() >= kMostThreads) return;
+    work_ += list_.size();
     for (const Thread& other : list_) {
       if (other.top == top && other.below == below) return;
     }
     list_.push_back({top, below});
   }
-  void clear() { list_.clear(); }
+  void clear() {
+    list_.clear();
+    work_ = 0;
+  }
+  std::size_t work() const { return work_; }  ///< comparisons
   const std::vector<Thread>& list() const { return list_; }
 
  private:
   std::vector<Thread> list_;
+  std::size_t work_ = 0;
 };
 
 /// Whether the byte is whitespace that still may stand here; counts it. Between tokens that is one space, or

@@ -56,6 +56,10 @@ bool PrefixMatcher::finished() const {
   return std::visit([](const auto& reading) { return reading.finished(); }, state_->reading);
 }
 
+std::size_t PrefixMatcher::work() const {
+  return std::visit([](const auto& reading) { return reading.work(); }, state_->reading);
+}
+
 std::string PrefixMatcher::key(std::size_t horizon) const {
   return std::visit([horizon](const auto& reading) { return reading.key(horizon); }, state_->reading);
 }
@@ -73,6 +77,10 @@ std::optional<std::size_t> PrefixMatcher::free_text() const {
 std::optional<PatternPlace> PrefixMatcher::pattern_place() const {
   const JsonReading* json = state_->document();
   return json == nullptr ? std::nullopt : json->pattern_place();
+}
+
+bool PrefixMatcher::in_document() const {
+  return state_->document() != nullptr;
 }
 
 bool PrefixMatcher::reads_control_tokens() const {

@@ -92,6 +92,8 @@ class PrefixMatcher {
   /// Nothing but the end may follow.
   bool finished() const;
 
+  /// What the last byte cost: readings that were compared. Many where a grammar is ambiguous.
+  std::size_t work() const;
   /// Matchers of one schema with equal keys accept the same continuations of up to `horizon` bytes.
   std::string key(std::size_t horizon) const;
   /// Inside a string of any content: how many further code points fit, as long as none is '"', '\\' or a
@@ -100,6 +102,8 @@ class PrefixMatcher {
   /// Inside a string with a pattern: bytes other than '"' and '\\' go on exactly as the pattern says; nullopt
   /// elsewhere.
   std::optional<PatternPlace> pattern_place() const;
+  /// A JSON document is read here, and nothing else.
+  bool in_document() const;
   /// Control tokens belong to the text here, by their names: outside of its documents, where the grammar says
   /// so.
   bool reads_control_tokens() const;

@@ -92,6 +92,8 @@ class TextReading {
   bool accept(unsigned char byte);
   bool complete() const { return complete_; }
   bool finished() const { return complete_ && threads_.empty(); }
+  /// As PrefixMatcher::work.
+  std::size_t work() const { return work_; }
   /// Readings of one grammar with equal keys accept the same continuations of up to `horizon` bytes.
   std::string key(std::size_t horizon) const;
   /// The document that is being read, where nothing else may.
@@ -104,6 +106,8 @@ class TextReading {
   struct Return {
     TextGrammar::State state;
     int depth;
+    std::size_t hash;  ///< of all of them: those that differ and have the same are followed as one, which
+                       ///< loses a reading and makes none up
     std::shared_ptr<const Return> below;
   };
   using ReturnPtr = std::shared_ptr<const Return>;
@@ -113,12 +117,12 @@ class TextReading {
     std::shared_ptr<const JsonReading> document;  ///< that it reads
   };
   static bool same(const Thread& a, const Thread& b);
-  static void follow(const TextGrammar& grammar, std::vector<Thread> open, std::vector<Thread>& threads,
-                     bool& complete);
+  void follow(std::vector<Thread> open);
 
   std::shared_ptr<const TextGrammar> grammar_;
   std::vector<Thread> threads_;  ///< at states that read bytes, and in documents
   bool complete_ = false;
+  std::size_t work_ = 0;
 };
 
 }  // namespace stepdown::schema

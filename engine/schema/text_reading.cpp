@@ -6,43 +6,47 @@
 #include "engine/schema/text_grammar.h"
 
 namespace stepdown::schema {
+namespace {
+
+std::size_t mixed(std::size_t hash, std::size_t value) {
+  constexpr std::size_t kOdd = 0x9e3779b97f4a7c15;
+  hash = (hash ^ value) * kOdd;
+  return hash ^ (hash >> 29);
+}
+
+}  // namespace
 
 TextReading::TextReading(std::shared_ptr<const TextGrammar> grammar) : grammar_(std::move(grammar)) {
-  follow(*grammar_, {{grammar_->start(), nullptr, nullptr}}, threads_, complete_);
+  follow({{grammar_->start(), nullptr, nullptr}});
 }
 
 bool TextReading::same(const Thread& a, const Thread& b) {
-  if (a.state != b.state || a.document != b.document) return false;
-  const Return* left = a.back.get();
-  const Return* right = b.back.get();
-  while (left != right) {
-    if (left == nullptr || right == nullptr || left->state != right->state) return false;
-    left = left->below.get();
-    right = right->below.get();
-  }
-  return true;
+  if (a.state != b.state || a.document != b.document || a.back == b.back)
+    return a.state == b.state && a.document == b.document;
+  return a.back && b.back && a.back->hash == b.back->hash && a.back->depth == b.back->depth;
 }
 
 // Goes on from the open threads without reading, to all states that read. More readings than kMostOpen, and
 // deeper ones than kDeepest, are not followed: the language shrinks, but every reading that stays can be
 // completed.
-void TextReading::follow(const TextGrammar& grammar, std::vector<Thread> open, std::vector<Thread>& threads,
-                         bool& complete) {
+void TextReading::follow(std::vector<Thread> open) {
   constexpr int kDeepest = 256;
-  threads.clear();
-  complete = false;
+  const TextGrammar& grammar = *grammar_;
+  threads_.clear();
+  complete_ = false;
   for (std::size_t i = 0; i < open.size(); ++i) {
     const Thread at = open[i];
     const auto go = [&](Thread next) {
+      work_ += open.size();
       if (open.size() >= kMostOpen ||
           std::ranges::any_of(open, [&](const Thread& o) { return same(o, next); }))
         return;
       open.push_back(std::move(next));
     };
     const TextGrammar::Node& node = grammar[at.state];
-    if (!node.edges.empty()) threads.push_back(at);
+    if (!node.edges.empty()) threads_.push_back(at);
     for (const TextGrammar::Document& document : node.documents)
-      threads.push_back({document.back, at.back, document.begun});
+      threads_.push_back({document.back, at.back, document.begun});
     for (const TextGrammar::State to : node.empty) go({to, at.back, nullptr});
     for (const TextGrammar::Call& call : node.calls) {
       if (call.tail) {  // so rules that repeat at their end stay as shallow as loops
@@ -50,14 +54,15 @@ void TextReading::follow(const TextGrammar& grammar, std::vector<Thread> open, s
         continue;
       }
       const int depth = at.back ? at.back->depth + 1 : 1;
-      if (depth <= kDeepest)
-        go({call.rule, std::make_shared<const Return>(Return{call.back, depth, at.back}), nullptr});
+      if (depth > kDeepest) continue;
+      const std::size_t hash = mixed(at.back ? at.back->hash : 0, static_cast<std::size_t>(call.back));
+      go({call.rule, std::make_shared<const Return>(Return{call.back, depth, hash, at.back}), nullptr});
     }
     if (!node.ends) continue;
     if (at.back) {
       go({at.back->state, at.back->below, nullptr});
     } else {
-      complete = true;
+      complete_ = true;
     }
   }
 }
@@ -65,10 +70,13 @@ void TextReading::follow(const TextGrammar& grammar, std::vector<Thread> open, s
 bool TextReading::accept(unsigned char byte) {
   std::vector<Thread> next;
   std::vector<Thread> within;  // documents that go on
+  work_ = 0;
   for (const Thread& thread : threads_) {
     if (thread.document) {
       const auto document = std::make_shared<JsonReading>(thread.document->schema);
-      if (!document->become(*thread.document, byte)) continue;
+      const bool goes_on = document->become(*thread.document, byte);
+      work_ += document->work();
+      if (!goes_on) continue;
       if (document->complete()) next.push_back({thread.state, thread.back, nullptr});
       if (!document->finished()) within.push_back({thread.state, thread.back, document});
       continue;
@@ -76,12 +84,13 @@ bool TextReading::accept(unsigned char byte) {
     for (const TextGrammar::Edge& edge : (*grammar_)[thread.state].edges) {
       if (byte < edge.low || byte > edge.high) continue;
       Thread reached{edge.to, thread.back, nullptr};
+      work_ += next.size();
       if (std::ranges::none_of(next, [&](const Thread& other) { return same(other, reached); }))
         next.push_back(std::move(reached));
     }
   }
   if (next.empty() && within.empty()) return false;
-  follow(*grammar_, std::move(next), threads_, complete_);
+  follow(std::move(next));
   std::ranges::move(within, std::back_inserter(threads_));
   return true;
 }

@@ -96,6 +96,7 @@ Generation::Update Generation::take(std::size_t index, const runtime::TokenEvent
     }
   }
   if (event.finish && !reason) {
+    if (event.too_ambiguous) refuse_ambiguous(choice);
     metrics_.timing(event.timing);
     if (index % static_cast<std::size_t>(request_.n) == 0) head_.cached_tokens += event.timing.prefix_tokens;
     reason = reason_of(*event.finish, choice);
@@ -129,6 +130,14 @@ std::string Generation::take_token(Choice& choice, const runtime::TokenEvent& ev
     logprob.top.emplace_back(tokenizer_->decode({&id, 1}, true), value);
   choice.logprobs.push_back(std::move(logprob));
   return bytes;
+}
+
+void Generation::refuse_ambiguous(Choice& choice) {
+  metrics_.finished("error", seconds_since(start_));
+  choice.finish_reason = "error";
+  throw ApiError(400, "grammar_too_ambiguous",
+                 "there are too many ways to read the answer by its grammar or schema; write it so that its "
+                 "alternatives begin differently, and repeats do not hold repeats of the same");
 }
 
 /// Throws what ends the whole request.

@@ -47,6 +47,7 @@ class Generation {
   /// Counts a token; its text.
   std::string take_token(Choice& choice, const runtime::TokenEvent& event,
                          std::chrono::steady_clock::time_point& last);
+  [[noreturn]] void refuse_ambiguous(Choice& choice);
   std::string reason_of(runtime::FinishReason reason, Choice& choice);
   void close(std::size_t index, std::string reason);
 

@@ -333,6 +333,10 @@ class Api(unittest.TestCase):
         with self.assertRaises(openai.BadRequestError) as caught:
             self.chat(extra_body={"grammar": "root ::= thing"})
         self.assertIn("rule 'thing' is not defined", caught.exception.message)
+        with self.assertRaises(openai.BadRequestError) as caught:  # seconds a token, which all others would wait for
+            self.chat(extra_body={"grammar": 'root ::= (a | b | c | d | e)*\na ::= [a-z]+ " "\nb ::= [a-z]* [a-z] " "\nc ::= [a-z]{1,40} " "\n'
+                                             'd ::= [a-z ]+\ne ::= ([a-z] [a-z]?)+ " "'})
+        self.assertEqual(caught.exception.code, "grammar_too_ambiguous")
 
     def test_embeddings(self):
         answer = self.client.embeddings.create(model="m", input=["a ship", "a ship", "forty ropes"])

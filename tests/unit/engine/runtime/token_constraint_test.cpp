@@ -156,6 +156,45 @@ TEST(TokenConstraint, MasksOfGrammarsAgreeWithTheMatcherOnEveryToken) {
   }
 }
 
+/// Nobody waits for a request whose masks would take seconds.
+TEST(TokenConstraint, MasksOfAmbiguousLanguagesAreGivenUpSoon) {
+  const auto tokenizer = small();
+  ConstraintFactory factory(tokenizer);
+  ordered_json alternatives = ordered_json::array();
+  for (int i = 0; i < 250; ++i) {
+    alternatives.push_back({{"type", "object"},
+                            {"properties", {{"text", {{"type", "string"}}}, {"n" + std::to_string(i), true}}},
+                            {"required", {"text"}}});
+  }
+  std::unique_ptr<TokenConstraint> constraints[] = {
+      factory.make(schema::TextGrammar::from_gbnf(
+          "root ::= x x x x x x x x\nx ::= [a-z ]* | \"a\" x | [a-z] x [a-z]")),
+      factory.make(schema::TextGrammar::from_gbnf("root ::= (a | b | c | d | e)*\na ::= [a-z]+ \" \"\nb ::= "
+                                                  "[a-z]* [a-z] \" \"\nc ::= [a-z]{1,40} \" \"\n"
+                                                  "d ::= [a-z ]+\ne ::= ([a-z] [a-z]?)+ \" \"")),
+      factory.make(schema::Schema::compile(ordered_json{{"anyOf", alternatives}}))};
+  for (const auto& constraint : constraints) {
+    std::vector<std::uint32_t> mask = empty_mask(*tokenizer);
+    std::mt19937 random(1);
+    for (int step = 0; step < 60; ++step) {
+      const auto begun = std::chrono::steady_clock::now();
+      constraint->fill_mask(mask);
+      EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(1)) << "step " << step;
+      if (constraint->too_costly()) break;
+      std::vector<TokenId> choices;
+      for (TokenId id = 0; id < tokenizer->vocab_size(); ++id) {
+        if (allowed(mask, id) && !tokenizer->is_end(id)) choices.push_back(id);
+      }
+      if (choices.empty()) break;
+      ASSERT_TRUE(constraint->accept(choices[random() % choices.size()]));
+    }
+    if (constraint->too_costly()) {
+      EXPECT_TRUE(std::ranges::all_of(mask, [](std::uint32_t word) { return word == 0; }));
+    }
+  }
+  EXPECT_TRUE(constraints[1]->too_costly()) << "or make the grammar worse";
+}
+
 TEST(TokenConstraint, AllowsEndTokensAloneWhenFinished) {
   const auto tokenizer = small();
   ConstraintFactory factory(tokenizer);
@@ -224,7 +263,7 @@ TEST(TokenMaskCache, StaysWithinItsBytesWhateverLanguagesCome) {
     const std::string digit = std::to_string(language % 10);
     const schema::PrefixMatcher matcher(compile((R"({"enum": [)" + digit + "]}").c_str()));
     const auto entry = cache.get(language, matcher);
-    EXPECT_EQ(entry->mask, compute_mask(index, matcher)) << "of language " << language << " and no other";
+    EXPECT_EQ(entry->mask, *compute_mask(index, matcher)) << "of language " << language << " and no other";
     EXPECT_GT(cache.bytes(), 0U);
     ASSERT_LE(cache.bytes(), kMost);
     EXPECT_EQ(cache.get(language, matcher), entry) << "known now";
