@@ -174,7 +174,7 @@ std::optional<TokenMask> compute_mask(const TokenIndex& index, const schema::Pre
   if (matcher.reads_control_tokens()) rest.push_back(&index.control());
   if (const auto plain = matcher.plain_place()) {
     for (const TokenTrie* trie : rest) walk(*trie, *plain, index.longest(), matcher, mask, budget);
-  } else if (matcher.in_document()) {
+  } else if (constexpr std::size_t kFew = 16; matcher.in_document() && matcher.work() <= kFew) {
     for (const TokenTrie* trie : rest) walk(*trie, all_nodes(*trie), matcher, mask, budget);
   } else {
     KnownReadings known(matcher, index.longest() + 1, budget);

@@ -42,7 +42,8 @@ class Threads {
   static constexpr std::size_t kMostThreads = 256;
   void add(const Frame& top, const StackPtr& below) {
     if (list_.size() >= kMostThreads) return;
-    work_ += list_.size();
+    constexpr std::size_t kAtOnce = 16;  // comparisons, beside what a reading's step costs
+    work_ += 1 + list_.size() / kAtOnce;
     for (const Thread& other : list_) {
       if (other.top == top && other.below == below) return;
     }
@@ -52,7 +53,7 @@ class Threads {
     list_.clear();
     work_ = 0;
   }
-  std::size_t work() const { return work_; }  ///< comparisons
+  std::size_t work() const { return work_; }
   const std::vector<Thread>& list() const { return list_; }
 
  private:

@@ -156,6 +156,30 @@ TEST(TokenConstraint, MasksOfGrammarsAgreeWithTheMatcherOnEveryToken) {
   }
 }
 
+/// Many alternatives are followed at a time where they begin alike, and told apart in the end.
+TEST(TokenConstraint, ManyAlternativesAreNotTooMany) {
+  const auto tokenizer = small();
+  ConstraintFactory factory(tokenizer);
+  ordered_json alternatives = ordered_json::array();
+  for (int i = 0; i < 200; ++i) {
+    const std::string kind = "kind " + std::to_string(i);
+    alternatives.push_back({{"type", "object"},
+                            {"properties", {{"id", {{"type", "string"}}}, {"kind", {{"const", kind}}}}},
+                            {"required", {"id", "kind"}},
+                            {"additionalProperties", false}});
+  }
+  const auto constraint = factory.make(schema::Schema::compile(ordered_json{{"anyOf", alternatives}}));
+  std::vector<std::uint32_t> mask = empty_mask(*tokenizer);
+  for (const TokenId id :
+       tokenizer->encode(R"({"id": "a \"name\" of some length", "kind": "kind 137"})", false)) {
+    constraint->fill_mask(mask);
+    ASSERT_FALSE(constraint->too_costly());
+    ASSERT_TRUE(allowed(mask, id)) << tokenizer->bytes(id);
+    ASSERT_TRUE(constraint->accept(id));
+  }
+  EXPECT_TRUE(constraint->complete());
+}
+
 /// Nobody waits for a request whose masks would take seconds.
 TEST(TokenConstraint, MasksOfAmbiguousLanguagesAreGivenUpSoon) {
   const auto tokenizer = small();
