@@ -18,7 +18,7 @@ nlohmann::ordered_json parse_bounded(std::string_view text) {
   return nlohmann::ordered_json::parse(text, nullptr, false);
 }
 
-void refuse_line(std::string_view line, const std::string& where, const std::string& shape) {
+void refuse_unless_utf8(std::string_view line, const std::string& where) {
   for (std::size_t at = 0; at < line.size();) {
     const std::size_t length = decode_utf8(line.substr(at)).length;
     if (length == 0)
@@ -26,6 +26,10 @@ void refuse_line(std::string_view line, const std::string& where, const std::str
                        "save the file as UTF-8 (iconv -t UTF-8)");
     at += length;
   }
+}
+
+void refuse_line(std::string_view line, const std::string& where, const std::string& shape) {
+  refuse_unless_utf8(line, where);
   if (nests_too_deeply(line)) throw InputError("not a JSON object: brackets nest too deeply", where, shape);
   try {
     [[maybe_unused]] const auto value = nlohmann::ordered_json::parse(line);

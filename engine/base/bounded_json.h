@@ -14,6 +14,8 @@ bool nests_too_deeply(std::string_view text);
 /// The JSON value of a text from outside; discarded when it is none, or nests too deeply.
 nlohmann::ordered_json parse_bounded(std::string_view text);
 
+/// Throws InputError that names the first byte of a line of a file that is no UTF-8.
+void refuse_unless_utf8(std::string_view line, const std::string& where);
 /// Throws InputError that says why parse_bounded(line) gave no object, by the byte. `shape`: what to write.
 [[noreturn]] void refuse_line(std::string_view line, const std::string& where, const std::string& shape);
 

@@ -67,6 +67,7 @@ int refuse_arguments(const CLI::App& app, const CLI::ParseError& error) {
 int parse_and_run(CLI::App& app, int argc, char** argv, std::string_view name, const log::Format& format,
                   const std::function<std::function<int()>()>& chosen) {
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // the write that passes the limit tells it
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& asked) {  // --help, --version

@@ -29,16 +29,22 @@ void Progress::advance(std::uint64_t count) {
   if (Clock::now() - shown_ >= interval) show(false);
 }
 
+void Progress::skip(std::uint64_t count) {
+  const std::uint64_t counted = std::min(count, total_ - done_);
+  skipped_ += counted;
+  done_ += counted;
+}
+
 void Progress::show(bool last) {
   shown_ = Clock::now();
   const double elapsed = std::chrono::duration<double>(shown_ - start_).count();
-  const double eta =
-      done_ == 0 ? 0 : elapsed * static_cast<double>(total_ - done_) / static_cast<double>(done_);
+  const bool known = last || done_ > skipped_;
+  const double seconds = last ? elapsed
+                              : elapsed * static_cast<double>(total_ - done_) /
+                                    static_cast<double>(std::max<std::uint64_t>(1, done_ - skipped_));
   if (!terminal_) {
-    nlohmann::json line = {{"progress", label_},
-                           {"done", done_},
-                           {"total", total_},
-                           {last ? "elapsed_s" : "eta_s", last ? elapsed : eta}};
+    nlohmann::json line = {{"progress", label_}, {"done", done_}, {"total", total_}};
+    if (known) line[last ? "elapsed_s" : "eta_s"] = seconds;
     if (!note_.empty()) line["note"] = note_;
     std::fprintf(stderr, "%s\n", line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
     return;
@@ -48,9 +54,11 @@ void Progress::show(bool last) {
   const int filled = static_cast<int>(kWidth * done_ / total_);
   const std::string bar = std::string(static_cast<std::size_t>(filled), '#') +
                           std::string(static_cast<std::size_t>(kWidth - filled), '.');
-  std::fprintf(stderr, "\r\x1b[K%s [%s] %llu/%llu%s %s %.0fs  %s", printable(label_).c_str(), bar.c_str(),
+  char time[32] = "";
+  if (known) std::snprintf(time, sizeof time, "%s %.0fs", last ? "took" : "ETA", seconds);
+  std::fprintf(stderr, "\r\x1b[K%s [%s] %llu/%llu%s %s  %s", printable(label_).c_str(), bar.c_str(),
                static_cast<unsigned long long>(done_), static_cast<unsigned long long>(total_), unit_.c_str(),
-               last ? "took" : "ETA", last ? elapsed : eta, printable(note_, kNote).c_str());
+               time, printable(note_, kNote).c_str());
   std::fflush(stderr);
 }
 

@@ -8,7 +8,8 @@
 namespace stepdown {
 
 /// Progress of one long piece of work: a bar with rate and ETA on a terminal, JSON lines
-/// ({"progress": label, "done": n, "total": m, "eta_s": s}) at most once a second otherwise. Standard error.
+/// ({"progress": label, "done": n, "total": m, "eta_s": s}, the last once it is known) at most once a second
+/// otherwise. Standard error.
 /// One thread at a time.
 class Progress {
  public:
@@ -18,6 +19,8 @@ class Progress {
   Progress& operator=(const Progress&) = delete;
 
   void advance(std::uint64_t count = 1);
+  /// What an earlier run did counts as done, and not for the time that is left.
+  void skip(std::uint64_t count);
   /// A short remark shown behind the bar, e.g. the layer at work.
   void note(std::string text) { note_ = std::move(text); }
 
@@ -29,6 +32,7 @@ class Progress {
   std::string note_;
   std::uint64_t total_;
   std::uint64_t done_ = 0;
+  std::uint64_t skipped_ = 0;  ///< of those
   bool terminal_;
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   std::chrono::steady_clock::time_point shown_{};

@@ -220,7 +220,7 @@ WrittenGguf write_gguf(const formats::ModelFile& model, const GgufPlan& plan,
   }
   formats::GgufWriter writer(path, metadata, std::move(tensors), existing);
   Progress progress(label, plan.tensors.size(), " tensors");
-  progress.advance(writer.whole_tensors());
+  progress.skip(writer.whole_tensors());
   std::array<std::vector<std::byte>, 2> buffers;  // before the pool: its threads write into them to the end
   WorkerPool pool(threads);
   const std::vector<Slab> slabs = cut(std::span(plan.tensors).subspan(writer.whole_tensors()));

@@ -168,7 +168,12 @@ std::int64_t sensitivity_working_memory(const formats::ModelFile& model, const C
   const std::int64_t streams = (changed + 1) * passage.streams();
   const std::int64_t exact_weight =
       std::ranges::max(sizes.stages, {}, &StageSize::largest_tensor).largest_tensor;
-  return streams + (sizes.block + exact_weight) * kF32 + passage.most();
+  // Then the output matrix a part at a time: it, it rounded, it in order for the kernels, and three parts of
+  // logits.
+  const std::int64_t hidden = model.config().hidden;
+  const std::int64_t part = std::min(kSensitivityHeadRows, model.config().vocab);
+  const std::int64_t head = part * (3 * hidden + 3 * passage.streams() / (hidden * kF32)) * kF32;
+  return streams + std::max((sizes.block + exact_weight) * kF32 + passage.most(), head);
 }
 
 std::int64_t export_working_memory(const formats::ModelFile& model, const WeightMethod& method,

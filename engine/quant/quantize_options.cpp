@@ -37,7 +37,7 @@ void add_method_options(CLI::App& app, MethodRequest& request) {
   app.add_option("--preset", request.preset, "gguf: mix of types")
       ->type_name(joined(presets(), [](const Preset& preset) { return preset.name; }))
       ->group(kMethods);
-  app.add_option("--budget", request.budget, "mixed: bytes that the file may have; K, M and G are understood")
+  app.add_option("--budget", request.budget, "mixed: bytes that the file may have; K, M and G count by 1024")
       ->transform(bytes())
       ->type_name("BYTES")
       ->group(kMethods);

@@ -132,7 +132,10 @@ std::optional<std::int64_t> predicted_size(const api::CandidateSpec& candidate,
   // Of a base in 32 bits, or in blocks, the parameters tell what 16 bits would take.
   const std::int64_t fp16 =
       model.parameters > 0 ? memory::product({model.parameters, 2}) : model.memory.weights;
-  return api::parse_quantity(candidate.budget).value_or(predicted_bytes(*method, fp16));
+  const std::int64_t most = predicted_bytes(*find_method({.method = "gguf", .preset = "Q8_0"}),
+                                            fp16);  // that a budget can be spent on
+  if (const auto budget = api::parse_quantity(candidate.budget)) return std::min(*budget, most);
+  return predicted_bytes(*method, fp16);
 }
 
 std::string too_large(const api::QuantizedModelSpec& spec, const api::ModelFacts& model, std::int64_t bytes,

@@ -32,7 +32,7 @@ class ImportanceRun {
   formats::Imatrix run() {
     take_up();
     Progress progress("importance matrix", static_cast<std::uint64_t>(layers_), " layers");
-    progress.advance(static_cast<std::uint64_t>(layer_));
+    progress.skip(static_cast<std::uint64_t>(layer_));
     while (layer_ < layers_) {
       pass();
       ++layer_;

@@ -77,8 +77,11 @@ void read_paragraphs(const fs::path& path, const Visit& visit, const OnBytes& on
   const auto finish = [&] {
     if (!prompt.text.empty()) visit(std::exchange(prompt, {}));
   };
-  each_line(path, on_bytes,
-            [&](const std::string& line) { is_blank(line) ? finish() : void(prompt.text += line + "\n"); });
+  std::size_t number = 0;
+  each_line(path, on_bytes, [&](const std::string& line) {
+    refuse_unless_utf8(line, path.string() + ":" + std::to_string(++number));
+    is_blank(line) ? finish() : void(prompt.text += line + "\n");
+  });
   finish();
 }
 

@@ -15,9 +15,9 @@
 namespace stepdown::quant {
 namespace {
 
-constexpr std::int64_t kFewestTokens = 128;
-constexpr std::int64_t kMostTokens = 1024;
-constexpr std::int64_t kHeadRows = 2048;  // of the output matrix, at once
+constexpr std::int64_t kFewestTokens = 512;
+constexpr std::int64_t kMostTokens = 4096;
+constexpr std::int64_t kPromptTokens = 128;  // of one prompt: more prompts tell more than longer ones
 
 constexpr const char* kEmbeddings = "token_embd.weight";
 constexpr const char* kOutput = "output.weight";
@@ -31,8 +31,7 @@ class SensitivityRun {
         round_(round),
         sample_(sensitivity_sample(model, prompts)),
         state_(state) {
-    exact_ = Matrix(std::accumulate(sample_.lengths.begin(), sample_.lengths.end(), std::int64_t{0}),
-                    model.config().hidden);
+    exact_ = Matrix(sample_.tokens, model.config().hidden);
     float* to = exact_.values.data();
     for (std::size_t i = 0; i < sample_.prompts.size(); ++i) {
       const Matrix stream = prompts.stream(model, sample_.prompts[i]);
@@ -48,15 +47,15 @@ class SensitivityRun {
   std::map<std::string, double> run() {
     take_up();
     const std::int64_t layers = model_.config().layers;
-    Progress progress("sensitivity", work_until(layers), " passes");
-    progress.advance(work_until(layer_));
+    Progress progress("sensitivity", work_until(layers) + head_parts(), " passes");
+    progress.skip(work_until(layer_));
     while (layer_ < layers) {
       pass();
       ++layer_;
       if (layer_ == layers || state_.due()) keep();
       progress.advance(work_until(layer_) - work_until(layer_ - 1));
     }
-    return compare();
+    return compare(progress);
   }
 
  private:
@@ -99,6 +98,15 @@ class SensitivityRun {
     return static_cast<std::uint64_t>(layer * (2 + each) + each * layer * (layer - 1) / 2);
   }
 
+  const TensorView& output_matrix() const {
+    const TensorView* own = model_.find(kOutput);
+    return own != nullptr ? *own : *model_.find(kEmbeddings);
+  }
+  std::uint64_t head_parts() const {
+    return static_cast<std::uint64_t>((output_matrix().rows() + kSensitivityHeadRows - 1) /
+                                      kSensitivityHeadRows);
+  }
+
   void advance(const DecoderBlock& block, Matrix& stream) {
     for (const Stage stage : kStages) block.advance(pool_, stage, stream, sample_.lengths);
   }
@@ -133,23 +141,24 @@ class SensitivityRun {
   }
 
   /// Through the output matrix, which is itself one of the tensors, or the embeddings'.
-  std::map<std::string, double> compare() {
-    const TensorView* own = model_.find(kOutput);
-    const TensorView& head = own != nullptr ? *own : *model_.find(kEmbeddings);
+  std::map<std::string, double> compare(Progress& progress) {
+    const TensorView& head = output_matrix();
     const std::vector<float> norm = load_matrix(model_, "output_norm.weight").values;
     exact_ = normed(exact_, norm, model_.config().rms_eps);
     for (Changed& each : changed_) each.stream = normed(each.stream, norm, model_.config().rms_eps);
-    if (own != nullptr && may_quantize(head)) changed_.push_back({kOutput, exact_});
+    if (head.name == kOutput && may_quantize(head)) changed_.push_back({kOutput, exact_});
 
     AnswerDivergence divergence(exact_.rows, changed_.size());
-    for (std::int64_t first = 0; first < head.rows(); first += kHeadRows) {
-      const Matrix rows = load_rows(model_, head.name, first, std::min(kHeadRows, head.rows() - first));
+    for (std::int64_t first = 0; first < head.rows(); first += kSensitivityHeadRows) {
+      const Matrix rows =
+          load_rows(model_, head.name, first, std::min(kSensitivityHeadRows, head.rows() - first));
       Matrix rounded = rows;
       if (may_quantize(head)) round_(head, Place::kNoExpert, rounded);
       divergence.add_exact(logits(exact_, rows));
       for (std::size_t i = 0; i < changed_.size(); ++i)
         divergence.add_changed(i,
                                logits(changed_[i].stream, changed_[i].tensor == head.name ? rounded : rows));
+      progress.advance();
     }
     std::map<std::string, double> found;
     for (std::size_t i = 0; i < changed_.size(); ++i) found[changed_[i].tensor] = divergence.mean(i);
@@ -176,19 +185,19 @@ class SensitivityRun {
 
 SensitivitySample sensitivity_sample(const formats::ModelFile& model, const CalibrationSet& prompts) {
   const auto matrices = static_cast<std::int64_t>(std::ranges::count_if(model.tensors(), may_quantize));
-  const std::int64_t all = prompts.tokens();
   const std::int64_t wanted =
-      std::min(all, std::clamp(all / std::max<std::int64_t>(1, matrices), kFewestTokens, kMostTokens));
-  const std::vector<std::int64_t> lengths = prompts.lengths();
+      std::clamp(2 * prompts.tokens() / std::max<std::int64_t>(1, matrices), kFewestTokens, kMostTokens);
+  std::vector<std::int64_t> lengths = prompts.lengths();
+  for (std::int64_t& length : lengths) length = std::min(length, kPromptTokens);
+  const std::int64_t all = std::reduce(lengths.begin(), lengths.end());
   const auto count = static_cast<std::int64_t>(lengths.size());
-  const std::int64_t chosen = std::max<std::int64_t>(1, (wanted * count + all - 1) / all);
+  const std::int64_t chosen = std::clamp<std::int64_t>((wanted * count + all - 1) / all, 1, count);
   SensitivitySample sample;
-  std::int64_t left = wanted;
-  for (std::int64_t i = 0; i < chosen && left > 0; ++i) {
+  for (std::int64_t i = 0; i < chosen; ++i) {
     const auto prompt = static_cast<std::size_t>(i * count / chosen);
     sample.prompts.push_back(prompt);
-    sample.lengths.push_back(std::min(left, lengths[prompt]));
-    left -= sample.lengths.back();
+    sample.lengths.push_back(lengths[prompt]);
+    sample.tokens += lengths[prompt];
   }
   return sample;
 }

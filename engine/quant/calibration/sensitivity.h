@@ -26,13 +26,17 @@ std::map<std::string, double> measure_sensitivity(kernels::ThreadPool& pool, con
                                                   const CalibrationSet& prompts, const RoundRows& round,
                                                   const std::filesystem::path& state = {});
 
+/// Rows of the output matrix that are looked at together.
+inline constexpr std::int64_t kSensitivityHeadRows = 2048;
+
 /// Some of the prompts, spread over all.
 struct SensitivitySample {
   std::vector<std::size_t> prompts;
   std::vector<std::int64_t> lengths;  ///< tokens that are looked at, from each one's beginning
+  std::int64_t tokens = 0;
 };
 
-/// As many tokens as take half as long as the importance matrix of all: each matrix' rounding is followed
+/// As many tokens as take about as long as the importance matrix of all: each matrix' rounding is followed
 /// from its block to the end. Not so few that chance would decide.
 SensitivitySample sensitivity_sample(const formats::ModelFile& model, const CalibrationSet& prompts);
 

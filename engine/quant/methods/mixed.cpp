@@ -28,6 +28,7 @@ constexpr const char* kSensitivity = ".sensitivity";
 /// What a tensor's sensitivity is measured with, the first that it may have: coarse enough to be seen.
 constexpr std::array kProbes = {DType::kQ3_K, DType::kQ4_0};
 constexpr std::int64_t kRows = 256;        // of a matrix that its error is measured on
+constexpr double kNoise = 1e-9;            // nats a token that floats do not tell from none
 constexpr std::uint32_t kMostlyQ4KM = 15;  // what general.file_type says of a mix that no preset has
 
 /// One matrix, and what is known of it.
@@ -141,7 +142,8 @@ void measure_losses(kernels::ThreadPool& pool, const MethodRun& run, std::vector
   const auto divergence = measure_sensitivity(pool, run.model, *run.calibration, round, state);
   for (Candidate& each : candidates) {
     if (each.probe == DType::kF16) continue;
-    each.divergence = divergence.at(each.plan->source->name);
+    // Where nothing is seen of a matrix it still follows its errors, so that bytes to spare are spent on it.
+    each.divergence = std::max(kNoise, divergence.at(each.plan->source->name));
     const auto probed = std::ranges::find(each.options, each.probe, &TypeOption::type);
     const double error = each.errors[static_cast<std::size_t>(probed - each.options.begin())];
     for (std::size_t i = 0; i < each.options.size() && error > 0; ++i)
@@ -149,21 +151,26 @@ void measure_losses(kernels::ThreadPool& pool, const MethodRun& run, std::vector
   }
 }
 
-nlohmann::json explain(const Candidate& each, const TypeOption& chosen) {
-  nlohmann::json errors;
-  nlohmann::json losses;
-  for (std::size_t i = 0; i < each.options.size(); ++i) {
-    const std::string type(dtype_info(each.options[i].type).name);
-    errors[type] = each.errors[i];
-    losses[type] = each.options[i].loss;
-  }
-  return {{"tensor", each.plan->source->name},
-          {"type", dtype_info(chosen.type).name},
-          {"bytes", chosen.bytes},
-          {"loss", chosen.loss},
-          {"losses", losses},
-          {"errors", errors},
-          {"measured", {{"type", dtype_info(each.probe).name}, {"divergence", each.divergence}}}};
+/// What a matrix got, what was measured of it, and what more bytes would have bought.
+nlohmann::json explain(const Candidate& each, std::size_t choice) {
+  const TypeOption& chosen = each.options[choice];
+  const auto row = [](const TypeOption& option) {
+    return nlohmann::json{
+        {"type", dtype_info(option.type).name}, {"bytes", option.bytes}, {"loss", option.loss}};
+  };
+  nlohmann::json layer = row(chosen);
+  const double weights = static_cast<double>(each.plan->source->rows() * each.plan->source->columns());
+  layer["tensor"] = each.plan->source->name;
+  layer["bits"] = 8.0 * static_cast<double>(chosen.bytes) / weights;
+  for (std::size_t i = 0; i < each.options.size(); ++i)
+    layer["errors"][std::string(dtype_info(each.options[i].type).name)] = each.errors[i];
+  const auto better =
+      std::find_if(each.options.begin() + static_cast<std::ptrdiff_t>(choice), each.options.end(),
+                   [&](const TypeOption& option) { return option.loss < chosen.loss; });
+  if (better != each.options.end()) layer["next"] = row(*better);
+  if (each.probe != DType::kF16)
+    layer["measured"] = {{"type", dtype_info(each.probe).name}, {"divergence", each.divergence}};
+  return layer;
 }
 
 MethodResult run_mixed(const MethodRun& run, const std::filesystem::path& folder) {
@@ -181,13 +188,14 @@ MethodResult run_mixed(const MethodRun& run, const std::filesystem::path& folder
     if (may_quantize(*tensor.source)) candidates.push_back(candidate(tensor));
   }
   const std::uint64_t rest = overhead(run.model);
-  const std::uint64_t budget = run.request.budget > rest ? run.request.budget - rest : 0;
   const auto choose = [&] {
     std::vector<std::vector<TypeOption>> options;
     for (const Candidate& each : candidates) options.push_back(each.options);
-    return spend_budget(options, budget);
+    return spend_budget(options, run.request.budget, rest);
   };
   choose();  // refuses one that holds not even the smallest types, before the long work
+  for (const Candidate& each : candidates) each.plan->type = each.options.front().type;
+  require_space_for(plan, folder / "model.gguf");
   const formats::Imatrix imatrix = importance_for(run, folder);
   for (Candidate& each : candidates) each.importance = importance_of(imatrix, *each.plan->source);
   {
@@ -206,7 +214,7 @@ MethodResult run_mixed(const MethodRun& run, const std::filesystem::path& folder
     bits += 8.0 * static_cast<double>(option.bytes);
     weights +=
         static_cast<double>(candidates[i].plan->source->rows() * candidates[i].plan->source->columns());
-    result.layers.push_back(explain(candidates[i], option));
+    result.layers.push_back(explain(candidates[i], choice[i]));
   }
   const WrittenGguf written = write_model(run, plan, imatrix, folder, "quantize mixed");
   discard_state(folder / kSensitivity);

@@ -38,18 +38,17 @@ std::vector<Step> hull(const std::vector<TypeOption>& options, std::size_t tenso
 }  // namespace
 
 std::vector<std::size_t> spend_budget(const std::vector<std::vector<TypeOption>>& tensors,
-                                      std::uint64_t budget) {
+                                      std::uint64_t budget, std::uint64_t fixed) {
   std::vector<std::size_t> choice(tensors.size(), 0);
   std::vector<Step> steps;
-  std::uint64_t used = 0;
+  std::uint64_t used = fixed;
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     used += tensors[i].front().bytes;
     std::ranges::copy(hull(tensors[i], i), std::back_inserter(steps));
   }
   if (used > budget) {
-    throw InputError("the smallest mix takes " + std::to_string(used) + " bytes, and " +
-                         std::to_string(budget) + " are left for it",
-                     "--budget", "allow more, or quantize a smaller model");
+    const std::string least = std::to_string(used);
+    throw InputError("the smallest file takes " + least + " bytes", "--budget", "give at least " + least);
   }
   std::ranges::stable_sort(steps, std::ranges::greater(), &Step::gain);
   for (const Step& step : steps) {

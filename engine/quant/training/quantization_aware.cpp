@@ -25,8 +25,9 @@ constexpr int kPromptsAStep = 4;
 constexpr int kGridSteps = 20;  // that one set of grids lasts
 constexpr int kStateSteps =
     60;  // between two states; a multiple of kGridSteps, so that grids need no keeping
-constexpr float kWarmUp = 0.05f;  // share of the steps in which the rate rises
-constexpr double kNoLoss = 1e-3;  // nats a token: a rise that nobody would see
+constexpr float kWarmUp = 0.05f;           // share of the steps in which the rate rises
+constexpr std::size_t kProbePrompts = 16;  // that the loss before and behind the training is of
+constexpr double kNoLoss = 1e-5;           // nats a token: a rise that nobody would see
 
 /// What is kept of a run: little, then all weights with their moments.
 struct Progressed {
@@ -46,6 +47,13 @@ std::vector<std::size_t> batch(std::int32_t step, std::size_t prompts) {
     for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random() % i]);
     chosen.push_back(order[index % prompts]);
   }
+  return chosen;
+}
+
+/// Prompts spread over all.
+std::vector<std::size_t> probe(std::size_t prompts) {
+  std::vector<std::size_t> chosen(std::min(kProbePrompts, prompts));
+  for (std::size_t i = 0; i < chosen.size(); ++i) chosen[i] = i * prompts / chosen.size();
   return chosen;
 }
 
@@ -71,11 +79,12 @@ class Training {
 
   Trained run() {
     restore();
+    if (progressed_.step == 0) begin();
     const auto began = limits_.now();
     const double before = progressed_.seconds;
     Trained result;
     Progress progress("train", static_cast<std::uint64_t>(limits_.steps), " steps");
-    progress.advance(static_cast<std::uint64_t>(progressed_.step));
+    progress.skip(static_cast<std::uint64_t>(progressed_.step));
     while (progressed_.step < limits_.steps) {
       progressed_.seconds = before + Seconds(limits_.now() - began).count();
       result.out_of_time = progressed_.seconds >= limits_.time.count();
@@ -83,7 +92,6 @@ class Training {
       if (progressed_.step % kStateSteps == 0 && progressed_.step > 0) save();
       if (progressed_.step % kGridSteps == 0) find_grids();
       const double loss = learn();
-      if (progressed_.step == 0) progressed_.first_loss = loss;
       if (!std::isfinite(loss)) refuse(loss);
       ++progressed_.step;
       progress.note("loss " + std::to_string(loss));
@@ -92,7 +100,7 @@ class Training {
     if (progressed_.step > 0) {
       find_grids();
       round();
-      result.last_loss = loss_of_batch(0);
+      result.last_loss = loss_of(probe(prompts_.samples()));
       if (!(result.last_loss <= 1.1 * progressed_.first_loss + kNoLoss)) refuse(result.last_loss);
     }
     result.weights = std::move(weights_);
@@ -142,14 +150,26 @@ class Training {
     return limits_.rate * warm * 0.5f * (1.0f + std::cos(std::numbers::pi_v<float> * done));
   }
 
+  /// What is lost by rounding alone.
+  void begin() {
+    find_grids();
+    round();
+    progressed_.first_loss = loss_of(probe(prompts_.samples()));
+    if (!std::isfinite(progressed_.first_loss)) {
+      throw InputError("the model's answers to the calibration prompts are not finite", "--model",
+                       "evaluate it unquantized: it is not sound");
+    }
+  }
+
   /// Of the student as it is rounded; `use` gets the loss by its logits, prompt by prompt.
-  double loss_of_batch(std::int32_t step, const std::function<void(const Matrix& by_logits)>& use = {}) {
+  double loss_of(const std::vector<std::size_t>& prompts,
+                 const std::function<void(const Matrix& by_logits)>& use = {}) {
     double loss = 0;
-    for (const std::size_t prompt : batch(step, prompts_.samples())) {
+    for (const std::size_t prompt : prompts) {
       const Matrix embedded = prompts_.stream(model_, prompt);
       const Matrix wanted = teacher_.forward(pool_, embedded, tape_);
       Matrix logits = student_.forward(pool_, embedded, tape_);
-      loss += distill(wanted, logits) / kPromptsAStep;
+      loss += distill(wanted, logits) / static_cast<double>(prompts.size());
       if (use) use(logits);
     }
     return loss;
@@ -160,7 +180,7 @@ class Training {
     for (auto& layer : gradient_) {
       for (Matrix& matrix : layer) std::ranges::fill(matrix.values, 0.0f);
     }
-    const double loss = loss_of_batch(progressed_.step, [&](const Matrix& by_logits) {
+    const double loss = loss_of(batch(progressed_.step, prompts_.samples()), [&](const Matrix& by_logits) {
       student_.backward(pool_, tape_, by_logits, gradient_);
     });
     adam_.step(pool_, progressed_.step + 1, rate(), gradient_, weights_);
@@ -186,10 +206,12 @@ class Training {
   void save() {
     std::vector<std::span<const float>> numbers;
     each_kept([&](const std::vector<float>& values) { numbers.emplace_back(values); });
-    keep_state(
+    if (state_.empty()) return;
+    const bool kept = keep_state(
         state_,
         {{"step", progressed_.step}, {"seconds", progressed_.seconds}, {"firstLoss", progressed_.first_loss}},
         numbers);
+    if (!kept) state_.clear();  // nor would the next find room
   }
 
   void restore() {
@@ -227,6 +249,7 @@ std::int64_t longest_trained(const CalibrationSet& prompts, int steps) {
   // In one epoch every prompt has its turn.
   const int looked_at = std::min(steps, static_cast<int>(lengths.size() / kPromptsAStep) + 1);
   std::int64_t longest = 0;
+  for (const std::size_t prompt : probe(lengths.size())) longest = std::max(longest, lengths[prompt]);
   for (int step = 0; step < looked_at; ++step) {
     for (const std::size_t prompt : batch(step, lengths.size())) longest = std::max(longest, lengths[prompt]);
   }

@@ -22,8 +22,8 @@ struct Trained {
   int steps = 0;
   double seconds = 0;
   bool out_of_time = false;
-  double first_loss = 0;  ///< of the first step's prompts, rounded before any training; nats a token
-  double last_loss = 0;   ///< of the same prompts behind the last step
+  double first_loss = 0;  ///< over some of the prompts, by rounding alone; nats a token
+  double last_loss = 0;   ///< over the same ones behind the last step
 };
 
 /// Tokens of the longest prompt that so many steps come to.
@@ -33,7 +33,7 @@ std::int64_t longest_trained(const CalibrationSet& prompts, int steps);
 /// what the full-precision model says (distillation, Hinton et al. 2015; LLM-QAT, Liu et al. 2023). Gradients
 /// pass through the rounding as if it were not there (straight-through, Bengio et al. 2013). Keeps its state
 /// in `state` every few steps; a run that finds one goes on there, to the same weights. Throws InputError
-/// when the loss rose: then plain rounding is better.
+/// when the loss rose, by more than a tenth: then plain rounding is better.
 Trained train(const formats::ModelFile& model, const CalibrationSet& prompts, const WeightSettings& settings,
               const TrainingLimits& limits, int threads, const std::filesystem::path& state);
 

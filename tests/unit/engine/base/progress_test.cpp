@@ -40,5 +40,29 @@ TEST(Progress, NamesTheLayerAndWhatIsLeftOfTheTime) {
   EXPECT_GE(lines[1]["elapsed_s"].get<double>(), 0.02);
 }
 
+TEST(Progress, WhatAnEarlierRunDidTellsNothingOfTheTimeThatIsLeft) {
+  testing::internal::CaptureStderr();
+  {
+    Progress progress("quantize gptq", 100);
+    progress.skip(90);
+    ::usleep(20000);
+    progress.advance();
+  }
+  const auto lines = lines_of(testing::internal::GetCapturedStderr());
+  ASSERT_EQ(lines.size(), 2U);
+  EXPECT_EQ(lines[0]["done"], 91);
+  EXPECT_GE(lines[0]["eta_s"].get<double>(), 9 * 0.02) << "nine more, at least as long as this one";
+}
+
+TEST(Progress, BeforeAnythingIsDoneNoTimeIsTold) {
+  testing::internal::CaptureStderr();
+  {
+    Progress progress("quantize gptq", 4);
+    progress.advance(0);
+  }
+  const auto lines = lines_of(testing::internal::GetCapturedStderr());
+  EXPECT_FALSE(lines[0].contains("eta_s"));
+}
+
 }  // namespace
 }  // namespace stepdown

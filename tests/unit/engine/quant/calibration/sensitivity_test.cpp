@@ -16,11 +16,11 @@ namespace fs = std::filesystem;
 
 /// Prompts whose tokens differ: attention to equal ones is the same whatever its weights.
 struct VariedModel : RandomModel {
-  VariedModel() : RandomModel(0.3f) {
+  explicit VariedModel(unsigned prompts_in_all = 24) : RandomModel(0.3f) {
     std::string lines;
-    for (unsigned i = 0; i < 24; ++i) {
+    for (unsigned i = 0; i < prompts_in_all; ++i) {
       std::string text;
-      for (unsigned k = 0; k < 8 + i; ++k) text += (k * k * 7 + k * i + i) % 3 == 0 ? 'b' : 'a';
+      for (unsigned k = 0; k < 8 + i % 24; ++k) text += (k * k * 7 + k * i + i) % 3 == 0 ? 'b' : 'a';
       lines += "{\"text\": \"" + text + "\"}\n";
     }
     write_file_atomically(prompts(), lines);
@@ -28,6 +28,8 @@ struct VariedModel : RandomModel {
 };
 
 struct Task {
+  explicit Task(unsigned prompts_in_all = 24) : folder(prompts_in_all) {}
+
   VariedModel folder;
   std::unique_ptr<formats::ModelFile> model = formats::open_model(folder.folder.path());
   CalibrationSet prompts = [&] {
@@ -106,18 +108,23 @@ TEST(Sensitivity, GoesOnAfterAKillToTheSameNumbers) {
   EXPECT_EQ(first_layer, 0) << "it was done before";
 }
 
-TEST(Sensitivity, LooksAtPromptsSpreadOverAll) {
+TEST(Sensitivity, LooksAtFewPromptsWhole) {
   Task task;
   const SensitivitySample sample = sensitivity_sample(*task.model, task.prompts);
-  std::int64_t tokens = 0;
-  for (std::size_t i = 0; i < sample.prompts.size(); ++i) {
-    EXPECT_LE(sample.lengths[i], task.prompts.lengths()[sample.prompts[i]]);
-    tokens += sample.lengths[i];
-  }
-  EXPECT_LE(tokens, 128) << "the fewest, of " << task.prompts.tokens();
-  EXPECT_GT(tokens, 100);
-  EXPECT_EQ(sample.prompts.front(), 0U);
-  EXPECT_GT(sample.prompts.back(), task.prompts.samples() / 3);
+  EXPECT_EQ(sample.lengths, task.prompts.lengths());
+  EXPECT_EQ(sample.tokens, task.prompts.tokens());
+}
+
+TEST(Sensitivity, OfManyPromptsLooksAtSomeSpreadOverAll) {
+  const Task task(512);
+  const SensitivitySample sample = sensitivity_sample(*task.model, task.prompts);
+  EXPECT_GT(sample.tokens, 512);
+  EXPECT_LT(sample.tokens, task.prompts.tokens() / 5);
+  EXPECT_GT(sample.prompts.size(), 30U);
+  const std::size_t apart = task.prompts.samples() / sample.prompts.size();
+  for (std::size_t i = 1; i < sample.prompts.size(); ++i)
+    EXPECT_NEAR(static_cast<double>(sample.prompts[i] - sample.prompts[i - 1]), static_cast<double>(apart),
+                1.0);
 }
 
 }  // namespace

@@ -20,6 +20,13 @@ TEST(SpendBudget, BuysTheLargestFallOfErrorAByte) {
   EXPECT_EQ(spend_budget(tensors, 600), (Choice{1, 2})) << "the second's middle step is above its hull";
   EXPECT_EQ(spend_budget(tensors, 10000), (Choice{2, 2}));
   EXPECT_THROW(spend_budget(tensors, 199), InputError);
+  EXPECT_EQ(spend_budget(tensors, 650, 50), (Choice{1, 2})) << "fifty bytes are no tensor's";
+  try {
+    spend_budget(tensors, 249, 50);
+    ADD_FAILURE();
+  } catch (const InputError& error) {
+    EXPECT_NE(std::string(error.what()).find("at least 250"), std::string::npos) << error.what();
+  }
 }
 
 TEST(SpendBudget, NeverPaysForAnErrorThatDoesNotFall) {
