@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <string_view>
 
 namespace stepdown {
@@ -16,6 +17,9 @@ class JsonNesting {
   bool in_string_ = false;
   bool escaped_ = false;  ///< the next byte stands for itself
 };
+
+/// Whether one of a text's objects has more than `members`.
+bool holds_wider_object(std::string_view text, std::size_t members);
 
 /// Whether a text from outside nests deeper than `levels`: what is built of it would be walked recursively.
 bool nests_deeper(std::string_view text, int levels);

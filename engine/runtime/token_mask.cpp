@@ -27,7 +27,7 @@ Nodes all_nodes(const TokenTrie& trie) {
 /// Work that computing one mask may take: the more tokens there are to look at, the more.
 class Budget {
  public:
-  explicit Budget(const TokenIndex& index) : left_(500'000 + 16 * index.all().nodes.size()) {}
+  explicit Budget(const TokenIndex& index) : left_(1'000'000 + 16 * index.all().nodes.size()) {}
   bool spent() const { return left_ == 0; }
   void spend(std::size_t work) { left_ -= std::min(left_, work); }
 
@@ -79,10 +79,13 @@ class KnownReadings {
 
  private:
   static constexpr std::int32_t kUnknown = -2;
+  static constexpr std::size_t kKeyBytesAtOnce = 64;
 
   std::int32_t number(const schema::PrefixMatcher& reading) {
+    std::string key = reading.key(horizon_);  // longer the more readings there are, and the deeper they nest
+    budget_.spend(key.size() / kKeyBytesAtOnce);
     const auto [entry, fresh] =
-        numbers_.try_emplace(reading.key(horizon_), static_cast<std::int32_t>(readings_.size()));
+        numbers_.try_emplace(std::move(key), static_cast<std::int32_t>(readings_.size()));
     if (fresh) {
       readings_.push_back(reading);
       next_.emplace_back().fill(kUnknown);

@@ -5,12 +5,14 @@
 #include "engine/schema/number_bounds.h"
 #include "engine/schema/schema_compiler.h"
 #include "engine/schema/validator.h"
+#include "engine/schema/value_set.h"
 
 namespace stepdown::schema {
 namespace {
 
 using nlohmann::ordered_json;
 
+/// A list, as `not` holds no other constraint here.
 ordered_json excluded_values(const ordered_json& schema) {
   return schema.contains("not") ? schema["not"]["enum"] : ordered_json::array();
 }
@@ -51,10 +53,8 @@ void SchemaCompiler::count_literal(const std::string& text) {
 NodeId SchemaCompiler::named_values(const ordered_json& schema, std::string_view type) {
   std::vector<ordered_json> values = {nullptr};
   if (type == "boolean") values = {true, false};
-  const ordered_json excluded = excluded_values(schema);
-  std::erase_if(values, [&excluded](const ordered_json& value) {
-    return std::find(excluded.begin(), excluded.end(), value) != excluded.end();
-  });
+  const ValueSet excluded(excluded_values(schema));
+  std::erase_if(values, [&excluded](const ordered_json& value) { return excluded.contains(value); });
   return literals(values);
 }
 
@@ -67,15 +67,14 @@ NodeId SchemaCompiler::enumerated(const ordered_json& schema, const std::vector<
   std::vector<ordered_json> values;
   if (schema.contains("enum")) values = schema["enum"].get<std::vector<ordered_json>>();
   if (schema.contains("const")) {
-    const bool listed = values.empty() || std::ranges::find(values, schema["const"]) != values.end();
+    const bool listed = !schema.contains("enum") || ValueSet(schema["enum"]).contains(schema["const"]);
     if (!listed) return impossible("'const' is none of the values of 'enum'", path);
     values = {schema["const"]};
   }
-  const ordered_json excluded = excluded_values(schema);
+  const ValueSet excluded(excluded_values(schema));
   std::erase_if(values, [&](const ordered_json& value) {
     const auto is_it = [&value](const std::string& type) { return is_of_type(value, type); };
-    return (!types.empty() && std::ranges::none_of(types, is_it)) ||
-           std::find(excluded.begin(), excluded.end(), value) != excluded.end();
+    return (!types.empty() && std::ranges::none_of(types, is_it)) || excluded.contains(value);
   });
   if (values.empty()) return impossible("no value is left that 'enum' and 'type' allow", path);
   const NodeId node = literals(values);
@@ -127,7 +126,11 @@ NodeId SchemaCompiler::string(const ordered_json& schema, const std::string& pat
     for (const ordered_json& value : excluded_values(schema)) {
       if (value.is_string()) texts.push_back(value.get<std::string>());
     }
-    rules.meant = rules.written = regex_without(texts);
+    try {
+      rules.meant = rules.written = regex_without(texts);
+    } catch (const InputError& error) {
+      throw InputError(error.what(), where);
+    }
   }
   if (rules.meant.empty()) return add(std::move(node));
   if (sized) {

@@ -100,8 +100,9 @@ std::shared_ptr<const Grammar> SchemaCompiler::finish() {
 
 /// Documents are followed by the first alternative that fits; that no other fits too must be certain.
 void SchemaCompiler::check_exclusive() const {
+  std::size_t steps = 3'000'000;
   for (const OneOf& one_of : one_ofs_) {
-    const auto both = overlapping(grammar_, one_of.alternatives);
+    const auto both = overlapping(grammar_, one_of.alternatives, steps);
     if (!both) continue;
     throw InputError("a document might be valid for both " + std::to_string(both->first) + " and " +
                          std::to_string(both->second),

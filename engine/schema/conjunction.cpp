@@ -43,6 +43,11 @@ void refuse_unevaluated(const ordered_json& schema, const std::string& path) {
 
 /// Replaces what asks for others under conditions by alternatives and schemas that hold too.
 void expand(ordered_json& part, std::vector<ordered_json>& parts, const std::string& path) {
+  for (const char* keyword :
+       {"allOf", "if", "then", "else", "dependentRequired", "dependentSchemas", "not"}) {
+    if (part.contains(keyword) && part[keyword].is_null())
+      throw InputError("'" + std::string(keyword) + "' must not be null", path + "/" + keyword);
+  }
   const ordered_json all = take(part, "allOf");
   if (!all.is_null()) {
     for (const ordered_json& each : checked_list(all, "allOf", path)) parts.push_back(each);

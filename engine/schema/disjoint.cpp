@@ -11,7 +11,7 @@ namespace {
 
 class Comparison {
  public:
-  explicit Comparison(const Grammar& grammar) : grammar_(grammar) {}
+  Comparison(const Grammar& grammar, std::size_t& steps) : grammar_(grammar), steps_(steps) {}
 
   bool disjoint(NodeId a, NodeId b) { return disjoint(a, b, 0); }
 
@@ -28,11 +28,13 @@ class Comparison {
   }
 
   bool compare(NodeId a, NodeId b, int depth) {
-    constexpr std::size_t kMost = 3'000'000;
-    if (++compared_ > kMost)
-      throw InputError("'oneOf' has too many alternatives to be told apart", "#", "write 'anyOf'");
     const Node& left = grammar_[a];
     const Node& right = grammar_[b];
+    const std::size_t work =
+        std::max<std::size_t>(1, left.values.size()) * std::max<std::size_t>(1, right.values.size());
+    if (work > steps_)
+      throw InputError("'oneOf' has too many alternatives to be told apart", "#", "write 'anyOf'");
+    steps_ -= work;
     if (right.kind == NodeKind::kAnyOf && left.kind != NodeKind::kAnyOf) return compare(b, a, depth);
     if (left.kind == NodeKind::kAnyOf) {
       return std::ranges::all_of(left.alternatives,
@@ -91,14 +93,15 @@ class Comparison {
 
   const Grammar& grammar_;
   std::map<std::pair<NodeId, NodeId>, bool> known_;
-  std::size_t compared_ = 0;
+  std::size_t& steps_;
 };
 
 }  // namespace
 
 std::optional<std::pair<std::size_t, std::size_t>> overlapping(const Grammar& grammar,
-                                                               std::span<const NodeId> nodes) {
-  Comparison comparison(grammar);
+                                                               std::span<const NodeId> nodes,
+                                                               std::size_t& steps) {
+  Comparison comparison(grammar, steps);
   for (std::size_t i = 0; i < nodes.size(); ++i) {
     for (std::size_t j = i + 1; j < nodes.size(); ++j) {
       if (!comparison.disjoint(nodes[i], nodes[j])) return std::pair(i, j);

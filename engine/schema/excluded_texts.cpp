@@ -5,6 +5,7 @@
 #include <set>
 #include <string_view>
 
+#include "engine/base/error.h"
 #include "engine/base/utf8.h"
 
 namespace stepdown::schema {
@@ -22,6 +23,11 @@ std::string escaped(std::string_view text) {
 }  // namespace
 
 std::string regex_without(std::span<const std::string> texts) {
+  constexpr std::size_t kMostBytes = 2000;  // each text's beginnings are written out
+  std::size_t bytes = 0;
+  for (const std::string& text : texts) bytes += text.size();
+  if (bytes > kMostBytes)
+    throw InputError("the texts are too long together", "", "give fewer or shorter ones");
   std::map<std::string, std::set<std::string>> next;  // beginnings, and the characters that they go on with
   for (const std::string& text : texts) {
     for (std::size_t at = 0; at <= text.size();) {

@@ -58,6 +58,7 @@ ordered_json negated_keyword(const ordered_json& schema, const std::string& keyw
   if (keyword == "const") return {{"not", {{"enum", ordered_json::array({value})}}}};
   if (keyword == "enum") return {{"not", {{"enum", value}}}};
   if (keyword == "anyOf" || keyword == "allOf") {
+    if (!value.is_array()) throw InputError("'" + keyword + "' must be a list of schemas", path);
     for (const ordered_json& each : value) alternatives.push_back({{"not", each}});
     if (keyword == "allOf") return any_of(std::move(alternatives));
     return {{"allOf", std::move(alternatives)}};

@@ -11,6 +11,7 @@
 
 #include "engine/base/error.h"
 #include "engine/schema/keywords.h"
+#include "engine/schema/value_set.h"
 
 namespace stepdown::schema {
 namespace {
@@ -99,8 +100,9 @@ class Merge {
 
   static ordered_json united(const ordered_json& x, const ordered_json& y) {
     ordered_json all = x;
+    ValueSet known(x);
     for (const ordered_json& each : y) {
-      if (std::find(all.begin(), all.end(), each) == all.end()) all.push_back(each);
+      if (known.add(each)) all.push_back(each);
     }
     return all;
   }
@@ -127,7 +129,7 @@ class Merge {
   ordered_json listed(const ordered_json& schema) const {
     const ordered_json list = list_of(schema, "enum", nullptr);
     if (!schema.contains("const")) return list;
-    const bool allowed = list.is_null() || std::find(list.begin(), list.end(), schema["const"]) != list.end();
+    const bool allowed = list.is_null() || ValueSet(list).contains(schema["const"]);
     return allowed ? ordered_json::array({schema["const"]}) : ordered_json::array();
   }
 
@@ -139,9 +141,9 @@ class Merge {
     ordered_json values = of_a.is_null() ? of_b : of_a;
     if (!of_a.is_null() && !of_b.is_null()) {
       values = ordered_json::array();
-      std::ranges::copy_if(of_a, std::back_inserter(values), [&of_b](const ordered_json& value) {
-        return std::find(of_b.begin(), of_b.end(), value) != of_b.end();
-      });
+      const ValueSet allowed(of_b);
+      std::ranges::copy_if(of_a, std::back_inserter(values),
+                           [&allowed](const ordered_json& value) { return allowed.contains(value); });
     }
     out_["enum"] = std::move(values);
     return !out_["enum"].empty();

@@ -40,10 +40,11 @@ class Validator {
   }
 
   void check(NodeId id, const json& value, const std::string& path, int depth) {
-    if (steps_ != nullptr && (*steps_)-- == 0)
+    const Node& node = grammar_[id];
+    if (steps_ != nullptr && *steps_ <= node.values.size())
       throw InputError("the schema's values take too long to be judged by what stands beside them", "#",
                        "leave out the values that it forbids");
-    const Node& node = grammar_[id];
+    if (steps_ != nullptr) *steps_ -= 1 + node.values.size();
     switch (node.kind) {
       case NodeKind::kObject:
         if (expect(value.is_object(), path, "is no object")) object(node, value, path, depth);

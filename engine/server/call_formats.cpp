@@ -126,7 +126,7 @@ void add_deepseek_calls(CallGrammar& grammar) {
 }
 
 void add_plain_calls(CallGrammar& grammar) {
-  const State first = grammar.calls(grammar.opened(), CallShape::kCall, "{");
+  const State first = grammar.calls(grammar.opened(), CallShape::kCall, kLeadingCall);
   grammar.link(first, grammar.end());
   if (grammar.parallel())
     grammar.link(grammar.calls(grammar.text(grammar.gap(first), ";"), CallShape::kCall), first);

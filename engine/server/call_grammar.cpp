@@ -103,19 +103,30 @@ std::vector<State> CallGrammar::names(State from) {
   return ends;
 }
 
+/// White space, and then kLeadingCall or something else.
+void CallGrammar::leading_call(State start) {
+  const State other = state();
+  builder_.add_bytes(other, [other](unsigned char) { return other; });
+  link(other, end_);
+  State from = start;
+  for (std::size_t i = 0; i < kLeadingCall.size(); ++i) {
+    const State next = i + 1 < kLeadingCall.size() ? state() : opened_;
+    const bool spaced = i < 2;  // before and behind the bracket
+    builder_.add_bytes(from, [&](unsigned char byte) {
+      const char c = static_cast<char>(byte);
+      if (c == kLeadingCall[i]) return next;
+      return spaced && std::string_view(" \t\n\r").find(c) != std::string_view::npos ? from : other;
+    });
+    link(from, end_);
+    from = next;
+  }
+}
+
 std::shared_ptr<const TextGrammar> CallGrammar::build() {
   const State start = state();
   const std::string_view opening = format_.opening;
-  if (format_.leading) {  // white space, and then the opening or something else
-    const State other = state();
-    builder_.add_bytes(start, [&](unsigned char byte) {
-      if (static_cast<char>(byte) == opening[0]) return opened_;
-      return std::string_view(" \t\n\r").find(static_cast<char>(byte)) == std::string_view::npos ? other
-                                                                                                 : start;
-    });
-    builder_.add_bytes(other, [other](unsigned char) { return other; });
-    link(start, end_);
-    link(other, end_);
+  if (format_.leading) {
+    leading_call(start);
   } else {
     const std::array marks = {schema::TextMark{opening, opened_}};
     schema::add_free_text(builder_, start, end_, marks);

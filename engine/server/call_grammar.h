@@ -11,6 +11,9 @@
 
 namespace stepdown::server {
 
+/// What a call in a leading format begins with, but for white space: other JSON is an answer.
+inline constexpr std::string_view kLeadingCall = "{\"name\"";
+
 /// The grammar of answers that may call, as a format's row builds it piece by piece.
 class CallGrammar {
  public:
@@ -41,6 +44,8 @@ class CallGrammar {
   std::shared_ptr<const schema::TextGrammar> build();
 
  private:
+  void leading_call(State start);
+
   const ToolFormat& format_;
   ToolUse use_;
   schema::GrammarBuilder builder_;

@@ -1,6 +1,7 @@
 #include "engine/server/call_schema.h"
 
 #include <algorithm>
+#include <array>
 #include <initializer_list>
 #include <string_view>
 #include <utility>
@@ -39,10 +40,18 @@ ordered_json arguments_schema(const Tool& tool, const std::string& place) {
   move_references(parameters, place);
   // Models call with what is declared; left open, an answer could go on with inventions until its length
   // ends.
-  if (parameters.contains("properties") && !parameters["properties"].empty() &&
-      !parameters.contains("additionalProperties")) {
-    parameters["additionalProperties"] = false;
-  }
+  static constexpr std::array kDeclareMore = {"additionalProperties",
+                                              "unevaluatedProperties",
+                                              "patternProperties",
+                                              "allOf",
+                                              "anyOf",
+                                              "oneOf",
+                                              "if",
+                                              "$ref",
+                                              "dependentSchemas"};
+  const bool declared_here =
+      std::ranges::none_of(kDeclareMore, [&](const char* keyword) { return parameters.contains(keyword); });
+  if (parameters.contains("properties") && declared_here) parameters["additionalProperties"] = false;
   return parameters;
 }
 

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "engine/base/bounded_json.h"
+#include "engine/base/json_nesting.h"
 #include "engine/server/api_error.h"
 #include "engine/tokenizer/messages.h"
 
@@ -179,7 +180,10 @@ Standing read_standing(const ordered_json& body) {
 }
 
 ordered_json parse_body(std::string_view body) {
+  constexpr std::size_t kMostMembers = 10'000;  // each is looked for among all before it
   if (nests_too_deeply(body)) throw ApiError(400, "invalid_json", "the body is nested too deeply");
+  if (holds_wider_object(body, kMostMembers))
+    throw ApiError(400, "invalid_json", "an object of the body has more than 10,000 members");
   ordered_json json;
   try {
     json = ordered_json::parse(body);

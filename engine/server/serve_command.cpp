@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <CLI/CLI.hpp>
+#include <malloc.h>
 #include <nlohmann/json.hpp>
 
 #include "engine/base/arguments.h"
@@ -57,7 +58,17 @@ std::string checked_revision(const Options& options) {
   return options.verify_digest.empty() ? digests.back() : wanted;
 }
 
+/// What large requests took goes back: glibc else keeps a heap for each thread that ever parsed one.
+void return_freed_memory() {
+#if defined(__GLIBC__)
+  ::mallopt(M_ARENA_MAX, 4);
+  ::mallopt(M_MMAP_THRESHOLD, 1 << 20);
+  ::mallopt(M_TRIM_THRESHOLD, 8 << 20);
+#endif
+}
+
 int serve(Options options) {
+  return_freed_memory();
   Shutdown shutdown;
   options.service.revision = with_prefix(checked_revision(options));
   if (options.service.names.empty())

@@ -46,8 +46,8 @@ const ToolFormat& tool_format_of(std::string_view chat_template);
 nlohmann::ordered_json forced_call_schema(const ToolFormat& format, const ToolUse& use);
 
 /// The language of answers that may call: any text, and behind the format's opening calls of the tools; their
-/// arguments match the schema of a strict tool, and are any object for others. An answer that begins with the
-/// opening of a leading format is a call. Throws InputError that names the tool whose schema is not
+/// arguments match the schema of a strict tool, and are any object for others. In a leading format an
+/// answer that begins with {"name" is a call. Throws InputError that names the tool whose schema is not
 /// supported.
 std::shared_ptr<const schema::TextGrammar> free_call_grammar(const ToolFormat& format, const ToolUse& use);
 

@@ -27,8 +27,16 @@ Tool read_tool(const ordered_json& tool) {
 
 /// An answer calls by names.
 void check_names(const std::vector<Tool>& tools) {
+  constexpr std::string_view kCharacters =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:/";
+  constexpr std::size_t kLongest = 128;
   std::set<std::string_view> names;
   for (std::size_t i = 0; i < tools.size(); ++i) {
+    const std::string& name = tools[i].name;
+    if (name.empty() || name.size() > kLongest || name.find_first_not_of(kCharacters) != std::string::npos)
+      refuse(
+          "tools[" + std::to_string(i) + "].function.name",
+          "must be 1 to 128 letters, digits and _ - . : /: the formats in which models call hold no others");
     if (names.insert(tools[i].name).second) continue;
     refuse("tools[" + std::to_string(i) + "].function.name",
            "is '" + tools[i].name + "', as a tool before it: names must differ");

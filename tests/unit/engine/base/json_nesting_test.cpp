@@ -29,5 +29,12 @@ TEST(JsonNesting, FindsTextsBeyondALimit) {
   EXPECT_FALSE(nests_deeper("\"" + std::string(1000, '['), 10));
 }
 
+TEST(JsonNesting, FindsObjectsOfManyMembers) {
+  EXPECT_FALSE(holds_wider_object(R"({"a": 1, "b": ":::", "c": {"d": 1, "e": [{"f": 1}, {"g": 1}]}})", 3));
+  EXPECT_TRUE(holds_wider_object(R"({"a": 1, "b": 2, "c": {}, "d": 4})", 3));
+  EXPECT_TRUE(holds_wider_object(R"([[{}, {"a": {"x": 0}, "b": 2, "c": 3, "d": 4}]])", 3));
+  EXPECT_FALSE(holds_wider_object("]]}:::", 3)) << "no JSON, which the parser tells";
+}
+
 }  // namespace
 }  // namespace stepdown

@@ -84,6 +84,12 @@ const Case kCases[] = {
     {R"({"type": "object", "propertyNames": {"enum": ["a", "b"]}, "additionalProperties": {"type": "integer"}})",
      {"{}", R"({"b": 1, "a": 2})"},
      {R"({"c": 1})", R"({"a": "x"})"}},
+    {R"({"enum": [{"a": 1, "b": 2}, {"a": 3}], "not": {"const": {"b": 2, "a": 1}}})",
+     {R"({"a":3})"},
+     {R"({"a": 1, "b": 2})"}},
+    {R"({"allOf": [{"const": {"a": 1, "b": [{"c": 2, "d": 3}]}}, {"const": {"b": [{"d": 3.0, "c": 2}], "a": 1}}]})",
+     {R"({"a":1,"b":[{"c":2,"d":3}]})"},
+     {"{}"}},
     {R"({"type": "object", "properties": {"a": false}})", {"{}", R"({"b": 1})"}, {R"({"a": 1})"}},
     {R"({"$defs": {"tree": {"type": "object", "properties": {"kids": {"type": "array", "items": {"$ref": "#/$defs/tree"}}}},
                    "named": {"required": ["name"], "properties": {"name": {"type": "string", "maxLength": 2}}}},
@@ -155,11 +161,32 @@ TEST(Conjunction, BombsAreRefusedInTime) {
   ordered_json values = {{"enum", ordered_json::array()}, {"anyOf", ordered_json::array()}};
   for (int i = 0; i < 9000; ++i) values["enum"].push_back(i);
   for (int i = 0; i < 2000; ++i) values["anyOf"].push_back({{"multipleOf", 100'000 + i}});
-  for (const ordered_json& bomb : {alternatives, values}) {
+  const ordered_json text = {{"type", "string"}, {"not", {{"const", std::string(100'000, 'a')}}}};
+  ordered_json lists = {{"allOf", ordered_json::array()}};
+  ordered_json unions = {{"properties", ordered_json::object()}};
+  for (int list = 0; list < 2; ++list) {
+    ordered_json many = ordered_json::array();
+    for (int i = 0; i < 100'000; ++i) many.push_back(list * 1'000'000 + i);
+    lists["allOf"].push_back({{"enum", many}});
+    many.erase(many.begin() + 10'000, many.end());
+    unions["$defs"][list == 0 ? "a" : "b"] = {{"enum", many}};
+  }
+  for (int i = 0; i < 100; ++i)
+    unions["properties"]["p" + std::to_string(i)] = {
+        {"oneOf", {{{"$ref", "#/$defs/a"}}, {{"$ref", "#/$defs/b"}}}}};
+  for (const ordered_json& bomb : {alternatives, values, text, lists, unions}) {
     const auto begun = std::chrono::steady_clock::now();
     EXPECT_THROW(Schema::compile(bomb), InputError);
     EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(5));
   }
+}
+
+TEST(Conjunction, WhatIsNoSchemaIsRefused) {
+  for (const char* schema :
+       {R"({"enum": [], "const": 1})", R"({"allOf": null, "type": "string"})",
+        R"({"if": null, "type": "string"})", R"({"not": {"anyOf": {"x": {"type": "string"}}}})",
+        R"({"enum": [{"a": 1, "b": 2}], "not": {"const": {"b": 2, "a": 1}}})"})
+    EXPECT_THROW(Schema::compile(ordered_json::parse(schema)), InputError) << schema;
 }
 
 TEST(SchemaMerge, SaysWhatBothSay) {

@@ -1,9 +1,12 @@
+#include "engine/server/call_grammar.h"
+
 #include <random>
 
 #include <gtest/gtest.h>
 
 #include "engine/base/error.h"
 #include "engine/schema/schema.h"
+#include "engine/server/call_schema.h"
 #include "engine/server/tool_format.h"
 
 namespace stepdown::server {
@@ -98,10 +101,22 @@ TEST(CallGrammar, WhatACallBeginsIsACallOfAnOfferedTool) {
       {"llama", "{\"name\": \"f\", \"parameters\": {\"a\": 1}}", kWhole},
       {"llama", " \n{\"name\": \"f\", \"parameters\": {\"a\": 1}}; {\"name\": \"g\", \"parameters\": {}}",
        kWhole},
-      {"llama", "{\"answer\"", kNot},
+      {"llama", "{\"answer\": 1}", kWhole},
+      {"llama", "{ \"names\": []}", kWhole},
+      {"llama", "{ \"name\": \"f\", \"parameters\": {\"a\": \"x\"}}", kNot},
+      {"llama", "{\n \"name\": \"h\"", kNot},
       {"llama", "Here: {\"answer\"", kWhole},
   };
   for (const Case& one : cases) EXPECT_EQ(judge(one.format, use_of(), one.text), one.holds) << one.text;
+}
+
+TEST(CallGrammar, ParametersThatCombinatorsDeclareAreParameters) {
+  const Tool tool{"f", ordered_json::parse(R"({"type": "object", "properties": {"a": {"type": "integer"}},
+                       "allOf": [{"properties": {"b": {"type": "integer"}}, "required": ["b"]}]})"),
+                  true};
+  const auto schema = schema::Schema::compile(arguments_schema(tool, "#"));
+  EXPECT_TRUE(schema->validate_text(R"({"a": 1, "b": 2})").empty());
+  EXPECT_FALSE(schema->validate_text(R"({"a": 1})").empty());
 }
 
 TEST(CallGrammar, OneCallWhereNoMoreAreWanted) {
@@ -142,7 +157,7 @@ TEST(CallGrammar, WhateverEndsBehindAnOpeningIsAValidCall) {
     std::size_t called = 0;
     for (int run = 0; run < 200; ++run) {
       schema::PrefixMatcher matcher(grammar);
-      std::string text(format.opening);
+      std::string text(format.leading ? kLeadingCall : format.opening);
       ASSERT_EQ(matcher.accept(text), text.size());
       while (text.size() < 2000 && !(matcher.complete() && (matcher.finished() || random() % 4 == 0))) {
         const auto byte = next_byte(matcher, random);

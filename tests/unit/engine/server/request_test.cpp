@@ -134,6 +134,8 @@ TEST(Request, RefusesAndNamesTheParameter) {
       {with(
            R"("tools": [{"type": "function", "function": {"name": "f"}}, {"type": "function", "function": {"name": "f"}}])"),
        true, "tools[1].function.name", "names must differ"},
+      {with(R"("tools": [{"type": "function", "function": {"name": "f>g"}}])"), true,
+       "tools[0].function.name", "letters"},
       {with(R"("tools": [{"type": "function", "function": {"name": "f", "strict": 1}}])"), true,
        "tools[0].function.strict", "true or false"},
       {with(
