@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "engine/base/error.h"
+#include "engine/schema/json_pointer.h"
 #include "engine/schema/schema_compiler.h"
 
 namespace stepdown::schema {

@@ -68,12 +68,6 @@ std::string percent_decoded(std::string_view text) {
 
 }  // namespace
 
-std::string escape_pointer(std::string_view key) {
-  std::string out;
-  for (const char c : key) out += c == '~' ? "~0" : c == '/' ? "~1" : std::string(1, c);
-  return out;
-}
-
 std::shared_ptr<const Grammar> SchemaCompiler::run() {
   constexpr int kDeepestJson = 300;  // recursion below, and dump()'s, stay far from the stack's end
   if (nests_beyond(root_, kDeepestJson)) throw InputError("the schema is nested too deeply", "#");

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/base/error.h"
+#include "engine/base/utf8.h"
 #include "engine/schema/code_point_ranges.h"
 #include "engine/schema/json_reading.h"
 
@@ -49,6 +50,17 @@ bool is_plain(const TextGrammar& grammar, const TextGrammar::Node& node) {
 }
 
 }  // namespace
+
+std::u32string code_points_of(std::string_view text, const std::string& where) {
+  std::u32string code_points;
+  while (!text.empty()) {
+    const CodePoint next = decode_utf8(text);
+    if (next.length == 0) throw InputError("text that is no UTF-8", where);
+    code_points += next.value;
+    text.remove_prefix(next.length);
+  }
+  return code_points;
+}
 
 State GrammarBuilder::state() {
   constexpr State kMost = 50'000;

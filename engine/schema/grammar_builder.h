@@ -13,6 +13,9 @@
 
 namespace stepdown::schema {
 
+/// A text's code points. Throws InputError that names `where` for one that is no UTF-8.
+std::u32string code_points_of(std::string_view text, const std::string& where);
+
 /// Turns automata with calls into a grammar, and refuses what no text could follow.
 class GrammarBuilder {
  public:

@@ -113,7 +113,5 @@ class SchemaCompiler {
 
 /// Whether {"not": {"enum": […]}} of the schema names a value of the type.
 bool excludes(const nlohmann::ordered_json& schema, std::string_view type);
-/// A name as it stands in a JSON pointer.
-std::string escape_pointer(std::string_view key);
 
 }  // namespace stepdown::schema

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "engine/base/error.h"
-#include "engine/base/utf8.h"
 #include "engine/schema/grammar_builder.h"
 #include "engine/schema/string_pattern.h"
 
@@ -30,17 +29,6 @@ void add_automaton(GrammarBuilder& builder, const StringPattern& automaton) {
   }
 }
 
-std::u32string decoded(std::string_view text) {
-  std::u32string code_points;
-  while (!text.empty()) {
-    const CodePoint next = decode_utf8(text);
-    if (next.length == 0) throw InputError("text that is no UTF-8", "choice");
-    code_points += next.value;
-    text.remove_prefix(next.length);
-  }
-  return code_points;
-}
-
 }  // namespace
 
 std::shared_ptr<const TextGrammar> TextGrammar::from_regex(std::string_view regex) {
@@ -61,7 +49,7 @@ std::shared_ptr<const TextGrammar> TextGrammar::from_choices(std::span<const std
   std::string text = "choice";
   GrammarBuilder::Trie trie;
   for (const std::string& choice : choices) {
-    builder.add_text(trie, builder.rules[0].start, builder.rules[0].end, decoded(choice));
+    builder.add_text(trie, builder.rules[0].start, builder.rules[0].end, code_points_of(choice, "choice"));
     text += ':' + std::to_string(choice.size()) + ':' + choice;
   }
   return builder.build(0, std::move(text));

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "engine/base/error.h"
+#include "engine/schema/json_pointer.h"
 
 namespace stepdown::schema {
 namespace {
@@ -12,9 +13,7 @@ namespace {
 using nlohmann::json;
 
 std::string child_path(const std::string& path, std::string_view key) {
-  std::string out = path + "/";
-  for (const char c : key) out += c == '~' ? "~0" : c == '/' ? "~1" : std::string(1, c);
-  return out;
+  return path + "/" + escape_pointer(key);
 }
 
 std::int64_t code_points(std::string_view text) {

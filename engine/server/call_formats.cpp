@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/base/error.h"
+#include "engine/schema/json_pointer.h"
 #include "engine/server/call_grammar.h"
 
 namespace stepdown::server {
@@ -13,12 +14,6 @@ namespace {
 
 using nlohmann::ordered_json;
 using State = CallGrammar::State;
-
-std::string escaped(std::string_view key) {
-  std::string out;
-  for (const char c : key) out += c == '~' ? "~0" : c == '/' ? "~1" : std::string(1, c);
-  return out;
-}
 
 /// Parameters are written one by one: what the schema says of them all together is not held.
 void check_listed(const Tool& tool, const ordered_json& schema) {
@@ -49,7 +44,8 @@ State strict_parameters(CallGrammar& grammar, State from, const Tool& tool) {
                        "' has a name that this model's form of calls cannot hold");
     const State named = grammar.text(grammar.gap(from), "<parameter=" + key + ">");
     const State written = grammar.document(
-        named, {{"$ref", place + "/properties/" + escaped(key)}, {"$defs", {{"tool", schema}}}});
+        named,
+        {{"$ref", place + "/properties/" + schema::escape_pointer(key)}, {"$defs", {{"tool", schema}}}});
     const State closed = grammar.text(grammar.gap(written), "</parameter>");
     if (std::find(required.begin(), required.end(), key) == required.end()) grammar.link(from, closed);
     from = closed;

@@ -5,7 +5,6 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/base/error.h"
-#include "engine/base/utf8.h"
 #include "engine/schema/free_text.h"
 
 namespace stepdown::server {
@@ -38,17 +37,6 @@ std::string key_of(const ToolFormat& format, const ToolUse& use) {
   return "calls:" + key.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
 
-std::u32string code_points(std::string_view text) {
-  std::u32string points;
-  while (!text.empty()) {
-    const CodePoint next = decode_utf8(text);
-    if (next.length == 0) throw InputError("text that is no UTF-8", "tools");
-    points += next.value;
-    text.remove_prefix(next.length);
-  }
-  return points;
-}
-
 }  // namespace
 
 CallGrammar::CallGrammar(const ToolFormat& format, const ToolUse& use)
@@ -59,7 +47,7 @@ CallGrammar::CallGrammar(const ToolFormat& format, const ToolUse& use)
 State CallGrammar::text(State from, std::string_view text) {
   const State to = state();
   schema::GrammarBuilder::Trie alone;
-  builder_.add_text(alone, from, to, code_points(text));
+  builder_.add_text(alone, from, to, schema::code_points_of(text, "tools"));
   return to;
 }
 
@@ -98,7 +86,7 @@ std::vector<State> CallGrammar::names(State from) {
   std::vector<State> ends;
   for (const Tool& tool : tools()) {
     ends.push_back(state());
-    builder_.add_text(trie, from, ends.back(), code_points(tool.name));
+    builder_.add_text(trie, from, ends.back(), schema::code_points_of(tool.name, "tools"));
   }
   return ends;
 }

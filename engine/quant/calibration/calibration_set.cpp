@@ -15,6 +15,7 @@
 #include "engine/base/log.h"
 #include "engine/base/progress.h"
 #include "engine/kernels/dequantize.h"
+#include "engine/model/scale_and_cap.h"
 #include "engine/quant/calibration/corpus.h"
 #include "engine/quant/calibration/redact_prompt.h"
 #include "engine/quant/calibration/redaction.h"
@@ -82,7 +83,7 @@ Matrix embed(const formats::ModelFile& model, std::span<const std::int32_t> toke
       throw InputError("row " + std::to_string(token) + " holds weights that are not finite",
                        "tensor 'token_embd.weight'", "the checkpoint is damaged; give a sound one");
   }
-  for (float& x : stream.values) x *= model.config().embedding_scale;
+  model::scale_and_cap(stream.values, model.config().embedding_scale, 0.0f);
   return stream;
 }
 
