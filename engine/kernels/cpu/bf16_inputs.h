@@ -21,14 +21,17 @@ inline __m512i bf16_pairs(const std::byte* columns) {
 
 /// `columns` floats rounded to BF16, then zeros up to a multiple of 32.
 inline void round_to_bf16(const float* row, std::int64_t columns, std::uint16_t* out) {
-  for (std::int64_t at = 0; at < columns; at += 32, row += 32, out += 32) {
-    const std::int64_t left = columns - at;
-    const auto low = static_cast<__mmask16>(left >= 16 ? 0xffff : (1 << left) - 1);
-    const auto high = static_cast<__mmask16>(left >= 32 ? 0xffff : left > 16 ? (1 << (left - 16)) - 1 : 0);
-    const __m512 first = _mm512_maskz_loadu_ps(low, row);
-    const __m512 last = _mm512_maskz_loadu_ps(high, row + 16);
+  const auto round = [&](std::int64_t at, __mmask16 low, __mmask16 high) __attribute__((always_inline)) {
+    const __m512 first = _mm512_maskz_loadu_ps(low, row + at);
+    const __m512 last = _mm512_maskz_loadu_ps(high, row + at + 16);
     const __m512bh both = _mm512_cvtne2ps_pbh(last, first);
-    std::memcpy(out, &both, sizeof both);
+    std::memcpy(out + at, &both, sizeof both);
+  };
+  std::int64_t at = 0;
+  for (; at + 32 <= columns; at += 32) round(at, 0xffff, 0xffff);
+  if (const std::int64_t left = columns - at; left > 0) {
+    const std::uint32_t mask = (1u << left) - 1;
+    round(at, static_cast<__mmask16>(mask), static_cast<__mmask16>(mask >> 16));
   }
 }
 
