@@ -1,5 +1,6 @@
 #include "engine/base/program.h"
 
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <exception>
@@ -7,6 +8,7 @@
 #include <memory>
 #include <new>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -39,9 +41,19 @@ int report(std::string_view program, const std::exception& error, int status) {
   return status;
 }
 
+/// A result that did not reach its reader is none, unless the reader wants no more (`| head`).
+int with_everything_printed(int status) {
+  const bool failed_before = std::ferror(stdout) != 0;
+  errno = 0;
+  if (std::fflush(stdout) == 0 && !failed_before) return status;
+  if (errno == EPIPE) return status;
+  throw_file_error("write", "standard output",
+                   {errno != 0 ? errno : static_cast<int>(std::errc::io_error), std::generic_category()});
+}
+
 int run_guarded(std::string_view program, const std::function<int()>& body) {
   try {
-    return telling_file_errors(body);
+    return telling_file_errors([&] { return with_everything_printed(body()); });
   } catch (const InputError& error) {
     return report(program, error, kBadInput);
   } catch (const std::bad_alloc&) {

@@ -153,6 +153,7 @@ int run(Options options) {
   const nlohmann::json suite_config = parse_suites(options.suites);
   const auto suites = make_suites(suite_config);
   refuse_unread(options);
+  require_termination_log(options.termination_log);
   if (!options.report.empty()) require_place_for(options.report, "--report");
   if (!options.html.empty()) require_place_for(options.html, "--html");
   const auto samples = all_samples(options, suites);

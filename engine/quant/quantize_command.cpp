@@ -16,6 +16,7 @@ namespace stepdown::quant {
 namespace {
 
 int quantize(const QuantizeOptions& options) {
+  require_termination_log(options.termination_log);
   if (!options.report.empty()) require_place_for(options.report, "--report");
   if (!options.request.imatrix_out.empty()) require_place_for(options.request.imatrix_out, "--imatrix-out");
   const nlohmann::json report = run_quantize(options);

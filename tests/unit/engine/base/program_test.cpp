@@ -1,12 +1,16 @@
 #include "engine/base/program.h"
 
+#include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <new>
 #include <string>
 #include <vector>
 
 #include <CLI/CLI.hpp>
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "engine/base/arguments.h"
 
@@ -78,6 +82,29 @@ TEST(Program, SaysHowToMendWhatTheStandardLibraryThrows) {
   const Ran memory = run({"paint", "--color", "red", "--size", std::to_string(kNoMemory)});
   EXPECT_EQ(memory.status, kFailed);
   EXPECT_EQ(memory.error, "painter: the memory did not suffice; give more, or fewer --threads\n");
+}
+
+int print_to(int file) {
+  const Command print = {"print", "", [](CLI::App&) -> std::function<int()> {
+                           return [] { return std::printf("a result") > 0 ? kDone : kFailed; };
+                         }};
+  std::string words[] = {"painter", "print"};
+  char* arguments[] = {words[0].data(), words[1].data()};
+  ::dup2(file, STDOUT_FILENO);
+  return run_program(2, arguments, "painter", "", {&print, 1});
+}
+
+TEST(Program, FailsWhereItsResultFindsNoRoom) {
+  EXPECT_EXIT(std::exit(print_to(::open("/dev/full", O_WRONLY))), testing::ExitedWithCode(kFailed),
+              "standard output: cannot write: No space left on device");
+}
+
+TEST(Program, LetsItsReaderLeaveEarly) {
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  ::close(ends[0]);
+  EXPECT_EXIT(std::exit(print_to(ends[1])), testing::ExitedWithCode(kDone), "");
+  ::close(ends[1]);
 }
 
 TEST(Program, ReadsNamesAndSizes) {

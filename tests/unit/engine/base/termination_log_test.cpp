@@ -8,6 +8,7 @@
 
 #include "engine/base/atomic_file.h"
 #include "engine/base/error.h"
+#include "engine/base/file_error.h"
 #include "engine/base/system_facts.h"
 
 namespace stepdown {
@@ -20,6 +21,9 @@ TEST(TerminationLog, IsWrittenInPlaceAndBounded) {
   EXPECT_EQ(read_file(path), R"({"a":1})");
   EXPECT_THROW(write_termination_log(path, std::string(4097, 'x')), Error);
   EXPECT_THROW(write_termination_log(path / "absent", {{"a", 1}}), Error);
+  EXPECT_NO_THROW(require_termination_log(path));
+  EXPECT_THROW(require_termination_log(path / "absent"), InputError);
+  EXPECT_THROW(write_termination_log("/dev/full", {{"a", 1}}), DiskFull);
   std::filesystem::remove(path);
 }
 
