@@ -13,7 +13,7 @@
 namespace stepdown::kernels {
 namespace {
 
-constexpr std::int64_t kMostRows = 8;
+constexpr int kMostRows = 8;
 constexpr int kSums = 2;  // chains of an output, whatever the rows: pair i belongs to chain i % kSums
 
 using RoundedRow = std::uint16_t[kPanelColumns];
@@ -59,18 +59,16 @@ void bf16_tiles(const std::byte* tile, std::int64_t tiles, std::int64_t columns,
   const std::int64_t bytes = whole_cache_lines(columns * kTileRows * 2);
   bool cold = true;
   const auto take = [&]<int kCount>() {
-    for (; count >= kCount; count -= kCount, input += kCount * input_stride, out += kCount * out_stride) {
-      for (int row = 0; row < kCount; ++row) round_to_bf16(input + row * input_stride, columns, rows[row]);
-      for (std::int64_t i = 0; i < tiles; ++i) {
-        bf16_rows<kCount>(tile + i * bytes, columns, rows, out + i * kTileRows, out_stride, accumulate, cold);
-      }
-      cold = false;
+    for (int row = 0; row < kCount; ++row) round_to_bf16(input + row * input_stride, columns, rows[row]);
+    for (std::int64_t i = 0; i < tiles; ++i) {
+      bf16_rows<kCount>(tile + i * bytes, columns, rows, out + i * kTileRows, out_stride, accumulate, cold);
     }
+    cold = false;
   };
-  take.template operator()<kMostRows>();
-  take.template operator()<4>();
-  take.template operator()<2>();
-  take.template operator()<1>();
+  for (; count >= kMostRows;
+       count -= kMostRows, input += kMostRows * input_stride, out += kMostRows * out_stride)
+    take.template operator()<kMostRows>();
+  if (count > 0) take_rest<kMostRows - 1>(count, take);
 }
 
 bool supported() {

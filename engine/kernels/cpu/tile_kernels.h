@@ -252,19 +252,14 @@ void codes_tile_rows(const std::byte* tile, const CodedRows& input, std::int64_t
   }
 }
 
-template <class V, Packing kPacking>
-void codes_tile(const std::byte* tile, const CodedRows& input, std::int64_t first, std::int64_t count,
-                float* out, std::int64_t out_stride, bool accumulate, bool cold) {
-  const auto take = [&]<int kCount>() {
-    for (; count >= kCount; count -= kCount, first += kCount, out += kCount * out_stride) {
-      codes_tile_rows<V, kPacking, kCount>(tile, input, first, out, out_stride, accumulate,
-                                           cold && (kCount > 1 || V::prefetches_one_row()));
-      cold = false;
-    }
-  };
-  if constexpr (V::kRegisters >= 32) take.template operator()<4>();
-  take.template operator()<2>();
-  take.template operator()<1>();
+// Calls take<count>() for a count of 1…kMost: rows that are left of whole groups go in one pass, so that
+// weights are read and unpacked once.
+template <int kMost, class Take>
+void take_rest(std::int64_t count, const Take& take) {
+  if constexpr (kMost > 1) {
+    if (count < kMost) return take_rest<kMost - 1>(count, take);
+  }
+  take.template operator()<kMost>();
 }
 
 // Whole groups of input rows meet one tile after the other: they stay in the first-level cache meanwhile,
@@ -283,8 +278,13 @@ void codes_tiles(const std::byte* tile, std::int64_t tiles, const CodedRows& inp
     }
     cold = false;
   }
-  for (; count > 0 && tiles > 0; --tiles, tile += bytes, out += kTileRows)
-    codes_tile<V, kPacking>(tile, input, first, count, out, out_stride, accumulate, cold);
+  if (count == 0) return;
+  take_rest<kGroup - 1>(count, [&]<int kCount>() {
+    for (; tiles > 0; --tiles, tile += bytes, out += kTileRows) {
+      codes_tile_rows<V, kPacking, kCount>(tile, input, first, out, out_stride, accumulate,
+                                           cold && (kCount > 1 || V::prefetches_one_row()));
+    }
+  });
 }
 
 // Element loaders of plain tiles: 16 (or 8) consecutive rows of one column.
@@ -360,7 +360,7 @@ template <class V, class Element, int kCount>
 void plain_tile_rows(const std::byte* tile, std::int64_t columns, const float* input,
                      std::int64_t input_stride, float* out, std::int64_t out_stride, bool accumulate,
                      bool cold) {
-  constexpr int kAtOnce = kCount * kChains > V::kRegisters / 2 ? kChains / 2 : kChains;
+  constexpr int kAtOnce = kCount * kChains > V::kRegisters * 7 / 8 ? kChains / 2 : kChains;
   constexpr std::int64_t kSteps = 2;
   constexpr std::int64_t kColumnBytes = kTileRows * Element::kBits / 8;
   for (std::ptrdiff_t lane = 0; lane < kTileRows; lane += V::kLanes) {
@@ -400,16 +400,14 @@ void plain_tile(const std::byte* tile, std::int64_t columns, const float* input,
   constexpr std::int64_t kLongTile = 256;
   bool cold = columns >= kLongTile;  // the short tiles of a KV cache do not lie one behind the other
   const auto take = [&]<int kCount>() {
-    for (; count >= kCount; count -= kCount, input += kCount * input_stride, out += kCount * out_stride) {
-      plain_tile_rows<V, Element<V>, kCount>(tile, columns, input, input_stride, out, out_stride, accumulate,
-                                             cold && (kCount > 1 || V::prefetches_one_row()));
-      cold = false;
-    }
+    plain_tile_rows<V, Element<V>, kCount>(tile, columns, input, input_stride, out, out_stride, accumulate,
+                                           cold && (kCount > 1 || V::prefetches_one_row()));
+    cold = false;
   };
-  if constexpr (V::kRegisters >= 32) take.template operator()<8>();
-  take.template operator()<4>();
-  take.template operator()<2>();
-  take.template operator()<1>();
+  constexpr int kGroup = V::kRegisters >= 32 ? 8 : 4;
+  for (; count >= kGroup; count -= kGroup, input += kGroup * input_stride, out += kGroup * out_stride)
+    take.template operator()<kGroup>();
+  if (count > 0) take_rest<kGroup - 1>(count, take);
 }
 
 template <class V, template <class> class Element>

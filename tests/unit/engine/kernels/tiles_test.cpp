@@ -161,7 +161,7 @@ TEST_P(EveryType, ARowHasTheSameBitsAloneAndInABatch) {
         const Product product{&packed.matrix, alone.data() + row * kRows, kRows};
         multiply(one, *operations, input, row, 1, {&product, 1});
       }
-      for (const std::int64_t count : {2, 3, 4, 7, 8, 12, 16, 17, 31, 37}) {
+      for (const std::int64_t count : {2, 3, 4, 5, 6, 7, 8, 12, 16, 17, 31, 37}) {
         ThreadPool pool(static_cast<int>(1 + count % 3));
         std::vector<float> together(static_cast<std::size_t>(count * kRows));
         const Product product{&packed.matrix, together.data(), kRows};
