@@ -72,9 +72,11 @@ void SchemaCompiler::pattern_properties(const ordered_json& schema, Node& node, 
   const auto pattern = patterns.begin();
   node.additional = compile(pattern.value(), at + "/" + escape_pointer(pattern.key()));
   set_names(node, {pattern.key(), pattern.key()}, at);
-  for (const Node::Property& property : node.properties) {
-    if (node.names_meant->matches(property.name))
-      throw InputError("'" + property.name + "' is a property and fits the pattern too", at, "keep one");
+  for (Node::Property& property : node.properties) {  // one that fits the pattern too is what both say
+    if (!node.names_meant->matches(property.name)) continue;
+    const ordered_json& declared = schema["properties"][property.name];
+    property.value = compile({{"allOf", ordered_json::array({declared, pattern.value()})}},
+                             path + "/properties/" + escape_pointer(property.name));
   }
 }
 
@@ -175,16 +177,50 @@ NodeId SchemaCompiler::array(const ordered_json& schema, const std::string& path
   node.least = count_of(schema, "minItems", 0, path);
   node.most = count_of(schema, "maxItems", kUnbounded, path);
   if (node.items == kNoNode) node.most = std::min(node.most, static_cast<std::int64_t>(prefix.size()));
-  if (node.least > node.most) return impossible("no list is long enough and short enough", path);
+  if (!add_contains(schema, items, node, path) || node.least > node.most)
+    return impossible("no list is long enough and short enough", path);
   if (excludes(schema, "array")) throw InputError("lists in 'not' are not supported", path + "/not");
   const ordered_json unique = schema.value("uniqueItems", ordered_json(false));
   if (!unique.is_boolean()) throw InputError("'uniqueItems' must be true or false", path + "/uniqueItems");
   if (unique == false || node.most <= 1) return add(std::move(node));
+  if (node.contains != kNoNode)
+    throw InputError("'contains' beside 'uniqueItems' is not supported", path, "leave one out");
   if (!prefix.empty())
     throw InputError("'uniqueItems' beside 'prefixItems' is not supported", path,
                      "give all items one 'enum'");
   uniques_.push_back({add(std::move(node)), path + "/uniqueItems"});
   return uniques_.back().list;
+}
+
+bool SchemaCompiler::add_contains(const ordered_json& schema, const ordered_json& items, Node& node,
+                                  const std::string& path) {
+  if (!schema.contains("contains")) return true;
+  constexpr std::int64_t kMost = 32;  // each count is a reading of its own
+  const std::string at = path + "/contains";
+  const std::int64_t least = count_of(schema, "minContains", 1, path);
+  const std::int64_t most = count_of(schema, "maxContains", kUnbounded, path);
+  if (least > kMost || (most != kUnbounded && most > kMost))
+    throw InputError("counts above " + std::to_string(kMost) + " are not supported", at, "ask for fewer");
+  if (!node.prefix.empty() || (!schema.contains("items") && schema.contains("unevaluatedItems")))
+    throw InputError("'contains' beside 'prefixItems' or 'unevaluatedItems' is not supported", at,
+                     "give all items one schema");
+  if (least > most) return false;
+  if (node.items == kNoNode) return least == 0;
+  node.contains = compile(schema["contains"], at);
+  node.counted = compile({{"allOf", ordered_json::array({items, schema["contains"]})}}, at);
+  node.other = node.items;
+  node.least_contained = static_cast<std::int32_t>(least);
+  node.least = std::max(node.least, least);
+  if (most == kUnbounded) return true;
+  node.most_contained = static_cast<std::int32_t>(most);
+  try {
+    node.other = compile({{"allOf", ordered_json::array({items, {{"not", schema["contains"]}}})}}, at);
+  } catch (const InputError& error) {
+    throw InputError(
+        std::string("items that 'maxContains' counts cannot be told from others: ") + error.what(),
+        path + "/maxContains", "leave it out, or give 'contains' a 'type'");
+  }
+  return true;
 }
 
 void SchemaCompiler::list_choices() {

@@ -5,6 +5,7 @@
 
 #include "engine/base/error.h"
 #include "engine/schema/alternatives.h"
+#include "engine/schema/anchors.h"
 #include "engine/schema/disjoint.h"
 #include "engine/schema/grammar_checks.h"
 #include "engine/schema/schema_compiler.h"
@@ -73,6 +74,7 @@ std::shared_ptr<const Grammar> SchemaCompiler::run() {
   if (nests_beyond(root_, kDeepestJson)) throw InputError("the schema is nested too deeply", "#");
   check_metaschema(root_);
   check_resources(root_, false);
+  anchors_ = anchors_of(root_);
   grammar_.root = compile(root_, "#");
   return finish();
 }
@@ -172,8 +174,6 @@ NodeId SchemaCompiler::flat(const ordered_json& schema, const std::string& path,
     node = enumerated(schema, types, path);
   } else {
     if (!merged && !types.empty()) refuse_keywords_of_other_types(schema, types, path);
-    if (types.empty() && schema.contains("format"))
-      throw InputError("'format' without 'type'", path, "write \"type\": \"string\"");
     if (types.empty()) types.assign(kPlainTypes.begin(), kPlainTypes.end());
     std::vector<NodeId> alternatives;
     for (const std::string& type : types) {
@@ -200,8 +200,10 @@ const ordered_json& SchemaCompiler::target_of(const ordered_json& reference, con
                      "write \"#/$defs/NAME\"");
   }
   const auto text = reference.get<std::string>();
+  std::string pointer = percent_decoded(text.substr(1));
+  if (const auto anchor = anchors_.find(pointer); anchor != anchors_.end()) pointer = anchor->second;
   try {
-    return root_.at(ordered_json::json_pointer(percent_decoded(text.substr(1))));
+    return root_.at(ordered_json::json_pointer(pointer));
   } catch (const ordered_json::exception&) {
     throw InputError("'" + text + "' names nothing", path + "/$ref");
   }

@@ -30,17 +30,6 @@ ordered_json unless_absent(const std::string& property, ordered_json then) {
   return {{"anyOf", ordered_json::array({{{"properties", {{property, false}}}}, std::move(then)})}};
 }
 
-/// What `unevaluated` is about would be what all these leave.
-void refuse_unevaluated(const ordered_json& schema, const std::string& path) {
-  for (const char* keyword : {"unevaluatedProperties", "unevaluatedItems"}) {
-    for (const auto& [key, value] : schema.items()) {
-      if (!schema.contains(keyword) || !is_combinator(key)) continue;
-      throw InputError("'" + std::string(keyword) + "' beside '" + key + "' is not supported", path,
-                       "move it into the alternatives");
-    }
-  }
-}
-
 /// Replaces what asks for others under conditions by alternatives and schemas that hold too.
 void expand(ordered_json& part, std::vector<ordered_json>& parts, const std::string& path) {
   for (const char* keyword :
@@ -112,7 +101,7 @@ NodeId SchemaCompiler::conjoin(std::vector<ordered_json> parts, const std::strin
     if (part == false) return never();
     if (!part.is_object()) throw InputError("a schema must be an object", path);
     check_keywords(part, path);
-    refuse_unevaluated(part, path);
+    plain_unevaluated(part, parts, path);
     const ordered_json reference = take(part, "$ref");
     if (!reference.is_null()) {
       const ordered_json& target = target_of(reference, path);

@@ -19,6 +19,7 @@ inline constexpr NodeId kNoNode = -1;
 /// Containers nest at most this deep, in what is generated and in what is valid.
 inline constexpr int kDeepest = 64;
 inline constexpr std::int64_t kUnbounded = std::numeric_limits<std::int64_t>::max();
+inline constexpr std::int32_t kAnyCount = std::numeric_limits<std::int32_t>::max();
 
 enum class NodeKind { kObject, kArray, kString, kBoundedNumber, kNumber, kLiterals, kAnyOf };
 
@@ -44,6 +45,14 @@ struct Node {
   std::vector<NodeId> prefix;
   NodeId items = kNoNode;
   std::vector<NodeId> choices;  ///< one for each value that an item may have, where no two may be equal
+
+  // kArray: how many items are asked for that `contains` is valid for; kNoNode: none are. Each is written as
+  // one that is `counted` or as another, which is certainly none of them where those have an upper bound.
+  NodeId contains = kNoNode;
+  NodeId counted = kNoNode;
+  NodeId other = kNoNode;
+  std::int32_t least_contained = 0;
+  std::int32_t most_contained = kAnyCount;
 
   // kArray: items; kString: code points; kObject: properties, of which 0 or 1 are asked for beside the
   // required.

@@ -10,6 +10,15 @@ namespace {
 
 constexpr int kEndless = 1 << 20;
 
+/// Of an item behind those that must come as they are.
+int rest_height(const Grammar& grammar, const Node& node) {
+  const NodeId rest = node.contains == kNoNode ? node.items : node.other;
+  const int height = rest == kNoNode ? kEndless : grammar[rest].height;
+  const bool may_count = node.contains != kNoNode && node.most_contained != kAnyCount;
+  return may_count && node.least <= node.most_contained ? std::min(height, grammar[node.counted].height)
+                                                        : height;
+}
+
 int height_of(const Grammar& grammar, const Node& node) {
   const auto height = [&grammar](NodeId id) { return grammar[id].height; };
   int tallest = 0;
@@ -29,7 +38,9 @@ int height_of(const Grammar& grammar, const Node& node) {
       const auto fixed = static_cast<std::int64_t>(node.prefix.size());
       for (std::int64_t i = 0; i < std::min(fixed, node.least); ++i)
         tallest = std::max(tallest, height(node.prefix[static_cast<std::size_t>(i)]));
-      if (node.least > fixed) tallest = std::max(tallest, height(node.items));
+      if (node.contains != kNoNode && node.least_contained > 0) tallest = height(node.counted);
+      if (node.least > std::max<std::int64_t>(fixed, node.least_contained))
+        tallest = std::max(tallest, rest_height(grammar, node));
       return std::min(tallest + 1, kEndless);
     }
     case NodeKind::kAnyOf:

@@ -12,4 +12,11 @@ inline std::string escape_pointer(std::string_view key) {
   return out;
 }
 
+/// A pointer within a reference, which is a part of a URI and may hold %XX.
+inline std::string escape_percent(std::string_view pointer) {
+  std::string out;
+  for (const char c : pointer) out += c == '%' ? "%25" : std::string(1, c);
+  return out;
+}
+
 }  // namespace stepdown::schema

@@ -77,7 +77,8 @@ void put_frame(std::string& key, const Grammar& grammar, const Frame& frame, std
   const Node& node = grammar[frame.node];
   const auto fixed = static_cast<std::int64_t>(node.prefix.size());
   put(key, std::clamp<std::int64_t>(node.least - frame.count, 0, horizon));
-  put(key, node.most == kUnbounded ? horizon : std::clamp<std::int64_t>(node.most - frame.count, 0, horizon));
+  const std::int64_t seen = horizon + node.least_contained;  // what must come decides what else may
+  put(key, node.most == kUnbounded ? seen : std::clamp<std::int64_t>(node.most - frame.count, 0, seen));
   put(key, std::max<std::int64_t>(fixed - frame.count, 0));
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 #include <nlohmann/json.hpp>
 
@@ -47,6 +48,9 @@ constexpr auto kKeywords = std::to_array<Keyword>({
     {"minItems", "array"},
     {"maxItems", "array"},
     {"uniqueItems", "array"},
+    {"contains", "array"},
+    {"minContains", "array"},
+    {"maxContains", "array"},
     {"minLength", "string"},
     {"maxLength", "string"},
     {"pattern", "string"},
@@ -58,6 +62,7 @@ constexpr auto kKeywords = std::to_array<Keyword>({
     {"multipleOf", "number"},
     {"$schema", "*"},
     {"$id", "*"},
+    {"$anchor", "*"},
     {"$comment", "*"},
     {"$defs", "*"},
     {"definitions", "*"},
@@ -166,11 +171,11 @@ std::int64_t count_of(const ordered_json& schema, const char* keyword, std::int6
                       const std::string& path) {
   if (!schema.contains(keyword)) return otherwise;
   const ordered_json& value = schema[keyword];
-  constexpr std::int64_t kMost = 1'000'000'000;
-  if (!value.is_number_integer() || value.get<std::int64_t>() < 0 || value.get<std::int64_t>() > kMost) {
+  constexpr double kMost = 1e9;
+  const double count = value.is_number() ? value.get<double>() : -1;  // 2.0 is one too
+  if (!(count >= 0 && count <= kMost && count == std::trunc(count)))
     throw InputError("'" + std::string(keyword) + "' must be a count", path + "/" + keyword);
-  }
-  return value.get<std::int64_t>();
+  return static_cast<std::int64_t>(count);
 }
 
 StringRules pattern_of(const ordered_json& schema, const std::string& path) {

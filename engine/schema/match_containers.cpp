@@ -126,24 +126,42 @@ void Step::object(Frame frame, const StackPtr& below) const {
   }
 }
 
-// count: items begun; mark: a bit for each of the choices that was taken.
+// count: items begun; mark: a bit for each of the choices that was taken, or how many were counted.
 void Step::array(Frame frame, const StackPtr& below) const {
   const Node& node = grammar[frame.node];
   const int inner = frame.depth + 1;
+  const bool contains = node.contains != kNoNode;
   const auto rule = [&](std::int64_t index) {
     return index < static_cast<std::int64_t>(node.prefix.size())
                ? node.prefix[static_cast<std::size_t>(index)]
-               : node.items;
+           : contains ? node.other
+                      : node.items;
+  };
+  const auto may_count = [&] {
+    const bool bounded = node.most_contained != kAnyCount;
+    return contains && frame.mark < (bounded ? node.most_contained : node.least_contained);
+  };
+  const auto may_be_other = [&] {  // and leave room for those that must still be counted
+    return !contains || node.most - frame.count > node.least_contained - frame.mark;
   };
   const auto may_follow = [&] {
-    return frame.count < node.most && rule(frame.count) != kNoNode && fits(rule(frame.count), inner);
+    if (frame.count >= node.most) return false;
+    if (may_count() && fits(node.counted, inner)) return true;
+    return may_be_other() && rule(frame.count) != kNoNode && fits(rule(frame.count), inner);
   };
   const auto begin_item = [&] {
     const NodeId item = rule(frame.count);
+    const bool counts = may_count();
+    const bool other = may_be_other();
     frame.phase = kAfterValue;
     frame.space = 0;
     if (frame.count < kUnbounded) ++frame.count;
-    if (node.choices.empty()) return begin(item, frame, below, inner);
+    if (counts) {
+      Frame around = frame;
+      ++around.mark;
+      begin(node.counted, around, below, inner);
+    }
+    if (node.choices.empty()) return other ? begin(item, frame, below, inner) : void();
     for (std::size_t i = 0; i < node.choices.size(); ++i) {
       Frame around = frame;
       around.mark |= 1 << i;
@@ -164,7 +182,8 @@ void Step::array(Frame frame, const StackPtr& below) const {
     case kAfterComma:
       return begin_item();
     default:
-      if (byte == ']' && frame.count >= node.least) return end_with(below);
+      if (byte == ']' && frame.count >= node.least && (!contains || frame.mark >= node.least_contained))
+        return end_with(below);
       if (byte != ',' || !may_follow()) return;
       frame.phase = kAfterComma;
       frame.space = 0;

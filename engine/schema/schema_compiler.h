@@ -49,6 +49,11 @@ class SchemaCompiler {
   NodeId conjunction(const ordered_json& schema, const std::string& path);
   NodeId conjoin(std::vector<ordered_json> parts, const std::string& path);
 
+  // unevaluated.cpp
+  class Evaluation;
+  /// Says what a part's `unevaluated…` say by plain keywords, in another of the parts.
+  void plain_unevaluated(ordered_json& part, std::vector<ordered_json>& parts, const std::string& path) const;
+
   // compile_containers.cpp
   NodeId object(const ordered_json& schema, const std::string& path);
   void add_properties(const ordered_json& schema, Node& node, const std::string& path);
@@ -59,6 +64,9 @@ class SchemaCompiler {
   /// False: no object has as many properties.
   bool count_properties(const ordered_json& schema, Node& node, const std::string& path);
   NodeId array(const ordered_json& schema, const std::string& path);
+  /// False: no list holds as few and as many of them.
+  bool add_contains(const ordered_json& schema, const ordered_json& items, Node& node,
+                    const std::string& path);
   /// Lists whose items must differ choose from the values that are left.
   void list_choices();
 
@@ -96,6 +104,7 @@ class SchemaCompiler {
 
   const ordered_json& root_;
   Grammar grammar_;
+  std::map<std::string, std::string> anchors_;  ///< to where they stand
   std::map<std::string, NodeId> references_;    ///< by what is referred to
   std::map<std::string, NodeId> conjunctions_;  ///< by their text
   std::size_t conjoined_bytes_ = 0;

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <iterator>
+#include <limits>
 #include <numeric>
 #include <set>
 #include <span>
@@ -54,6 +55,7 @@ class Merge {
     });
     properties();
     items();
+    contained();
     for (const ordered_json* from : {&a_, &b_}) {  // what only one of them says, or both alike
       for (const auto& [keyword, value] : from->items()) {
         if (done_.contains(keyword) || !is_constraint(keyword)) continue;
@@ -187,6 +189,29 @@ class Merge {
     for (const char* keyword : kOf) done_.insert(keyword);
   }
 
+  /// Counts beside no `contains` say nothing, and must not be taken for the other's.
+  void contained() {
+    static constexpr std::array kOf = {"contains", "minContains", "maxContains"};
+    const bool of_a = a_.contains("contains");
+    const bool of_b = b_.contains("contains");
+    for (const char* keyword : kOf) done_.insert(keyword);
+    if (of_a && of_b) {
+      if (a_["contains"] != b_["contains"]) refuse("contains", path_);
+      out_["contains"] = a_["contains"];
+      out_["minContains"] =
+          std::max(count_of(a_, "minContains", 1, path_), count_of(b_, "minContains", 1, path_));
+      const std::int64_t most = std::min(count_of(a_, "maxContains", kNoBound, path_),
+                                         count_of(b_, "maxContains", kNoBound, path_));
+      if (most != kNoBound) out_["maxContains"] = most;
+      return;
+    }
+    const ordered_json& from = of_a ? a_ : b_;
+    for (const char* keyword : kOf) {
+      if ((of_a || of_b) && from.contains(keyword)) out_[keyword] = from[keyword];
+    }
+  }
+
+  static constexpr std::int64_t kNoBound = std::numeric_limits<std::int64_t>::max();
   const ordered_json& a_;
   const ordered_json& b_;
   const std::string& path_;

@@ -95,6 +95,12 @@ class Validator {
     }
   }
 
+  bool fits(NodeId id, const json& value, const std::string& path, int depth) {
+    std::vector<Violation> before = std::exchange(violations_, {});
+    check(id, value, path, depth);
+    return std::exchange(violations_, std::move(before)).empty();
+  }
+
   void object(const Node& node, const json& value, const std::string& path, int depth) {
     if (!expect(depth < kDeepest, path, "is nested too deeply")) return;
     for (const Node::Property& property : node.properties) {
@@ -123,6 +129,12 @@ class Validator {
     expect(size <= node.most, path, "has too many items");
     if (!node.choices.empty())
       expect(std::set<json>(value.begin(), value.end()).size() == value.size(), path, "has equal items");
+    if (node.contains != kNoNode) {
+      const auto contained = std::ranges::count_if(
+          value, [&](const json& item) { return fits(node.contains, item, path, depth + 1); });
+      expect(contained >= node.least_contained, path, "has too few of the items that it must contain");
+      expect(contained <= node.most_contained, path, "has too many of the items that it may contain");
+    }
     for (std::size_t i = 0; i < value.size(); ++i) {
       const NodeId rule = i < node.prefix.size() ? node.prefix[i] : node.items;
       if (rule != kNoNode) check(rule, value[i], path + "/" + std::to_string(i), depth + 1);

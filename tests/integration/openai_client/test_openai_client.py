@@ -230,7 +230,7 @@ class Api(unittest.TestCase):
                 self.assertEqual(call["name"], "set_alarm")
                 jsonschema.validate(call["arguments"], TOOLS[0]["function"]["parameters"])
         self.assertGreater(ended, 0)
-        loose = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "contains": 1}}}
+        loose = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "contain": 1}}}
         self.chat(tools=[loose])
         with self.assertRaises(openai.BadRequestError) as caught:
             self.chat(tools=[{"type": "function", "function": {**loose["function"], "strict": True}}])

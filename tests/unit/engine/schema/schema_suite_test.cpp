@@ -37,6 +37,9 @@ TEST(SchemaSuite, AcceptedSchemasAreJudgedAsTheSuiteDoes) {
         continue;
       }
       for (const auto& test : group["tests"]) {
+        // Here formats are held, as strict modes promise; the suite holds them in tests of their own.
+        const auto about = test["description"].get<std::string>();
+        if (about.find("is only an annotation by default") != std::string::npos) continue;
         ++documents;
         const bool valid = schema->validate_text(test["data"].dump()).empty();
         if (valid == test["valid"].get<bool>()) continue;
@@ -105,7 +108,7 @@ TEST(SchemaSuite, AnswersThatEndAreValid) {
       EXPECT_TRUE(any) << "no answer ends for " << group["schema"];
     }
   }
-  EXPECT_GE(answered, 190) << "schemas that were accepted before are refused";
+  EXPECT_GE(answered, 243) << "schemas that were accepted before are refused";
   write_file_atomically(out, lines);
   std::printf("%d of %d accepted schemas were answered: %d answers ended, %d became too long\n", answered,
               accepted, ended, cut);

@@ -150,8 +150,8 @@ TEST(Request, RefusesAndNamesTheParameter) {
       {with(R"("response_format": {"type": "json_schema"})"), true, "response_format.json_schema.schema",
        "is missing"},
       {with(
-           R"("response_format": {"type": "json_schema", "json_schema": {"schema": {"type": "integer", "contains": {}}}})"),
-       true, "response_format.json_schema.schema", "'contains' is not supported"},
+           R"("response_format": {"type": "json_schema", "json_schema": {"schema": {"type": "integer", "contain": {}}}})"),
+       true, "response_format.json_schema.schema", "'contain' is not supported"},
       {with(R"("continue_final_message": true)"), true, "continue_final_message",
        "last message of the assistant"},
   };
