@@ -48,12 +48,13 @@ Generation::Generation(runtime::Engine& engine, Metrics& metrics, Request reques
       choices_.back().splitter.emplace(tool_format, request_.tools.choice == ToolUse::Choice::kRequired,
                                        request_.tools.parallel);
     last_token_.push_back(start_);
+    const bool shared = i % static_cast<std::size_t>(request_.n) != 0;
+    prompt_tokens_.push_back(shared ? 0 : static_cast<std::int64_t>(sequences[i].prompt.size()));
   }
   auto submitted = engine_.submit_all(std::move(sequences));
   if (submitted.refusal) refuse(*submitted.refusal, engine_, request_.chat ? "messages" : "prompt");
   ids_ = std::move(submitted.ids);
   open_ = choices_.size();
-  metrics_.prompt_tokens(head_.prompt_tokens);
 }
 
 Generation::~Generation() {
@@ -89,6 +90,7 @@ Generation::Update Generation::take(std::size_t index, const runtime::TokenEvent
   std::string text;
   std::optional<std::string> reason;
   if (event.token >= 0) {
+    if (choice.tokens == 0) metrics_.prompt_tokens(prompt_tokens_[index]);
     text = choice.text.push(take_token(choice, event, last_token_[index]));
     if (choice.text.stopped()) {
       engine_.cancel(ids_[index]);

@@ -60,6 +60,7 @@ class Generation {
   std::vector<Choice> choices_;
   std::vector<runtime::Engine::RequestId> ids_;
   std::vector<std::chrono::steady_clock::time_point> last_token_;
+  std::vector<std::int64_t> prompt_tokens_;  ///< of each choice; of choices that share a prompt, the first's
   Confidence confidence_;
   std::size_t open_ = 0;
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();

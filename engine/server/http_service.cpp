@@ -36,6 +36,8 @@ constexpr std::array<std::string_view, 8> kPaths = {
     "/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/embeddings",
     "/v1/models",           "/healthz",        "/readyz",       "/metrics"};
 constexpr auto kTurn = 100ms;  // how often a waiting request looks whether its client is still there
+constexpr const char* kEvents = "text/event-stream";
+constexpr int kHungUp = 499;  // nginx's status for a client that did not wait; nobody reads it but /metrics
 
 std::string dump(const ordered_json& json) {
   return json.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
@@ -117,21 +119,21 @@ struct HttpService::State {
   std::string retry_after() const;
   void complete(const httplib::Request& http, httplib::Response& out, Api api);
   std::unique_ptr<Generation> start(const ordered_json& body, Api api, const httplib::Request& http_request);
-  /// Says whether the client hung up; throws ApiError when the server stops. Looks now and then, however
-  /// often it is called.
+  /// Throws ApiError when the client hung up or the server stops. Looks now and then, however often it is
+  /// called.
   auto watch(const httplib::Request& http_request) const {
     return [this, &http_request, looked = std::chrono::steady_clock::now()]() mutable {
       if (grace_over) throw ApiError(503, "shutting_down", "the server is shutting down");
       const auto now = std::chrono::steady_clock::now();
-      if (now - looked < kTurn) return false;
+      if (now - looked < kTurn) return;
       looked = now;
-      return !client_waits(http_request);
+      if (!client_waits(http_request)) throw ApiError(kHungUp, "client_hung_up", "the client hung up");
     };
   }
   /// Whose request it is: one who shows a key may have several users. Hashed: neither keys nor long names are
   /// kept.
   static std::string client_of(const httplib::Request& http_request, const Standing& standing);
-  static void send_stream(httplib::Response& out, std::shared_ptr<Stream> stream);
+  void send_stream(const std::string& path, httplib::Response& out, std::shared_ptr<Stream> stream);
   static bool stream_turn(Stream& stream, httplib::DataSink& sink);
   void models(httplib::Response& out) const;
 
@@ -270,10 +272,9 @@ void HttpService::State::embed(const httplib::Request& http_request, httplib::Re
     tokens += static_cast<std::int64_t>(texts.back().tokens.size());
   }
   Embedding embedding(engine, std::move(texts));
-  auto hung_up = watch(http_request);
-  while (!embedding.done_within(kTurn)) {
-    if (hung_up()) return;
-  }
+  auto look = watch(http_request);
+  while (!embedding.done_within(kTurn)) look();
+  metrics.prompt_tokens(tokens);
   out.set_content(dump(embeddings_json(request, embedding.vectors(), tokens)), kJson);
 }
 
@@ -289,12 +290,12 @@ void HttpService::State::complete(const httplib::Request& http_request, httplib:
   admit(http_request);
   const ordered_json body = parse_body(http_request.body);
   std::unique_ptr<Generation> generation = start(body, api, http_request);
-  auto hung_up = watch(http_request);
+  auto look = watch(http_request);
   // An error before the first token is an HTTP error, for streams too.
   std::optional<Generation::Update> first;
   while (!first) {
     first = generation->next(kTurn);
-    if (hung_up()) return;
+    look();
   }
   const bool responses = api == Api::kResponses;
   if (generation->request().stream) {
@@ -306,11 +307,11 @@ void HttpService::State::complete(const httplib::Request& http_request, httplib:
     }
     auto stream =
         std::make_shared<Stream>(Stream{Open(open), std::move(generation), std::move(format), first});
-    return send_stream(out, std::move(stream));
+    return send_stream(http_request.path, out, std::move(stream));
   }
   while (!generation->done()) {
     generation->next(kTurn);
-    if (hung_up()) return;
+    look();
   }
   const AnswerHead& head = generation->head();
   const auto answer =
@@ -334,11 +335,16 @@ bool HttpService::State::stream_turn(Stream& stream, httplib::DataSink& sink) {
   return true;
 }
 
-void HttpService::State::send_stream(httplib::Response& out, std::shared_ptr<Stream> stream) {
+void HttpService::State::send_stream(const std::string& path, httplib::Response& out,
+                                     std::shared_ptr<Stream> stream) {
   out.set_header("Cache-Control", "no-cache");
   out.set_chunked_content_provider(
-      "text/event-stream", [stream = std::move(stream)](std::size_t /*offset*/, httplib::DataSink& sink) {
+      kEvents,
+      [stream = std::move(stream)](std::size_t /*offset*/, httplib::DataSink& sink) {
         return stream_turn(*stream, sink);
+      },
+      [this, path](bool whole) {
+        metrics.answered(path, whole ? 200 : grace_over ? 503 : kHungUp);
       });
 }
 
@@ -427,6 +433,7 @@ void HttpService::State::install() {
     const std::string id = request.get_header_value("x-request-id");
     if (!id.empty() && id.size() <= 256) out.set_header("x-request-id", id);
     const bool known = std::ranges::find(kPaths, request.path) != kPaths.end();
+    if (out.get_header_value("Content-Type") == kEvents) return;  // counted at its end
     metrics.answered(known ? request.path : "other", out.status);
   });
 }

@@ -54,8 +54,8 @@ struct Metrics::State {
           .Name("stepdown_engine_memory_predicted_bytes")
           .Help("What it was predicted to hold once its cache is full; absent where that is not known")
           .Register(registry);
-  Counter& prompt =
-      counter(registry, "vllm:prompt_tokens_total", "Prompt tokens of accepted requests", labels);
+  Counter& prompt = counter(registry, "vllm:prompt_tokens_total",
+                            "Tokens of the prompts that were computed, or found in the cache", labels);
   Counter& generated =
       counter(registry, "vllm:generation_tokens_total", "Tokens generated for requests", labels);
   Histogram& first = histogram(registry, "vllm:time_to_first_token_seconds", "From request to first token",

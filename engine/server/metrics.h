@@ -16,6 +16,7 @@ class Metrics {
   Metrics(const Metrics&) = delete;
   Metrics& operator=(const Metrics&) = delete;
 
+  /// A prompt was computed, or found in the cache.
   void prompt_tokens(std::int64_t count);
   /// A token came `seconds` after the one before, or after the request when it is the first.
   void token(double seconds, bool first);

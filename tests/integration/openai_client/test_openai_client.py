@@ -403,13 +403,15 @@ class Api(unittest.TestCase):
         for stream in [b"true", b"false"]:
             body = b'{"model":"m","messages":[{"role":"user","content":"go"}],"max_tokens":900,"n":16,"ignore_eos":true,"stream":%s}' % stream
             aborted = lambda: self.server.metric("vllm:request_success_total", 'finished_reason="abort"')
-            before = aborted()
+            hung_up = lambda: self.server.metric("stepdown_http_answers_total", 'path="/v1/chat/completions",status="499"')
+            before, before_hung_up = aborted(), hung_up()
             connection = socket.create_connection(("127.0.0.1", self.server.port))
             connection.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
             wait(lambda: self.server.metric("vllm:num_requests_running") >= 1, "running")
             connection.close()
             wait(lambda: self.server.metric("vllm:num_requests_running") == 0, "cancelled")
             self.assertGreater(aborted(), before, "it ran to its end though nobody waited")
+            wait(lambda: hung_up() == before_hung_up + 1, "counted as 499")
 
     def test_models_and_metrics(self):
         self.assertEqual([m.id for m in self.client.models.list()], ["m"])
