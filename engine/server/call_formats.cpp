@@ -44,8 +44,8 @@ State strict_parameters(CallGrammar& grammar, State from, const Tool& tool) {
                        "' has a name that this model's form of calls cannot hold");
     const State named = grammar.text(grammar.gap(from), "<parameter=" + key + ">");
     const State written = grammar.document(
-        named,
-        {{"$ref", place + "/properties/" + schema::escape_pointer(key)}, {"$defs", {{"tool", schema}}}});
+        named, {{"$ref", place + "/properties/" + schema::escape_percent(schema::escape_pointer(key))},
+                {"$defs", {{"tool", schema}}}});
     const State closed = grammar.text(grammar.gap(written), "</parameter>");
     if (std::find(required.begin(), required.end(), key) == required.end()) grammar.link(from, closed);
     from = closed;

@@ -4,7 +4,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include "engine/base/error.h"
 #include "engine/schema/free_text.h"
 
 namespace stepdown::server {
@@ -13,23 +12,6 @@ namespace {
 using nlohmann::ordered_json;
 using schema::TextGrammar;
 using State = CallGrammar::State;
-
-/// As an answer that need not call is held to them: the arguments of tools that are not strict are any
-/// object. A strict tool is looked at by itself, so that its name stands in what is wrong with it.
-ToolUse held(ToolUse use) {
-  for (Tool& tool : use.tools) {
-    if (!tool.strict) {
-      tool.parameters = {{"type", "object"}};
-      continue;
-    }
-    try {
-      schema::Schema::compile(arguments_schema(tool, "#"));
-    } catch (const InputError& error) {
-      throw InputError("the strict tool '" + tool.name + "': " + error.what());
-    }
-  }
-  return use;
-}
 
 std::string key_of(const ToolFormat& format, const ToolUse& use) {
   ordered_json key = {std::string(format.name), use.parallel};
@@ -40,7 +22,10 @@ std::string key_of(const ToolFormat& format, const ToolUse& use) {
 }  // namespace
 
 CallGrammar::CallGrammar(const ToolFormat& format, const ToolUse& use)
-    : format_(format), use_(held(use)), opened_(builder_.state()), end_(builder_.state()) {
+    : format_(format),
+      use_(held(use, Loosely::kAnyObject)),
+      opened_(builder_.state()),
+      end_(builder_.state()) {
   builder_.reads_control_tokens = true;
 }
 

@@ -29,7 +29,7 @@ double seconds_since(Clock::time_point start) {
 
 Generation::Generation(runtime::Engine& engine, Metrics& metrics, Request request, AnswerHead head,
                        std::vector<runtime::GenerateRequest> sequences, const ToolFormat& tool_format,
-                       const std::optional<schema::PrefixMatcher>& language)
+                       const std::optional<schema::PrefixMatcher>& language, std::string_view written)
     : engine_(engine),
       metrics_(metrics),
       request_(std::move(request)),
@@ -45,8 +45,10 @@ Generation::Generation(runtime::Engine& engine, Metrics& metrics, Request reques
     };
     choices_.emplace_back(request_, language);
     if (request_.tools.choice != ToolUse::Choice::kNone && request_.language.any_text())
-      choices_.back().splitter.emplace(tool_format, request_.tools.choice == ToolUse::Choice::kRequired,
-                                       request_.tools.parallel);
+      choices_.back()
+          .splitter
+          .emplace(tool_format, request_.tools.choice == ToolUse::Choice::kRequired, request_.tools.parallel)
+          .go_on_from(written);
     last_token_.push_back(start_);
     const bool shared = i % static_cast<std::size_t>(request_.n) != 0;
     prompt_tokens_.push_back(shared ? 0 : static_cast<std::int64_t>(sequences[i].prompt.size()));

@@ -17,11 +17,12 @@ namespace stepdown::server {
 /// time; destroying it cancels what still runs.
 class Generation {
  public:
-  /// Submits one sequence a choice. `language`: what choices must be, from where their prompts end. Throws
+  /// Submits one sequence a choice. `language`: what choices must be, from where their prompts end;
+  /// `written`: what of them stands in the prompt. Throws
   /// ApiError: 429 when the queue is full, 400 when the prompt is too long.
   Generation(runtime::Engine& engine, Metrics& metrics, Request request, AnswerHead head,
              std::vector<runtime::GenerateRequest> sequences, const ToolFormat& tool_format,
-             const std::optional<schema::PrefixMatcher>& language);
+             const std::optional<schema::PrefixMatcher>& language, std::string_view written);
   ~Generation();
   Generation(const Generation&) = delete;
   Generation& operator=(const Generation&) = delete;

@@ -77,12 +77,6 @@ std::chrono::steady_clock::time_point deadline_of(const Standing& standing) {
   return std::chrono::steady_clock::now() + *standing.deadline;
 }
 
-/// What of the answer stands in the prompt already.
-std::string written_by(const Request& request) {
-  return request.continue_final_message ? request.messages.back()["content"].get<std::string>()
-                                        : std::string();
-}
-
 Request request_of(const ordered_json& body, Api api, std::uint64_t seed) {
   if (api != Api::kResponses) return read_request(body, api == Api::kChat, seed);
   const ordered_json chat = chat_body_of_response(body);
@@ -110,6 +104,8 @@ struct HttpService::State {
   std::vector<runtime::GenerateRequest> sequences_of(const Request& request,
                                                      const schema::AnswerLanguage& language,
                                                      AnswerHead& head);
+  /// What of the answer stands in the prompt already.
+  std::string written_by(const Request& request) const;
   /// What the answer must be: the document of a call where one is asked for.
   schema::AnswerLanguage language_of(const Request& request) const;
   std::unique_ptr<runtime::TokenConstraint> constraint_of(const Request& request,
@@ -189,12 +185,13 @@ std::unique_ptr<Generation> HttpService::State::start(const ordered_json& body, 
   const schema::AnswerLanguage language = language_of(request);
   std::vector<runtime::GenerateRequest> sequences = sequences_of(request, language, head);
   std::optional<schema::PrefixMatcher> matcher = language.matcher();
-  if (matcher) matcher->accept(written_by(request));
+  const std::string written = written_by(request);
+  if (matcher) matcher->accept(written);
   const std::string client = client_of(http_request, request.standing);
   for (runtime::GenerateRequest& sequence : sequences) sequence.client = client;
   try {
     return std::make_unique<Generation>(engine, metrics, std::move(request), std::move(head),
-                                        std::move(sequences), prompts.tool_format(), matcher);
+                                        std::move(sequences), prompts.tool_format(), matcher, written);
   } catch (const InputError& error) {  // ids outside the vocabulary, an empty prompt
     throw ApiError(400, "invalid_value", error.what(), chat ? "messages" : "prompt");
   }
@@ -231,12 +228,19 @@ std::vector<runtime::GenerateRequest> HttpService::State::sequences_of(const Req
   return sequences;
 }
 
+std::string HttpService::State::written_by(const Request& request) const {
+  if (!request.continue_final_message) return {};
+  auto written = request.messages.back()["content"].get<std::string>();
+  if (request.tools.choice != ToolUse::Choice::kRequired) return written;
+  return std::string(begun_call(prompts.tool_format(), written).value_or(""));
+}
+
 schema::AnswerLanguage HttpService::State::language_of(const Request& request) const {
   if (request.tools.choice == ToolUse::Choice::kNone || !request.language.any_text()) return request.language;
   try {
     if (request.tools.choice == ToolUse::Choice::kAuto)
       return {.grammar = free_call_grammar(prompts.tool_format(), request.tools)};
-    return {.schema = schema::Schema::compile(forced_call_schema(prompts.tool_format(), request.tools))};
+    return {.schema = forced_call(prompts.tool_format(), request.tools)};
   } catch (const InputError& error) {
     throw ApiError(400, "unsupported_schema", error.what(), "tools");
   }

@@ -45,9 +45,14 @@ std::string PromptBuilder::render(const Request& request) const {
   variables["add_generation_prompt"] = !request.continue_final_message;
   try {
     std::string text = chat_->render(std::move(variables));
-    if (request.tools.choice == ToolUse::Choice::kRequired) text += tool_format_->forced_opening;
-    if (!request.continue_final_message) return text;
-    return up_to_final_message(std::move(text), request.messages.back()["content"].get<std::string>());
+    std::string written;
+    if (request.continue_final_message) {
+      written = request.messages.back()["content"].get<std::string>();
+      text = up_to_final_message(std::move(text), written);
+    }
+    const bool forced = request.tools.choice == ToolUse::Choice::kRequired;
+    if (forced && !begun_call(*tool_format_, written)) text += tool_format_->forced_opening;
+    return text;
   } catch (const InputError& error) {
     throw ApiError(400, "invalid_messages", error.what(), "messages");
   }

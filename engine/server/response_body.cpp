@@ -106,7 +106,8 @@ ordered_json choice_of(const ordered_json& choice) {
     }
     return {{"type", "allowed_tools"}, {"allowed_tools", std::move(allowed)}};
   }
-  if (choice.is_object() && choice.contains("name"))
+  if (choice.is_object() && choice.contains("name") &&
+      choice.value("type", ordered_json("function")) == "function")
     return {{"type", "function"}, {"function", {{"name", choice["name"]}}}};
   return choice;
 }

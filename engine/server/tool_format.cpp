@@ -216,6 +216,26 @@ const ToolFormat& tool_format_of(std::string_view chat_template) {
   return *row;
 }
 
+std::optional<std::string_view> begun_call(const ToolFormat& format, std::string_view written) {
+  const std::size_t at = format.leading ? std::string_view::npos : written.find(format.opening);
+  if (at != std::string_view::npos) return written.substr(at + format.opening.size());
+  if (trimmed(written).starts_with(format.forced_list ? '[' : '{')) return written;
+  return std::nullopt;
+}
+
+void ToolCallSplitter::go_on_from(std::string_view written) {
+  push(written);
+  written_ = held_.size();
+}
+
+std::string ToolCallSplitter::take(std::size_t count) {
+  const std::size_t known = std::min(written_, count);
+  std::string content = held_.substr(known, count - known);
+  held_.erase(0, count);
+  written_ -= known;
+  return content;
+}
+
 std::string ToolCallSplitter::push(std::string_view text) {
   held_ += text;
   if (forced_) return {};
@@ -228,9 +248,7 @@ std::string ToolCallSplitter::push(std::string_view text) {
     if (start.empty() || start.starts_with(format_->opening)) shown = 0;
   }
   started_ = started_ || shown > 0;
-  std::string content = held_.substr(0, shown);
-  held_.erase(0, shown);
-  return content;
+  return take(shown);
 }
 
 ToolCallSplitter::End ToolCallSplitter::called(std::vector<ToolCall> calls) const {
@@ -245,7 +263,7 @@ ToolCallSplitter::End ToolCallSplitter::finish() {
   } else if (text.starts_with(format_->opening) && !(format_->leading && started_)) {
     if (auto calls = format_->parse(text)) return called(std::move(*calls));
   }
-  return {std::move(held_), {}};
+  return {take(held_.size()), {}};
 }
 
 }  // namespace stepdown::server

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/schema/schema.h"
 #include "engine/schema/text_grammar.h"
 #include "engine/server/tools.h"
 
@@ -44,6 +45,13 @@ const ToolFormat& tool_format_of(std::string_view chat_template);
 
 /// The schema of the document that a forced answer is.
 nlohmann::ordered_json forced_call_schema(const ToolFormat& format, const ToolUse& use);
+/// The same, compiled: the arguments of tools that are not strict and whose schema is not supported are any
+/// object. Throws InputError that names the strict tool whose schema is not supported.
+std::shared_ptr<const schema::Schema> forced_call(const ToolFormat& format, const ToolUse& use);
+
+/// Where a forced answer goes on behind a text: what of the text belongs to the document of its call;
+/// nullopt: none has begun.
+std::optional<std::string_view> begun_call(const ToolFormat& format, std::string_view written);
 
 /// The language of answers that may call: any text, and behind the format's opening calls of the tools; their
 /// arguments match the schema of a strict tool, and are any object for others. In a leading format an
@@ -58,6 +66,8 @@ class ToolCallSplitter {
   /// count.
   ToolCallSplitter(const ToolFormat& format, bool forced, bool parallel = true)
       : format_(&format), forced_(forced), parallel_(parallel) {}
+  /// The answer goes on behind this text, which is not content again.
+  void go_on_from(std::string_view written);
   /// The content that is certain now.
   std::string push(std::string_view text);
   struct End {
@@ -68,12 +78,15 @@ class ToolCallSplitter {
 
  private:
   End called(std::vector<ToolCall> calls) const;
+  /// Takes the content off the front of what is held.
+  std::string take(std::size_t count);
 
   const ToolFormat* format_;
   bool forced_;
   bool parallel_;
   std::string held_;
-  bool started_ = false;  ///< something was shown: a leading call cannot come any more
+  std::size_t written_ = 0;  ///< how much of it stood there before the answer
+  bool started_ = false;     ///< something was shown: a leading call cannot come any more
 };
 
 }  // namespace stepdown::server

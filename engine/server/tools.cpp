@@ -15,10 +15,14 @@ namespace {
 using nlohmann::ordered_json;
 
 /// Of one that tokenizer::check_tools() found nothing wrong with.
-Tool read_tool(const ordered_json& tool) {
+Tool read_tool(const ordered_json& tool, const std::string& place) {
   const ordered_json& function = tool["function"];
   const ordered_json* parameters = member(function, "parameters");
   const ordered_json* strict = member(function, "strict");
+  if (strict != nullptr && *strict == true && (parameters == nullptr || !may_be_object(*parameters)))
+    refuse(place + ".function.parameters",
+           "must be a JSON Schema of an object where 'strict' is true; of a function without parameters "
+           "{\"type\": \"object\", \"properties\": {}}");
   return {function["name"].get<std::string>(),
           parameters != nullptr ? *parameters
                                 : ordered_json{{"type", "object"}, {"properties", ordered_json::object()}},
@@ -45,6 +49,8 @@ void check_names(const std::vector<Tool>& tools) {
 
 /// The name in {"type": "function", "function": {"name"}}; null: it is something else.
 const ordered_json* function_name(const ordered_json& choice) {
+  const ordered_json* type = choice.is_object() ? member(choice, "type") : nullptr;
+  if (type != nullptr && *type != "function") return nullptr;
   const ordered_json* function = choice.is_object() ? member(choice, "function") : nullptr;
   return function != nullptr && function->is_object() ? member(*function, "name") : nullptr;
 }
@@ -78,7 +84,11 @@ void read_choice(const ordered_json& choice, ToolUse& use) {
   } else if (choice == "required") {
     use.choice = ToolUse::Choice::kRequired;
   } else if (choice != "auto") {
-    const ordered_json* allowed = choice.is_object() ? member(choice, "allowed_tools") : nullptr;
+    const ordered_json* type = choice.is_object() ? member(choice, "type") : nullptr;
+    if (type != nullptr && *type != "function" && *type != "allowed_tools")
+      refuse("tool_choice.type", "must be function or allowed_tools");
+    const bool lists = type == nullptr || *type == "allowed_tools";
+    const ordered_json* allowed = choice.is_object() && lists ? member(choice, "allowed_tools") : nullptr;
     if (allowed != nullptr) return read_allowed(*allowed, use);
     const ordered_json* name = function_name(choice);
     if (name == nullptr) {
@@ -96,6 +106,12 @@ void read_choice(const ordered_json& choice, ToolUse& use) {
 
 }  // namespace
 
+bool may_be_object(const ordered_json& schema) {
+  const ordered_json* type = member(schema, "type");
+  if (type == nullptr || !type->is_array()) return type == nullptr || *type == "object";
+  return std::find(type->begin(), type->end(), "object") != type->end();
+}
+
 ToolUse read_tools(const ordered_json& body) {
   constexpr std::size_t kMostTools = 128;
   ToolUse use;
@@ -109,7 +125,8 @@ ToolUse read_tools(const ordered_json& body) {
   if (tools->size() > kMostTools) refuse("tools", "may hold at most " + std::to_string(kMostTools));
   if (const auto fault = tokenizer::check_tools(*tools))
     throw ApiError(400, "invalid_value", fault->what, fault->place);
-  for (const ordered_json& tool : *tools) use.tools.push_back(read_tool(tool));
+  for (std::size_t i = 0; i < tools->size(); ++i)
+    use.tools.push_back(read_tool((*tools)[i], "tools[" + std::to_string(i) + "]"));
   check_names(use.tools);
   use.choice = ToolUse::Choice::kAuto;
   if (choice != nullptr) read_choice(*choice, use);

@@ -14,6 +14,9 @@ struct Tool {
   bool strict = false;                ///< calls must match it, though the model is free not to call
 };
 
+/// Whether a schema's `type`, where it has one, lets objects be.
+bool may_be_object(const nlohmann::ordered_json& schema);
+
 /// `tools`, `tool_choice` and `parallel_tool_calls` of a chat.
 struct ToolUse {
   enum class Choice { kNone, kAuto, kRequired };

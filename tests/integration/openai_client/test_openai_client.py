@@ -211,9 +211,31 @@ class Api(unittest.TestCase):
     def test_tools_offered(self):
         offered = self.chat(tools=TOOLS)
         self.assertGreater(offered.usage.prompt_tokens, self.chat(tools=TOOLS, tool_choice="none").usage.prompt_tokens)
+
+    def test_schemas_that_cannot_be_held(self):
+        loose = {"name": "f", "parameters": {"type": "object", "minProperties": 2}}
+        for choice in ["auto", "required", {"type": "function", "function": {"name": "f"}}]:
+            with self.subTest(choice):
+                with self.assertRaises(openai.BadRequestError) as caught:
+                    self.chat(tools=[{"type": "function", "function": {**loose, "strict": True}}], tool_choice=choice)
+                self.assertIn("the strict tool 'f'", caught.exception.message)
+                self.assertIn("minProperties", caught.exception.message)
+                answer = self.chat(tools=[{"type": "function", "function": loose}], tool_choice=choice, temperature=1, seed=1, max_tokens=900)
+                if choice != "auto" and answer.choices[0].finish_reason != "length":
+                    self.assertIsInstance(json.loads(answer.choices[0].message.tool_calls[0].function.arguments), dict)
+
+    def test_calls_that_go_on_behind_a_text(self):
+        for written in ["Let me look.", "So: <tool_call>", "<tool_call>\n{\"name\": \"set_al", "{\"name\""]:
+            with self.subTest(written):
+                messages = [*USER, {"role": "assistant", "content": written}]
+                choice = self.chat(messages=messages, tools=TOOLS, tool_choice="required", temperature=1, seed=3, max_tokens=400,
+                                   extra_body={"continue_final_message": True}).choices[0]
+                self.assertEqual((choice.finish_reason, choice.message.content), ("tool_calls", None))
+                jsonschema.validate(json.loads(choice.message.tool_calls[0].function.arguments), TOOLS[0]["function"]["parameters"])
         with self.assertRaises(openai.BadRequestError) as caught:
-            self.chat(tools=[{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "minProperties": 2}}}], tool_choice="required")
-        self.assertIn("minProperties", caught.exception.message)
+            self.chat(messages=[*USER, {"role": "assistant", "content": "<tool_call>{\"name\": \"other"}], tools=TOOLS, tool_choice="required",
+                      extra_body={"continue_final_message": True})
+        self.assertIn("no beginning", caught.exception.message)
 
     def test_strict_tools_hold_though_the_model_may_answer_freely(self):
         strict = [{"type": "function", "function": {**TOOLS[0]["function"], "strict": True}}]
@@ -222,13 +244,14 @@ class Api(unittest.TestCase):
         for seed in range(10):
             choice = self.chat(messages=begun, tools=strict, temperature=1, seed=seed, max_tokens=300,
                                extra_body={"continue_final_message": True}).choices[0]
-            if choice.finish_reason != "stop":
+            if choice.finish_reason == "length":
                 continue
             ended += 1
-            for call in choice.message.content.split("<tool_call>"):
-                call = json.loads(call.strip().removesuffix("</tool_call>"))
-                self.assertEqual(call["name"], "set_alarm")
-                jsonschema.validate(call["arguments"], TOOLS[0]["function"]["parameters"])
+            self.assertEqual(choice.finish_reason, "tool_calls")
+            self.assertIsNone(choice.message.content)
+            for call in choice.message.tool_calls:
+                self.assertEqual(call.function.name, "set_alarm")
+                jsonschema.validate(json.loads(call.function.arguments), TOOLS[0]["function"]["parameters"])
         self.assertGreater(ended, 0)
         loose = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "contain": 1}}}
         self.chat(tools=[loose])

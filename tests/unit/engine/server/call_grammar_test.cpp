@@ -198,6 +198,19 @@ TEST(CallGrammar, AStrictToolThatCannotBeHeldIsRefusedByItsName) {
   }
 }
 
+TEST(CallGrammar, ParametersAreFoundWhateverTheirNames) {
+  ToolUse use = use_of();
+  use.tools[0].parameters = ordered_json::parse(
+      R"({"type": "object", "properties": {"100%": {"type": "integer"}, "a%25b": {"type": "integer"},
+          "c/d": {"type": "integer"}, "~e": {"type": "integer"}}, "additionalProperties": false})");
+  for (const char* name : {"100%", "a%25b", "c/d", "~e"}) {
+    const std::string begun = "<tool_call><function=f><parameter=" + std::string(name) + ">";
+    EXPECT_EQ(judge("<function=", use, begun + "7</parameter></function></tool_call>"), Holds::kWhole)
+        << name;
+    EXPECT_EQ(judge("<function=", use, begun + "\"7"), Holds::kNot) << name;
+  }
+}
+
 TEST(CallGrammar, ToolsThatAreAllowedAreThoseThatAreCalled) {
   const ToolUse use = use_of(
       R"(, "tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [

@@ -26,7 +26,7 @@ class GenerationTest : public testing::Test {
       sequence.ignore_end = true;
     }
     return std::make_unique<Generation>(engine_, metrics_, request, AnswerHead{}, std::move(sequences),
-                                        tool_format_of(""), std::nullopt);
+                                        tool_format_of(""), std::nullopt, "");
   }
   bool shows(const std::string& line) {
     return metrics_.expose(engine_.stats()).find(line + "\n") != std::string::npos;

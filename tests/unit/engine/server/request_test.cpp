@@ -144,6 +144,19 @@ TEST(Request, RefusesAndNamesTheParameter) {
       {with(
            R"("tools": [{"type": "function", "function": {"name": "f"}}], "tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [{"type": "function", "function": {"name": "g"}}]}})"),
        true, "tool_choice.allowed_tools.tools[0]", "not in 'tools'"},
+      {with(
+           R"("tools": [{"type": "function", "function": {"name": "f"}}], "tool_choice": {"type": "nonsense", "function": {"name": "f"}})"),
+       true, "tool_choice.type", "function or allowed_tools"},
+      {with(R"("tools": [{"type": "function", "function": {"name": "f"}}], "tool_choice": {"type": 7})"),
+       true, "tool_choice.type", "function or allowed_tools"},
+      {with(
+           R"("tools": [{"type": "function", "function": {"name": "f"}}], "tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [{"type": "nonsense", "function": {"name": "f"}}]}})"),
+       true, "tool_choice.allowed_tools.tools[0]", "must be"},
+      {with(R"("tools": [{"type": "function", "function": {"name": "f", "strict": true}}])"), true,
+       "tools[0].function.parameters", "of an object"},
+      {with(
+           R"("tools": [{"type": "function", "function": {"name": "f", "strict": true, "parameters": {"type": "string"}}}])"),
+       true, "tools[0].function.parameters", "of an object"},
       {with(R"("deadline_ms": 0)"), true, "deadline_ms", "integer from 1"},
       {with(R"("response_format": {"type": "yaml"})"), true, "response_format.type",
        "text, json_object or json_schema"},

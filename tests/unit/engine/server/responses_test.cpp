@@ -45,6 +45,12 @@ TEST(Responses, FormatsAndToolsAreNestedAsChatsNestThem) {
   EXPECT_EQ(chat["tool_choice"]["function"]["name"], "f");
 }
 
+TEST(Responses, AChoiceOfAnotherTypeIsNoFunction) {
+  const ordered_json chat = chat_of(R"({"input": "x", "tools": [{"type": "function", "name": "f"}],
+                  "tool_choice": {"type": "custom", "name": "f"}})");
+  EXPECT_EQ(chat["tool_choice"]["type"], "custom");
+}
+
 TEST(Responses, AllowedToolsAreNestedAsChatsHaveThem) {
   const ordered_json chat = chat_body_of_response(ordered_json::parse(
       R"({"input": "x", "tools": [{"type": "function", "name": "f"}, {"type": "function", "name": "g", "strict": true}],

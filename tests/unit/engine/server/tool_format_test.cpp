@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "engine/base/error.h"
 #include "engine/schema/schema.h"
 #include "engine/server/api_error.h"
 
@@ -171,6 +172,110 @@ TEST(ToolFormat, ReferencesStayWithinTheirTool) {
     EXPECT_FALSE(valid("f", R"({"x": "a", "next": {"name": "f"}})"));
     EXPECT_TRUE(valid("g", R"({"x": 1, "const": 2})"));
     EXPECT_FALSE(valid("g", R"({"x": "a"})"));
+  }
+}
+
+TEST(ToolFormat, AnchorsStayWithinTheirTool) {
+  const auto body = ordered_json::parse(R"({"tool_choice": "required", "tools": [
+    {"type": "function", "function": {"name": "f", "parameters": {"$id": "https://example.org/f", "type": "object",
+      "required": ["x"], "properties": {"x": {"$ref": "#t"}}, "$defs": {"a%/": {"$anchor": "t", "type": "string"}}}}},
+    {"type": "function", "function": {"name": "g", "parameters": {"$id": "https://example.org/g", "type": "object",
+      "required": ["x"], "properties": {"x": {"$ref": "#t"}}, "$defs": {"b": {"$anchor": "t", "type": "integer"}}}}}]})");
+  const auto schema = schema::Schema::compile(forced_call_schema(tool_format_of("llama"), read_tools(body)));
+  const auto valid = [&](const char* call) { return schema->validate_text(call).empty(); };
+  EXPECT_TRUE(valid(R"({"name": "f", "parameters": {"x": "a"}})"));
+  EXPECT_FALSE(valid(R"({"name": "f", "parameters": {"x": 1}})"));
+  EXPECT_TRUE(valid(R"({"name": "g", "parameters": {"x": 1}})"));
+  EXPECT_FALSE(valid(R"({"name": "g", "parameters": {"x": "a"}})"));
+}
+
+TEST(ToolFormat, NamesAreNoKeywords) {
+  const auto body = ordered_json::parse(R"({"tool_choice": "required", "tools": [
+    {"type": "function", "function": {"name": "f", "strict": true, "parameters": {"type": "object",
+      "properties": {"x": {"type": "object", "patternProperties": {"const": {"$ref": "#/$defs/a~1b~0%25"}},
+        "additionalProperties": false}, "y": true},
+      "dependentSchemas": {"enum": {"$ref": "#/$defs/c"}}, "additionalProperties": true,
+      "$defs": {"a/b~%": {"type": "string"}, "c": {"properties": {"y": {"type": "integer"}}}}}}}]})");
+  const auto schema = forced_call(tool_format_of("llama"), read_tools(body));
+  const auto valid = [&](const std::string& arguments) {
+    return schema->validate_text(R"({"name": "f", "parameters": )" + arguments + "}").empty();
+  };
+  EXPECT_TRUE(valid(R"({"x": {"const": "a"}, "y": "a"})"));
+  EXPECT_FALSE(valid(R"({"x": {"const": 1}})"));
+  EXPECT_FALSE(valid(R"({"y": "a", "enum": 1})"));
+}
+
+TEST(ToolFormat, ASchemaThatCannotBeHeldIsSomeObjects) {
+  const auto tools = [](const char* strict) {
+    return read_tools(ordered_json::parse(R"({"tool_choice": "required", "tools": [
+      {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "minProperties": 7},
+        "strict": )" + std::string(strict) +
+                                          R"(}},
+      {"type": "function", "function": {"name": "g", "parameters": {"type": "object", "required": ["x"]}}},
+      {"type": "function", "function": {"name": "h", "parameters": {"type": "string"}}}]})"));
+  };
+  const ToolFormat& format = tool_format_of("<tool_call>");
+  const auto schema = forced_call(format, tools("false"));
+  const auto valid = [&](const std::string& call) { return schema->validate_text(call).empty(); };
+  EXPECT_TRUE(valid(R"({"name": "f", "arguments": {}})"));
+  EXPECT_FALSE(valid(R"({"name": "f", "arguments": 1})"));
+  EXPECT_TRUE(valid(R"({"name": "g", "arguments": {"x": 1}})"));
+  EXPECT_FALSE(valid(R"({"name": "g", "arguments": {}})")) << "what can be held is";
+  EXPECT_TRUE(valid(R"({"name": "h", "arguments": {"a": 1}})")) << "arguments are an object";
+  EXPECT_FALSE(valid(R"({"name": "h", "arguments": "a"})"));
+  try {
+    forced_call(format, tools("true"));
+    FAIL();
+  } catch (const InputError& error) {
+    EXPECT_NE(std::string(error.what()).find("the strict tool 'f'"), std::string::npos) << error.what();
+  }
+}
+
+TEST(ToolFormat, CallsAreReadThoughTheyBeganBeforeTheAnswer) {
+  struct Case {
+    const char *in_template, *written, *answer, *content, *name;
+    bool forced;
+  };
+  const Case cases[] = {
+      {"<tool_call>", "So:\n<tool_call>", R"({"name":"f","arguments":{}}</tool_call>)", "", "f", false},
+      {"<tool_call>", "So: <tool", R"(_call>{"name":"f","arguments":{}}</tool_call>)", "", "f", false},
+      {"<tool_call>", "So: <tool", "box> it is.", "box> it is.", nullptr, false},
+      {"<tool_call>", "<tool_call>{\"na", "ming is hard", "ming is hard", nullptr, false},
+      {"llama", "Yes", "{\"name\": 1}", "{\"name\": 1}", nullptr, false},
+      {"llama", "{\"name\": \"f\"", ", \"parameters\": {}}", "", "f", false},
+      {"<tool_call>", "{\"name\": \"f\"", ", \"arguments\": {}}", "", "f", true},
+  };
+  for (const Case& one : cases) {
+    ToolCallSplitter splitter(tool_format_of(one.in_template), one.forced);
+    splitter.go_on_from(one.written);
+    std::string content;
+    for (const char c : std::string_view(one.answer)) content += splitter.push(std::string(1, c));
+    const auto end = splitter.finish();
+    EXPECT_EQ(content + end.content, one.content) << one.written;
+    ASSERT_EQ(end.calls.size(), one.name == nullptr ? 0U : 1U) << one.written;
+    if (one.name != nullptr) {
+      EXPECT_EQ(end.calls[0].name, one.name);
+    }
+  }
+}
+
+TEST(ToolFormat, AForcedCallGoesOnFromWhatHasBegunOfIt) {
+  struct Case {
+    const char *in_template, *written, *begun;
+  };
+  const Case cases[] = {{"<tool_call>", "", nullptr},
+                        {"<tool_call>", "Let me look.", nullptr},
+                        {"<tool_call>", "So: <tool_call>\n{\"na", "\n{\"na"},
+                        {"<tool_call>", " {\"na", " {\"na"},
+                        {"[TOOL_CALLS]", "[TOOL_CALLS] [{", " [{"},
+                        {"llama", "Yes {", nullptr},
+                        {"llama", "{\"na", "{\"na"}};
+  for (const Case& one : cases) {
+    const auto begun = begun_call(tool_format_of(one.in_template), one.written);
+    ASSERT_EQ(begun.has_value(), one.begun != nullptr) << one.written;
+    if (begun) {
+      EXPECT_EQ(*begun, one.begun);
+    }
   }
 }
 
