@@ -2,6 +2,8 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
+#include <memory>
 #include <string>
 #include <thread>
 
@@ -38,6 +40,13 @@ template <class Server>
 int bind_everywhere(Server& server, int port) {
   if (const int bound = bind_alone(server, "::", port); bound != 0) return bound;
   return bind_alone(server, "0.0.0.0", port);
+}
+
+/// Lets a cpp-httplib server answer so many connections at a time, by threads of a `Pool`. The library takes
+/// a bare pointer, which it deletes.
+template <class Pool, class Server>
+void serve_by(Server& server, std::size_t connections) {
+  server.new_task_queue = [connections] { return std::make_unique<Pool>(connections).release(); };
 }
 
 /// Runs a bound cpp-httplib server until stop(), which may come at any time, before run() too: the library

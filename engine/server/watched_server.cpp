@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "engine/base/error.h"
+#include "engine/base/listen.h"
 #include "engine/server/open.h"
 #include "engine/server/wire.h"
 
@@ -140,7 +141,7 @@ bool WatchedServer::next_request(Wire& wire) const {
 
 void WatchedServer::set_connections(std::size_t most) {
   most_ = static_cast<int>(most);
-  new_task_queue = [most] { return std::make_unique<httplib::ThreadPool>(most).release(); };
+  serve_by<httplib::ThreadPool>(*this, most);
 }
 
 bool WatchedServer::process_and_close_socket(socket_t socket) {

@@ -45,7 +45,7 @@ struct StatusServer::State {
 StatusServer::StatusServer(const std::string& address, const Pages& pages)
     : state_(std::make_unique<State>()) {
   httplib::Server& server = state_->server;
-  server.new_task_queue = [] { return std::make_unique<httplib::ThreadPool>(kThreads).release(); };
+  serve_by<httplib::ThreadPool>(server, kThreads);
   server.set_payload_max_length(kLargestBody);
   refuse_unclear_framing(server);
   server.set_keep_alive_max_count(1);

@@ -44,7 +44,7 @@ std::shared_ptr<const Identity> read(const pki::KeyPair& pair) {
 
 struct Server::State {
   explicit State(const Reviewer& reviewer) : server([this](SSL_CTX& context) { return prepare(context); }) {
-    server.new_task_queue = [] { return std::make_unique<httplib::ThreadPool>(kThreads).release(); };
+    serve_by<httplib::ThreadPool>(server, kThreads);
     server.set_payload_max_length(kLargestReview);
     refuse_unclear_framing(server);
     server.set_keep_alive_max_count(kReviewsAConnection);

@@ -112,7 +112,7 @@ struct Server::Impl {
   }
 
   void configure() {
-    http.new_task_queue = [] { return std::make_unique<Connections>(kMaxConnections).release(); };
+    serve_by<Connections>(http, kMaxConnections);
     http.set_keep_alive_max_count(1'000'000);
     http.set_keep_alive_timeout(90);
     http.set_read_timeout(kReadSeconds);
