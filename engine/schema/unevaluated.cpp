@@ -50,8 +50,10 @@ class SchemaCompiler::Evaluation {
   /// `outermost`: its own `unevaluated…` is the one that is asked about.
   void look(const ordered_json& schema, bool certain, bool outermost) {
     constexpr std::size_t kMostSteps = 10'000;
+    constexpr int kDeepestLook = 100;  // as schemas nest
     if (!schema.is_object()) return;
-    if (++steps_ > kMostSteps) throw InputError("the schema has too many combinations", path_);
+    if (++steps_ > kMostSteps || ++depth_ > kDeepestLook)
+      throw InputError("the schema has too many combinations", path_);
     Evaluated& into = certain ? always : perhaps;
     into.add(schema);
     if (!outermost) {
@@ -67,6 +69,7 @@ class SchemaCompiler::Evaluation {
     for (const char* keyword : {"if", "then", "else"}) {
       if (const auto found = schema.find(keyword); found != schema.end()) look(*found, false, false);
     }
+    --depth_;
   }
 
   bool properties_are_certain() const {
@@ -92,6 +95,7 @@ class SchemaCompiler::Evaluation {
   const std::string& path_;
   std::set<std::pair<const ordered_json*, bool>> referred_;
   std::size_t steps_ = 0;
+  int depth_ = 0;
 };
 
 void SchemaCompiler::plain_unevaluated(ordered_json& part, std::vector<ordered_json>& parts,

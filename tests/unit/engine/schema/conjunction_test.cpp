@@ -150,6 +150,18 @@ TEST(Conjunction, DocumentsThatAreUsualCanBeWritten) {
 }
 
 /// Combinations of combinations, and values judged by much: done, or refused, soon.
+TEST(Conjunction, WhatAnchorsAndUnevaluatedLookAtIsBounded) {
+  ordered_json deep = {{"$anchor", "a"}};
+  for (int i = 0; i < 200; ++i) deep = {{std::string(40'000, 'n'), deep}};
+  EXPECT_THROW(Schema::compile(ordered_json{{"$defs", deep}, {"type", "null"}}), InputError);
+  ordered_json defs = ordered_json::object();
+  for (int i = 0; i < 5'000; ++i)
+    defs["d" + std::to_string(i)] = {{"$ref", "#/$defs/d" + std::to_string(i + 1)}};
+  defs["d5000"] = {{"type", "null"}};
+  const ordered_json chain = {{"$ref", "#/$defs/d0"}, {"unevaluatedProperties", false}, {"$defs", defs}};
+  EXPECT_THROW(Schema::compile(chain), InputError);
+}
+
 TEST(Conjunction, BombsAreRefusedInTime) {
   ordered_json alternatives = {{"allOf", ordered_json::array()}};
   for (int i = 0; i < 20; ++i) {
