@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "engine/base/error.h"
 #include "engine/model/rope.h"
 
 namespace stepdown::model {
@@ -15,15 +14,17 @@ std::int64_t stored_dim(std::int64_t head_dim) {
 }
 
 cuda::KvElement element_of(KvType type) {
-  return type == KvType::kF16    ? cuda::KvElement::kHalf
-         : type == KvType::kInt8 ? cuda::KvElement::kInt8
-                                 : cuda::KvElement::kFp8;
-}
-
-void refuse_int4(const std::vector<KvType>& types) {
-  if (std::ranges::find(types, KvType::kInt4) == types.end()) return;
-  throw InputError("there is no CUDA kernel for a KV cache of four bits", "--kv-type int4",
-                   "use fp8 or int8, or compute on the CPU");
+  switch (type) {
+    case KvType::kF16:
+      return cuda::KvElement::kHalf;
+    case KvType::kInt8:
+      return cuda::KvElement::kInt8;
+    case KvType::kFp8:
+      return cuda::KvElement::kFp8;
+    case KvType::kInt4:
+      break;
+  }
+  return cuda::KvElement::kInt4;
 }
 
 }  // namespace
@@ -123,7 +124,6 @@ void DeviceLayersLoader::add_output(const DecoderOptions& options) {
 
 void DeviceLayersLoader::lay_out_cache(const DecoderOptions& options) {
   const std::vector<KvType> types = kv_types(options.kv_type, config_.layers, options.f16_kv_layers);
-  refuse_int4(types);
   std::int64_t page = 0;
   for (std::size_t i = 0; i < made_.layers.size(); ++i) {
     cuda::KvLayer& cache = made_.layers[i].cache;

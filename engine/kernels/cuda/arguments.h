@@ -35,8 +35,12 @@ struct MatrixProduct {
   std::size_t partial_capacity = 0;  ///< floats
 };
 
-/// Elements of the KV cache: binary16, int8 or FP8 E4M3, the last two with a binary16 scale a token and head.
-enum class KvElement : std::int32_t { kHalf, kInt8, kFp8 };
+/// Elements of the KV cache: binary16; int8, FP8 E4M3 or four bits with a binary16 scale a token and head.
+enum class KvElement : std::int32_t { kHalf, kInt8, kFp8, kInt4 };
+inline constexpr int kInt4Zero = 8;  ///< the code that stands for 0
+constexpr int bits_of(KvElement element) {
+  return element == KvElement::kHalf ? 16 : element == KvElement::kInt4 ? 4 : 8;
+}
 
 /// Whether they are of heads that a Hadamard matrix rotated: model::holds_rotated. Queries then are too.
 constexpr bool holds_rotated(KvElement element) {
@@ -46,7 +50,8 @@ constexpr bool holds_rotated(KvElement element) {
 /// One layer of a paged KV cache, of the meaning of model::KvCache: pages of 64 tokens. A page holds for each
 /// head keys [64 tokens][dim], values [dim][64 tokens], and where there are scales those of the 64 keys and
 /// of the 64 values: values are stored across so that both products of attention read their operands along a
-/// thread's registers.
+/// thread's registers. Of four bits, a byte holds two dims of one token, so that tokens placed side by side
+/// write no byte together: Int4Pair says which; values are then [dim / 2][64 tokens].
 struct KvLayer {
   std::byte* pages;
   std::int64_t page_bytes;  ///< from page to page
@@ -55,11 +60,29 @@ struct KvLayer {
   KvElement element;
 
   static constexpr int kPageTokens = 64;
-  constexpr int element_bytes() const { return element == KvElement::kHalf ? 2 : 1; }
-  constexpr std::int64_t values_offset() const { return std::int64_t{kPageTokens} * dim * element_bytes(); }
+  constexpr std::int64_t values_offset() const {
+    return std::int64_t{kPageTokens} * dim * bits_of(element) / 8;
+  }
   constexpr std::int64_t scales_offset() const { return 2 * values_offset(); }
   constexpr std::int64_t head_bytes() const {
     return scales_offset() + (element == KvElement::kHalf ? 0 : 2 * kPageTokens * 2);
+  }
+};
+
+/// The dims whose codes are the low and the high nibble of byte `byte` of a token's head of four bits.
+struct Int4Pair {
+  std::int32_t low, high;
+
+  /// Of each word's eight dims, 2p is nibble p and 2p + 1 nibble p + 4: a mask takes both out as they lie in
+  /// a pair of halves.
+  static constexpr Int4Pair of_key(std::int32_t byte) {
+    const std::int32_t low = byte / 4 * 8 + byte % 2 * 4 + byte % 4 / 2;
+    return {low, low + 2};
+  }
+  /// Dims 8 apart, which one lane multiplies.
+  static constexpr Int4Pair of_value(std::int32_t byte) {
+    const std::int32_t low = byte / 8 * 16 + byte % 8;
+    return {low, low + 8};
   }
 };
 

@@ -197,7 +197,7 @@ __device__ inline void attend_chunk(const Page<kElement, kDim>& page, int page_t
 #pragma unroll
   for (int n = 0; n < kDim / 8; ++n) {
     Word values[2];
-    page.values(n * 8 + g, chunk, t, scales, values);
+    page.values(n, g, chunk, t, scales, values);
     values[0] &= there[0];
     values[1] &= there[1];
     multiply_accumulate(sums.sum[n], weights, values);

@@ -220,6 +220,8 @@ Failure attend_format(Stream stream, const PagedAttention& of) {
       return launch_element<KvElement::kInt8, kDim>(stream, of);
     case KvElement::kFp8:
       return launch_element<KvElement::kFp8, kDim>(stream, of);
+    case KvElement::kInt4:
+      return launch_element<KvElement::kInt4, kDim>(stream, of);
   }
   return "unknown element of the KV cache";
 }

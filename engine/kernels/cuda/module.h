@@ -12,7 +12,7 @@ namespace stepdown::kernels::cuda {
 // compiled as C++.
 
 /// Rises with every change of these structs: a library of another build is refused, not misread.
-inline constexpr std::uint32_t kModuleVersion = 1;
+inline constexpr std::uint32_t kModuleVersion = 2;
 /// Name and type of the one symbol that the library exports.
 inline constexpr const char* kModuleSymbol = "stepdown_cuda_module";
 struct Module;

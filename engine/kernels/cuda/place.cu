@@ -60,6 +60,46 @@ __device__ void rotate_head(const Head& head) {
   wait_for_block();
 }
 
+/// How elements become codes, as model::coding_of says.
+struct Coding {
+  KvElement element;
+
+  /// The code of the element of largest magnitude; four bits give it that one whatever its sign, as their
+  /// other side ends one code earlier.
+  __device__ float top() const {
+    return element == KvElement::kFp8 ? 448.0f : element == KvElement::kInt8 ? 127.0f : -kInt4Zero;
+  }
+  /// That attend_page.h reads a code in: halves_of_e4m3 counts in units of 2⁻⁸.
+  __device__ float unit() const { return element == KvElement::kFp8 ? 1.0f / 256.0f : 1.0f; }
+  __device__ std::uint8_t code(float scaled) const {
+    if (element == KvElement::kFp8) return rounded_e4m3(scaled);
+    const float nearest = rintf(scaled);
+    if (element == KvElement::kInt4)
+      return static_cast<std::uint8_t>(fminf(fmaxf(nearest + kInt4Zero, 0.0f), 15.0f));
+    return static_cast<std::uint8_t>(static_cast<std::int8_t>(fminf(fmaxf(nearest, -127.0f), 127.0f)));
+  }
+};
+
+/// NaN when any value is not finite.
+__device__ float scale_of(const Head& head, const Coding& coding) {
+  float largest = 0.0f;
+  float poison = 0.0f;
+  head.each([&](int /*i*/, float x) {
+    largest = fmaxf(largest, fabsf(x));
+    poison += x * 0.0f;
+  });
+  largest = over_block<Largest>(largest);
+  if (coding.element == KvElement::kInt4) {  // with its sign, that of the first where several are as large
+    float first = -INFINITY;
+    head.each([&](int i, float x) {
+      if (fabsf(x) == largest) first = fmaxf(first, -static_cast<float>(i));
+    });
+    first = over_block<Largest>(first);
+    if (first > -INFINITY) largest = head.values[static_cast<int>(-first)];
+  }
+  return largest / coding.top() + over_block<Sum>(poison);
+}
+
 // Writes a head to the cache: keys along the token, values across the page's tokens.
 __device__ void store_head(const Head& head, const KvLayer& cache, const TokenPlace& place, int kv_head,
                            bool is_value) {
@@ -74,26 +114,23 @@ __device__ void store_head(const Head& head, const KvLayer& cache, const TokenPl
     head.each([&](int i, float x) { halves[index(i)] = static_cast<std::uint16_t>(pack_halves(x, 0.0f)); });
     return;
   }
-  // The scale is the largest magnitude over the largest code, and NaN when any value is not finite.
-  const bool fp8 = cache.element == KvElement::kFp8;
-  float largest = 0.0f;
-  float poison = 0.0f;
-  head.each([&](int /*i*/, float x) {
-    largest = fmaxf(largest, fabsf(x));
-    poison += x * 0.0f;
-  });
-  const float scale = over_block<Largest>(largest) / (fp8 ? 448.0f : 127.0f) + over_block<Sum>(poison);
-  head.each([&](int i, float x) {
-    const float scaled = scale > 0.0f ? x / scale : 0.0f;
-    data[index(i)] = static_cast<std::byte>(fp8 ? rounded_e4m3(scaled)
-                                                : static_cast<std::uint8_t>(static_cast<std::int8_t>(
-                                                      fminf(fmaxf(rintf(scaled), -127.0f), 127.0f))));
-  });
+  const Coding coding{cache.element};
+  const float scale = scale_of(head, coding);
+  const auto code = [&](float x) { return coding.code(fabsf(scale) > 0.0f ? x / scale : 0.0f); };
+  if (cache.element == KvElement::kInt4) {
+    const auto nibble = [&](int dim) { return dim < head.dims ? code(head.values[dim]) : kInt4Zero; };
+    for (int i = static_cast<int>(threadIdx.x); i < cache.dim / 2; i += kThreads) {
+      const Int4Pair pair = is_value ? Int4Pair::of_value(i) : Int4Pair::of_key(i);
+      data[is_value ? index(i) : std::int64_t{slot} * (cache.dim / 2) + i] =
+          static_cast<std::byte>(nibble(pair.low) | nibble(pair.high) << 4);
+    }
+  } else {
+    head.each([&](int i, float x) { data[index(i)] = static_cast<std::byte>(code(x)); });
+  }
   if (threadIdx.x != 0) return;
   auto* const scales = reinterpret_cast<std::uint16_t*>(base + cache.scales_offset());
-  constexpr float kE4m3Unit = 1.0f / 256.0f;  // what halves_of_e4m3 counts in
   scales[(is_value ? KvLayer::kPageTokens : 0) + slot] =
-      static_cast<std::uint16_t>(pack_halves(fp8 ? scale / kE4m3Unit : scale, 0.0f));
+      static_cast<std::uint16_t>(pack_halves(scale / coding.unit(), 0.0f));
 }
 
 __global__ void __launch_bounds__(kThreads) place_heads(Placement of) {

@@ -4,6 +4,20 @@
 
 namespace stepdown::kernels::cuda {
 
+/// ±count as binary16 in both halves; count below 2048, where binary16 is exact.
+constexpr Word halves_of(int count) {
+  Word bits = count < 0 ? 0x8000u : 0u;
+  const int magnitude = count < 0 ? -count : count;
+  if (magnitude != 0) {
+    int exponent = 0;
+    while (magnitude >> (exponent + 1) != 0) ++exponent;
+    bits |= static_cast<Word>((exponent + 15) << 10 | (magnitude - (1 << exponent)) << (10 - exponent));
+  }
+  return bits * 0x10001u;
+}
+inline constexpr Word kExponent1024 = 0x64006400u;  ///< binary16 1024 twice: its low ten bits count ones
+inline constexpr Word kSixteenth = 0x2c002c00u;     ///< binary16 1/16 twice
+
 /// Nearest binary16. Finite values beyond its range become its largest, so that one large activation costs
 /// precision, not the answer; NaN and infinities stay, so that they show in the logits.
 __device__ inline std::uint16_t rounded_half(float value) {

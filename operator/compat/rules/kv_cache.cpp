@@ -73,9 +73,7 @@ constexpr Rule kRules[] = {
      unchecked_cache},
     {"SD009", Severity::kError, "A KV cache that the engine does not have",
      "Engines have different caches: vLLM and SGLang FP8, llama.cpp q8_0 and q4_0, the bundled engine "
-     "int8, fp8 and, on CPUs, int4. "
-     "What an engine "
-     "would ignore in silence is refused here.",
+     "int8, fp8 and int4. What an engine would ignore in silence is refused here.",
      "kvCache: {type: int4}\nserving: {engine: vllm}", "use fp16", no_such_cache},
     {"SD037", Severity::kWarning, "A KV cache that disappoints",
      "FP8 caches with scales of 1.0 clip, quantized caches make Gemma slow and wrong, Ollama ignores the "

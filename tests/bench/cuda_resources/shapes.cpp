@@ -19,6 +19,7 @@ void attentions() {
   attention<KvElement::kHalf, kDim>();
   attention<KvElement::kInt8, kDim>();
   attention<KvElement::kFp8, kDim>();
+  attention<KvElement::kInt4, kDim>();
 }
 
 int main() {

@@ -38,8 +38,8 @@ std::vector<Case> cases() {
                             "qwen2", "qwen3", "phi3", "smollm3"})
     all.push_back({model});
   all.push_back({"tied_gqa", KvType::kInt8});
-  all.push_back({"tied_gqa", KvType::kFp8});
-  for (const KvType type : {KvType::kF16, KvType::kInt8, KvType::kFp8})
+  for (const KvType type : {KvType::kFp8, KvType::kInt4}) all.push_back({"tied_gqa", type});
+  for (const KvType type : {KvType::kF16, KvType::kInt8, KvType::kFp8, KvType::kInt4})
     all.push_back({"tied_gqa", type, "libstepdown-cuda.so"});
   return all;
 }
@@ -152,20 +152,6 @@ TEST(DeviceTransformer, WhatNoKernelDoesIsRefusedOrLeftToTheProcessor) {
     options.device.kind = cuda::DeviceRequest::Kind::kAuto;
     EXPECT_EQ(make_decoder(*file, options, pool)->device(), "cpu") << model;
   }
-}
-
-TEST(DeviceTransformer, FourBitCachesAreLeftToTheProcessor) {
-  const WithLibrary library("libstepdown-cuda-emulated.so");
-  kernels::ThreadPool pool(1);
-  const auto file = formats::open_model(golden_folder("tied_gqa"));
-  DecoderOptions options{.context = 64,
-                         .max_rows = 8,
-                         .kv_pages = 1,
-                         .kv_type = KvType::kInt4,
-                         .device = {cuda::DeviceRequest::Kind::kCuda}};
-  EXPECT_THROW(make_decoder(*file, options, pool), InputError);
-  options.device.kind = cuda::DeviceRequest::Kind::kAuto;
-  EXPECT_EQ(make_decoder(*file, options, pool)->device(), "cpu");
 }
 
 TEST(DeviceTransformer, WhatDoesNotFitIsRefusedWithTheSum) {

@@ -177,6 +177,13 @@ std::vector<RuleCase> fault_cases() {
        {"SD007 warning spec.quantization.candidates[0]", "SD029 warning spec.quantization.candidates"}},
       {"int8 KV", [](auto& s, auto&) { s.kv_cache.type = "int8"; }, {"SD008 warning spec.kvCache.type"}},
       {"int4 KV", [](auto& s, auto&) { s.kv_cache.type = "int4"; }, {"SD008 warning spec.kvCache.type"}},
+      {"int4 KV on GPUs",
+       [](auto& s, auto&) {
+         s.kv_cache.type = "int4";
+         s.serving.hardware = api::HardwareSpec{.accelerator = "nvidia.com/gpu", .memory = "24Gi"};
+       },
+       {"SD008 warning spec.kvCache.type", "SD019 warning spec.quantization.candidates[0]",
+        "SD019 warning spec.serving.engine"}},
       {"fallback on CPUs", [](auto& s, auto&) { s.rollout.fallback.placement = "cpu"; }, {}},
       {"fallback on CPUs instead of GPUs",
        [](auto& s, auto& i) {

@@ -37,11 +37,28 @@ float nearest_e4m3(float value) {
   return std::copysign(up < down || (up == down && even) ? *above : *(above - 1), value);
 }
 
-/// As the cache gives it back: of int8, rotated still.
+/// The element of largest magnitude is code 0, −8, whatever its sign; of several the first.
+void round_to_four_bits(std::vector<float>& head) {
+  float largest = 0;
+  for (const float x : head) {
+    if (std::abs(x) > std::abs(largest)) largest = x;
+  }
+  const float scale = largest / -8;
+  for (float& x : head) {
+    const float code = scale != 0 ? std::clamp(std::nearbyint(x / scale), -8.0f, 7.0f) : 0;
+    x = code * stored(scale);
+  }
+}
+
+/// As the cache gives it back: where it holds rotated heads, rotated still.
 std::vector<float> rounded(KvElement element, std::vector<float> head) {
   if (holds_rotated(element)) head = rotated(head);
   if (element == KvElement::kHalf) {
     std::ranges::transform(head, head.begin(), stored);
+    return head;
+  }
+  if (element == KvElement::kInt4) {
+    round_to_four_bits(head);
     return head;
   }
   float largest = 0;
@@ -65,6 +82,7 @@ struct Rule {
   float softcap = 0;
   int window = 0;
   int splits = 1;
+  bool whole = false;  ///< projections are whole numbers, so that many of a head are as large
 };
 
 constexpr int kPages = 12;
@@ -105,7 +123,8 @@ class AttentionTest : public OnBackends {
       for (int i = 0; i < kTablePages; ++i)
         tables.push_back(order[(s * kTablePages + static_cast<std::size_t>(i)) % kPages]);
       for (int i = 0; i < slice.position + slice.tokens; ++i) {
-        for (int k = 0; k < width; ++k) all.push_back(normal(random));
+        for (int k = 0; k < width; ++k)
+          all.push_back(rule.whole ? std::round(normal(random)) : normal(random));
         places.push_back({i, tables[s * kTablePages + static_cast<std::size_t>(i / KvLayer::kPageTokens)]});
       }
       for (int i = 0; i < slice.tokens; i += item_tokens) {
@@ -221,7 +240,7 @@ class AttentionTest : public OnBackends {
   Shape shape_{};
 };
 
-constexpr KvElement kElements[] = {KvElement::kHalf, KvElement::kInt8, KvElement::kFp8};
+constexpr KvElement kElements[] = {KvElement::kHalf, KvElement::kInt8, KvElement::kFp8, KvElement::kInt4};
 
 TEST_P(AttentionTest, SingleTokensOfSequencesOfManyLengths) {
   for (const KvElement element : kElements) {
@@ -248,15 +267,25 @@ TEST_P(AttentionTest, NarrowAndWideHeads) {
   expect_attention({KvElement::kInt8, 2, 1, 33, 64}, {{0, 3}}, {});
   expect_attention({KvElement::kInt8, 2, 1, 256, 256}, {{70, 2}}, {.splits = 2});
   expect_attention({KvElement::kFp8, 2, 1, 256, 256}, {{65, 1}}, {.splits = 2});
+  expect_attention({KvElement::kInt4, 2, 1, 256, 256}, {{70, 2}}, {.splits = 2});
+  expect_attention({KvElement::kInt4, 2, 1, 80, 128}, {{3, 9}}, {});
   expect_attention({KvElement::kHalf, 1, 1, 256, 256}, {{0, 3}}, {});
   expect_attention({KvElement::kHalf, 32, 1, 64, 64}, {{9, 1}},
                    {});  // more heads than a narrow block has rows
+}
+
+// Of four bits the sign of the largest element decides which codes there are: heads that no matrix rotates,
+// with several of one magnitude and both signs, and none but zeros.
+TEST_P(AttentionTest, TheFirstOfTheLargestDecidesTheSignOfTheScale) {
+  expect_attention({KvElement::kInt4, 2, 1, 33, 64}, {{5, 60}}, {.whole = true});
+  expect_attention({KvElement::kInt4, 1, 1, 1, 64}, {{0, 9}}, {.whole = true});
 }
 
 TEST_P(AttentionTest, WindowsAndCaps) {
   expect_attention({KvElement::kHalf, 2, 1, 64, 64}, {{140, 1}}, {.window = 24, .splits = 3});
   expect_attention({KvElement::kHalf, 2, 1, 64, 64}, {{60, 12}}, {.softcap = 1.5f, .window = 7});
   expect_attention({KvElement::kInt8, 2, 1, 64, 64}, {{0, 1}}, {.window = 1, .splits = 4});
+  expect_attention({KvElement::kInt4, 8, 2, 64, 64}, {{70, 11}}, {.softcap = 1.5f, .window = 20});
 }
 
 INSTANTIATE_TEST_SUITE_P(Cuda, AttentionTest, ::testing::ValuesIn(kBackends), backend_name);
