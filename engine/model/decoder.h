@@ -11,6 +11,7 @@
 #include "engine/kernels/thread_pool.h"
 #include "engine/model/attention.h"
 #include "engine/model/kv_cache.h"
+#include "engine/model/leading.h"
 
 namespace stepdown::model {
 
@@ -37,6 +38,10 @@ class Decoder {
   /// Logits of rows of the last forward(), numbered over its slices' tokens, silent ones (of which there are
   /// none) included: out is [rows.size()][vocab].
   virtual void logits(std::span<const std::int64_t> rows, float* out) = 0;
+  /// Whether the logits lie where a copy of whole rows takes longer than to find the leading ones.
+  virtual bool finds_leading() const { return false; }
+  /// What leads in each of those rows. Only where finds_leading().
+  virtual void leading(std::span<const LeadingQuery> /*queries*/, LeadingLogits* /*out*/) {}
   /// The last layer's normed output for one of those rows, [hidden]: what embeddings are made of.
   virtual void hidden(std::int64_t row, float* out) = 0;
   /// Bytes of repacked weights.

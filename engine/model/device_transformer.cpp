@@ -13,6 +13,8 @@
 #include "engine/base/error.h"
 #include "engine/base/log.h"
 #include "engine/model/device_layers.h"
+#include "engine/model/device_logits.h"
+#include "engine/model/device_products.h"
 #include "engine/model/device_step.h"
 
 namespace stepdown::model {
@@ -20,16 +22,10 @@ namespace {
 
 namespace cuda = kernels::cuda;
 
-constexpr std::int64_t kLogitRows = 16;  // rows the output matrix is multiplied with at once
 constexpr std::int64_t kGraphRows = 64;  // steps of up to so many single tokens run as graphs
 // Steps with more tokens fill the device without splitting their keys.
 constexpr std::int64_t kSplitRows = 64;
 constexpr std::int64_t kMostSplits = 16;
-constexpr std::int64_t kPartialFloats = std::int64_t{4} << 20;  // room for parts of products
-
-std::int64_t padded(std::int64_t columns) {
-  return (columns + cuda::kUnitColumns - 1) / cuda::kUnitColumns * cuda::kUnitColumns;
-}
 
 /// What the kernels do not do; null when there is nothing.
 const char* missing_for(const Architecture& architecture, const formats::ModelConfig& config,
@@ -98,10 +94,17 @@ class DeviceTransformer final : public Decoder {
   }
 
   void logits(std::span<const std::int64_t> rows, float* out) override {
-    for (std::size_t done = 0; done < rows.size(); done += kLogitRows) {
-      const std::size_t count = std::min<std::size_t>(kLogitRows, rows.size() - done);
-      logit_rows(rows.subspan(done, count), out + done * static_cast<std::size_t>(config_.vocab));
-    }
+    if (!failed_) check(logits_->whole(residual(0), rows, out));
+    if (failed_)
+      std::fill_n(out, rows.size() * static_cast<std::size_t>(config_.vocab),
+                  std::numeric_limits<float>::quiet_NaN());
+  }
+
+  bool finds_leading() const override { return true; }
+
+  void leading(std::span<const LeadingQuery> queries, LeadingLogits* out) override {
+    if (!failed_) check(logits_->leading(residual(0), queries, out));
+    if (failed_) std::fill_n(out, queries.size(), LeadingLogits{});  // not finite
   }
 
   void hidden(std::int64_t row, float* out) override {
@@ -124,7 +127,8 @@ class DeviceTransformer final : public Decoder {
                                               3 * config_.feed_forward);
     const std::size_t other =
         rows * row * sizeof(float) +
-        static_cast<std::size_t>(kLogitRows * config_.vocab + 2 * kPartialFloats) * sizeof(float) +
+        static_cast<std::size_t>(DeviceLogits::kRows * config_.vocab + 2 * DeviceProducts::kPartialFloats) *
+            sizeof(float) +
         (std::size_t{256} << 20);  // the driver's own, and graphs
     const std::size_t wanted = weights + cache + other;
     if (wanted <= device_->facts().free_bytes) return;
@@ -138,7 +142,8 @@ class DeviceTransformer final : public Decoder {
   void make_buffers() {
     const auto rows = static_cast<std::size_t>(max_rows_);
     const auto halves = [&](std::int64_t columns) {
-      return cuda::Buffer(*device_, rows * static_cast<std::size_t>(padded(columns)) * sizeof(std::uint16_t));
+      return cuda::Buffer(*device_,
+                          rows * static_cast<std::size_t>(padded_columns(columns)) * sizeof(std::uint16_t));
     };
     const auto floats = [&](std::size_t count) { return cuda::Buffer(*device_, count * sizeof(float)); };
     input_ = std::make_unique<DeviceStepInput>(*device_, config_, embeddings_, max_rows_, table_pages_);
@@ -151,14 +156,8 @@ class DeviceTransformer final : public Decoder {
     const std::int64_t split_rows = std::min(max_rows_, kSplitRows);
     attention_partials_ =
         floats(static_cast<std::size_t>(kMostSplits * split_rows * config_.heads * (config_.head_dim + 2)));
-    product_partials_ = floats(static_cast<std::size_t>(kPartialFloats));
-    logits_ = floats(static_cast<std::size_t>(kLogitRows * config_.vocab));
-    logits_here_ = cuda::Buffer(*device_, logits_.size(), cuda::Buffer::Where::kHost);
-    final_ = cuda::Buffer(
-        *device_, static_cast<std::size_t>(kLogitRows * padded(config_.hidden)) * sizeof(std::uint16_t));
-    chosen_ = cuda::Buffer(*device_, kLogitRows * sizeof(std::int32_t));
-    chosen_here_ = cuda::Buffer(*device_, kLogitRows * sizeof(std::int32_t), cuda::Buffer::Where::kHost);
-    summaries_ = cuda::Buffer(*device_, kLogitRows * sizeof(cuda::TokenSummary));
+    products_ = std::make_unique<DeviceProducts>(*device_);
+    logits_ = std::make_unique<DeviceLogits>(*device_, config_, model_, *products_);
   }
 
   cuda::Stream stream() const { return device_->stream(); }
@@ -196,30 +195,19 @@ class DeviceTransformer final : public Decoder {
   }
 
   void norm(const float* weight, const DeviceStep& step) {
-    check(device_->operations().rms_norm(stream(),
-                                         {.rows = residual(0),
-                                          .weight = weight,
-                                          .epsilon = config_.rms_eps,
-                                          .columns = static_cast<std::int32_t>(config_.hidden),
-                                          .count = static_cast<std::int32_t>(step.rows),
-                                          .out = normed_.as<std::uint16_t>(),
-                                          .stride = static_cast<std::int32_t>(padded(config_.hidden))}));
+    check(device_->operations().rms_norm(
+        stream(), {.rows = residual(0),
+                   .weight = weight,
+                   .epsilon = config_.rms_eps,
+                   .columns = static_cast<std::int32_t>(config_.hidden),
+                   .count = static_cast<std::int32_t>(step.rows),
+                   .out = normed_.as<std::uint16_t>(),
+                   .stride = static_cast<std::int32_t>(padded_columns(config_.hidden))}));
   }
 
   void multiply(const DeviceProjection& weights, const cuda::Buffer& input, std::int64_t rows, float* out,
                 bool accumulate) {
-    for (const DeviceProjection::Part& part : weights.parts) {
-      check(device_->operations().multiply(
-          stream(), {.weights = part.matrix,
-                     .input = input.as<std::uint16_t>(),
-                     .input_stride = static_cast<std::int32_t>(padded(part.matrix.columns)),
-                     .tokens = static_cast<std::int32_t>(rows),
-                     .out = out + part.first,
-                     .out_stride = weights.width,
-                     .accumulate = accumulate,
-                     .partials = product_partials_.as<float>(),
-                     .partial_capacity = static_cast<std::size_t>(kPartialFloats)}));
-    }
+    check(products_->multiply(weights, input, rows, out, accumulate));
   }
 
   /// As many runs of keys as give each multiprocessor two blocks.
@@ -267,7 +255,7 @@ class DeviceTransformer final : public Decoder {
                                                   .splits = narrow(splits_for(step)),
                                                   .partials = attention_partials_.as<float>(),
                                                   .out = attended_.as<std::uint16_t>(),
-                                                  .stride = narrow(padded(query_width_))}));
+                                                  .stride = narrow(padded_columns(query_width_))}));
     multiply(layer.output, attended_, step.rows, residual(0), true);
   }
 
@@ -275,52 +263,16 @@ class DeviceTransformer final : public Decoder {
     norm(layer.feed_forward_norm, step);
     multiply(layer.gate_up, normed_, step.rows, gates_.as<float>(), false);
     const auto inner = static_cast<std::int32_t>(config_.feed_forward);
-    check(device_->operations().gate(stream(), {.gate = gates_.as<float>(),
-                                                .up = gates_.as<float>() + inner,
-                                                .stride = 2 * inner,
-                                                .columns = inner,
-                                                .tokens = static_cast<std::int32_t>(step.rows),
-                                                .function = gate_,
-                                                .out = gated_.as<std::uint16_t>(),
-                                                .out_stride = static_cast<std::int32_t>(padded(inner))}));
+    check(device_->operations().gate(stream(),
+                                     {.gate = gates_.as<float>(),
+                                      .up = gates_.as<float>() + inner,
+                                      .stride = 2 * inner,
+                                      .columns = inner,
+                                      .tokens = static_cast<std::int32_t>(step.rows),
+                                      .function = gate_,
+                                      .out = gated_.as<std::uint16_t>(),
+                                      .out_stride = static_cast<std::int32_t>(padded_columns(inner))}));
     multiply(layer.down, gated_, step.rows, residual(0), true);
-  }
-
-  void logit_rows(std::span<const std::int64_t> rows, float* out) {
-    const auto count = static_cast<std::int32_t>(rows.size());
-    const std::size_t values = rows.size() * static_cast<std::size_t>(config_.vocab);
-    if (!failed_) {
-      device_->select();
-      for (std::size_t i = 0; i < rows.size(); ++i)
-        chosen_here_.as<std::int32_t>()[i] = static_cast<std::int32_t>(rows[i]);
-      const cuda::Runtime& runtime = device_->runtime();
-      check(runtime.to_device(stream(), chosen_.as(), chosen_here_.as(), rows.size() * sizeof(std::int32_t)));
-      check(device_->operations().rms_norm(stream(),
-                                           {.rows = residual(0),
-                                            .weight = model_.output_norm,
-                                            .epsilon = config_.rms_eps,
-                                            .columns = static_cast<std::int32_t>(config_.hidden),
-                                            .count = count,
-                                            .gather = chosen_.as<std::int32_t>(),
-                                            .out = final_.as<std::uint16_t>(),
-                                            .stride = static_cast<std::int32_t>(padded(config_.hidden))}));
-      multiply(model_.output, final_, count, logits_.as<float>(), false);
-      if (config_.logit_scale != 1.0f || config_.logit_softcap > 0.0f) {
-        check(device_->operations().summarize(stream(), {.logits = logits_.as<float>(),
-                                                         .columns = static_cast<std::int32_t>(config_.vocab),
-                                                         .rows = count,
-                                                         .scale = config_.logit_scale,
-                                                         .softcap = config_.logit_softcap,
-                                                         .out = summaries_.as<cuda::TokenSummary>()}));
-      }
-      check(runtime.to_host(stream(), logits_here_.as(), logits_.as(), values * sizeof(float)));
-      check(runtime.wait(stream()));
-    }
-    if (failed_) {
-      std::fill_n(out, values, std::numeric_limits<float>::quiet_NaN());
-    } else {
-      std::copy_n(logits_here_.as<float>(), values, out);
-    }
   }
 
   formats::ModelConfig config_;
@@ -341,8 +293,9 @@ class DeviceTransformer final : public Decoder {
   std::unique_ptr<DeviceStepInput> input_;            ///< its rows become the residual stream
   cuda::Buffer normed_, queries_, attended_, gated_;  ///< halves
   cuda::Buffer projected_, gates_;  ///< floats: {queries, keys, values} and {gate, up} of each row
-  cuda::Buffer attention_partials_, product_partials_;
-  cuda::Buffer logits_, logits_here_, final_, chosen_, chosen_here_, summaries_;
+  cuda::Buffer attention_partials_;
+  std::unique_ptr<DeviceProducts> products_;
+  std::unique_ptr<DeviceLogits> logits_;
   std::map<std::int64_t, cuda::Graph> graphs_;  ///< by rows; null: ran once
   bool failed_ = false;
 };

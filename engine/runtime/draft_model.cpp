@@ -1,6 +1,8 @@
 #include "engine/runtime/draft_model.h"
 
 #include <algorithm>
+#include <numeric>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -33,20 +35,23 @@ struct DraftModel::Guess {
   std::vector<std::uint32_t> mask;
   bool over = false;
 
-  void take(std::span<const float> logits) {
+  /// False where the row does not tell which token.
+  bool take(const TokenRow& row, std::size_t vocab) {
     if (constraint != nullptr) {
-      mask.assign((logits.size() + 31) / 32, 0);
+      mask.assign((vocab + 31) / 32, 0);
       constraint->fill_mask(mask);
     }
-    const TokenId token = sampler.choose(logits, mask);
-    if (token < 0) {
-      over = true;
-      return;
-    }
-    sequence->draft.push_back(token);
-    sampler.accept(token);
+    const std::optional<TokenId> token = row.logits != nullptr
+                                             ? sampler.choose(std::span(row.logits, vocab), mask)
+                                             : sampler.choose(*row.leading, vocab, mask);
+    if (!token) return false;
+    over = *token < 0;
+    if (over) return true;
+    sequence->draft.push_back(*token);
+    sampler.accept(*token);
     over = static_cast<std::int64_t>(sequence->draft.size()) >= most ||
-           (constraint != nullptr && !constraint->accept(token));
+           (constraint != nullptr && !constraint->accept(*token));
+    return true;
   }
 };
 
@@ -62,6 +67,7 @@ DraftModel::DraftModel(std::unique_ptr<formats::ModelFile> file, const formats::
                                     .last_use_of_file = true,
                                     .device = options.device},
                                    pool)),
+      rows_(*decoder_, file_->config().vocab),
       pages_(pages, model::KvCache::kPageTokens, options.share_prefixes),
       chunk_(options.prefill_chunk) {}
 
@@ -98,7 +104,7 @@ std::vector<DraftModel::Guess> DraftModel::take_in(std::span<const Wish> wishes)
 
 void DraftModel::step(std::vector<Guess>& guesses) {
   std::vector<model::SequenceSlice> slices;
-  std::vector<std::int64_t> rows;
+  rows_.clear();
   std::int64_t row = -1;
   for (Guess& guess : guesses) {
     Sequence& sequence = *guess.sequence;
@@ -108,16 +114,22 @@ void DraftModel::step(std::vector<Guess>& guesses) {
     const auto count = static_cast<std::int64_t>(tokens.size());
     slices.push_back({tokens, sequence.draft_cached, sequence.draft_pages.pages(), count - 1});
     sequence.draft_cached += count;
-    rows.push_back(row += count);
+    rows_.add(row += count, guess.sampler);
   }
   decoder_->forward(slices);
   const auto vocab = static_cast<std::size_t>(file_->config().vocab);
-  logits_.resize(std::max(logits_.size(), rows.size() * vocab));
-  decoder_->logits(rows, logits_.data());
-  pool_.each(static_cast<std::int64_t>(guesses.size()), [&](std::int64_t index, int /*worker*/) {
-    const auto at = static_cast<std::size_t>(index);
-    guesses[at].take({logits_.data() + at * vocab, vocab});
-  });
+  rows_.fetch();
+  std::vector<std::size_t> open(guesses.size());
+  std::iota(open.begin(), open.end(), 0);
+  while (!open.empty()) {
+    std::vector<char> taken(guesses.size(), 0);
+    pool_.each(static_cast<std::int64_t>(open.size()), [&](std::int64_t index, int /*worker*/) {
+      const std::size_t at = open[static_cast<std::size_t>(index)];
+      taken[at] = guesses[at].take(rows_.known()[at], vocab) ? 1 : 0;
+    });
+    std::erase_if(open, [&](std::size_t at) { return taken[at] != 0; });
+    if (!open.empty()) rows_.fetch_whole(open);
+  }
 }
 
 void DraftModel::propose(std::span<const Wish> wishes) {

@@ -9,6 +9,7 @@
 #include "engine/kernels/thread_pool.h"
 #include "engine/model/decoder.h"
 #include "engine/runtime/page_cache.h"
+#include "engine/runtime/row_logits.h"
 #include "engine/runtime/sequence.h"
 
 namespace stepdown::runtime {
@@ -44,9 +45,9 @@ class DraftModel {
   std::unique_ptr<formats::ModelFile> file_;
   kernels::ThreadPool& pool_;
   std::unique_ptr<model::Decoder> decoder_;
+  RowLogits rows_;
   PageCache pages_;
   std::int64_t chunk_;
-  std::vector<float> logits_;
 };
 
 }  // namespace stepdown::runtime

@@ -11,6 +11,8 @@ namespace {
 // Below e⁻³⁰ of the best token's weight, less than the generator's resolution for any vocabulary: not worth
 // sorting.
 constexpr float kNegligible = 30.0f;
+// More than sums of weights differ by, in whatever order.
+constexpr double kRounding = 1e-9;
 
 // Calls visit(token) for every allowed token.
 template <class Visit>
@@ -42,6 +44,14 @@ bool likelier(const std::pair<float, TokenId>& a, const std::pair<float, TokenId
   return a.first != b.first ? a.first > b.first : a.second < b.second;
 }
 
+bool allowed(std::span<const std::uint32_t> mask, TokenId token) {
+  return mask.empty() || (mask[static_cast<std::size_t>(token) / 32] >> (token % 32) & 1u) != 0;
+}
+
+double weight_of(const std::pair<float, TokenId>& candidate) {
+  return static_cast<double>(std::exp(candidate.first));
+}
+
 }  // namespace
 
 Sampler::Sampler(const Sampling& sampling) : sampling_(sampling), random_(sampling.seed) {}
@@ -58,7 +68,7 @@ void Sampler::accept(TokenId token) {
 }
 
 TokenId Sampler::choose(std::span<const float> logits, std::span<const std::uint32_t> mask) {
-  if (!counts_.empty() || !sampling_.logit_bias.empty()) {
+  if (adjusts()) {
     adjusted_.assign(logits.begin(), logits.end());
     for (const auto& [token, count] : counts_) {
       adjusted_[static_cast<std::size_t>(token)] -=
@@ -73,17 +83,37 @@ TokenId Sampler::choose(std::span<const float> logits, std::span<const std::uint
   }
   if (sampling_.temperature <= 0.0f) return best_of(logits, mask);
   collect(logits, mask);
-  return candidates_.empty() ? -1 : draw();
+  if (candidates_.empty()) return -1;
+  double total = 0.0;
+  for (const Candidate& candidate : candidates_) total += weight_of(candidate);
+  return *draw({total, total});
 }
 
-// Tokens with a noticeable probability, best first, as logits / temperature relative to the best.
+std::optional<TokenId> Sampler::choose(const model::LeadingLogits& leading, std::size_t vocab,
+                                       std::span<const std::uint32_t> mask) {
+  if (adjusts() || !leading.distribution.finite || leading.count == 0) return std::nullopt;
+  candidates_.clear();
+  for (const auto& [logit, token] : leading.best()) {
+    if (allowed(mask, token)) candidates_.emplace_back(logit, token);
+  }
+  if (candidates_.empty()) return leading.best().size() == vocab ? std::optional<TokenId>(-1) : std::nullopt;
+  if (sampling_.temperature <= 0.0f) return candidates_.front().second;
+  const Mass total = settle(leading, vocab, !mask.empty());
+  return draw(total);
+}
+
+float Sampler::least_scaled() const {
+  return sampling_.min_p > 0.0f ? std::max(-kNegligible, std::log(sampling_.min_p)) : -kNegligible;
+}
+
+// Tokens with a noticeable probability, as logits / temperature relative to the best.
 void Sampler::collect(std::span<const float> logits, std::span<const std::uint32_t> mask) {
   candidates_.clear();
+  sorted_ = 0;
   const TokenId best = best_of(logits, mask);
   if (best < 0) return;
   const float highest = logits[static_cast<std::size_t>(best)];
-  const float least =
-      sampling_.min_p > 0.0f ? std::max(-kNegligible, std::log(sampling_.min_p)) : -kNegligible;
+  const float least = least_scaled();
   each_allowed(logits.size(), mask, [&](std::size_t token) {
     const float scaled = (logits[token] - highest) / sampling_.temperature;
     if (scaled >= least) candidates_.emplace_back(scaled, static_cast<TokenId>(token));
@@ -94,29 +124,102 @@ void Sampler::collect(std::span<const float> logits, std::span<const std::uint32
     std::nth_element(candidates_.begin(), candidates_.begin() + sampling_.top_k, candidates_.end(), likelier);
     candidates_.resize(wanted);
   }
-  if (sampling_.top_p < 1.0f) std::sort(candidates_.begin(), candidates_.end(), likelier);
 }
 
-TokenId Sampler::draw() {
-  double total = 0.0;
-  for (Candidate& candidate : candidates_) total += candidate.first = std::exp(candidate.first);
+// Makes of the leading allowed tokens the likeliest candidates, as collect() and a sort of all would give
+// them, and bounds what all candidates weigh together.
+Sampler::Mass Sampler::settle(const model::LeadingLogits& leading, std::size_t vocab, bool masked) {
+  const float highest = candidates_.front().first;
+  const float temperature = sampling_.temperature;
+  const Candidate best(0.0f, candidates_.front().second);
+  const float least = least_scaled();
+  // No token that is not known lies above the last one.
+  const float last = (leading.best().back().logit - highest) / temperature;
+  for (Candidate& candidate : candidates_) candidate.first = (candidate.first - highest) / temperature;
+  std::erase_if(candidates_, [&](const Candidate& candidate) { return candidate.first < least; });
+  if (candidates_.empty()) candidates_.push_back(best);
+  std::sort(candidates_.begin(), candidates_.end(), likelier);
+  bool all_known = leading.best().size() == vocab || last < least;
+  double known = 0.0;
+  for (const Candidate& candidate : candidates_) known += weight_of(candidate);
+  if (!all_known) {  // among the last's equals there may be others
+    while (!candidates_.empty() && !(candidates_.back().first > last)) candidates_.pop_back();
+  }
+  const auto wanted = static_cast<std::size_t>(std::max(sampling_.top_k, 0));
+  if (wanted > 0 && wanted <= candidates_.size()) {
+    candidates_.resize(wanted);
+    all_known = true;
+    known = 0.0;
+    for (const Candidate& candidate : candidates_) known += weight_of(candidate);
+  }
+  sorted_ = candidates_.size();
+  if (all_known) return {known * (1.0 - kRounding), known * (1.0 + kRounding)};
+  const auto relative = [&](float logit) {
+    return std::exp((static_cast<double>(logit) - static_cast<double>(leading.distribution.maximum)) /
+                    static_cast<double>(temperature));
+  };
+  double listed = 0.0;
+  for (const model::LeadingToken& one : leading.best()) listed += relative(one.logit);
+  const auto mass = static_cast<double>(leading.mass);
+  const double error = model::LeadingLogits::kMassError;
+  const double rest_least = std::max(0.0, mass * (1.0 - error) - listed) / relative(highest);
+  const double rest_most = std::max(0.0, mass * (1.0 + error) - listed) / relative(highest);
+  // Of the others, mask, min_p and top_k may leave none.
+  const bool all_count = !masked && sampling_.min_p <= 0.0f && wanted == 0;
+  return {known * (1.0 - kRounding) + (all_count ? rest_least : 0.0), known * (1.0 + kRounding) + rest_most};
+}
+
+// Null behind the last that is known.
+const Sampler::Candidate* Sampler::likeliest(std::size_t index) {
+  constexpr std::size_t kRun = 64;  // most draws end among so many
+  if (index >= candidates_.size()) return nullptr;
+  if (index >= sorted_) {
+    const auto from = candidates_.begin() + static_cast<std::ptrdiff_t>(sorted_);
+    sorted_ = std::min(candidates_.size(), std::max(kRun, 4 * sorted_));
+    std::partial_sort(from, candidates_.begin() + static_cast<std::ptrdiff_t>(sorted_), candidates_.end(),
+                      likelier);
+  }
+  return &candidates_[index];
+}
+
+// How many of the likeliest come to top_p of all; nothing where what is known does not decide it.
+std::optional<std::size_t> Sampler::nucleus(Mass total) {
+  const auto part = static_cast<double>(sampling_.top_p);
+  double kept = 0.0;
+  std::size_t count = 0;
+  for (; count == 0 || kept < part * total.most; ++count) {
+    if (count > 0 && kept >= part * total.least) return std::nullopt;
+    const Candidate* const next = likeliest(count);
+    if (next == nullptr) return total.exact() ? std::optional(count) : std::nullopt;
+    kept += weight_of(*next);
+  }
+  return count;
+}
+
+std::optional<TokenId> Sampler::draw(Mass total) {
   if (sampling_.top_p < 1.0f) {
+    const std::optional<std::size_t> count = nucleus(total);
+    if (!count) return std::nullopt;
     double kept = 0.0;
-    std::size_t count = 0;
-    while (count < candidates_.size() &&
-           (count == 0 || kept < static_cast<double>(sampling_.top_p) * total)) {
-      kept += static_cast<double>(candidates_[count++].first);
+    for (std::size_t i = 0; i < *count; ++i) kept += weight_of(candidates_[i]);
+    candidates_.resize(*count);
+    total = {kept, kept};
+  }
+  if (!unit_) unit_ = static_cast<double>(random_() >> 11) * 0x1p-53;  // the same on every platform
+  double least = *unit_ * total.least;
+  double most = *unit_ * total.most;
+  std::optional<TokenId> token;
+  for (std::size_t i = 0; const Candidate* const next = likeliest(i); ++i) {
+    least -= weight_of(*next);
+    most -= weight_of(*next);
+    if (most < 0.0 || (total.exact() && i + 1 == candidates_.size())) {
+      token = next->second;
+      break;
     }
-    candidates_.resize(count);
-    total = kept;
+    if (least < 0.0) break;
   }
-  const double unit = static_cast<double>(random_() >> 11) * 0x1p-53;  // the same on every platform
-  double left = unit * total;
-  for (const Candidate& candidate : candidates_) {
-    left -= static_cast<double>(candidate.first);
-    if (left < 0.0) return candidate.second;
-  }
-  return candidates_.back().second;
+  if (token) unit_.reset();
+  return token;
 }
 
 std::vector<std::pair<TokenId, float>> most_likely(std::span<const float> logits, float log_sum,

@@ -329,10 +329,11 @@ void Scheduler::sample(const std::vector<StepShare>& shares) {
     Sequence* sequence;
     std::size_t first;  ///< of its rows of logits
     std::size_t drafted;
-    std::int64_t held = 0;  ///< of those
+    Advance made = {};
   };
-  std::vector<std::int64_t> rows;
   std::vector<Choice> choices;
+  std::size_t rows = 0;
+  choice_rows_.clear();
   std::int64_t row = 0;
   for (const StepShare& share : shares) {
     Sequence& sequence = *share.sequence;
@@ -340,25 +341,33 @@ void Scheduler::sample(const std::vector<StepShare>& shares) {
     if (!sequence.generates())
       measure_rows(sequence, {row, share.count}, {decoder_, pool_, operations_, logits_, vocab_, hidden_});
     if (sequence.generates() && share.count == sequence.pending()) {
-      choices.push_back({&sequence, rows.size(), sequence.draft.size()});
-      for (std::int64_t i = 0; i <= drafted; ++i) rows.push_back(row + share.count - 1 + i);
+      choices.push_back({&sequence, rows, sequence.draft.size()});
+      for (std::int64_t i = 0; i <= drafted; ++i, ++rows)
+        choice_rows_.add(row + share.count - 1 + i, *sequence.sampler);
     }
     if (sequence.generated == 0) counted_.prompt_tokens += static_cast<std::uint64_t>(share.count);
     sequence.cached += share.count;
     row += share.count + drafted;
   }
-  const auto vocab = static_cast<std::size_t>(vocab_);
-  logits_.resize(std::max(logits_.size(), rows.size() * vocab));
-  decoder_.logits(rows, logits_.data());
-  pool_.each(static_cast<std::int64_t>(choices.size()), [&](std::int64_t index, int /*worker*/) {
-    Choice& choice = choices[static_cast<std::size_t>(index)];
-    choice.held = advance(*choice.sequence, {operations_, tokenizer_, logits_.data() + choice.first * vocab,
-                                             vocab_, options_.context});
-    choice.sequence->cached += choice.held;
-  });
+  choice_rows_.fetch();
+  for (std::vector<std::size_t> wanted;; wanted.clear()) {
+    pool_.each(static_cast<std::int64_t>(choices.size()), [&](std::int64_t index, int /*worker*/) {
+      Choice& choice = choices[static_cast<std::size_t>(index)];
+      if (choice.made.done) return;
+      const auto known = choice_rows_.known().subspan(choice.first, choice.drafted + 1);
+      choice.made =
+          advance(*choice.sequence, {operations_, tokenizer_, known, vocab_, options_.context}, choice.made);
+    });
+    for (const Choice& choice : choices) {
+      if (!choice.made.done) wanted.push_back(choice.first + choice.made.held);
+    }
+    if (wanted.empty()) break;
+    choice_rows_.fetch_whole(wanted);
+  }
   for (const Choice& choice : choices) {
     counted_.drafted_tokens += choice.drafted;
-    counted_.held_tokens += static_cast<std::uint64_t>(choice.held);
+    counted_.held_tokens += choice.made.held;
+    choice.sequence->cached += static_cast<std::int64_t>(choice.made.held);
   }
   for (const StepShare& share : shares) {
     Sequence& sequence = *share.sequence;

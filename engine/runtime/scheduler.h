@@ -82,7 +82,8 @@ class Scheduler {
   // The engine thread's own.
   PageCache pages_;
   std::vector<Owned> running_;
-  std::vector<float> logits_;
+  RowLogits choice_rows_{decoder_, vocab_};
+  std::vector<float> logits_;  ///< of rows that are measured
   EngineStats counted_;
   double typical_answer_ = 0.0;  ///< tokens, a moving mean; 0: none has ended yet
 

@@ -81,7 +81,7 @@ constexpr Module kModule = {
     "emulated",
     {count, describe, select, allocate, release, allocate, release, open_stream, close_stream, copy, copy,
      wait, begin_graph, end_graph, run_graph, release_graph},
-    {rms_norm, multiply, place, attend, gate, summarize},
+    {rms_norm, multiply, place, attend, gate, summarize, lead},
 };
 
 }  // namespace

@@ -36,6 +36,7 @@ struct alignas(16) uint4 {
 /// Of the fiber that runs.
 extern dim3 threadIdx, blockIdx, blockDim, gridDim;
 
+using std::max;
 using std::min;
 using Word = std::uint32_t;
 using Quad = uint4;
@@ -149,6 +150,12 @@ T exchange(T value, int mask) {
 
 inline void wait_for_block() {
   emulation::block_barrier();
+}
+inline int count_up(int* counter) {
+  return (*counter)++;
+}
+inline Word float_bits(float value) {
+  return std::bit_cast<Word>(value);
 }
 inline Quad load_once(const Quad* at) {
   return *at;

@@ -182,4 +182,21 @@ struct Summary {
   TokenSummary* out;  ///< [rows]
 };
 
+/// The likeliest tokens of a row, best first, of equal ones the lower first.
+struct LeadingRow {
+  static constexpr std::int32_t kMost = 64;
+  float mass;          ///< Σ exp((logit − maximum) / temperature) over all tokens; 0 at temperature 0
+  std::int32_t count;  ///< all that there are, or kMost; 0: more than a block holds might be among them
+  std::int32_t tokens[kMost];
+  float logits[kMost];
+};
+
+struct LeadingRows {
+  const float* logits;  ///< [rows][columns], as summarize() leaves them; finite
+  std::int32_t columns;
+  std::int32_t rows;
+  const float* temperatures;  ///< [rows]
+  LeadingRow* out;            ///< [rows]
+};
+
 }  // namespace stepdown::kernels::cuda

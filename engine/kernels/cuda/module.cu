@@ -92,7 +92,7 @@ constexpr Module kModule = {
     STEPDOWN_CUDA_ARCHITECTURES,
     {count, describe, select, allocate, release, allocate_host, release_host, open_stream, close_stream,
      to_device, to_host, wait, begin_graph, end_graph, run_graph, release_graph},
-    {rms_norm, multiply, place, attend, gate, summarize},
+    {rms_norm, multiply, place, attend, gate, summarize, lead},
 };
 
 }  // namespace

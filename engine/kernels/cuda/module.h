@@ -12,7 +12,7 @@ namespace stepdown::kernels::cuda {
 // compiled as C++.
 
 /// Rises with every change of these structs: a library of another build is refused, not misread.
-inline constexpr std::uint32_t kModuleVersion = 2;
+inline constexpr std::uint32_t kModuleVersion = 3;
 /// Name and type of the one symbol that the library exports.
 inline constexpr const char* kModuleSymbol = "stepdown_cuda_module";
 struct Module;
@@ -61,6 +61,7 @@ struct DeviceOperations {
   Failure (*attend)(Stream stream, const PagedAttention& arguments);
   Failure (*gate)(Stream stream, const Gating& arguments);
   Failure (*summarize)(Stream stream, const Summary& arguments);
+  Failure (*lead)(Stream stream, const LeadingRows& arguments);
 };
 
 struct Module {

@@ -11,6 +11,7 @@ Failure place(Stream stream, const Placement& arguments);
 Failure attend(Stream stream, const PagedAttention& arguments);
 Failure gate(Stream stream, const Gating& arguments);
 Failure summarize(Stream stream, const Summary& arguments);
+Failure lead(Stream stream, const LeadingRows& arguments);
 
 /// Of the selected device.
 int multiprocessors();

@@ -89,6 +89,16 @@ __device__ inline Quad load_once(const Quad* at) {
   return out;
 }
 
+/// Adds one; what was there before.
+__device__ inline int count_up(int* counter) {
+  return atomicAdd(counter, 1);
+}
+
+/// The bits of a float.
+__device__ inline Word float_bits(float value) {
+  return __float_as_uint(value);
+}
+
 /// 16 bytes from global to shared memory behind the thread's back; zeros where `valid` is false.
 __device__ inline void copy_behind(void* to, const void* from, bool valid) {
   const auto target = static_cast<Word>(__cvta_generic_to_shared(to));

@@ -3,8 +3,10 @@
 // (tests/emulation); with a GPU the same tests run on it too.
 #include "engine/model/device_transformer.h"
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <functional>
 #include <numeric>
 #include <optional>
 
@@ -92,6 +94,35 @@ std::vector<float> step(Decoder& decoder, std::span<const SequenceSlice> slices,
   return logits;
 }
 
+/// What leads in all rows of the last step, of which these are the logits.
+void expect_leading(Decoder& decoder, const std::vector<float>& logits, std::int64_t vocab) {
+  const auto width = static_cast<std::size_t>(vocab);
+  std::vector<LeadingQuery> queries;
+  for (std::size_t row = 0; row < logits.size() / width; ++row)
+    queries.push_back({static_cast<std::int64_t>(row), row % 2 == 0 ? 0.5f : 2.0f});
+  std::vector<LeadingLogits> found(queries.size());
+  ASSERT_TRUE(decoder.finds_leading());
+  decoder.leading(queries, found.data());
+  for (std::size_t row = 0; row < queries.size(); ++row) {
+    const std::span<const float> of_row = std::span(logits).subspan(row * width, width);
+    const auto distribution = kernels::operations().summarize(of_row.data(), vocab);
+    EXPECT_TRUE(found[row].distribution.finite);
+    EXPECT_NEAR(found[row].distribution.log_sum, distribution.log_sum, 1e-4);
+    ASSERT_EQ(found[row].count, std::min<std::int64_t>(vocab, LeadingLogits::kMost));
+    std::vector<float> sorted(of_row.begin(), of_row.end());
+    std::ranges::sort(sorted, std::ranges::greater());
+    for (std::size_t i = 0; i < found[row].best().size(); ++i) {
+      const auto [logit, token] = found[row].tokens[i];
+      EXPECT_EQ(logit, of_row[static_cast<std::size_t>(token)]) << "row " << row;
+      EXPECT_EQ(logit, sorted[i]) << "row " << row;
+    }
+    double mass = 0;
+    for (const float x : of_row)
+      mass += std::exp(static_cast<double>((x - distribution.maximum) / queries[row].temperature));
+    EXPECT_NEAR(static_cast<double>(found[row].mass) / mass, 1.0, 1e-4);
+  }
+}
+
 TEST_P(DeviceTransformerTest, LogitsAgreeWithTheProcessors) {
   const auto file = formats::open_model(golden_folder(GetParam().model));
   const std::int64_t vocab = file->config().vocab;
@@ -131,6 +162,7 @@ TEST_P(DeviceTransformerTest, LogitsAgreeWithTheProcessors) {
       size += std::pow(static_cast<double>(expected[k]), 2);
     }
     EXPECT_LT(std::sqrt(difference / size), tolerance) << "step " << i;
+    expect_leading(*on_device, found, vocab);
     std::vector<float> a(static_cast<std::size_t>(file->config().hidden));
     std::vector<float> b(a.size());
     on_cpu->hidden(0, a.data());

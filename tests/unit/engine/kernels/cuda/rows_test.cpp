@@ -1,7 +1,10 @@
-// Norms, gates and summaries of rows on the device against plain loops.
+// Norms, gates, summaries and leading tokens of rows on the device against plain loops.
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <random>
+#include <span>
 
 #include "tests/unit/engine/kernels/cuda/backend.h"
 
@@ -152,6 +155,77 @@ TEST_P(Rows, LogitsAreScaledAndCappedInPlace) {
                                                           .out = out.as<TokenSummary>()}));
   const auto capped = to_host<float>(from);
   for (std::size_t i = 0; i < 3; ++i) EXPECT_NEAR(capped[i], 10.0f * std::tanh(logits[i] / 5.0f), 1e-5);
+}
+
+/// Of one row by a sort of all its tokens.
+void expect_leading(const LeadingRow& found, std::span<const float> logits, float temperature) {
+  std::vector<std::int32_t> order(logits.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::ranges::stable_sort(order, [&](std::int32_t a, std::int32_t b) {
+    return logits[static_cast<std::size_t>(a)] > logits[static_cast<std::size_t>(b)];
+  });
+  const std::size_t count = std::min<std::size_t>(logits.size(), LeadingRow::kMost);
+  ASSERT_EQ(found.count, static_cast<std::int32_t>(count));
+  for (std::size_t i = 0; i < count; ++i) {
+    ASSERT_EQ(found.tokens[i], order[i]) << i;
+    ASSERT_EQ(found.logits[i], logits[static_cast<std::size_t>(order[i])]) << i;
+  }
+  double mass = 0;
+  for (const float x : logits)
+    mass += std::exp((static_cast<double>(x) - static_cast<double>(found.logits[0])) /
+                     static_cast<double>(temperature));
+  if (temperature > 0) {
+    EXPECT_NEAR(static_cast<double>(found.mass) / mass, 1.0, 2e-5);
+  } else {
+    EXPECT_EQ(found.mass, 0.0f);
+  }
+}
+
+TEST_P(Rows, LeadingTokensAreThoseOfASort) {
+  const std::vector<float> temperatures = {1.0f, 0.7f, 0.0f, 2.5f, 1e-3f};
+  const Buffer heat = to_device(temperatures);
+  for (const std::size_t columns : {std::size_t{1}, std::size_t{50}, std::size_t{64}, std::size_t{65},
+                                    std::size_t{1000}, std::size_t{5003}}) {
+    auto logits = random_floats(5 * columns, 4.0f, 7);
+    const std::span<float> all(logits);
+    for (float& x : all.subspan(columns, columns)) x = std::round(x / 2);           // many equal ones
+    for (float& x : all.subspan(2 * columns, columns)) x = 3.0f;                    // all equal
+    for (float& x : all.subspan(3 * columns, columns)) x = std::copysign(0.0f, x);  // zeros of both signs
+    const Buffer from = to_device(logits);
+    const Buffer out(device(), 5 * sizeof(LeadingRow));
+    run(device().operations().lead(device().stream(), {.logits = from.as<float>(),
+                                                       .columns = static_cast<std::int32_t>(columns),
+                                                       .rows = 5,
+                                                       .temperatures = heat.as<float>(),
+                                                       .out = out.as<LeadingRow>()}));
+    const auto found = to_host<LeadingRow>(out);
+    for (std::size_t row = 0; row < 5; ++row) {
+      SCOPED_TRACE(std::to_string(columns) + " columns, row " + std::to_string(row));
+      expect_leading(found[row], std::span<const float>(all).subspan(row * columns, columns),
+                     temperatures[row]);
+    }
+  }
+}
+
+// The greatest in the places that a few threads look at: more of them than a block holds.
+TEST_P(Rows, LeadingTokensThatCannotBeFoundAreToldApart) {
+  constexpr std::size_t kColumns = 1024 * 40;
+  auto logits = random_floats(2 * kColumns, 1.0f, 8);
+  for (std::size_t i = 0; i < kColumns; ++i) {
+    if (i % 1024 < 40) logits[i] += 100.0f;
+  }
+  logits[kColumns + 5] = kNan;  // not finite, which the summary says: no token is out of range
+  const Buffer from = to_device(logits);
+  const Buffer heat = to_device(std::vector<float>{1.0f, 1.0f});
+  const Buffer out(device(), 2 * sizeof(LeadingRow));
+  run(device().operations().lead(device().stream(), {.logits = from.as<float>(),
+                                                     .columns = kColumns,
+                                                     .rows = 2,
+                                                     .temperatures = heat.as<float>(),
+                                                     .out = out.as<LeadingRow>()}));
+  const auto found = to_host<LeadingRow>(out);
+  EXPECT_EQ(found[0].count, 0);
+  for (const std::int32_t token : found[1].tokens) EXPECT_LT(token, static_cast<std::int32_t>(kColumns));
 }
 
 INSTANTIATE_TEST_SUITE_P(Cuda, Rows, ::testing::ValuesIn(kBackends), backend_name);
