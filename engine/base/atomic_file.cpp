@@ -28,6 +28,13 @@ bool is_unfinished(std::string_view name) {
   return !name.empty() && name.find_first_not_of("0123456789") == std::string_view::npos;
 }
 
+/// A device, a pipe, or what a descriptor leads to, such as /dev/stdout.
+bool keeps_its_place(const fs::path& path) {
+  std::error_code unknown;  // told when it is written
+  const fs::file_status status = fs::status(path, unknown);
+  return fs::exists(status) && !fs::is_regular_file(status) && !fs::is_directory(status);
+}
+
 }  // namespace
 
 std::string read_file(const fs::path& path) {
@@ -51,6 +58,7 @@ void sync_to_disk(const fs::path& path) {
 }
 
 void write_file_atomically(const fs::path& path, std::string_view content) {
+  if (keeps_its_place(path)) return OutputFile(path).write(content);
   fs::path temporary = path;
   temporary += std::string(kUnfinished) + std::to_string(::getpid());
   try {

@@ -2,7 +2,10 @@
 
 #include <cerrno>
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "engine/base/atomic_file.h"
 #include "engine/base/free_space.h"
@@ -72,6 +75,21 @@ TEST(AtomicFile, LeavesNothingBesideWhatItCouldNotReplace) {
   EXPECT_NE(said<Error>([&] { write_file_atomically(folder / "report.json", "{}"); }).find("a folder stands"),
             std::string::npos);
   EXPECT_EQ(std::distance(fs::directory_iterator(folder), {}), 1);
+  fs::remove_all(folder);
+}
+
+TEST(AtomicFile, ADeviceOrPipeIsWrittenToAndStaysOne) {
+  const fs::path folder = fs::temp_directory_path() / ("atomic-" + std::to_string(::getpid()));
+  fs::create_directories(folder);
+  const fs::path pipe = folder / "report.json";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  const int reader = ::open(pipe.c_str(), O_RDONLY | O_NONBLOCK);
+  write_file_atomically(pipe, "{}");
+  char got[3] = {};
+  EXPECT_EQ(::read(reader, got, sizeof got), 2);
+  EXPECT_STREQ(got, "{}");
+  EXPECT_TRUE(fs::is_fifo(pipe));
+  ::close(reader);
   fs::remove_all(folder);
 }
 

@@ -162,6 +162,12 @@ TEST(Conjunction, WhatAnchorsAndUnevaluatedLookAtIsBounded) {
   EXPECT_THROW(Schema::compile(chain), InputError);
 }
 
+#ifdef __SANITIZE_ADDRESS__  // allocations take many times longer
+constexpr std::chrono::seconds kInTime{60};
+#else
+constexpr std::chrono::seconds kInTime{5};
+#endif
+
 TEST(Conjunction, BombsAreRefusedInTime) {
   ordered_json alternatives = {{"allOf", ordered_json::array()}};
   for (int i = 0; i < 20; ++i) {
@@ -189,7 +195,7 @@ TEST(Conjunction, BombsAreRefusedInTime) {
   for (const ordered_json& bomb : {alternatives, values, text, lists, unions}) {
     const auto begun = std::chrono::steady_clock::now();
     EXPECT_THROW(Schema::compile(bomb), InputError);
-    EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(5));
+    EXPECT_LT(std::chrono::steady_clock::now() - begun, kInTime);
   }
 }
 
