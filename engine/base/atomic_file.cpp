@@ -12,6 +12,7 @@
 #include "engine/base/error.h"
 #include "engine/base/file_error.h"
 #include "engine/base/output_file.h"
+#include "engine/base/output_place.h"
 
 namespace stepdown {
 
@@ -26,13 +27,6 @@ bool is_unfinished(std::string_view name) {
   if (mark == std::string_view::npos) return false;
   name.remove_prefix(mark + kUnfinished.size());
   return !name.empty() && name.find_first_not_of("0123456789") == std::string_view::npos;
-}
-
-/// A device, a pipe, or what a descriptor leads to, such as /dev/stdout.
-bool keeps_its_place(const fs::path& path) {
-  std::error_code unknown;  // told when it is written
-  const fs::file_status status = fs::status(path, unknown);
-  return fs::exists(status) && !fs::is_regular_file(status) && !fs::is_directory(status);
 }
 
 }  // namespace

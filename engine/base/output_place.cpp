@@ -27,6 +27,12 @@ void require_place_for(const fs::path& file, const std::string& option) {
                    "name another place, or let this user write in " + folder.string());
 }
 
+bool keeps_its_place(const fs::path& path) {
+  std::error_code unknown;  // told when it is written
+  const fs::file_status status = fs::status(path, unknown);
+  return fs::exists(status) && !fs::is_regular_file(status) && !fs::is_directory(status);
+}
+
 void write_output(const fs::path& file, std::string_view content) {
   const fs::path place = fs::absolute(file);
   fs::create_directories(place.parent_path());

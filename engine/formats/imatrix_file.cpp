@@ -10,6 +10,7 @@
 
 #include "engine/base/error.h"
 #include "engine/base/mapped_file.h"
+#include "engine/base/output_place.h"
 #include "engine/formats/byte_reader.h"
 #include "engine/formats/gguf_header.h"
 #include "engine/formats/gguf_writer.h"
@@ -145,11 +146,8 @@ void write_imatrix(const fs::path& path, const Imatrix& imatrix, std::uint32_t t
                        DType::kF32,
                        {experts, static_cast<std::int64_t>(columns.size()) / experts}});
   }
-  std::error_code unknown;  // told when it is written
-  if (const fs::file_status at = fs::status(path, unknown);
-      fs::exists(at) && !fs::is_regular_file(at) && !fs::is_directory(at)) {
+  if (keeps_its_place(path))
     throw InputError("is no file, and would be replaced by one", path.string(), "name a file");
-  }
   fs::path unfinished = path;  // nobody sees half of it, and a failed run leaves none
   unfinished += ".tmp-" + std::to_string(::getpid());
   try {

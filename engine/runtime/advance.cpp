@@ -27,9 +27,6 @@ class Row {
     return row_.logits != nullptr || static_cast<std::size_t>(row_.leading->count) >=
                                          std::min(vocab_, static_cast<std::size_t>(std::max(count, 0)));
   }
-  std::optional<TokenId> choose(Sampler& sampler, std::span<const std::uint32_t> mask) const {
-    return row_.logits != nullptr ? sampler.choose(all(), mask) : sampler.choose(*row_.leading, vocab_, mask);
-  }
   /// Of a token that choose() gave.
   float logprob(TokenId token) const {
     if (row_.logits != nullptr) return row_.logits[token] - distribution_.log_sum;
@@ -71,7 +68,7 @@ Took take_token(Sequence& sequence, const StepLogits& step, const TokenRow& know
     sequence.mask.assign((row.vocab() + 31) / 32, 0);
     request.constraint->fill_mask(sequence.mask);
   }
-  const std::optional<TokenId> chosen = row.choose(*sequence.sampler, sequence.mask);
+  const std::optional<TokenId> chosen = choose(*sequence.sampler, known, row.vocab(), sequence.mask);
   if (!chosen) return Took::kNothing;
   const TokenId token = *chosen;
   if (token < 0 && request.constraint->too_costly()) {

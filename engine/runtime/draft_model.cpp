@@ -41,9 +41,7 @@ struct DraftModel::Guess {
       mask.assign((vocab + 31) / 32, 0);
       constraint->fill_mask(mask);
     }
-    const std::optional<TokenId> token = row.logits != nullptr
-                                             ? sampler.choose(std::span(row.logits, vocab), mask)
-                                             : sampler.choose(*row.leading, vocab, mask);
+    const std::optional<TokenId> token = choose(sampler, row, vocab, mask);
     if (!token) return false;
     over = *token < 0;
     if (over) return true;

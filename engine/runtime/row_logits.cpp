@@ -2,6 +2,12 @@
 
 namespace stepdown::runtime {
 
+std::optional<TokenId> choose(Sampler& sampler, const TokenRow& row, std::size_t vocab,
+                              std::span<const std::uint32_t> mask) {
+  return row.logits != nullptr ? sampler.choose({row.logits, vocab}, mask)
+                               : sampler.choose(*row.leading, vocab, mask);
+}
+
 void RowLogits::clear() {
   rows_.clear();
   whole_.clear();

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -14,6 +16,10 @@ struct TokenRow {
   const float* logits = nullptr;
   const model::LeadingLogits* leading = nullptr;  ///< where `logits` is null
 };
+
+/// The sampler's choice from a row of `vocab` logits; nothing where the row does not tell which.
+std::optional<TokenId> choose(Sampler& sampler, const TokenRow& row, std::size_t vocab,
+                              std::span<const std::uint32_t> mask);
 
 /// Logits of the rows that a step chooses tokens from. Where a GPU has them, only what leads in each is
 /// fetched at first, and a row in full once a choice turns out to need it.

@@ -52,6 +52,12 @@ double weight_of(const std::pair<float, TokenId>& candidate) {
   return static_cast<double>(std::exp(candidate.first));
 }
 
+double weight_of(std::span<const std::pair<float, TokenId>> candidates) {
+  double total = 0.0;
+  for (const auto& candidate : candidates) total += weight_of(candidate);
+  return total;
+}
+
 }  // namespace
 
 Sampler::Sampler(const Sampling& sampling) : sampling_(sampling), random_(sampling.seed) {}
@@ -84,8 +90,7 @@ TokenId Sampler::choose(std::span<const float> logits, std::span<const std::uint
   if (sampling_.temperature <= 0.0f) return best_of(logits, mask);
   collect(logits, mask);
   if (candidates_.empty()) return -1;
-  double total = 0.0;
-  for (const Candidate& candidate : candidates_) total += weight_of(candidate);
+  const double total = weight_of(candidates_);
   return *draw({total, total});
 }
 
@@ -140,8 +145,7 @@ Sampler::Mass Sampler::settle(const model::LeadingLogits& leading, std::size_t v
   if (candidates_.empty()) candidates_.push_back(best);
   std::sort(candidates_.begin(), candidates_.end(), likelier);
   bool all_known = leading.best().size() == vocab || last < least;
-  double known = 0.0;
-  for (const Candidate& candidate : candidates_) known += weight_of(candidate);
+  double known = weight_of(candidates_);
   if (!all_known) {  // among the last's equals there may be others
     while (!candidates_.empty() && !(candidates_.back().first > last)) candidates_.pop_back();
   }
@@ -149,8 +153,7 @@ Sampler::Mass Sampler::settle(const model::LeadingLogits& leading, std::size_t v
   if (wanted > 0 && wanted <= candidates_.size()) {
     candidates_.resize(wanted);
     all_known = true;
-    known = 0.0;
-    for (const Candidate& candidate : candidates_) known += weight_of(candidate);
+    known = weight_of(candidates_);
   }
   sorted_ = candidates_.size();
   if (all_known) return {known * (1.0 - kRounding), known * (1.0 + kRounding)};
@@ -200,9 +203,8 @@ std::optional<TokenId> Sampler::draw(Mass total) {
   if (sampling_.top_p < 1.0f) {
     const std::optional<std::size_t> count = nucleus(total);
     if (!count) return std::nullopt;
-    double kept = 0.0;
-    for (std::size_t i = 0; i < *count; ++i) kept += weight_of(candidates_[i]);
     candidates_.resize(*count);
+    const double kept = weight_of(candidates_);
     total = {kept, kept};
   }
   if (!unit_) unit_ = static_cast<double>(random_() >> 11) * 0x1p-53;  // the same on every platform

@@ -4,13 +4,13 @@
 #include <array>
 #include <cmath>
 #include <iterator>
-#include <limits>
 #include <numeric>
 #include <set>
 #include <span>
 #include <string_view>
 
 #include "engine/base/error.h"
+#include "engine/schema/grammar.h"
 #include "engine/schema/keywords.h"
 #include "engine/schema/value_set.h"
 
@@ -200,9 +200,9 @@ class Merge {
       out_["contains"] = a_["contains"];
       out_["minContains"] =
           std::max(count_of(a_, "minContains", 1, path_), count_of(b_, "minContains", 1, path_));
-      const std::int64_t most = std::min(count_of(a_, "maxContains", kNoBound, path_),
-                                         count_of(b_, "maxContains", kNoBound, path_));
-      if (most != kNoBound) out_["maxContains"] = most;
+      const std::int64_t most = std::min(count_of(a_, "maxContains", kUnbounded, path_),
+                                         count_of(b_, "maxContains", kUnbounded, path_));
+      if (most != kUnbounded) out_["maxContains"] = most;
       return;
     }
     const ordered_json& from = of_a ? a_ : b_;
@@ -211,7 +211,6 @@ class Merge {
     }
   }
 
-  static constexpr std::int64_t kNoBound = std::numeric_limits<std::int64_t>::max();
   const ordered_json& a_;
   const ordered_json& b_;
   const std::string& path_;

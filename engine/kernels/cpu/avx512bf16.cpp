@@ -58,17 +58,15 @@ void bf16_tiles(const std::byte* tile, std::int64_t tiles, std::int64_t columns,
   alignas(64) RoundedRow rows[kMostRows];
   const std::int64_t bytes = whole_cache_lines(columns * kTileRows * 2);
   bool cold = true;
-  const auto take = [&]<int kCount>() {
-    for (int row = 0; row < kCount; ++row) round_to_bf16(input + row * input_stride, columns, rows[row]);
+  take_rows<kMostRows>(count, [&]<int kCount>(std::int64_t first) {
+    for (int row = 0; row < kCount; ++row)
+      round_to_bf16(input + (first + row) * input_stride, columns, rows[row]);
     for (std::int64_t i = 0; i < tiles; ++i) {
-      bf16_rows<kCount>(tile + i * bytes, columns, rows, out + i * kTileRows, out_stride, accumulate, cold);
+      bf16_rows<kCount>(tile + i * bytes, columns, rows, out + first * out_stride + i * kTileRows, out_stride,
+                        accumulate, cold);
     }
     cold = false;
-  };
-  for (; count >= kMostRows;
-       count -= kMostRows, input += kMostRows * input_stride, out += kMostRows * out_stride)
-    take.template operator()<kMostRows>();
-  if (count > 0) take_rest<kMostRows - 1>(count, take);
+  });
 }
 
 bool supported() {

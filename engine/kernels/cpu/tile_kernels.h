@@ -252,38 +252,39 @@ void codes_tile_rows(const std::byte* tile, const CodedRows& input, std::int64_t
   }
 }
 
-// Calls take<count>() for a count of 1…kMost: rows that are left of whole groups go in one pass, so that
-// weights are read and unpacked once.
 template <int kMost, class Take>
-void take_rest(std::int64_t count, const Take& take) {
-  if constexpr (kMost > 1) {
-    if (count < kMost) return take_rest<kMost - 1>(count, take);
+__attribute__((always_inline)) inline void take_rest(std::int64_t first, std::int64_t count,
+                                                     const Take& take) {
+  if constexpr (kMost > 0) {
+    if (count == kMost) return take.template operator()<kMost>(first);
+    take_rest<kMost - 1>(first, count, take);
   }
-  take.template operator()<kMost>();
 }
 
-// Whole groups of input rows meet one tile after the other: they stay in the first-level cache meanwhile,
-// while the tiles come from the second, and a row's outputs lie side by side. What rows are left go by tile
-// after tile.
+// Calls take<kGroup>(first) for whole groups of rows, and once for those that are left: they go in one pass,
+// so that weights are read and unpacked once. Inlined, as `take` else finds its caller's values in memory.
+template <int kGroup, class Take>
+__attribute__((always_inline)) inline void take_rows(std::int64_t count, const Take& take) {
+  std::int64_t first = 0;
+  for (; first + kGroup <= count; first += kGroup) take.template operator()<kGroup>(first);
+  take_rest<kGroup - 1>(first, count - first, take);
+}
+
+// A group of input rows meets one tile after the other: it stays in the first-level cache meanwhile, while
+// the tiles come from the second, and a row's outputs lie side by side.
 template <class V, Packing kPacking>
 void codes_tiles(const std::byte* tile, std::int64_t tiles, const CodedRows& input, std::int64_t first,
                  std::int64_t count, float* out, std::int64_t out_stride, bool accumulate) {
   constexpr int kGroup = V::kRegisters >= 32 ? 8 : 4;
   const std::int64_t bytes = kPacking.tile_bytes(input.columns);
   bool cold = true;
-  for (; count >= kGroup; count -= kGroup, first += kGroup, out += kGroup * out_stride) {
+  take_rows<kGroup>(count, [&]<int kCount>(std::int64_t row) {
     for (std::int64_t i = 0; i < tiles; ++i) {
-      codes_tile_rows<V, kPacking, kGroup>(tile + i * bytes, input, first, out + i * kTileRows, out_stride,
-                                           accumulate, cold);
-    }
-    cold = false;
-  }
-  if (count == 0) return;
-  take_rest<kGroup - 1>(count, [&]<int kCount>() {
-    for (; tiles > 0; --tiles, tile += bytes, out += kTileRows) {
-      codes_tile_rows<V, kPacking, kCount>(tile, input, first, out, out_stride, accumulate,
+      codes_tile_rows<V, kPacking, kCount>(tile + i * bytes, input, first + row,
+                                           out + row * out_stride + i * kTileRows, out_stride, accumulate,
                                            cold && (kCount > 1 || V::prefetches_one_row()));
     }
+    cold = false;
   });
 }
 
@@ -399,15 +400,13 @@ void plain_tile(const std::byte* tile, std::int64_t columns, const float* input,
                 std::int64_t count, float* out, std::int64_t out_stride, bool accumulate) {
   constexpr std::int64_t kLongTile = 256;
   bool cold = columns >= kLongTile;  // the short tiles of a KV cache do not lie one behind the other
-  const auto take = [&]<int kCount>() {
-    plain_tile_rows<V, Element<V>, kCount>(tile, columns, input, input_stride, out, out_stride, accumulate,
+  constexpr int kGroup = V::kRegisters >= 32 ? 8 : 4;
+  take_rows<kGroup>(count, [&]<int kCount>(std::int64_t row) {
+    plain_tile_rows<V, Element<V>, kCount>(tile, columns, input + row * input_stride, input_stride,
+                                           out + row * out_stride, out_stride, accumulate,
                                            cold && (kCount > 1 || V::prefetches_one_row()));
     cold = false;
-  };
-  constexpr int kGroup = V::kRegisters >= 32 ? 8 : 4;
-  for (; count >= kGroup; count -= kGroup, input += kGroup * input_stride, out += kGroup * out_stride)
-    take.template operator()<kGroup>();
-  if (count > 0) take_rest<kGroup - 1>(count, take);
+  });
 }
 
 template <class V, template <class> class Element>
